@@ -1,0 +1,1 @@
+"""Compile WebAssembly into hand-set transformer weights and run it by decoding tokens."""
