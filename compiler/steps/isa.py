@@ -134,12 +134,17 @@ class StepFunction:
 
 @dataclass(frozen=True)
 class Entry:
-    """An exported function as the runtime invokes it: at `entry`, `param` steps, a call, `result` steps, a halt."""
+    """An exported function as the runtime invokes it: at `entry`, `param` steps, a call, `result` steps, a halt.
+
+    The first `param` steps fill the hidden registers named in `registers` (e.g. "stdin_length"), the others the
+    parameters. The prompt of an invocation is: the input bytes, the entry token `I.{k}`, then those digits.
+    """
 
     name: str
     entry: int
     params: tuple[ValType, ...]
     results: tuple[ValType, ...]
+    registers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

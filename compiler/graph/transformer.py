@@ -1,0 +1,66 @@
+"""The target model: plain float64 matrices of a decoder-only transformer. What the compiler makes and engines run.
+
+With one-hot-free notation (row vectors, token id y_t at position t, n = t + 1):
+
+    x_t    = embed[y_t] + n * positions[0] + n^2 * positions[1]
+    layer: x += concat_h softmax_causal(q_h . k_h) v_h @ o.T      q, k, v = x @ {q,k,v}.T, heads of width 2, scale 1
+           x += (relu(x @ gate.T) * (x @ up.T)) @ down.T          the gated-ReLU MLP
+    logits = x @ unembed.T
+
+No biases, no normalisation: residual slot 0 ("one") is 1 at every position and serves as the constant. The temperature
+of a head is part of its query matrix. A head with q = k = 0 attends uniformly: it is a running mean.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+HEAD_DIM = 2
+
+
+@dataclass
+class Layer:
+    """q, k, v: [2H, d]; o: [d, 2H]; gate, up: [F, d]; down: [d, F]. H and F may differ from layer to layer, and be 0."""
+
+    q: np.ndarray
+    k: np.ndarray
+    v: np.ndarray
+    o: np.ndarray
+    gate: np.ndarray
+    up: np.ndarray
+    down: np.ndarray
+    head_names: list[str] = field(default_factory=list)
+    neuron_names: list[str] = field(default_factory=list)
+    # What each residual slot holds at the *end* of this layer, by slot; "" where it is free.
+    slot_names: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Transformer:
+    """embed: [V, d], positions: [2, d], unembed: [V, d]; all float64.
+
+    vocabulary: one name per token id.
+    prefix: token ids that every sequence begins with.
+    envelope: the most tokens for which real softmax is exact (0: none claimed).
+    probes: name -> (layer, slot): that slot of the residual *entering* that layer (layer = number of layers: the
+        final residual) may be read out for every position. Probes observe, they take no part in decoding.
+    metadata: JSON values for whoever uses the model; the transformer itself does not need them.
+    """
+
+    embed: np.ndarray
+    positions: np.ndarray
+    layers: list[Layer]
+    unembed: np.ndarray
+    vocabulary: list[str]
+    prefix: np.ndarray
+    envelope: int = 0
+    slot_names: list[str] = field(default_factory=list)
+    probes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def width(self) -> int:
+        return self.embed.shape[1]

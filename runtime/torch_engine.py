@@ -1,0 +1,76 @@
+"""The definition: dense matrices, real softmax, a KV cache. Slow, clear, and what every other engine must equal."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from ..compiler.graph.transformer import HEAD_DIM, Transformer
+from .engine import EnvelopeError
+
+
+class TorchEngine:
+    """Engine over dense float64 tensors. Raises EnvelopeError past `model.envelope` positions (0: no bound)."""
+
+    def __init__(self, model: Transformer, probe: str | None = None):
+        self.model = model
+        self._probe = model.probes[probe] if probe else None
+        self.probed: list[np.ndarray] = []
+        t = lambda a: torch.from_numpy(np.ascontiguousarray(a))  # noqa: E731
+        self._embed, self._positions, self._unembed = t(model.embed), t(model.positions), t(model.unembed)
+        self._layers = [tuple(t(w) for w in (y.q, y.k, y.v, y.o, y.gate, y.up, y.down)) for y in model.layers]
+        self._cache: list[tuple[torch.Tensor, torch.Tensor] | None] = [None] * len(model.layers)
+        self.position = 0
+        self._logits = torch.zeros(len(model.vocabulary), dtype=torch.float64)
+        if len(model.prefix):
+            self.append(model.prefix)
+
+    @torch.no_grad()
+    def forward(self, tokens: np.ndarray) -> torch.Tensor:
+        """Reads int tokens [k] behind the cached ones; returns the logits [k, V]."""
+        ids = torch.as_tensor(np.asarray(tokens, dtype=np.int64))
+        k, start = len(ids), self.position
+        if self.model.envelope and start + k > self.model.envelope:
+            raise EnvelopeError(
+                f"the sequence would reach {start + k:,} tokens, but real softmax is exact only up to "
+                f"{self.model.envelope:,} for this checkpoint; use the fast engine"
+            )
+        n = torch.arange(start + 1, start + k + 1, dtype=torch.float64)
+        x = self._embed[ids] + n[:, None] * self._positions[0] + (n * n)[:, None] * self._positions[1]
+        causal = torch.ones(k, start + k, dtype=torch.bool).tril(start) if k > 1 else None
+        for index, (q, key, v, o, gate, up, down) in enumerate(self._layers):
+            self._record(index, x)
+            if len(q):
+                split = lambda w, x=x: (x @ w.T).view(k, -1, HEAD_DIM).transpose(0, 1)  # noqa: E731
+                keys, values = split(key), split(v)
+                cached = self._cache[index]
+                if cached is not None:
+                    keys, values = torch.cat([cached[0], keys], 1), torch.cat([cached[1], values], 1)
+                self._cache[index] = (keys, values)
+                y = scaled_dot_product_attention(split(q)[None], keys[None], values[None], attn_mask=causal, scale=1.0)
+                x = x + y[0].transpose(0, 1).reshape(k, -1) @ o.T
+            if len(gate):
+                x = x + (torch.relu(x @ gate.T) * (x @ up.T)) @ down.T
+        self._record(len(self._layers), x)
+        self.position += k
+        return x @ self._unembed.T
+
+    def _record(self, layer: int, x: torch.Tensor) -> None:
+        if self._probe and self._probe[0] == layer:
+            self.probed.append(x[:, self._probe[1]].numpy().copy())
+
+    def append(self, tokens: np.ndarray) -> None:
+        """Reads a prompt, in blocks so that the score matrices stay small."""
+        for i in range(0, len(tokens), 512):
+            self._logits = self.forward(tokens[i : i + 512])[-1]
+
+    def decode(self, stop: np.ndarray, limit: int) -> np.ndarray:
+        out: list[int] = []
+        while len(out) < limit:
+            token = int(torch.argmax(self._logits))
+            out.append(token)
+            self._logits = self.forward(np.array([token]))[-1]
+            if stop[token]:
+                break
+        return np.array(out, dtype=np.int32)
