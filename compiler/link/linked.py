@@ -1,0 +1,64 @@
+"""What the linker hands to the lowering: one module with everything in it, and where its hidden state lives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..frontend.module import Module, ValType
+from ..steps.isa import Segment
+
+
+@dataclass(frozen=True)
+class TableLayout:
+    """A table in hidden memory: element i is the 4-byte little-endian reference at `offset + 4 * i`.
+
+    size_register: hidden register with the current number of elements. capacity: elements reserved.
+    """
+
+    offset: int
+    capacity: int
+    size_register: str
+
+
+@dataclass(frozen=True)
+class LinkedModule:
+    """One module in which every import left is an intrinsic (module "w2x") that the lowering turns into steps.
+
+    module: user code first with its original function indices (`origin` maps them), linked routines behind. Instructions
+        that routines implement (i64.div_s, memory.copy, ...) have been replaced one for one by calls, so instruction
+        indices in a body are those of the original module.
+    routines: function index -> how a call to it is recorded: "value" (stands for one value-producing instruction),
+        "bulk", or "host" (a provided import).
+    origin: linked function index -> function index in the original module (user functions only).
+    registers: initial values of hidden registers. A global imported from "w2x" *is* the hidden register of its name.
+    references: reference value (>= 1) -> function index, references to functions of one type consecutive.
+    start: function indices to call at instantiation, in order.
+    """
+
+    module: Module
+    routines: dict[int, str] = field(default_factory=dict)
+    origin: dict[int, int] = field(default_factory=dict)
+    registers: dict[str, int] = field(default_factory=dict)
+    register_globals: dict[int, str] = field(default_factory=dict)  # global index -> hidden register
+    global_values: dict[int, int] = field(default_factory=dict)  # initial bits of every other global
+    tables: tuple[TableLayout, ...] = ()
+    references: dict[int, int] = field(default_factory=dict)
+    segments: tuple[Segment, ...] = ()
+    hidden_bytes: int = 0
+    inputs: dict[str, tuple[int, int]] = field(default_factory=dict)  # "stdin" -> (hidden offset, capacity)
+    input_registers: tuple[str, ...] = ()  # filled by the first param steps of every entry
+    memory_pages: int = 0
+    memory_maximum: int = 0
+    exports: dict[str, int] = field(default_factory=dict)  # invocable functions: export name -> function index
+    exported_globals: dict[str, tuple[int, ValType]] = field(default_factory=dict)
+    start: tuple[int, ...] = ()
+
+
+# Intrinsics: imports from module "w2x" that linked routines may use, and the steps they become.
+#   functions  stdout (param i32), stderr (param i32)                     one output token, the low byte
+#              hidden_load8 (param i32) (result i32)                      hidden memory byte at the address
+#              hidden_load32 (param i32) (result i32), hidden_store8 (param i32 i32), hidden_store32 (param i32 i32)
+#              exit (param i32)                                           emits the value as a result, then halts
+#              trap_<kind> (no parameters)                                stops with that kind of isa.TRAPS
+#   globals    any hidden register by name, (mut i32)
+INTRINSIC_MODULE = "w2x"
