@@ -1,0 +1,246 @@
+"""Module -> WASM bytes: the inverse of `decode`. Source: WebAssembly Core Specification 2.0, section 5."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from typing import Any
+
+from .module import Data, Element, Function, FuncType, Global, GlobalType, Instr, Limits, Module, TableType
+from .opcodes import (
+    BY_NAME,
+    EMPTY_BLOCK,
+    EXTERNAL_KINDS,
+    FUNCTION_TYPE,
+    MAGIC,
+    SECTIONS,
+    TYPED_SELECT,
+    VALTYPES,
+    VERSION,
+    Opcode,
+)
+
+_VALTYPE_CODES = {name: code for code, name in VALTYPES.items()}
+
+
+def encode(module: Module) -> bytes:
+    """A binary of the whole module, with function names.
+
+    module.types stays as it is, so that type indices of call_indirect keep their meaning; function and block types
+    that are not in it are written behind. Memory indices other than 0 use the multi-memory encoding.
+    """
+    return _Encoder(module).wasm()
+
+
+def _unsigned(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _signed(value: int) -> bytes:
+    out = bytearray()
+    while not -0x40 <= value < 0x40:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value & 0x7F)
+    return bytes(out)
+
+
+def _sized(data: bytes) -> bytes:
+    return _unsigned(len(data)) + data
+
+
+def _name(text: str) -> bytes:
+    return _sized(text.encode())
+
+
+def _vector(items: Iterable[bytes]) -> bytes:
+    items = list(items)
+    return _unsigned(len(items)) + b"".join(items)
+
+
+def _valtype(name: str) -> bytes:
+    return bytes([_VALTYPE_CODES[name]])
+
+
+def _limits(limits: Limits) -> bytes:
+    if limits.maximum is None:
+        return b"\0" + _unsigned(limits.minimum)
+    return b"\1" + _unsigned(limits.minimum) + _unsigned(limits.maximum)
+
+
+def _table_type(table: TableType) -> bytes:
+    return _valtype(table.element) + _limits(table.limits)
+
+
+def _global_type(type: GlobalType) -> bytes:
+    return _valtype(type.type) + bytes([type.mutable])
+
+
+def _function_type(type: FuncType) -> bytes:
+    return bytes([FUNCTION_TYPE]) + _vector(map(_valtype, type.params)) + _vector(map(_valtype, type.results))
+
+
+class _Encoder:
+    def __init__(self, module: Module):
+        self.module = module
+        self.types = list(module.types)
+        self.type_indices: dict[FuncType, int] = {}
+        for index, type in enumerate(module.types):
+            self.type_indices.setdefault(type, index)
+
+    def wasm(self) -> bytes:
+        module = self.module
+        functions = [f for f in module.functions if f.imported is None]
+        tables = module.tables[sum(i.kind == "table" for i in module.imports) :]
+        memories = module.memories[sum(i.kind == "memory" for i in module.imports) :]
+        contents = {
+            "import": _vector(map(self._import, module.imports)),
+            "function": _vector(_unsigned(self._type_index(f.type)) for f in functions),
+            "table": _vector(map(_table_type, tables)),
+            "memory": _vector(map(_limits, memories)),
+            "global": _vector(self._global(g) for g in module.globals if g.imported is None),
+            "export": _vector(
+                _name(e.name) + bytes([EXTERNAL_KINDS.index(e.kind)]) + _unsigned(e.index) for e in module.exports
+            ),
+            "element": _vector(map(self._element, module.elements)),
+            "data count": _unsigned(len(module.data)),
+            "code": _vector(_sized(self._body(f)) for f in functions),
+            "data": _vector(map(self._data, module.data)),
+        }
+        contents["type"] = _vector(map(_function_type, self.types))  # complete only now
+        empty = b"\0"
+        out = [MAGIC, VERSION]
+        for section, number in SECTIONS.items():
+            content = contents.get(section, empty)
+            if section == "start" and module.start is not None:
+                content = _unsigned(module.start)
+            elif content == empty:
+                continue
+            out += [bytes([number]), _sized(content)]
+        out += [b"\0", _sized(self._names())]
+        return b"".join(out)
+
+    def _type_index(self, type: FuncType) -> int:
+        if type not in self.type_indices:
+            self.type_indices[type] = len(self.types)
+            self.types.append(type)
+        return self.type_indices[type]
+
+    # Module fields
+
+    def _import(self, entry: Any) -> bytes:
+        writers = {
+            "func": lambda type: _unsigned(self._type_index(type)),
+            "table": _table_type,
+            "memory": _limits,
+            "global": _global_type,
+        }
+        kind = bytes([EXTERNAL_KINDS.index(entry.kind)])
+        return _name(entry.module) + _name(entry.name) + kind + writers[entry.kind](entry.desc)
+
+    def _global(self, entry: Global) -> bytes:
+        return _global_type(entry.type) + self._constant(entry.init)
+
+    def _element(self, element: Element) -> bytes:
+        """Flag bits: 1 not active; 2 explicit table index, or declarative; 4 items are expressions."""
+        by_index = element.type == "funcref" and all(
+            len(item) == 1 and item[0].name == "ref.func" for item in element.items
+        )
+        flags = {"active": 0, "passive": 1, "declarative": 3}[element.mode]
+        if element.mode == "active" and (element.table or element.type != "funcref"):
+            flags |= 2
+        out = _unsigned(flags | (0 if by_index else 4))
+        if element.mode == "active":
+            out += (_unsigned(element.table) if flags & 2 else b"") + self._constant(element.offset)
+        if flags & 3:
+            out += b"\0" if by_index else _valtype(element.type)
+        return out + _vector(_unsigned(i[0].args[0]) if by_index else self._constant(i) for i in element.items)
+
+    def _data(self, data: Data) -> bytes:
+        if data.mode == "passive":
+            return b"\1" + _sized(data.bytes)
+        memory = b"\2" + _unsigned(data.memory) if data.memory else b"\0"
+        return memory + self._constant(data.offset) + _sized(data.bytes)
+
+    def _names(self) -> bytes:
+        functions = enumerate(self.module.functions)
+        return _name("name") + b"\1" + _sized(_vector(_unsigned(i) + _name(f.name) for i, f in functions if f.name))
+
+    # Code
+
+    def _body(self, function: Function) -> bytes:
+        runs: list[list] = []  # consecutive locals of one type: [count, type]
+        for type in function.locals:
+            if runs and runs[-1][1] == type:
+                runs[-1][0] += 1
+            else:
+                runs.append([1, type])
+        declared = _vector(_unsigned(count) + _valtype(type) for count, type in runs)
+        return declared + b"".join(map(self._instruction, function.body))
+
+    def _constant(self, expression: tuple[Instr, ...]) -> bytes:
+        return b"".join(map(self._instruction, expression)) + bytes(BY_NAME["end"].code)
+
+    def _instruction(self, instruction: Instr) -> bytes:
+        opcode = BY_NAME[instruction.name]
+        if instruction.name == "select" and instruction.args:
+            opcode = TYPED_SELECT
+        out = [bytes(opcode.code[:1]), *map(_unsigned, opcode.code[1:])]
+        for kind, values in _by_kind(opcode, instruction.args):
+            out.append(self._immediate(kind, values))
+        return b"".join(out)
+
+    def _immediate(self, kind: str, values: tuple) -> bytes:
+        match kind:
+            case "block":
+                return self._block_type(values[0])
+            case "labels":
+                return _vector(map(_unsigned, values[0]))
+            case "memarg":
+                align, offset, memory = (*values, 0)[:3]
+                if memory:
+                    return _unsigned(align | 0x40) + _unsigned(memory) + _unsigned(offset)
+                return _unsigned(align) + _unsigned(offset)
+            case "valtypes":
+                return _vector(map(_valtype, values))
+            case "reftype":
+                return _valtype(values[0])
+            case "i32" | "i64":
+                return _signed(values[0])
+            case "f32":
+                return struct.pack("<I", values[0])
+            case "f64":
+                return struct.pack("<Q", values[0])
+            case "v128" | "lanes":
+                return values[0].to_bytes(16, "little")
+            case "lane" | "zero":
+                return bytes(values)
+            case "catches":
+                return _vector(b"".join(map(_unsigned, handler)) for handler in values[0])
+            case _:
+                return _unsigned(values[0])
+
+    def _block_type(self, type: FuncType) -> bytes:
+        if not type.params and not type.results:
+            return bytes([EMPTY_BLOCK])
+        if not type.params and len(type.results) == 1:
+            return _valtype(type.results[0])
+        return _signed(self._type_index(type))
+
+
+def _by_kind(opcode: Opcode, args: tuple) -> Iterable[tuple[str, tuple]]:
+    """Pairs each kind of immediate with its values: a memory index may be missing, and a memarg has two or three."""
+    kinds = opcode.immediates
+    if kinds[-1:] == ("memory",) and len(args) < len(kinds):
+        args += (0,) * (len(kinds) - len(args))
+    if kinds[:1] in (("memarg",), ("valtypes",)):
+        first = len(args) - (len(kinds) - 1)
+        args = (args[:first], *((value,) for value in args[first:]))
+    else:
+        args = tuple((value,) for value in args)
+    return zip(kinds, args, strict=True)

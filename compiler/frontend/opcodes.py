@@ -1,0 +1,279 @@
+"""The instructions of WebAssembly 2.0 as data: encodings, immediates, signatures, access widths.
+
+Source: WebAssembly Core Specification 2.0, section 5.4 and appendix A.7; the proposals' opcode lists for atomics, tail
+calls and exceptions. What the compiler refuses (SIMD, atomics, ...) is listed too: `decode` has to read past it, and
+`check` refuses it by its name.
+
+An immediate's kind says what it is and so how it is written:
+
+    block     block type                          func type table local global data elem tag label    an index (u32)
+    labels    vector of labels                    memory    memory index; left out of `Instr.args` when 0
+    memarg    alignment, offset, memory index     valtypes  vector of value types
+    reftype   reference type                      i32 i64   signed LEB128;  f32 f64 v128: bit pattern
+    lane      one byte                            lanes     sixteen bytes
+    zero      one reserved byte                   catches   handlers of try_table
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .module import ValType
+
+
+@dataclass(frozen=True)
+class Opcode:
+    """code: the opcode byte, or the prefix byte followed by the number that is written as LEB128 behind it."""
+
+    name: str
+    code: tuple[int, ...]
+    immediates: tuple[str, ...] = ()
+
+
+# (first opcode, kinds of immediates, names of consecutive opcodes)
+_CONTROL = (
+    (0x00, "", "unreachable nop"),
+    (0x02, "block", "block loop if"),
+    (0x05, "", "else"),
+    (0x0B, "", "end"),
+    (0x0C, "label", "br br_if"),
+    (0x0E, "labels label", "br_table"),
+    (0x0F, "", "return"),
+    (0x10, "func", "call"),
+    (0x11, "type table", "call_indirect"),
+    (0x1A, "", "drop select"),
+    (0x1C, "valtypes", "select"),  # the typed form has the same name: Instr("select", (type,))
+    (0x20, "local", "local.get local.set local.tee"),
+    (0x23, "global", "global.get global.set"),
+    (0x25, "table", "table.get table.set"),
+    (0x3F, "memory", "memory.size memory.grow"),
+    (0x41, "i32", "i32.const"),
+    (0x42, "i64", "i64.const"),
+    (0x43, "f32", "f32.const"),
+    (0x44, "f64", "f64.const"),
+    (0xD0, "reftype", "ref.null"),
+    (0xD1, "", "ref.is_null"),
+    (0xD2, "func", "ref.func"),
+    (0x12, "func", "return_call"),
+    (0x13, "type table", "return_call_indirect"),
+    (0x08, "tag", "throw"),
+    (0x0A, "", "throw_ref"),
+    (0x1F, "block catches", "try_table"),
+)
+
+_BULK = (  # behind the prefix 0xFC
+    (8, "data memory", "memory.init"),
+    (9, "data", "data.drop"),
+    (10, "memory memory", "memory.copy"),
+    (11, "memory", "memory.fill"),
+    (12, "elem table", "table.init"),
+    (13, "elem", "elem.drop"),
+    (14, "table table", "table.copy"),
+    (15, "table", "table.grow table.size table.fill"),
+)
+
+# (first opcode, operand and result types, bytes accessed by each, names)
+_MEMORY = (
+    (0x28, "i32 -> i32", "4", "i32.load"),
+    (0x29, "i32 -> i64", "8", "i64.load"),
+    (0x2A, "i32 -> f32", "4", "f32.load"),
+    (0x2B, "i32 -> f64", "8", "f64.load"),
+    (0x2C, "i32 -> i32", "1 1 2 2", "i32.load8_s i32.load8_u i32.load16_s i32.load16_u"),
+    (0x30, "i32 -> i64", "1 1 2 2 4 4",
+     "i64.load8_s i64.load8_u i64.load16_s i64.load16_u i64.load32_s i64.load32_u"),
+    (0x36, "i32 i32 ->", "4", "i32.store"),
+    (0x37, "i32 i64 ->", "8", "i64.store"),
+    (0x38, "i32 f32 ->", "4", "f32.store"),
+    (0x39, "i32 f64 ->", "8", "f64.store"),
+    (0x3A, "i32 i32 ->", "1 2", "i32.store8 i32.store16"),
+    (0x3C, "i32 i64 ->", "1 2 4", "i64.store8 i64.store16 i64.store32"),
+)  # fmt: skip
+
+# (first opcode, operand and result types, type that the names begin with, names)
+_NUMERIC = (
+    (0x45, "i32 -> i32", "i32", "eqz"),
+    (0x46, "i32 i32 -> i32", "i32", "eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u"),
+    (0x50, "i64 -> i32", "i64", "eqz"),
+    (0x51, "i64 i64 -> i32", "i64", "eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u"),
+    (0x5B, "f32 f32 -> i32", "f32", "eq ne lt gt le ge"),
+    (0x61, "f64 f64 -> i32", "f64", "eq ne lt gt le ge"),
+    (0x67, "i32 -> i32", "i32", "clz ctz popcnt"),
+    (0x6A, "i32 i32 -> i32", "i32", "add sub mul div_s div_u rem_s rem_u and or xor shl shr_s shr_u rotl rotr"),
+    (0x79, "i64 -> i64", "i64", "clz ctz popcnt"),
+    (0x7C, "i64 i64 -> i64", "i64", "add sub mul div_s div_u rem_s rem_u and or xor shl shr_s shr_u rotl rotr"),
+    (0x8B, "f32 -> f32", "f32", "abs neg ceil floor trunc nearest sqrt"),
+    (0x92, "f32 f32 -> f32", "f32", "add sub mul div min max copysign"),
+    (0x99, "f64 -> f64", "f64", "abs neg ceil floor trunc nearest sqrt"),
+    (0xA0, "f64 f64 -> f64", "f64", "add sub mul div min max copysign"),
+    (0xA7, "i64 -> i32", "i32", "wrap_i64"),
+    (0xA8, "f32 -> i32", "i32", "trunc_f32_s trunc_f32_u"),
+    (0xAA, "f64 -> i32", "i32", "trunc_f64_s trunc_f64_u"),
+    (0xAC, "i32 -> i64", "i64", "extend_i32_s extend_i32_u"),
+    (0xAE, "f32 -> i64", "i64", "trunc_f32_s trunc_f32_u"),
+    (0xB0, "f64 -> i64", "i64", "trunc_f64_s trunc_f64_u"),
+    (0xB2, "i32 -> f32", "f32", "convert_i32_s convert_i32_u"),
+    (0xB4, "i64 -> f32", "f32", "convert_i64_s convert_i64_u"),
+    (0xB6, "f64 -> f32", "f32", "demote_f64"),
+    (0xB7, "i32 -> f64", "f64", "convert_i32_s convert_i32_u"),
+    (0xB9, "i64 -> f64", "f64", "convert_i64_s convert_i64_u"),
+    (0xBB, "f32 -> f64", "f64", "promote_f32"),
+    (0xBC, "f32 -> i32", "i32", "reinterpret_f32"),
+    (0xBD, "f64 -> i64", "i64", "reinterpret_f64"),
+    (0xBE, "i32 -> f32", "f32", "reinterpret_i32"),
+    (0xBF, "i64 -> f64", "f64", "reinterpret_i64"),
+    (0xC0, "i32 -> i32", "i32", "extend8_s extend16_s"),
+    (0xC2, "i64 -> i64", "i64", "extend8_s extend16_s extend32_s"),
+)
+
+_SATURATING = (  # behind the prefix 0xFC
+    (0, "f32 -> i32", "i32", "trunc_sat_f32_s trunc_sat_f32_u"),
+    (2, "f64 -> i32", "i32", "trunc_sat_f64_s trunc_sat_f64_u"),
+    (4, "f32 -> i64", "i64", "trunc_sat_f32_s trunc_sat_f32_u"),
+    (6, "f64 -> i64", "i64", "trunc_sat_f64_s trunc_sat_f64_u"),
+)
+
+# Behind the prefix 0xFD: (first opcode, kinds of immediates, shape that the names begin with, names).
+_SIMD = (
+    (0, "memarg", "v128", "load load8x8_s load8x8_u load16x4_s load16x4_u load32x2_s load32x2_u load8_splat "
+     "load16_splat load32_splat load64_splat store"),
+    (12, "v128", "v128", "const"),
+    (13, "lanes", "i8x16", "shuffle"),
+    (14, "", "i8x16", "swizzle splat"),
+    (16, "", "i16x8", "splat"),
+    (17, "", "i32x4", "splat"),
+    (18, "", "i64x2", "splat"),
+    (19, "", "f32x4", "splat"),
+    (20, "", "f64x2", "splat"),
+    (21, "lane", "i8x16", "extract_lane_s extract_lane_u replace_lane"),
+    (24, "lane", "i16x8", "extract_lane_s extract_lane_u replace_lane"),
+    (27, "lane", "i32x4", "extract_lane replace_lane"),
+    (29, "lane", "i64x2", "extract_lane replace_lane"),
+    (31, "lane", "f32x4", "extract_lane replace_lane"),
+    (33, "lane", "f64x2", "extract_lane replace_lane"),
+    (35, "", "i8x16", "eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u"),
+    (45, "", "i16x8", "eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u"),
+    (55, "", "i32x4", "eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u"),
+    (65, "", "f32x4", "eq ne lt gt le ge"),
+    (71, "", "f64x2", "eq ne lt gt le ge"),
+    (77, "", "v128", "not and andnot or xor bitselect any_true"),
+    (84, "memarg lane", "v128", "load8_lane load16_lane load32_lane load64_lane "
+     "store8_lane store16_lane store32_lane store64_lane"),
+    (92, "memarg", "v128", "load32_zero load64_zero"),
+    (94, "", "f32x4", "demote_f64x2_zero"),
+    (95, "", "f64x2", "promote_low_f32x4"),
+    (96, "", "i8x16", "abs neg popcnt all_true bitmask narrow_i16x8_s narrow_i16x8_u"),
+    (103, "", "f32x4", "ceil floor trunc nearest"),
+    (107, "", "i8x16", "shl shr_s shr_u add add_sat_s add_sat_u sub sub_sat_s sub_sat_u"),
+    (116, "", "f64x2", "ceil floor"),
+    (118, "", "i8x16", "min_s min_u max_s max_u"),
+    (122, "", "f64x2", "trunc"),
+    (123, "", "i8x16", "avgr_u"),
+    (124, "", "i16x8", "extadd_pairwise_i8x16_s extadd_pairwise_i8x16_u"),
+    (126, "", "i32x4", "extadd_pairwise_i16x8_s extadd_pairwise_i16x8_u"),
+    (128, "", "i16x8", "abs neg q15mulr_sat_s all_true bitmask narrow_i32x4_s narrow_i32x4_u extend_low_i8x16_s "
+     "extend_high_i8x16_s extend_low_i8x16_u extend_high_i8x16_u shl shr_s shr_u add add_sat_s add_sat_u sub "
+     "sub_sat_s sub_sat_u"),
+    (148, "", "f64x2", "nearest"),
+    (149, "", "i16x8", "mul min_s min_u max_s max_u"),
+    (155, "", "i16x8", "avgr_u extmul_low_i8x16_s extmul_high_i8x16_s extmul_low_i8x16_u extmul_high_i8x16_u"),
+    (160, "", "i32x4", "abs neg"),
+    (163, "", "i32x4", "all_true bitmask"),
+    (167, "", "i32x4", "extend_low_i16x8_s extend_high_i16x8_s extend_low_i16x8_u extend_high_i16x8_u "
+     "shl shr_s shr_u add"),
+    (177, "", "i32x4", "sub"),
+    (181, "", "i32x4", "mul min_s min_u max_s max_u dot_i16x8_s"),
+    (188, "", "i32x4", "extmul_low_i16x8_s extmul_high_i16x8_s extmul_low_i16x8_u extmul_high_i16x8_u"),
+    (192, "", "i64x2", "abs neg"),
+    (195, "", "i64x2", "all_true bitmask"),
+    (199, "", "i64x2", "extend_low_i32x4_s extend_high_i32x4_s extend_low_i32x4_u extend_high_i32x4_u "
+     "shl shr_s shr_u add"),
+    (209, "", "i64x2", "sub"),
+    (213, "", "i64x2", "mul eq ne lt_s gt_s le_s ge_s "
+     "extmul_low_i32x4_s extmul_high_i32x4_s extmul_low_i32x4_u extmul_high_i32x4_u"),
+    (224, "", "f32x4", "abs neg"),
+    (227, "", "f32x4", "sqrt add sub mul div min max pmin pmax"),
+    (236, "", "f64x2", "abs neg"),
+    (239, "", "f64x2", "sqrt add sub mul div min max pmin pmax"),
+    (248, "", "i32x4", "trunc_sat_f32x4_s trunc_sat_f32x4_u"),
+    (250, "", "f32x4", "convert_i32x4_s convert_i32x4_u"),
+    (252, "", "i32x4", "trunc_sat_f64x2_s_zero trunc_sat_f64x2_u_zero"),
+    (254, "", "f64x2", "convert_low_i32x4_s convert_low_i32x4_u"),
+)  # fmt: skip
+
+_ATOMIC_WIDTHS = "i32.atomic.{} i64.atomic.{} i32.atomic.{}8{u} i32.atomic.{}16{u} i64.atomic.{}8{u} i64.atomic.{}16{u} \
+i64.atomic.{}32{u}"
+_ATOMICS = (  # behind the prefix 0xFE
+    (0x00, "memarg", "memory.atomic.notify memory.atomic.wait32 memory.atomic.wait64"),
+    (0x03, "zero", "atomic.fence"),
+    (0x10, "memarg", _ATOMIC_WIDTHS.replace("{}", "load").replace("{u}", "_u")),
+    (0x17, "memarg", _ATOMIC_WIDTHS.replace("{}", "store").replace("{u}", "")),
+    *(
+        (0x1E + 7 * i, "memarg", " ".join(
+            f"{t}.atomic.rmw{width}.{operation}{'_u' if width else ''}"
+            for t, width in (("i32", ""), ("i64", ""), ("i32", 8), ("i32", 16), ("i64", 8), ("i64", 16), ("i64", 32))
+        ))
+        for i, operation in enumerate("add sub and or xor xchg cmpxchg".split())
+    ),
+)  # fmt: skip
+
+Signature = tuple[tuple[ValType, ...], tuple[ValType, ...]]
+
+
+def _signature(text: str) -> Signature:
+    operands, results = text.split("->")
+    return tuple(operands.split()), tuple(results.split())
+
+
+def _opcodes() -> list[Opcode]:
+    rows: list[tuple[tuple[int, ...], int, str, list[str]]] = []  # prefix, first code, immediates, names
+    rows += [((), first, kinds, names.split()) for first, kinds, names in _CONTROL]
+    rows += [((0xFC,), first, kinds, names.split()) for first, kinds, names in _BULK]
+    rows += [((), first, "memarg", names.split()) for first, _, _, names in _MEMORY]
+    rows += [((), first, "", [f"{t}.{n}" for n in names.split()]) for first, _, t, names in _NUMERIC]
+    rows += [((0xFC,), first, "", [f"{t}.{n}" for n in names.split()]) for first, _, t, names in _SATURATING]
+    rows += [((0xFD,), first, kinds, [f"{t}.{n}" for n in names.split()]) for first, kinds, t, names in _SIMD]
+    rows += [((0xFE,), first, kinds, names.split()) for first, kinds, names in _ATOMICS]
+    return [
+        Opcode(name, (*prefix, first + i), tuple(kinds.split()))
+        for prefix, first, kinds, names in rows
+        for i, name in enumerate(names)
+    ]
+
+
+# Encoding -> opcode, e.g. BY_CODE[(0x6A,)] is i32.add and BY_CODE[(0xFC, 10)] is memory.copy.
+BY_CODE: dict[tuple[int, ...], Opcode] = {opcode.code: opcode for opcode in _opcodes()}
+# Text name -> opcode; "select" is the untyped form, TYPED_SELECT the other one.
+TYPED_SELECT = BY_CODE[(0x1C,)]
+BY_NAME: dict[str, Opcode] = {opcode.name: opcode for opcode in BY_CODE.values() if opcode is not TYPED_SELECT}
+
+# Text name -> (operand types, result types), of every numeric instruction, load and store:
+# SIGNATURES["i32.add"] == (("i32", "i32"), ("i32",)).
+SIGNATURES: dict[str, Signature] = {
+    **{name: _signature(s) for _, s, _, names in _MEMORY for name in names.split()},
+    **{f"{t}.{name}": _signature(s) for _, s, t, names in (*_NUMERIC, *_SATURATING) for name in names.split()},
+    **{f"{t}.const": ((), (t,)) for t in ("i32", "i64", "f32", "f64")},
+}
+
+# Loads and stores of WebAssembly's numeric types -> bytes accessed: ACCESS_WIDTH["i64.load16_s"] == 2.
+ACCESS_WIDTH: dict[str, int] = {
+    name: int(width)
+    for _, _, widths, names in _MEMORY
+    for width, name in zip(widths.split(), names.split(), strict=True)
+}
+LOADS = frozenset(name for name in ACCESS_WIDTH if ".load" in name)
+STORES = frozenset(name for name in ACCESS_WIDTH if ".store" in name)
+
+# Encoding of types; the same numbers stand in block types and, for references, as heap types.
+VALTYPES: dict[int, ValType] = {
+    0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128", 0x70: "funcref", 0x6F: "externref", 0x69: "exnref",
+}  # fmt: skip
+EMPTY_BLOCK = 0x40
+FUNCTION_TYPE = 0x60
+MAGIC = b"\0asm"
+VERSION = b"\x01\0\0\0"
+# Section ids in the order in which they stand in a module (custom sections, id 0, may stand anywhere).
+SECTIONS = {
+    "type": 1, "import": 2, "function": 3, "table": 4, "memory": 5, "tag": 13, "global": 6, "export": 7, "start": 8,
+    "element": 9, "data count": 12, "code": 10, "data": 11,
+}  # fmt: skip
+EXTERNAL_KINDS = ("func", "table", "memory", "global", "tag")
