@@ -1,0 +1,249 @@
+"""From a graph to matrices: what is needed, when, in which slot, with which weight."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable
+
+import numpy as np
+
+from .expr import Expr, Variable
+from .graph import Graph, Lookup, Neuron
+from .transformer import HEAD_DIM, Layer, Transformer
+
+Unit = Lookup | Neuron
+# Times: the attention of layer l runs at 2l, its MLP at 2l + 1; the embedding is written at -1.
+EMBEDDING = -1
+
+
+def build(graph: Graph) -> Transformer:
+    """The passes in order: needed units, schedule (as soon as possible), slots (reuse by liveness), weights."""
+    units = _needed(graph)
+    times = _schedule(graph, units)
+    layers = max((t // 2 + 1 for t in times.values()), default=1)
+    slots, erasures, width = _assign_slots(graph, units, times, layers)
+    return _weights(graph, units, times, layers, slots, erasures, width)
+
+
+def _inputs(unit: Unit) -> list[Expr]:
+    if isinstance(unit, Neuron):
+        return [unit.gate, unit.up]
+    return [*unit.query, *unit.key, *(value for value, _ in unit.outputs)]
+
+
+def _outputs(graph: Graph) -> list[Expr]:
+    if graph.index is None:
+        raise ValueError("the graph has no unembedding: call Graph.unembed")
+    blocks = [e for b in graph.blocks for e in (b.g1, b.g2, b.penalty)]
+    return [*graph.index, *blocks, graph.others_penalty, *(Expr.of(v) for v in graph.probes.values())]
+
+
+def _variables(exprs: Iterable[Expr]) -> set[Variable]:
+    return {v for e in exprs for v in e.terms}
+
+
+def _needed(graph: Graph) -> list[Unit]:
+    """Units from which the logits or a probe can be reached, with the outputs nobody reads dropped."""
+    live: set[Variable] = set()
+    todo = list(_variables(_outputs(graph)))
+    while todo:
+        variable = todo.pop()
+        if variable in live:
+            continue
+        if variable.graph is not graph:
+            raise ValueError(f"variable {variable} belongs to another graph")
+        live.add(variable)
+        for unit in graph.writers.get(variable, []):
+            if isinstance(unit, Neuron):
+                todo += _variables([unit.gate, unit.up])
+            else:
+                todo += _variables([*unit.query, *unit.key, *(e for e, v in unit.outputs if v is variable)])
+    units: list[Unit] = []
+    for lookup in graph.lookups:
+        outputs = [(e, v) for e, v in lookup.outputs if v in live]
+        if outputs:
+            units.append(Lookup(lookup.name, lookup.kind, lookup.query, lookup.key, lookup.limit, outputs))
+    for neuron in graph.neurons:
+        kept = [(w, v) for w, v in neuron.outputs if v in live]
+        if kept:
+            units.append(Neuron(neuron.name, neuron.gate, neuron.up, kept))
+    return units
+
+
+def _schedule(graph: Graph, units: list[Unit]) -> dict[Unit, int]:
+    """Each unit runs as soon as all that it reads is complete."""
+    writers: dict[Variable, list[Unit]] = defaultdict(list)
+    for unit in units:
+        for _, variable in unit.outputs:
+            writers[variable].append(unit)
+    times: dict[Unit, int] = {}
+    ready: dict[Variable, int] = {}
+    pending: set[Unit] = set()
+
+    def time_of(unit: Unit) -> int:
+        if unit not in times:
+            if unit in pending:
+                raise ValueError(f"{unit.name} reads what it writes: a circuit cannot have cycles")
+            pending.add(unit)
+            after = max((ready_at(v) for v in _variables(_inputs(unit))), default=EMBEDDING)
+            parity = 1 if isinstance(unit, Neuron) else 0
+            time = after + 1
+            times[unit] = time if time % 2 == parity else time + 1
+        return times[unit]
+
+    def ready_at(variable: Variable) -> int:
+        if variable not in ready:
+            ready[variable] = max((time_of(u) for u in writers.get(variable, [])), default=EMBEDDING)
+        return ready[variable]
+
+    for unit in units:
+        time_of(unit)
+    return times
+
+
+def _assign_slots(
+    graph: Graph, units: list[Unit], times: dict[Unit, int], layers: int
+) -> tuple[dict[Variable, int], list[tuple[int, int, Variable]], int]:
+    """Slot per variable; erasures (layer, slot, variable) clear a slot in an MLP after the last read and before its next use."""
+    end = 2 * layers
+    first: dict[Variable, int] = {}
+    last: dict[Variable, int] = {}
+    for unit, time in times.items():
+        for _, v in unit.outputs:
+            first[v] = min(first.get(v, time), time)
+            last[v] = max(last.get(v, time), time)
+        for v in _variables(_inputs(unit)):
+            last[v] = max(last.get(v, time), time)
+            if not any(v is w for w in (graph.position, graph.position_squared)):
+                first.setdefault(v, end if v not in first else first[v])
+    for v in _variables(_outputs(graph)):
+        last[v] = end
+        first.setdefault(v, end)
+    for v in set(first) | set(last):
+        if v.embedding or v is graph.one:
+            first[v] = EMBEDDING
+    fixed = [graph.one, graph.position, graph.position_squared]
+    slots: dict[Variable, int] = {v: i for i, v in enumerate(fixed)}
+    width = len(fixed)
+    free: list[int] = []
+    releasing: list[tuple[int, int, Variable]] = []  # (time of the erasing MLP, slot, variable)
+    erasures: list[tuple[int, int, Variable]] = []
+    owner: dict[int, tuple[int, Variable]] = {}
+    for v in sorted((v for v in first if v not in slots), key=lambda v: (first[v], last.get(v, 0))):
+        while releasing and releasing[0][0] < first[v]:
+            time, slot, old = heapq.heappop(releasing)
+            owner[slot] = (time, old)
+            heapq.heappush(free, slot)
+        if free:
+            slot = heapq.heappop(free)
+            time, old = owner.pop(slot)
+            erasures.append((time // 2, slot, old))
+        else:
+            slot, width = width, width + 1
+        slots[v] = slot
+        gone = last.get(v, first[v])
+        erase_at = gone if gone % 2 else gone + 1
+        if erase_at < end:
+            heapq.heappush(releasing, (erase_at, slot, v))  # ties broken by slot; slots are unique here
+    return slots, erasures, width
+
+
+def _weights(
+    graph: Graph,
+    units: list[Unit],
+    times: dict[Unit, int],
+    layers: int,
+    slots: dict[Variable, int],
+    erasures: list[tuple[int, int, Variable]],
+    width: int,
+) -> Transformer:
+    def row(expr: Expr) -> np.ndarray:
+        result = np.zeros(width)
+        for variable, weight in expr.terms.items():
+            result[slots[variable]] += weight
+        result[slots[graph.one]] += expr.constant
+        return result
+
+    heads: list[list[tuple[Lookup, list[tuple[Expr, Variable]]]]] = [[] for _ in range(layers)]
+    neurons: list[list[tuple[str, Expr, Expr, list[tuple[float, int]]]]] = [[] for _ in range(layers)]
+    limits = []
+    for unit in units:
+        layer = times[unit] // 2
+        if isinstance(unit, Neuron):
+            neurons[layer].append((unit.name, unit.gate, unit.up, [(w, slots[v]) for w, v in unit.outputs]))
+            continue
+        if unit.limit:
+            limits.append(unit.limit)
+        for i in range(0, len(unit.outputs), HEAD_DIM):
+            heads[layer].append((unit, unit.outputs[i : i + HEAD_DIM]))
+    for layer, slot, old in erasures:
+        neurons[layer].append((f"erase {old.name}", Expr({}, 1.0), Expr({old: -1.0}), [(1.0, slot)]))
+
+    made = []
+    for layer in range(layers):
+        h, f = len(heads[layer]), len(neurons[layer])
+        y = Layer(*(np.zeros(s) for s in ((2 * h, width), (2 * h, width), (2 * h, width), (width, 2 * h))),
+                  *(np.zeros(s) for s in ((f, width), (f, width), (width, f))))  # fmt: skip
+        for i, (lookup, outputs) in enumerate(heads[layer]):
+            y.head_names.append(f"{lookup.name} -> {', '.join(v.name for _, v in outputs)}")
+            for j in range(HEAD_DIM):
+                y.q[2 * i + j], y.k[2 * i + j] = row(lookup.query[j]), row(lookup.key[j])
+            for j, (value, variable) in enumerate(outputs):
+                y.v[2 * i + j] = row(value)
+                y.o[slots[variable], 2 * i + j] += 1.0
+        for i, (name, gate, up, written) in enumerate(neurons[layer]):
+            y.neuron_names.append(name)
+            y.gate[i], y.up[i] = row(gate), row(up)
+            for weight, slot in written:
+                y.down[slot, i] += weight
+        made.append(y)
+    _name_slots(graph, made, slots, times, layers, width)
+
+    embed = np.zeros((len(graph.tokens), width))
+    embed[:, slots[graph.one]] = 1.0
+    for variable, slot in slots.items():
+        for token, value in variable.embedding.items():
+            embed[token, slot] += value
+    positions = np.zeros((2, width))
+    positions[0, slots[graph.position]] = 1.0
+    positions[1, slots[graph.position_squared]] = 1.0
+    probes = {name: (layers, slots[v]) for name, v in graph.probes.items()}
+    return Transformer(
+        embed, positions, made, _unembedding(graph, row), list(graph.tokens), np.array(graph.prefix, dtype=np.int32),
+        min(limits, default=0), made[0].slot_names if made else [], probes,
+    )  # fmt: skip
+
+
+def _name_slots(graph, made, slots, times, layers, width) -> None:
+    """Which variable each slot holds at the end of each layer (the newest one written by then)."""
+    written: dict[Variable, int] = {v: EMBEDDING for v in slots if v.embedding}
+    for unit, time in times.items():
+        for _, v in unit.outputs:
+            written[v] = min(written.get(v, time), time)
+    for layer in range(layers):
+        names = [""] * width
+        newest = [-2] * width
+        for v, slot in slots.items():
+            time = written.get(v, EMBEDDING)
+            if newest[slot] < time <= 2 * layer + 1:
+                newest[slot], names[slot] = time, v.name
+        made[layer].slot_names = names
+
+
+def _unembedding(graph: Graph, row) -> np.ndarray:
+    assert graph.index is not None
+    f1, f2 = row(graph.index[0]), row(graph.index[1])
+    ids = np.arange(len(graph.tokens), dtype=np.float64)[:, None]
+    unembed = 2 * ids * f1 - ids * ids * f2
+    in_block = np.zeros(len(ids), dtype=bool)
+    for block in graph.blocks:
+        v = np.arange(block.count, dtype=np.float64)[:, None]
+        rows = slice(block.first, block.first + block.count)
+        unembed[rows] += 2 * v * row(block.g1) - v * v * row(block.g2) - row(block.penalty)
+        in_block[rows] = True
+    others = ~in_block
+    others[graph.emittable :] = False
+    unembed[others] -= row(graph.others_penalty)
+    unembed[graph.emittable :] = -row(Expr({}, 1.0))
+    return unembed
