@@ -6,7 +6,6 @@ Decoding checks that the bytes can be read, not that the module is valid: `sourc
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -27,6 +26,7 @@ from .module import (
     ValType,
 )
 from .opcodes import BY_CODE, EMPTY_BLOCK, EXTERNAL_KINDS, FUNCTION_TYPE, MAGIC, SECTIONS, VALTYPES, VERSION
+from .reader import Reader
 
 T = TypeVar("T")
 
@@ -39,74 +39,11 @@ def decode(wasm: bytes) -> Module:
     return _Decoder(wasm).module()
 
 
-class _Reader:
-    """A cursor over `data[position:end]`; every read raises CompileError past the end."""
-
-    def __init__(self, data: bytes, position: int = 0, end: int | None = None):
-        self.data = data
-        self.position = position
-        self.end = len(data) if end is None else end
-
-    def error(self, message: str) -> CompileError:
-        return CompileError([Reason(f"malformed WASM: {message}", offset=self.position)])
-
-    def take(self, count: int) -> bytes:
-        start = self.position
-        if start + count > self.end:
-            raise self.error("unexpected end")
-        self.position = start + count
-        return self.data[start : self.position]
-
-    def byte(self) -> int:
-        return self.take(1)[0]
-
-    def unsigned(self, bits: int = 32) -> int:
-        """Unsigned LEB128 of at most `bits` bits."""
-        value = 0
-        for shift in range(0, bits, 7):
-            byte = self.byte()
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                if value >> bits:
-                    break
-                return value
-        raise self.error(f"integer does not fit in {bits} bits")
-
-    def signed(self, bits: int) -> int:
-        """Signed LEB128 of at most `bits` bits."""
-        value = 0
-        for shift in range(0, bits, 7):
-            byte = self.byte()
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                value -= (byte & 0x40) << (shift + 1)
-                if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
-                    break
-                return value
-        raise self.error(f"integer does not fit in {bits} bits")
-
-    def name(self) -> str:
-        try:
-            return self.take(self.unsigned()).decode()
-        except UnicodeDecodeError:
-            raise self.error("a name is not UTF-8") from None
-
-    def vector(self, item: Callable[[], T]) -> list[T]:
-        return [item() for _ in range(self.unsigned())]
-
-    def part(self) -> _Reader:
-        """A reader of the next `size` bytes, which are skipped here."""
-        size = self.unsigned()
-        start = self.position
-        self.take(size)
-        return _Reader(self.data, start, self.position)
-
-
 class _Decoder:
     """Collects the sections; imports come first in every index space because their section does."""
 
     def __init__(self, wasm: bytes):
-        self.r = _Reader(wasm)
+        self.r = Reader(wasm)
         self.types: list[FuncType] = []
         self.imports: list[Import] = []
         self.functions: list[Function] = []
@@ -191,13 +128,16 @@ class _Decoder:
     def _valtype(self) -> ValType:
         code = self.r.byte()
         if code not in VALTYPES:
-            raise self.r.error(f"value type 0x{code:02x} is not supported")
+            raise self._refusal(f"value type 0x{code:02x}")
         return VALTYPES[code]
 
     def _function_type(self) -> FuncType:
         if self.r.byte() != FUNCTION_TYPE:
             raise self.r.error("not a function type (the GC proposal is not supported)")
         return FuncType(tuple(self.r.vector(self._valtype)), tuple(self.r.vector(self._valtype)))
+
+    def _refusal(self, what: str) -> CompileError:
+        return CompileError([Reason(f"{what} is not supported", offset=self.r.position)])
 
     def _type(self) -> FuncType:
         return self._at(self.types, self.r.unsigned(), "type")
@@ -210,15 +150,17 @@ class _Decoder:
     def _limits(self) -> Limits:
         flags = self.r.byte()
         if flags > 1:
-            reasons = {2: "shared", 3: "shared", 4: "64-bit", 5: "64-bit"}
-            raise CompileError([Reason(f"{reasons.get(flags, 'such')} memory is not supported", offset=self.r.position)])
+            raise self._refusal("64-bit memory" if flags & 4 else "shared memory" if flags & 2 else "custom page size")
         return Limits(self.r.unsigned(), self.r.unsigned() if flags else None)
 
     def _table_type(self) -> TableType:
         return TableType(self._valtype(), self._limits())
 
     def _global_type(self) -> GlobalType:
-        return GlobalType(self._valtype(), self.r.byte() == 1)
+        type, mutable = self._valtype(), self.r.byte()
+        if mutable > 1:
+            raise self.r.error("unknown mutability")
+        return GlobalType(type, bool(mutable))
 
     def _external_kind(self) -> str:
         return self._at(list(EXTERNAL_KINDS), self.r.byte(), "external kind")
@@ -241,7 +183,7 @@ class _Decoder:
             desc = self._global_type()
             self.globals.append(Global(desc, imported=Import(module, name, kind, desc)))
         else:
-            raise CompileError([Reason(f"import {module}.{name}: exceptions are not supported", offset=self.r.position)])
+            raise self._refusal(f"exception tag {module}.{name}")
         self.imports.append(Import(module, name, kind, desc))
 
     def _element(self) -> Element:
@@ -313,8 +255,8 @@ class _Decoder:
         code = (byte, r.unsigned()) if 0xFC <= byte <= 0xFE else (byte,)
         opcode = BY_CODE.get(code)
         if opcode is None:
-            number = " ".join(f"0x{c:02x}" for c in code)
-            raise CompileError([Reason(f"the instruction with opcode {number} is not supported", offset=offset)])
+            r.position = offset
+            raise self._refusal(f"the instruction with opcode {' '.join(f'0x{c:02x}' for c in code)}")
         args: list[Any] = []
         for kind in opcode.immediates:
             args += self._immediate(kind)
@@ -349,10 +291,15 @@ class _Decoder:
                 return (int.from_bytes(r.take(16), "little"),)
             case "lane" | "zero":
                 return (r.byte(),)
-            case "catches":  # one and two-index handlers: catch, catch_ref, catch_all, catch_all_ref
-                return (tuple(r.vector(lambda: tuple(r.unsigned() for _ in range(3 if r.data[r.position] < 2 else 2)))),)
+            case "catches":
+                return (tuple(r.vector(self._handler)),)
             case _:
                 return (r.unsigned(),)
+
+    def _handler(self) -> tuple[int, ...]:
+        """catch and catch_ref (0, 1) have a tag and a label, catch_all and catch_all_ref (2, 3) only a label."""
+        kind = self.r.byte()
+        return (kind, *(self.r.unsigned() for _ in range(2 if kind < 2 else 1)))
 
     def _block_type(self) -> FuncType:
         code = self.r.signed(33)

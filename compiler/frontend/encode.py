@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import Any
 
-from .module import Data, Element, Function, FuncType, Global, GlobalType, Instr, Limits, Module, TableType
+from .module import Data, Element, Function, FuncType, Global, GlobalType, Import, Instr, Limits, Module, TableType
 from .opcodes import (
     BY_NAME,
     EMPTY_BLOCK,
@@ -133,15 +132,19 @@ class _Encoder:
 
     # Module fields
 
-    def _import(self, entry: Any) -> bytes:
-        writers = {
-            "func": lambda type: _unsigned(self._type_index(type)),
-            "table": _table_type,
-            "memory": _limits,
-            "global": _global_type,
-        }
-        kind = bytes([EXTERNAL_KINDS.index(entry.kind)])
-        return _name(entry.module) + _name(entry.name) + kind + writers[entry.kind](entry.desc)
+    def _import(self, entry: Import) -> bytes:
+        match entry.desc:
+            case FuncType():
+                desc = _unsigned(self._type_index(entry.desc))
+            case TableType():
+                desc = _table_type(entry.desc)
+            case Limits():
+                desc = _limits(entry.desc)
+            case GlobalType():
+                desc = _global_type(entry.desc)
+            case _:
+                raise TypeError(f"import {entry.module}.{entry.name} of kind {entry.kind}")
+        return _name(entry.module) + _name(entry.name) + bytes([EXTERNAL_KINDS.index(entry.kind)]) + desc
 
     def _global(self, entry: Global) -> bytes:
         return _global_type(entry.type) + self._constant(entry.init)

@@ -200,19 +200,20 @@ _SIMD = (
     (254, "", "f64x2", "convert_low_i32x4_s convert_low_i32x4_u"),
 )  # fmt: skip
 
-_ATOMIC_WIDTHS = "i32.atomic.{} i64.atomic.{} i32.atomic.{}8{u} i32.atomic.{}16{u} i64.atomic.{}8{u} i64.atomic.{}16{u} \
-i64.atomic.{}32{u}"
+# Atomic accesses come in this order, seven of each.
+_ATOMIC_WIDTHS = (("i32", ""), ("i64", ""), ("i32", "8"), ("i32", "16"), ("i64", "8"), ("i64", "16"), ("i64", "32"))
 _ATOMICS = (  # behind the prefix 0xFE
     (0x00, "memarg", "memory.atomic.notify memory.atomic.wait32 memory.atomic.wait64"),
     (0x03, "zero", "atomic.fence"),
-    (0x10, "memarg", _ATOMIC_WIDTHS.replace("{}", "load").replace("{u}", "_u")),
-    (0x17, "memarg", _ATOMIC_WIDTHS.replace("{}", "store").replace("{u}", "")),
+    (0x10, "memarg", " ".join(f"{t}.atomic.load{width}{'_u' if width else ''}" for t, width in _ATOMIC_WIDTHS)),
+    (0x17, "memarg", " ".join(f"{t}.atomic.store{width}" for t, width in _ATOMIC_WIDTHS)),
     *(
-        (0x1E + 7 * i, "memarg", " ".join(
-            f"{t}.atomic.rmw{width}.{operation}{'_u' if width else ''}"
-            for t, width in (("i32", ""), ("i64", ""), ("i32", 8), ("i32", 16), ("i64", 8), ("i64", 16), ("i64", 32))
+        (first, "memarg", " ".join(
+            f"{t}.atomic.rmw{width}.{operation}{'_u' if width else ''}" for t, width in _ATOMIC_WIDTHS
         ))
-        for i, operation in enumerate("add sub and or xor xchg cmpxchg".split())
+        for first, operation in (
+            (0x1E, "add"), (0x25, "sub"), (0x2C, "and"), (0x33, "or"), (0x3A, "xor"), (0x41, "xchg"), (0x48, "cmpxchg")
+        )
     ),
 )  # fmt: skip
 
@@ -265,7 +266,8 @@ STORES = frozenset(name for name in ACCESS_WIDTH if ".store" in name)
 
 # Encoding of types; the same numbers stand in block types and, for references, as heap types.
 VALTYPES: dict[int, ValType] = {
-    0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128", 0x70: "funcref", 0x6F: "externref", 0x69: "exnref",
+    0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128",
+    0x70: "funcref", 0x6F: "externref", 0x69: "exnref",
 }  # fmt: skip
 EMPTY_BLOCK = 0x40
 FUNCTION_TYPE = 0x60
