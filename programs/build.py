@@ -1,0 +1,153 @@
+"""Builds the C programs of the collection, checks that what is committed is up to date, and writes README's table.
+
+    python programs/build.py                 rebuild every .wasm
+    python programs/build.py sudoku huffman  rebuild these
+    python programs/build.py --check         rebuild into a temporary folder and compare (exit code 1: a difference)
+    python programs/build.py --readme        write the table of programs/README.md
+
+Needs Python 3.11 and `pip install ziglang` (the version that made the committed files is ZIG_VERSION below).
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import tomllib
+
+FOLDER = Path(__file__).resolve().parent
+ZIG_VERSION = "0.17.1"
+
+# "mvp" leaves out everything after WebAssembly 1.0: no sign extension, bulk memory, multi-value or SIMD opcodes.
+COMMON = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fno-sanitize=undefined"]
+FREESTANDING = [*COMMON, "-target", "wasm32-freestanding", "-nostdlib", "-fno-builtin", "-Wl,--no-entry"]
+
+# What the `build` key of a program names: the flags of `python -m ziglang cc`; one -Wl,--export per export follows.
+PROFILES = {
+    # i32 and nothing else: MVP, and no vectorizer, which would merge neighbouring stores into i64 ones
+    "i32": [
+        *FREESTANDING, "-mcpu=mvp", "-fno-vectorize", "-fno-slp-vectorize", "-fno-unroll-loops",
+        "-Wl,-z,stack-size=4096", "-Wl,--initial-memory=65536",
+    ],
+    "integer": [
+        *FREESTANDING, "-mcpu=mvp+bulk_memory+sign_ext", "-Wl,-z,stack-size=16384",
+    ],
+    "wasi": [
+        *COMMON, "-target", "wasm32-wasi", "-mcpu=mvp+bulk_memory+sign_ext", "-Wl,-z,stack-size=65536",
+    ],
+}  # fmt: skip
+
+
+def load() -> list[dict]:
+    return tomllib.loads((FOLDER / "programs.toml").read_text(encoding="utf-8"))["program"]
+
+
+def exports(program: dict) -> list[str]:
+    """The functions to export from a freestanding program: the ones its invocations call, in their order."""
+    return list(dict.fromkeys(run["export"] for run in program["run"] if run["export"] != "_start"))
+
+
+def command(program: dict, output: str) -> list[str]:
+    """The compiler call that makes the program's .wasm, to be run in programs/."""
+    flags = PROFILES[program["build"]] + program.get("flags", [])
+    names = [f"-Wl,--export={name}" for name in exports(program)]
+    return [sys.executable, "-m", "ziglang", "cc", *flags, *names, "-o", output, program["source"]]
+
+
+def build(program: dict, output: Path) -> None:
+    """Compiles the program; keeps the name section, drops debug information (and with it the build machine's paths)."""
+    with tempfile.TemporaryDirectory() as folder:
+        # the linker writes the output file's name into the name section
+        raw = Path(folder) / output.name
+        subprocess.run(command(program, str(raw)), cwd=FOLDER, check=True)
+        module = strip(raw.read_bytes())
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_bytes(module)
+
+
+def strip(module: bytes) -> bytes:
+    """The module without its custom sections, except the names of functions and globals."""
+    kept, position = bytearray(module[:8]), 8
+    while position < len(module):
+        size, body = _leb128(module, position + 1)
+        end = body + size
+        if module[position] != 0 or _custom_name(module, body) == b"name":
+            kept += module[position:end]
+        position = end
+    return bytes(kept)
+
+
+def _custom_name(module: bytes, position: int) -> bytes:
+    length, position = _leb128(module, position)
+    return module[position : position + length]
+
+
+def _leb128(module: bytes, position: int) -> tuple[int, int]:
+    """An unsigned LEB128 number and the position behind it."""
+    value = shift = 0
+    while True:
+        byte = module[position]
+        value |= (byte & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 0x80:
+            return value, position
+
+
+def outdated(programs: list[dict]) -> list[str]:
+    """The .wasm files that differ from what the sources give now."""
+    different = []
+    with tempfile.TemporaryDirectory() as folder:
+        for program in programs:
+            fresh, committed = Path(folder) / program["wasm"], FOLDER / program["wasm"]
+            build(program, fresh)
+            if not committed.exists() or committed.read_bytes() != fresh.read_bytes():
+                different.append(program["wasm"])
+    return different
+
+
+def table(programs: list[dict]) -> str:
+    """The programs as a Markdown table."""
+    lines = ["| program | group | source | shows | size |", "|---|---|---|---|---|"]
+    for program in programs:
+        sizes = sorted({run["size"] for run in program["run"]}, key=["small", "medium", "large"].index)
+        lines.append(
+            f"| {program['id']} | {program['group']} | [{program['source']}]({program['source']}) "
+            f"| **{program['title']}.** {program['shows']} | {', '.join(sizes)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def readme(programs: list[dict], text: str) -> str:
+    """README's text with the table between its two marks renewed."""
+    before, _, rest = text.partition("<!-- table -->\n")
+    _, _, after = rest.partition("<!-- end of table -->\n")
+    return f"{before}<!-- table -->\n{table(programs)}<!-- end of table -->\n{after}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Build the C programs.")
+    parser.add_argument("ids", nargs="*", help="programs to build (default: all)")
+    parser.add_argument("--check", action="store_true", help="compare with the committed files and write nothing")
+    parser.add_argument("--readme", action="store_true", help="renew the table in README.md and build nothing")
+    arguments = parser.parse_args()
+    programs = load()
+    if arguments.readme:
+        path = FOLDER / "README.md"
+        path.write_text(readme(programs, path.read_text(encoding="utf-8")), encoding="utf-8")
+        return 0
+    chosen = [p for p in programs if "wasm" in p and (not arguments.ids or p["id"] in arguments.ids)]
+    if arguments.check:
+        different = outdated(chosen)
+        print("\n".join(f"{name}: not what its source gives" for name in different) or "up to date")
+        return 1 if different else 0
+    for program in chosen:
+        print(program["wasm"])
+        build(program, FOLDER / program["wasm"])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
