@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import CompileError, Reason
-from .module import Function, FuncType, Instr, Module, ValType
+from .module import Element, Function, FuncType, Instr, Module, ValType
 from .opcodes import BY_NAME, SIGNATURES
 
 # What can be compiled. An instruction or type that is not listed here is refused.
@@ -55,7 +55,8 @@ def check(
 def prune(module: Module, selection: Selection) -> Module:
     """The module with only the selected part: other function exports are gone, other bodies are `unreachable`.
 
-    Indices do not change.
+    Indices do not change. The result is valid: a function that only a dropped export declared for use by `ref.func`
+    is declared by an element segment at the end.
     """
     stub = (Instr("unreachable"), Instr("end"))
     functions = [
@@ -63,7 +64,13 @@ def prune(module: Module, selection: Selection) -> Module:
         for i, function in enumerate(module.functions)
     ]
     exports = [e for e in module.exports if e.kind != "func" or e.name in selection.exports]
-    return replace(module, functions=tuple(functions), exports=tuple(exports))
+    pruned = replace(module, functions=tuple(functions), exports=tuple(exports))
+    declared = set(_references(_constants(pruned))) | {e.index for e in exports if e.kind == "func"}
+    undeclared = sorted(set(_references(f.body for f in functions)) - declared)
+    if not undeclared:
+        return pruned
+    items = tuple((Instr("ref.func", (index,)),) for index in undeclared)
+    return replace(pruned, elements=(*pruned.elements, Element("declarative", "funcref", items)))
 
 
 def _select(module: Module, names: Sequence[str] | None) -> Selection:
@@ -111,6 +118,14 @@ def _references(code: Iterable[tuple[Instr, ...]]) -> Iterator[int]:
     return (i.args[0] for instructions in code for i in instructions if i.name == "ref.func")
 
 
+def _constants(module: Module) -> Iterator[tuple[Instr, ...]]:
+    """Every constant expression, in module order."""
+    yield from (g.init for g in module.globals)
+    for element in module.elements:
+        yield from (element.offset, *element.items)
+    yield from (d.offset for d in module.data)
+
+
 def _import_reasons(module: Module, selection: Selection, provided: Collection[tuple[str, str]]) -> Iterator[Reason]:
     index = 0
     for entry in module.imports:
@@ -129,10 +144,7 @@ def _module_reasons(module: Module) -> Iterator[Reason]:
         yield Reason(f"{len(module.memories)} memories: only one is supported")
     for index, entry in enumerate(module.globals):
         yield from _type_reasons([entry.type.type], f"global {index}: ")
-    constants = [g.init for g in module.globals]
-    constants += [constant for e in module.elements for constant in (e.offset, *e.items)]
-    constants += [d.offset for d in module.data]
-    for constant in constants:
+    for constant in _constants(module):
         if len(constant) > 1:
             yield Reason("a constant expression with arithmetic is not supported", offset=constant[0].offset)
 
