@@ -420,7 +420,7 @@ def test_provided_imports():
 
 def test_pruning_keeps_references_declared():
     """An export may be what declares a function for ref.func; dropping it must not make the module invalid."""
-    text = """(module (table 1 funcref) (func $a (export "a"))
+    text = """(module (table 1 funcref) (tag (export "t")) (func $a (export "a"))
       (func (export "b") i32.const 0 ref.func $a table.set 0))"""
     module = load(text).module
     assert valid(encode(prune(module, check(module, ["b"]))))

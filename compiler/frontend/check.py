@@ -63,7 +63,8 @@ def prune(module: Module, selection: Selection) -> Module:
         function if i in selection.functions or function.imported else replace(function, locals=(), body=stub)
         for i, function in enumerate(module.functions)
     ]
-    exports = [e for e in module.exports if e.kind != "func" or e.name in selection.exports]
+    # Tags are not decoded, so neither can their exports stay; nothing that is selected uses one.
+    exports = [e for e in module.exports if (e.name in selection.exports if e.kind == "func" else e.kind != "tag")]
     pruned = replace(module, functions=tuple(functions), exports=tuple(exports))
     declared = set(_references(_constants(pruned))) | {e.index for e in exports if e.kind == "func"}
     undeclared = sorted(set(_references(f.body for f in functions)) - declared)
