@@ -40,7 +40,8 @@ def _outputs(graph: Graph) -> list[Expr]:
 
 
 def _variables(exprs: Iterable[Expr]) -> set[Variable]:
-    return {v for e in exprs for v in e.terms}
+    """The variables that something writes; one that nothing writes is 0 and needs no slot."""
+    return {v for e in exprs for v in e.terms if v.written}
 
 
 def _needed(graph: Graph) -> list[Unit]:
@@ -51,7 +52,7 @@ def _needed(graph: Graph) -> list[Unit]:
         variable = todo.pop()
         if variable in live:
             continue
-        if variable.graph is not graph:
+        if variable.graph is not graph:  # slots of two graphs have nothing to do with each other
             raise ValueError(f"variable {variable} belongs to another graph")
         live.add(variable)
         for unit in graph.writers.get(variable, []):
@@ -115,13 +116,10 @@ def _assign_slots(
             last[v] = max(last.get(v, time), time)
         for v in _variables(_inputs(unit)):
             last[v] = max(last.get(v, time), time)
-            if not any(v is w for w in (graph.position, graph.position_squared)):
-                first.setdefault(v, end if v not in first else first[v])
     for v in _variables(_outputs(graph)):
         last[v] = end
-        first.setdefault(v, end)
-    for v in set(first) | set(last):
-        if v.embedding or v is graph.one:
+    for v in last:
+        if v.embedding:
             first[v] = EMBEDDING
     fixed = [graph.one, graph.position, graph.position_squared]
     slots: dict[Variable, int] = {v: i for i, v in enumerate(fixed)}
@@ -161,7 +159,8 @@ def _weights(
     def row(expr: Expr) -> np.ndarray:
         result = np.zeros(width)
         for variable, weight in expr.terms.items():
-            result[slots[variable]] += weight
+            if variable.written:
+                result[slots[variable]] += weight
         result[slots[graph.one]] += expr.constant
         return result
 

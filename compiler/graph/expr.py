@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Union
 
 
 @dataclass(eq=False)
@@ -12,11 +11,13 @@ class Variable:
     an embedding column, head outputs, neurons. Identity is the object; the name is for people.
 
     embedding: value by token id (absent: 0). Heads and neurons keep their own lists of what they write.
+    written: whether anything writes it; otherwise it is 0 everywhere.
     """
 
     name: str
     graph: object
     embedding: dict[int, float] = field(default_factory=dict)
+    written: bool = False
 
     def __add__(self, other: Number) -> Expr:
         return Expr.of(self) + other
@@ -92,7 +93,7 @@ class Expr:
         return (self.constant, tuple(sorted((id(v), w) for v, w in self.terms.items())))
 
 
-Number = Union[Variable, Expr, float, int]
+Number = Variable | Expr | float | int
 
 
 def total(values) -> Expr:

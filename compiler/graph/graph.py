@@ -79,6 +79,8 @@ class Graph:
         self.one = Variable("one", self)
         self.position = Variable("position", self)
         self.position_squared = Variable("position^2", self)
+        for variable in (self.one, self.position, self.position_squared):
+            variable.written = True
 
     # -- tokens and embedding -------------------------------------------------------------------------------------
 
@@ -90,12 +92,17 @@ class Graph:
         self.tokens.append(name)
         for variable, value in (features or {}).items():
             if value:
+                variable.written = True
                 variable.embedding[token] = variable.embedding.get(token, 0.0) + float(value)
         return token
 
     def feature(self, name: str) -> Variable:
         """A variable that the embedding writes: its value at a position is the token's entry (default 0)."""
         return Variable(name, self)
+
+    def _written_by(self, variable: Variable, unit: Lookup | Neuron) -> None:
+        variable.written = True
+        self.writers.setdefault(variable, []).append(unit)
 
     # -- attention ------------------------------------------------------------------------------------------------
 
@@ -112,7 +119,7 @@ class Graph:
         for name, value in values.items():
             variable = (into or {}).get(name) or Variable(name, self)
             lookup.outputs.append((Expr.of(value), variable))
-            self.writers.setdefault(variable, []).append(lookup)
+            self._written_by(variable, lookup)
             result.append(variable)
         return result
 
@@ -188,7 +195,7 @@ class Graph:
             neuron = self._neurons[identity] = Neuron(output.name, gate, up)
             self.neurons.append(neuron)
         neuron.outputs.append((weight, output))
-        self.writers.setdefault(output, []).append(neuron)
+        self._written_by(output, neuron)
 
     def gated(self, name: str, *terms: tuple[Number, Number]) -> Variable:
         """sum of relu(gate) * up over the (gate, up) pairs: with gates in {0, 1} and at most one of them 1, a switch."""

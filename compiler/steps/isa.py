@@ -16,8 +16,7 @@ Operations (`Step.op`); A, B, C are the operands' values:
     i32.wrap_i64, i64.extend_i32_s                                                   of A  (extend_i32_u: mov)
     i32.load, i32.load8_s ..., i64.load, i64.load32_u ...   memory[A + imm]; C is the slot "memory_bytes"
     hidden.load8_u, hidden.load32         hidden memory at A + imm, no bounds check (tables, segments, stdin, ...)
-    table.get, table.ref                  element A of the table at hidden offset imm; C is the table's size slot;
-                                          past the end: get traps "out of bounds table access", ref traps "undefined element"
+    table.get, table.ref                  element A of the table at hidden offset imm; C is the table's size slot
   no destination
     i32.store, i32.store8, i32.store16, i64.store, i64.store8/16/32      memory[A + imm] = B; C is "memory_bytes"
     hidden.store8, hidden.store32         hidden memory at A + imm = B

@@ -1,0 +1,280 @@
+"""From the step program to tokens: vocabulary, jump tokens, slot addresses, and the prompt's prefix.
+
+Order of the vocabulary: first what the model may emit (their ids are the line of the unembedding's parabola), then what
+only a prompt holds:
+
+    D{p}.{v} S{p}.{v} Q0.{v} Q1.{v} N H T.{kind} O.{v} E.{v} J.{j} | BOS I.{k} C.{k} P.{i} G.{s} B.{v}
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from ..errors import CompileError
+from ..frontend.module import FuncType
+from ..steps.isa import FRAME_LIMIT, FRAME_SIZE_LIMIT, TRAPS, Program, Slot, Step
+from .rows import Row, fields
+
+# Quotients that a product may carry out of a word: 4 byte columns reach 1019, all 8 of an i64 product 2038.
+CARRIES = (1024, 2048)
+PAGE = 65536
+
+
+@dataclass(frozen=True)
+class Jump:
+    """A jump token: the instruction pointer moves by `delta`, the frame by `frame`.
+
+    caller: for calls, the number under which the callee's return finds this call; None for other jumps.
+    """
+
+    delta: int
+    frame: int = 0
+    caller: int | None = None
+
+
+@dataclass
+class Assembly:
+    """Everything numeric about a program.
+
+    rows: per step, the fields it fetches. addresses: absolute slots (constants, globals, hidden registers).
+    constants: (address, initial value) of those. frame_base: first address of the frames. places: digits of the
+    widest value, 4 or 8. segments: (memory address, bytes), hidden ones at negative addresses.
+    ids: first token id of each class, e.g. ids["D"].
+    """
+
+    program: Program
+    places: int = 4
+    rows: list[Row] = field(default_factory=list)
+    jumps: list[Jump] = field(default_factory=list)
+    addresses: dict[Slot, int] = field(default_factory=dict)
+    constants: list[tuple[int, int]] = field(default_factory=list)
+    frame_base: int = 0
+    frame_limit: int = FRAME_LIMIT
+    segments: list[tuple[int, bytes]] = field(default_factory=list)
+    inputs: dict[str, int] = field(default_factory=dict)  # name -> memory address
+    entries: list[tuple[str, int]] = field(default_factory=list)  # (name, first step); "" is the start function
+    ids: dict[str, int] = field(default_factory=dict)
+    emitted: int = 0  # ids below this may be emitted
+    lowest_address: int = 0
+    highest_address: int = 0
+
+    def uses(self, *names: str) -> bool:
+        """Whether any row sets any of these fields."""
+        return any(row.get(name) for row in self.rows for name in names)
+
+
+_WIDE = ("move_high", "select_high", "carry", "wide_bytes", "fill_high", "load64", "store64", "signed_high")
+
+
+def assemble(program: Program) -> Assembly:
+    """Raises CompileError when the program does not fit the machine's ranges."""
+    out = Assembly(program)
+    _check_frames(program)
+    _slots(out)
+    _memory(out)
+    out.rows = [fields(step) for step in program.steps]
+    wide_constants = any(value >= 2**32 for _, value in out.constants)
+    out.places = 8 if out.uses(*_WIDE) or wide_constants or any("i64." in s.op for s in program.steps) else 4
+    out.entries = [(name, entry.entry) for name, entry in program.entries.items()]
+    if program.start:
+        out.entries.append(("", program.start.entry))
+    _emitted_ids(out)
+    jumps = _Jumps(out)
+    for index, step in enumerate(program.steps):
+        _operands(out, index, step)
+        jumps.encode(index, step)
+    out.emitted = out.ids["J"] + len(out.jumps)
+    return out
+
+
+def _check_frames(program: Program) -> None:
+    for function in program.functions.values():
+        if function.frame_size > FRAME_SIZE_LIMIT:
+            raise CompileError(
+                f"function {function.name}: {function.frame_size} locals and stack entries, at most {FRAME_SIZE_LIMIT}"
+            )
+
+
+def _slots(out: Assembly) -> None:
+    program = out.program
+    zero = Slot("const", 0)
+    values: dict[Slot, int] = {zero: 0}
+    for step in program.steps:
+        for slot in (step.a, step.b, step.c, step.dest):
+            if slot is not None and slot.kind != "frame":
+                values.setdefault(slot, int(slot.index) if slot.kind == "const" else 0)
+    values |= program.initial
+    out.addresses = {slot: address for address, slot in enumerate(values)}
+    out.constants = [(out.addresses[slot], value) for slot, value in values.items()]
+    out.frame_base = len(values)
+    out.frame_limit = _frame_limit(program)
+
+
+def _frame_limit(program: Program) -> int:
+    """FRAME_LIMIT, or less where no call can be recursive: short keys leave real softmax more room."""
+    callees: dict[int, set[int]] = defaultdict(set)
+    for f in program.functions.values():
+        for step in program.steps[f.entry : f.end]:
+            if step.op == "call":
+                assert step.callee is not None
+                callees[f.index].add(step.callee)
+            elif step.op == "call_indirect":
+                return FRAME_LIMIT
+    depth: dict[int, int] = {}
+
+    def deepest(index: int, path: frozenset[int]) -> int:
+        if index in path:
+            return FRAME_LIMIT
+        if index not in depth:
+            below = max((deepest(c, path | {index}) for c in callees[index]), default=0)
+            depth[index] = min(FRAME_LIMIT, program.functions[index].frame_size + below)
+        return depth[index]
+
+    used = max((deepest(i, frozenset()) for i in program.functions), default=0)
+    return min(FRAME_LIMIT, max(64, 2 * used + 64))
+
+
+def _memory(out: Assembly) -> None:
+    program = out.program
+    bottom = -program.hidden_bytes
+    out.segments = [(s.address + (bottom if s.hidden else 0), s.bytes) for s in program.segments]
+    out.inputs = {name: bottom + offset for name, (offset, _) in program.inputs.items()}
+    out.lowest_address = bottom - 256  # 256 bytes of scratch below: where the byte tokens of the prefix land
+    grows = any(step.dest == Slot("hidden", "memory_bytes") for step in program.steps)
+    out.highest_address = (program.memory_maximum if grows else program.memory_pages) * PAGE
+
+
+def _emitted_ids(out: Assembly) -> None:
+    ops = {step.op for step in out.program.steps}
+    next_id = 0
+
+    def add(name: str, count: int) -> None:
+        nonlocal next_id
+        out.ids[name] = next_id
+        next_id += count
+
+    add("D", 256 * out.places)
+    add("S", 1024 if out.uses("divide") else 0)
+    add("Q0", CARRIES[0] if out.uses("mul") else 0)
+    add("Q1", CARRIES[1] if out.uses("mul_high") else 0)
+    add("N", 1)
+    add("H", 1)
+    add("T", len(TRAPS))
+    add("O", 256 if "stdout" in ops else 0)
+    add("E", 256 if "stderr" in ops else 0)
+    add("J", 0)
+
+
+def _trap_id(out: Assembly, kind: str) -> int:
+    return out.ids["T"] + list(TRAPS).index(kind)
+
+
+def _place(out: Assembly, row: Row, name: str, slot: Slot | None) -> None:
+    """Sets the fields of an operand: its address, and whether the frame base is added. No operand: address 0, constant 0."""
+    if slot is None:
+        return
+    if slot.kind == "frame":
+        row[name] = out.frame_base + int(slot.index)
+        row[f"{name}.frame"] = 1
+    else:
+        row[name] = out.addresses[slot]
+
+
+def _operands(out: Assembly, index: int, step: Step) -> None:
+    row = out.rows[index]
+    for name, slot in (("a", step.a), ("b", step.b), ("c", step.c)):
+        _place(out, row, name, slot)
+    if "offset" in row and step.op.partition(".")[0] in ("hidden", "table"):
+        row["offset"] -= out.program.hidden_bytes
+    if index + 1 < len(out.rows):  # a value is committed by the token at which the next row is fetched
+        after = out.rows[index + 1]
+        if step.dest is None:
+            after["discard"] = 1
+        else:
+            _place(out, after, "dest", step.dest)
+    if row.get("check_memory"):
+        row["trap"] = _trap_id(out, "memory_out_of_bounds")
+    if row.get("check_index"):
+        row["trap"] = _trap_id(out, "table_out_of_bounds")
+
+
+class _Jumps:
+    """Numbers the jump tokens. A return's tokens are consecutive by caller, an indirect call's by callee, a br_table's
+    by case, so that the index of the next token is a base plus a small number in the residual stream."""
+
+    def __init__(self, out: Assembly):
+        self.out = out
+        self.shared: dict[Jump, int] = {}
+        program = out.program
+        self.by_type: dict[FuncType, list[tuple[int, int]]] = defaultdict(list)  # (reference, function), ascending
+        for reference, function in sorted(program.references.items()):
+            self.by_type[program.functions[function].type].append((reference, function))
+        self.indirect: dict[FuncType, list[int]] = defaultdict(list)  # call sites by type
+        self.direct: dict[int, list[int]] = defaultdict(list)  # call sites by callee
+        for index, step in enumerate(program.steps):
+            if step.op == "call":
+                assert step.callee is not None
+                self.direct[step.callee].append(index)
+            elif step.op == "call_indirect":
+                assert step.type is not None
+                self.indirect[step.type].append(index)
+        self.referenced = set(program.references.values())
+        self.owner = [0] * len(program.steps)
+        for f in program.functions.values():
+            for i in range(f.entry, f.end):
+                self.owner[i] = f.index
+
+    def _callers(self, function: int) -> list[int]:
+        """Call sites that may call it, in the order of their caller numbers."""
+        type_ = self.out.program.functions[function].type
+        indirect = self.indirect[type_] if function in self.referenced else []
+        return [*indirect, *self.direct[function]]
+
+    def _one(self, jump: Jump) -> int:
+        if jump not in self.shared:
+            self.shared[jump] = self._block([jump])
+        return self.shared[jump]
+
+    def _block(self, jumps: list[Jump]) -> int:
+        first = self.out.ids["J"] + len(self.out.jumps)
+        self.out.jumps += jumps
+        return first
+
+    def encode(self, index: int, step: Step) -> None:
+        """Sets the fields "next" (the id of the next token, or its base) and what goes with it."""
+        out, row, op = self.out, self.out.rows[index], step.op
+        functions = out.program.functions
+        if op == "jump":
+            assert step.target is not None
+            row["next"] = self._one(Jump(step.target - index))
+        elif op.startswith("br."):
+            assert step.target is not None
+            row["taken"] = self._one(Jump(step.target - index)) - out.ids["N"]
+        elif op == "br_table":
+            row["next"] = self._block([Jump(t - index) for t in step.targets])
+            row["cases"] = len(step.targets) - 1
+        elif op == "call":
+            assert step.callee is not None
+            caller = self._callers(step.callee).index(index)
+            row |= {"next": self._one(Jump(functions[step.callee].entry - index, step.imm, caller)), "frame": step.imm}
+        elif op == "call_indirect":
+            assert step.type is not None
+            choices = self.by_type[step.type]
+            caller = self.indirect[step.type].index(index)
+            first = choices[0][0] if choices else 0
+            base = self._block([Jump(functions[f].entry - index, step.imm, caller) for _, f in choices])
+            row |= {"next": base - first, "frame": step.imm, "first": first, "end": first + len(choices)}
+        elif op == "return":
+            sites = self._callers(self.owner[index])
+            steps = out.program.steps
+            row["next"] = self._block([Jump(site + 1 - index, -steps[site].imm) for site in sites])
+        elif op in ("stdout", "stderr"):
+            row["next"] = out.ids["O" if op == "stdout" else "E"]
+        elif op == "halt":
+            row["next"] = out.ids["H"]
+        elif op == "trap":
+            row["next"] = _trap_id(out, step.trap)
+
+
+__all__ = ["CARRIES", "Assembly", "Jump", "assemble"]

@@ -1,0 +1,169 @@
+"""The next token: its id is computed as one number, and the unembedding takes the nearest token.
+
+    id = 256 place + floor(word / 256^place) mod 256      a digit D{place}.{v}: place and digit at once
+    id = base + small number                              jumps, carries, output bytes, traps
+
+floor(x) is the integer nearest to x - 1/2 + h, where h is half the distance between possible values of x. A quotient's
+digit needs a division by an operand: it has a parabola of its own, scaled by the square of the divisor.
+"""
+
+from __future__ import annotations
+
+from ..graph.expr import Expr, Variable, total
+from ..graph.graph import Graph
+from ..steps.isa import TRAPS
+from .bytewise import Bytewise
+from .memory import Memory
+from .state import State
+from .words import TIE, WORD, Division, Product, Words
+
+
+class Place:
+    """The place of the next digit. It is needed early (stores and shifts select bytes by it), so it is made in two parts:
+    `number` and `one_hot` for operations that know it from their operands; word results go through `for_words`."""
+
+    def __init__(self, s: State, top: Expr):
+        """top: the first digit's place where it does not depend on the result word."""
+        g = s.graph
+        fresh = Expr.of(s.features["fresh"])
+        self.number = s.features["in_flight.place"] + g.product(fresh, top + s.field("full"), "first place")
+        self.one_hot = g.one_hot(self.number, 0, s.assembly.places - 1, "place")
+
+
+def output(
+    s: State, place: Place, mem: Memory, prod: Product, div: Division | None, byte: Bytewise, word: Words, condition: Expr
+) -> None:
+    """Adds the unembedding to the graph."""
+    g, ids = s.graph, s.assembly.ids
+    fresh = Expr.of(s.features["fresh"])
+    emit0, emit1 = _carries(s, prod, fresh)
+    emitting = div.emitting if div else Expr({})
+    cutting = s.field("word") - emit0 - emit1 - emitting  # 1: a digit of the result word is due
+    flexible = cutting - s.field("store")
+    number = s.features["in_flight.place"] + g.gated(
+        "first place of word",
+        (fresh - 1.0 + flexible, _significant(g, word, s.assembly.places)),
+        (fresh, s.field("full")),
+    )
+    index = _digits(s, number, cutting, word)
+    index = index + g.product(s.field("bytewise"), 256.0 * place.number + byte.digit, "bytewise id")
+    index = index + g.gated(
+        "carry id",
+        (emit0, ids["Q0"] + WORD**-1 * (prod.low - TIE) + 0.5),
+        (emit1, ids["Q1"] + WORD**-1 * (prod.high + s.carry0 - TIE) + 0.5),
+    )
+    index = index + _control(s, condition)
+    traps = _traps(s, mem, div)
+    if traps:
+        trapped = total(flag for flag, _ in traps)
+        index = Expr.of(
+            g.gated("id", (1.0, index), (trapped, -index), *((flag, id_) for flag, id_ in traps))
+        )
+    if div is None:
+        g.unembed(index, 1.0, emittable=s.assembly.emitted)
+    else:
+        g.unembed(index, 1.0 - emitting, emittable=s.assembly.emitted)
+        _quotient_digits(s, div)
+
+
+def _carries(s: State, prod: Product, fresh: Expr) -> tuple[Expr, Expr]:
+    """A product's carry is emitted when wrapping once would not do; first the low word's, then the high word's."""
+    g = s.graph
+    if not prod.low.terms:
+        return Expr({}), Expr({})
+    is0, is1 = Expr.of(s.features["is.Q0"]), Expr.of(s.features["is.Q1"])
+    emit0 = g.product(fresh - is0 - is1, g.step(prod.low - 2.0 * WORD), "emit carry0")
+    if not prod.high.terms:
+        return Expr.of(emit0), Expr({})
+    overflow = g.step(prod.high + s.carry0 - 2.0 * WORD + 2.0)
+    emit1 = g.product(fresh - is1, overflow, "overflow.high")
+    return Expr.of(emit0), Expr.of(g.gated("emit carry1", (emit1 - emit0, 1.0)))
+
+
+def _significant(g: Graph, word: Words, places: int) -> Expr:
+    """Index of the word's first non-zero byte (0 for a value below 256)."""
+    low = total(g.step(word.low - 256.0**p, f"low>=256^{p}") for p in (1, 2, 3))
+    if places == 4:
+        return low
+    upper = g.step(word.high - 1.0, "high>0")
+    high = total(g.step(word.high - 256.0**p, f"high>=256^{p}") for p in (1, 2, 3))
+    return low + high + g.product(upper, 4.0 - low)
+
+
+def _digits(s: State, number: Expr, cutting: Expr, word: Words) -> Expr:
+    """256 place + floor((word - digits so far) / 256^place), gated by `cutting`."""
+    g = s.graph
+    hot = g.one_hot(number + 8.0 * cutting - 8.0, 0, s.assembly.places - 1, "cut")
+    terms = []
+    for p, here in enumerate(hot):
+        rest = (word.low - s.so_far_low) if p < 4 else (word.high - s.so_far_high)
+        scale = 256.0 ** -(p % 4)
+        terms.append((here, scale * rest + (256.0 * p - 0.5 + scale / 2.0)))
+    return Expr.of(g.gated("digit id", *terms))
+
+
+def _control(s: State, condition: Expr) -> Expr:
+    """Ids that are a base ("next", added as it stands) plus a small number."""
+    g = s.graph
+    taken = g.product(s.field("branch"), condition, "taken")
+    selector = g.product(s.field("br_table"), s.a.low, "br_table.index")
+    beyond = g.relu(selector - s.field("cases"), "br_table.beyond")
+    return s.field("next") + g.gated(
+        "control id",
+        (s.field("branch"), s.assembly.ids["N"]),
+        (taken, s.field("taken")),
+        (1.0, selector - beyond),
+        (s.field("return"), s.return_caller),
+        (s.field("call_indirect"), s.a.low),
+        (s.field("output"), s.a.bytes[0]),
+    )
+
+
+def _traps(s: State, mem: Memory, div: Division | None) -> list[tuple[Expr, Expr]]:
+    """(condition in {0, 1}, token id) of every trap that the program can meet; at most one condition holds."""
+    g = s.graph
+    trap_id = {kind: Expr.of(s.assembly.ids["T"] + k) for k, kind in enumerate(TRAPS)}
+    traps = [(mem.out_of_bounds, s.field("trap"))] if s.field("trap").terms else []
+    if div is not None:
+        traps += [(div.by_zero, trap_id["divide_by_zero"]), (div.overflow, trap_id["integer_overflow"])]
+    exhausted = Expr({})
+    if s.field("call").terms:
+        deep = g.step(s.frame + s.field("frame") - float(s.assembly.frame_limit), "too deep")
+        exhausted = Expr.of(g.product(s.field("call"), deep, "stack exhausted"))
+        traps.append((exhausted, trap_id["stack_exhausted"]))
+    if s.field("call_indirect").terms:
+        reference = s.a.low
+        null = g.gated("null", (s.field("call_indirect") - exhausted - g.step(reference - 1.0), 1.0))
+        outside = g.step(s.field("first") - reference - 1.0) + g.step(reference - s.field("end"))
+        other = g.gated("other type", (s.field("call_indirect") - exhausted - null + outside - 1.0, 1.0))
+        traps += [(Expr.of(null), trap_id["null_reference"]), (Expr.of(other), trap_id["type_mismatch"])]
+    return traps
+
+
+def _quotient_digits(s: State, div: Division) -> None:
+    """Digit v of the quotient: the integer nearest to G1/G2, with R the dividend less divisor times the digits so far:
+
+        G1 = divisor * (R / 256^p - divisor / 2 + 256^-p / 2),  G2 = divisor^2
+
+    exact for 32-bit operands. Penalties are 0 for the block of the right class and place and beyond every logit elsewhere.
+    """
+    g, ids = s.graph, s.assembly.ids
+    rest = div.dividend - g.product(div.divisor, s.so_far_low, "divisor * so far")
+    # First place: the number of p >= 1 with dividend >= divisor * 256^p.
+    first = total(g.step(div.dividend - 256.0**p * div.divisor, f"quotient>=256^{p}") for p in (1, 2, 3))
+    number = s.features["in_flight.place"] + g.product(s.features["fresh"], first, "first place of quotient")
+    hot: list[Variable] = g.one_hot(number + 8.0 * div.emitting - 8.0, 0, 3, "quotient place")
+    scaled = g.gated("rest / 256^p", *((h, 256.0**-p * (rest + 0.5)) for p, h in enumerate(hot)))
+    divisor = g.product(div.emitting, div.divisor, "active divisor")
+    g1 = g.product(divisor, scaled - 0.5 * divisor, "G1")
+    g2 = g.square(divisor, "G2")
+    beyond = 2.0**18 * g2
+    for p, h in enumerate(hot):
+        in_scratch = g.product(div.scratch, h, f"scratch place {p}")
+        for base, match in ((ids["D"], h - in_scratch), (ids["S"], Expr.of(in_scratch))):
+            penalty = g.product(div.emitting - match, beyond, "penalty")
+            g.unembed_block(base + 256 * p, 256, g1, g2, penalty)
+    g.penalise_others(g.product(div.emitting, beyond, "penalty others"))
+
+
+__all__ = ["Place", "output"]

@@ -1,0 +1,174 @@
+"""The part of the machine before the arithmetic: where execution stands, what the current step is, and its operands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..graph.expr import Expr, Variable, total
+from ..graph.graph import Graph, bits_for
+from ..steps.isa import FRAME_SIZE_LIMIT
+from .assemble import Assembly
+
+
+class Features:
+    """Embedding features, by name; `tokens.py` gives them values. Most are 0 for most tokens."""
+
+    def __init__(self, graph: Graph):
+        self._graph = graph
+        self._made: dict[str, Variable] = {}
+
+    def __getitem__(self, name: str) -> Variable:
+        if name not in self._made:
+            self._made[name] = self._graph.feature(name)
+        return self._made[name]
+
+
+@dataclass
+class Value:
+    """An operand: its bytes, least significant first. low and high are its two 32-bit words."""
+
+    bytes: list[Expr]
+
+    @property
+    def low(self) -> Expr:
+        return total(256.0**i * b for i, b in enumerate(self.bytes[:4]))
+
+    @property
+    def high(self) -> Expr:
+        return total(256.0**i * b for i, b in enumerate(self.bytes[4:]))
+
+
+@dataclass
+class State:
+    """What the arithmetic reads.
+
+    field(name): the current row's field (0 when no row has it). ip, frame: instruction pointer and frame base.
+    a, b: operands; c_low: low word of the third. popcount_a; shift_bits, shift_bytes: of b as a shift count (v mod 8 and
+    v div 8 mod 8). return_caller: caller number of the call that made this frame.
+    so_far_low/high: digits already emitted for the word in flight, with their weights. place: the place of the next
+    digit when a value is in flight; fresh: 1 when none is. carry0, carry1: carries of a product already emitted.
+    quotient: the quotient in flight, for remainders and negative quotients.
+    """
+
+    graph: Graph
+    assembly: Assembly
+    features: Features
+    fetched: dict[str, Variable]
+    frame: Expr
+    a: Value
+    b: Value
+    c_low: Expr
+    popcount_a: Expr
+    shift_bits: Expr
+    shift_bytes: Expr
+    return_caller: Expr
+    so_far_low: Expr
+    so_far_high: Expr
+    carry0: Expr
+    carry1: Expr
+    quotient: Expr
+    data_address: Expr
+
+    def field(self, name: str) -> Expr:
+        return Expr.of(self.fetched[name]) if name in self.fetched else Expr({})
+
+
+def state(graph: Graph, assembly: Assembly, features: Features) -> State:
+    """Sums, fetch, commit, operands: the heads of the machine except those that read memory and the byte table."""
+    places = assembly.places
+    ip, frame = _pointers(graph, features)
+    value, popcount, so_far_low, so_far_high = _value_in_flight(graph, features, places)
+    fetched = _fetch(graph, assembly, features, ip)
+
+    def field(name: str) -> Expr:
+        return Expr.of(fetched[name]) if name in fetched else Expr({})
+
+    def address(name: str) -> Expr:
+        return field(name) + graph.product(field(f"{name}.frame"), frame, f"{name}.base")
+
+    slots = assembly.frame_base + assembly.frame_limit + FRAME_SIZE_LIMIT
+    destination = features["constant.address"] + address("dest")
+    not_committed = features["commit.off"] + field("discard")
+    key_squared = graph.square(destination, "destination^2")
+    key_bits = bits_for(slots)
+
+    def operand(name: str, values: dict) -> list[Variable]:
+        return graph.lookup(
+            f"operand {name}", address(name), destination, {f"{name}.{k}": v for k, v in values.items()},
+            off=not_committed, key_squared=key_squared, key_bits=key_bits,
+        )  # fmt: skip
+
+    byte_values = {f"byte{i}": b for i, b in enumerate(value.bytes)}
+    *a_bytes, popcount_a = operand("a", byte_values | {"popcount": popcount})
+    *b_bytes, shift_bits, shift_bytes = operand(
+        "b", byte_values | {"shift.bits": features["shift.bits"], "shift.bytes": features["shift.bytes"]}
+    )
+    (c_low,) = operand("c", {"low": value.low})
+
+    (caller,) = graph.lookup(
+        "call", frame, frame, {"return.caller": features["caller"]},
+        off=features["call.off"], key_bits=bits_for(assembly.frame_limit + FRAME_SIZE_LIMIT),
+    )  # fmt: skip
+    carry0, carry1, quotient = _scratch(graph, features, value)
+    (segment,) = graph.latest(
+        "segment", {"segment.base": features["segment.address"] - graph.position}, off=features["segment.off"]
+    )
+    return State(
+        graph, assembly, features, fetched, frame, Value([Expr.of(v) for v in a_bytes]),
+        Value([Expr.of(v) for v in b_bytes]), Expr.of(c_low), Expr.of(popcount_a), Expr.of(shift_bits),
+        Expr.of(shift_bytes), Expr.of(caller), so_far_low, so_far_high, carry0, carry1, quotient,
+        segment + graph.position - 1.0,
+    )  # fmt: skip
+
+
+def _pointers(graph: Graph, features: Features) -> tuple[Expr, Expr]:
+    """Instruction pointer and frame base: sums of the tokens' deltas since the latest entry token.
+
+    Sums run over the whole sequence; at an entry token I.{k} "entry - sum so far" is remembered and added ever after.
+    """
+    ip_sum, frame_sum = graph.cumulative_sum({"ip.sum": features["ip.delta"], "frame.sum": features["frame.delta"]})
+    ip_base, frame_base = graph.latest(
+        "entry", {"ip.base": features["entry"] - ip_sum, "frame.base": -frame_sum}, off=features["entry.off"]
+    )
+    return ip_sum + ip_base, frame_sum + frame_base
+
+
+def _value_in_flight(graph: Graph, features: Features, places: int) -> tuple[Value, Expr, Expr, Expr]:
+    """The bytes of the value that a D0 token commits, its popcount, and the digits so far of the word in flight.
+
+    A digit of place p > 0 is always followed by one of place p - 1, so a digit of place j standing j positions
+    back belongs to the value that ends here; nothing needs to be masked.
+    """
+    byte_vars = [features[f"value.byte{j}"] for j in range(places)]
+    popcount, low, high = (features[f"value.{name}"] for name in ("popcount", "so_far.low", "so_far.high"))
+    for j in range(1, places):
+        values = {f"byte{j}": features[f"digit.{j}"], "popcount": features[f"popcount.{j}"]}
+        into = {f"byte{j}": byte_vars[j], "popcount": popcount}
+        if j <= 2:  # digits of place > j, that stand j back in a word still in flight
+            values |= {"low": features[f"low.beyond{j}"]}
+            into |= {"low": low}
+            if places == 8:
+                values |= {"high": features[f"high.beyond{j}"]}
+                into |= {"high": high}
+        graph.relative(j, values, into)
+    return Value([Expr.of(v) for v in byte_vars]), Expr.of(popcount), Expr.of(low), Expr.of(high)
+
+
+def _fetch(graph: Graph, assembly: Assembly, features: Features, ip: Expr) -> dict[str, Variable]:
+    """The current step's row: nearest program token to the instruction pointer."""
+    names = sorted({name for row in assembly.rows for name, value in row.items() if value})
+    variables = graph.lookup(
+        "fetch", ip, features["program.index"], {name: features[f"row.{name}"] for name in names},
+        off=features["program.off"], key_squared=features["program.index^2"],
+        key_bits=bits_for(len(assembly.rows)), latest=False,
+    )  # fmt: skip
+    return dict(zip(names, variables))
+
+
+def _scratch(graph: Graph, features: Features, value: Value) -> tuple[Expr, Expr, Expr]:
+    """Scratch tokens of the step in flight. A token that ends a step hides the scratch of the steps before it with a 0."""
+    (carry0,) = graph.latest("carry0", {"carry0": features["Q0.value"]}, off=features["Q0.off"])
+    (carry1,) = graph.latest("carry1", {"carry1": features["Q1.value"]}, off=features["Q1.off"])
+    at_s0 = graph.product(features["is.S0"], value.low, "quotient.committed")
+    (quotient,) = graph.latest("quotient", {"quotient": at_s0}, off=features["S0.off"])
+    return Expr.of(carry0), Expr.of(carry1), Expr.of(quotient)

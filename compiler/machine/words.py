@@ -1,0 +1,194 @@
+"""Operations on 32-bit words, low and high: the result before it is cut into digits, comparisons, products, quotients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..graph.expr import Expr, total
+from ..graph.graph import Graph
+from .state import State, Value
+
+WORD = 2.0**32
+# A carry of a product may be off by one where it is nearest to a tie: the wrap of the words takes that off again. The tie
+# lies at this residue (no round number) instead of at 0, where products with powers of two would meet it.
+TIE = float(0xB504F333)
+
+
+@dataclass
+class Signs:
+    """1 where the top bit of an operand's word is set."""
+
+    a_low: Expr
+    b_low: Expr
+    a_high: Expr
+    b_high: Expr
+
+
+def signs(s: State) -> Signs:
+    g = s.graph
+    a_low, b_low, a_high, b_high = (
+        Expr.of(g.step(word - 2.0**31, name))
+        for name, word in (("a<0", s.a.low), ("b<0", s.b.low), ("a.high<0", s.a.high), ("b.high<0", s.b.high))
+    )
+    return Signs(a_low, b_low, a_high, b_high)
+
+
+def comparison(s: State, sign: Signs) -> Expr:
+    """1 if the row's relation holds between a and b, else 0. The order of the words decides: 2 sgn(high) + sgn(low)."""
+    g = s.graph
+    low = s.a.low - s.b.low - WORD * g.product(s.field("signed_low"), sign.a_low - sign.b_low)
+    order = _sign(g, low)
+    if s.assembly.places == 8:
+        high = s.a.high - s.b.high - WORD * g.product(s.field("signed_high"), sign.a_high - sign.b_high)
+        order = order + 2.0 * _sign(g, high)
+    less, greater = g.step(-order - 1.0, "less"), g.step(order - 1.0, "greater")
+    return Expr.of(
+        g.gated(
+            "condition",
+            (s.field("if_less"), less),
+            (s.field("if_equal"), 1.0 - less - greater),
+            (s.field("if_greater"), greater),
+        )
+    )
+
+
+def _sign(g: Graph, x: Expr) -> Expr:
+    return g.step(x - 1.0, ">0") - g.step(-x - 1.0, "<0")
+
+
+@dataclass
+class Product:
+    """low, high: sums of byte products by word, carries not yet removed (low < 2^42, high < 2^44)."""
+
+    low: Expr
+    high: Expr
+
+
+def product(s: State) -> Product:
+    """sum of a_i b_j 256^(i + j): the columns i + j < 4 are the low word, 4 <= i + j < 8 the high one."""
+    g = s.graph
+    if not s.field("mul").terms:
+        return Product(Expr({}), Expr({}))
+    a = [g.product(s.field("mul"), byte, f"mul.a{i}") for i, byte in enumerate(s.a.bytes)]
+    pairs = [(i, j) for i in range(len(a)) for j in range(len(a)) if i + j < 8]
+    low = g.gated("product.low", *((a[i], 256.0 ** (i + j) * s.b.bytes[j]) for i, j in pairs if i + j < 4))
+    if not s.field("mul_high").terms:
+        return Product(Expr.of(low), Expr({}))
+    high = g.gated("product.high", *((a[i], 256.0 ** (i + j - 4) * s.b.bytes[j]) for i, j in pairs if i + j >= 4))
+    return Product(Expr.of(low), Expr.of(g.product(s.field("mul_high"), high, "product.high64")))
+
+
+@dataclass
+class Division:
+    """dividend, divisor: absolute values, 0 when the step does not divide. negative: the quotient's or remainder's sign.
+
+    scratch: 1 if the quotient is not the result (remainder, or to be negated). emitting: 1 while digits of the quotient
+    are due. traps: (condition, kind)."""
+
+    dividend: Expr
+    divisor: Expr
+    negative: Expr
+    scratch: Expr
+    emitting: Expr
+    by_zero: Expr
+    overflow: Expr
+
+
+def division(s: State, sign: Signs) -> Division | None:
+    g = s.graph
+    divides, signed, remainder = s.field("divide"), s.field("divide_signed"), s.field("remainder")
+    if not divides.terms:
+        return None
+    a_negative, b_negative = g.product(signed, sign.a_low, "a negative"), g.product(signed, sign.b_low, "b negative")
+    dividend = g.gated("dividend", (divides, s.a.low), (a_negative, WORD - 2.0 * s.a.low))
+    divisor = g.gated("divisor", (divides, s.b.low), (b_negative, WORD - 2.0 * s.b.low))
+    differ = a_negative + b_negative - 2.0 * g.product(a_negative, b_negative)
+    negative = g.gated("negative", (remainder, a_negative), (1.0 - remainder, differ))
+    scratch = remainder + g.product(1.0 - remainder, negative, "negate quotient")
+    by_zero = g.product(divides, 1.0 - g.step(s.b.low - 1.0), "divide by zero")
+    least = g.step(s.a.low - 2.0**31) - g.step(s.a.low - 2.0**31 - 1.0)
+    overflow = g.product(s.field("divide_overflow"), g.gated("overflow", (least + g.step(s.b.low - (WORD - 1.0)) - 1.0, 1.0)))
+    # The quotient is complete once S0 has been emitted; the digits of the result follow.
+    after = g.product(s.features["is.S0"] + s.features["is.D"], scratch, "quotient complete")
+    emitting = g.gated("emitting quotient", (divides - after - by_zero - overflow, 1.0))
+    return Division(
+        Expr.of(dividend), Expr.of(divisor), Expr.of(negative), scratch, Expr.of(emitting), Expr.of(by_zero), Expr.of(overflow)
+    )
+
+
+@dataclass
+class Words:
+    low: Expr
+    high: Expr
+
+
+def words(
+    s: State, loaded: list[Expr], condition: Expr, prod: Product, div: Division | None, clz: Expr, ctz: Expr
+) -> Words:
+    """The result as two words in 0..2^32-1. Every operation adds its raw words; one carry and wrap serves them all."""
+    g = s.graph
+    chosen = g.step(s.c_low - 1.0, "chosen")
+    first, second = _choice(s, "select", chosen)
+    sign_byte = g.gated(
+        "sign.byte",
+        *((s.field(f"sign_m{j}"), loaded[j]) for j in (0, 1, 3)),
+        *((s.field(f"sign_a{j}"), s.a.bytes[j]) for j in (0, 1, 3)),
+    )
+    extend = g.step(sign_byte - 128.0, "extend")
+    low_terms: list[tuple] = [
+        (s.field("move"), s.a.low),
+        (first, s.a.low),
+        (second, s.b.low),
+        (s.field("add"), s.a.low + s.b.low),
+        (s.field("sub"), s.a.low - s.b.low),
+        (s.field("mul"), prod.low - WORD * s.carry0),
+        (s.field("set"), condition),
+        (s.field("popcnt"), s.popcount_a),
+        (s.field("clz"), clz),
+        (s.field("ctz"), ctz),
+        (s.field("low8"), s.a.bytes[0]),
+        (s.field("low16"), 256.0 * s.a.bytes[1]),
+        (extend, s.field("fill_low")),
+        *_stored(s, s.b, 0),
+    ]
+    if div is not None:
+        complete = s.field("divide") - div.emitting - div.by_zero
+        positive = g.product(complete, 1.0 - div.negative)
+        negative = g.product(complete, div.negative)
+        rest = div.dividend - g.product(div.divisor, s.quotient, "divisor * quotient")
+        low_terms += [(positive, rest), (g.product(negative, s.field("remainder")), -rest)]
+        low_terms += [(g.product(negative, 1.0 - s.field("remainder")), -s.quotient)]
+    low = g.gated("raw.low", *low_terms) + total(256.0**j * b for j, b in enumerate(loaded[:4]))
+    carry, borrow = g.step(low - WORD, "carry"), g.step(-low - 1.0, "borrow")
+    low_word = low - WORD * carry + WORD * borrow
+    if s.assembly.places == 4:
+        return Words(Expr.of(g.gated("word.low", (1.0, low_word))), Expr({}))
+    first_high, second_high = _choice(s, "select_high", chosen)
+    high = g.gated(
+        "raw.high",
+        (s.field("move_high"), s.a.high),
+        (first_high, s.a.high),
+        (second_high, s.b.high),
+        (s.field("add_high"), s.a.high + s.b.high),
+        (s.field("sub_high"), s.a.high - s.b.high),
+        (s.field("mul_high"), prod.high + s.carry0 - WORD * s.carry1),
+        (s.field("carry"), carry - borrow),
+        (extend, s.field("fill_high")),
+        *_stored(s, s.b, 4),
+    ) + total(256.0**j * b for j, b in enumerate(loaded[4:]))
+    carry_high, borrow_high = g.step(high - WORD, "carry.high"), g.step(-high - 1.0, "borrow.high")
+    high_word = high - WORD * carry_high + WORD * borrow_high
+    return Words(Expr.of(g.gated("word.low", (1.0, low_word))), Expr.of(g.gated("word.high", (1.0, high_word))))
+
+
+def _choice(s: State, field: str, chosen) -> tuple[Expr, Expr]:
+    first = s.graph.product(s.field(field), chosen, field)
+    return Expr.of(first), s.field(field) - first
+
+
+def _stored(s: State, value: Value, word: int) -> list[tuple]:
+    """The bytes of b that a store of the row's width writes."""
+    if word:
+        return [(s.field("store64"), value.high)]
+    low, second, upper = value.bytes[0], 256.0 * value.bytes[1], 2.0**16 * value.bytes[2] + 2.0**24 * value.bytes[3]
+    return [(s.field("store8"), low), (s.field("store16"), second), (s.field("store32"), upper)]
