@@ -1,0 +1,6 @@
+"""The oracle: wasmtime runs the original program, instrumented so that every step leaves a record to compare with."""
+
+from .instrument import RECORD
+from .run import NULL, UNKNOWN, Oracle, OracleRun, count_instructions
+
+__all__ = ["NULL", "RECORD", "UNKNOWN", "Oracle", "OracleRun", "count_instructions"]

@@ -1,0 +1,355 @@
+"""Runs an instrumented module in wasmtime and reads its records back."""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+import tempfile
+import threading
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import wasmtime
+from wasmtime import _ffi as ffi
+
+from ...compiler.frontend.decode import decode
+from ...compiler.frontend.encode import encode
+from ...compiler.frontend.module import Function, Module
+from ...compiler.steps.isa import FRAME_LIMIT, TRAPS, Site
+from . import instrument as names
+from .instrument import RECORD, instrument
+
+T = TypeVar("T")
+
+# wasmtime's own stack must never be the limit that is met first: FRAME_LIMIT calls of some hundred bytes each. This
+# much address space is reserved while a call runs; only what is used becomes memory.
+WASM_STACK = 2**30
+_STACK_MARGIN = 2**24  # for the host's frames above and below
+_WASI = "wasi_snapshot_preview1"
+NULL, UNKNOWN = -1, -2  # elements of a table range that are no function of the module
+
+
+@dataclass(frozen=True)
+class OracleRun:
+    """What one invocation did.
+
+    records: structured array (`RECORD`), in program order; `site` is an index into `sites`.
+    bulk: for every record of a "bulk" site, in order: the bytes of the range (uint8 [length]), or, for tables, the
+        function indices (int64 [length]; NULL, UNKNOWN for what is no function of this module).
+    outcome: "ok", "exit" (the program called proc_exit), or the trap in wasmtime's words, as in isa.TRAPS.
+    results: integers signed, floats as bit patterns, references as None or an int (a funcref: its function index);
+        for "exit" the exit code. Empty after a trap.
+    trap_site: (function, instruction) that trapped, where that is known.
+    """
+
+    sites: tuple[Site, ...]
+    records: np.ndarray
+    bulk: list[np.ndarray]
+    outcome: str
+    results: list[int | None]
+    trap_site: tuple[int, int] | None = None
+    stdout: bytes = b""
+    stderr: bytes = b""
+
+    @property
+    def executed(self) -> int:
+        """Instructions that completed and were recorded."""
+        return len(self.records)
+
+
+@dataclass
+class _Log:
+    chunks: list[np.ndarray] = field(default_factory=list)
+    bulk: list[np.ndarray] = field(default_factory=list)
+
+
+class Oracle:
+    """One instance of a module in wasmtime; memory, globals and tables persist from call to call, also after traps.
+
+    wasm: the binary that was compiled.
+    sites, frame_deltas, frame_limit, memory_maximum, table_limits: see `instrument`.
+    entry_delta: slots by which the call of an exported function itself moves the frame.
+    libraries: modules to import from, by name. arguments (argv), environment: what WASI tells the program.
+    start: the run of the module's start function, None if it has none.
+
+    Raises ValueError for a module that cannot be instrumented, wasmtime.WasmtimeError for one that cannot be linked.
+    """
+
+    def __init__(
+        self,
+        wasm: bytes,
+        sites: Sequence[Site],
+        frame_deltas: Mapping[tuple[int, int], int] | None = None,
+        frame_limit: int = FRAME_LIMIT,
+        memory_maximum: int | None = None,
+        table_limits: Sequence[int | None] = (),
+        entry_delta: int = 0,
+        libraries: Mapping[str, bytes] | None = None,
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ):
+        self.sites = tuple(sites)
+        self.module = decode(wasm)
+        self._entry_delta = entry_delta
+        self._wasi = _Wasi(arguments, environment or {}) if _uses_wasi(self.module) else None
+        done = instrument(self.module, sites, frame_deltas or {}, frame_limit, memory_maximum, table_limits)
+        self._instrumented, self._origins, self._stops = encode(done.module), done.origins, done.stops
+        self._offsets: dict[int, list[int]] = {}
+        self._store, instance = _instantiate(self._instrumented, libraries or {}, fuel=False)
+        self._exports: dict[str, Any] = dict(instance.exports(self._store).items())
+        self._log = _Log()
+        self._connect()
+        has_start = self.module.start is not None
+        self.start = self._run(self._exports[names.START], (), (), b"") if has_start else None
+
+    def invoke(self, name: str, args: Sequence[int | None] = (), stdin: bytes = b"") -> OracleRun:
+        """Calls an exported function. i32 and i64 arguments may be signed or unsigned, floats are bit patterns,
+        an externref any int, a funcref the index of a function that the module takes references to; null is None.
+
+        Raises ValueError for an unknown function or the wrong number of arguments.
+        """
+        function = _exported(self.module, name)
+        if len(args) != len(function.type.params):
+            raise ValueError(f"{name} takes {len(function.type.params)} arguments, not {len(args)}")
+        values = [self._to_wasm(v, t) for v, t in zip(args, function.type.params, strict=True)]
+        return self._run(self._exports[names.ENTRY + name], values, function.type.results, stdin)
+
+    def _run(self, function: Any, values: Sequence[Any], types: Sequence[str], stdin: bytes) -> OracleRun:
+        store, exports = self._store, self._exports
+        for name, value in ((names.FRAMES, self._entry_delta), (names.STOPPED, 0), (names.INDIRECT, 0)):
+            exports[name].set_value(store, value)
+        results: list[int | None] = []
+        trap_site = None
+        files = self._wasi.open(store, stdin) if self._wasi else None
+        try:
+            returned = on_large_stack(lambda: function(store, *values))
+            if types:
+                several = returned if len(types) > 1 else [returned]
+                results = [self._from_wasm(v, t) for v, t in zip(several, types, strict=True)]
+            outcome = "ok"
+        except wasmtime.ExitTrap as exit_:
+            outcome, results = "exit", [exit_.code]
+        except wasmtime.Trap as trap:
+            outcome, trap_site = self._trap(trap)
+        self._flush()
+        log, self._log = self._log, _Log()
+        records = np.concatenate(log.chunks) if log.chunks else np.empty(0, RECORD)
+        stdout, stderr = files.read() if files else (b"", b"")
+        return OracleRun(self.sites, records, log.bulk, outcome, results, trap_site, stdout, stderr)
+
+    def _connect(self) -> None:
+        """Hands the instance the host functions of its log."""
+        store, i32 = self._store, wasmtime.ValType.i32()
+        table = self._exports[names.HOST_TABLE]
+        flush = wasmtime.Func(store, wasmtime.FuncType([], []), self._flush)
+        bulk = wasmtime.Func(store, wasmtime.FuncType([i32] * 3, []), self._bulk)
+        table.set(store, names.FLUSH_SLOT, flush)
+        table.set(store, names.BULK_SLOT, bulk)
+        self._functions = {
+            self._raw(self._exports[name]): int(name.removeprefix(names.REFERENCE))
+            for name in self._exports
+            if name.startswith(names.REFERENCE)
+        }
+
+    def _raw(self, function: wasmtime.Func) -> int:
+        """The address that identifies a function within its instance."""
+        return ffi.wasmtime_func_to_raw(self._store._context(), ctypes.byref(function._func))  # type: ignore
+
+    def _flush(self) -> None:
+        store = self._store
+        pointer = self._exports[names.LOG_POINTER]
+        used = pointer.value(store)
+        if used:
+            data = self._exports[names.LOG_MEMORY].data_ptr(store)
+            buffer = np.ctypeslib.as_array(data, (names.LOG_BYTES,))
+            self._log.chunks.append(buffer[:used].copy().view(RECORD))
+            pointer.set_value(store, 0)
+
+    def _bulk(self, space: int, start: int, length: int) -> None:
+        store = self._store
+        start, length = start % 2**32, length % 2**32
+        if space == names.MEMORY_SPACE:
+            memory = self._exports[names.MEMORY + "0"]
+            data = np.ctypeslib.as_array(memory.data_ptr(store), (memory.data_len(store),))
+            self._log.bulk.append(data[start : start + length].copy())
+        else:
+            table = self._exports[f"{names.TABLE}{space}"]
+            elements = (table.get(store, i) for i in range(start, start + length))
+            self._log.bulk.append(np.array([self._element(e) for e in elements], dtype=np.int64))
+
+    def _element(self, value: Any) -> int:
+        if isinstance(value, wasmtime.Val):
+            value = value.value
+        if value is None:
+            return NULL
+        return self._functions.get(self._raw(value), UNKNOWN) if isinstance(value, wasmtime.Func) else UNKNOWN
+
+    def _to_wasm(self, value: int | None, type_: str) -> Any:
+        if type_ == "funcref":
+            return None if value is None else self._exports[f"{names.REFERENCE}{value}"]
+        if type_ == "externref":
+            return value
+        if value is None:
+            raise ValueError(f"null is no {type_}")
+        return _signed(value, 32 if type_ in ("i32", "f32") else 64)
+
+    def _from_wasm(self, value: Any, type_: str) -> int | None:
+        if type_ == "funcref":
+            index = self._element(value)
+            return None if index == NULL else index
+        if type_ in ("f32", "f64"):
+            return value % 2 ** (32 if type_ == "f32" else 64)
+        return value
+
+    def _trap(self, trap: wasmtime.Trap) -> tuple[str, tuple[int, int] | None]:
+        """What it is called, and the instruction: the marked one, or that of the innermost frame that stands at one."""
+        text = trap.message.rsplit("wasm trap: ")[-1].strip()
+        stopped = self._exports[names.STOPPED].value(self._store)
+        if stopped:
+            function, instruction, kind = self._stops[stopped - 1]
+            text = TRAPS[kind]
+            if instruction >= 0:
+                return text, (function, instruction)
+        if not self._offsets:
+            decoded = decode(self._instrumented)
+            self._offsets = {i: [x.offset for x in decoded.functions[i].body] for i in self._origins}
+        for frame in trap.frames:
+            index, offset = frame.func_index, frame.module_offset
+            offsets = self._offsets.get(index, [])
+            at = bisect_left(offsets, offset)
+            if at < len(offsets) and offsets[at] == offset and self._origins[index][at] >= 0:
+                return text, (index, self._origins[index][at])
+        return text, None
+
+
+def count_instructions(
+    wasm: bytes,
+    name: str,
+    args: Sequence[int] = (),
+    libraries: Mapping[str, bytes] | None = None,
+    stdin: bytes = b"",
+    arguments: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> int:
+    """WASM instructions that the module as written executes for this call, in a fresh instance, traps included.
+
+    They are counted as wasmtime's fuel: 1 for every instruction, except 0 for nop, drop, block, loop, else, end, return
+    and unreachable; and 1 for every function entered. The start function is not counted.
+    """
+    module = decode(wasm)
+    function = _exported(module, name)
+    values = [_float(a, t) if t in ("f32", "f64") else a for a, t in zip(args, function.type.params, strict=True)]
+    store, instance = _instantiate(wasm, libraries or {}, fuel=True)
+    wasi = _Wasi(arguments, environment or {}) if _uses_wasi(module) else None
+    files = wasi.open(store, stdin) if wasi else None
+    store.set_fuel(_FUEL)
+    export: Any = instance.exports(store)[name]
+    try:
+        on_large_stack(lambda: export(store, *values))
+    except (wasmtime.Trap, wasmtime.ExitTrap):
+        pass
+    finally:
+        if files:
+            files.read()
+    return _FUEL - store.get_fuel()
+
+
+_FUEL = 2**62
+
+
+def on_large_stack(function: Callable[[], T]) -> T:
+    """Runs a function in a thread whose stack holds WASM_STACK bytes of wasmtime's frames."""
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            outcome.append(function())
+        except BaseException as error:
+            failure.append(error)
+
+    before = threading.stack_size(WASM_STACK + _STACK_MARGIN)
+    try:
+        thread = threading.Thread(target=work)
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+def _instantiate(wasm: bytes, libraries: Mapping[str, bytes], fuel: bool) -> tuple[wasmtime.Store, wasmtime.Instance]:
+    config = wasmtime.Config()
+    config.wasm_multi_memory = True
+    config.consume_fuel = fuel
+    # wasmtime wants its asynchronous stacks, which are not used here, to be no smaller.
+    ffi.wasmtime_config_async_stack_size_set(config.ptr(), WASM_STACK + _STACK_MARGIN)
+    config.max_wasm_stack = WASM_STACK
+    engine = wasmtime.Engine(config)
+    store, linker = wasmtime.Store(engine), wasmtime.Linker(engine)
+    if fuel:
+        store.set_fuel(_FUEL)
+    if _WASI not in libraries:
+        linker.define_wasi()
+        store.set_wasi(wasmtime.WasiConfig())
+    for name, library in libraries.items():
+        linker.define_instance(store, name, linker.instantiate(store, wasmtime.Module(engine, library)))
+    return store, linker.instantiate(store, wasmtime.Module(engine, wasm))
+
+
+@dataclass(frozen=True)
+class _Files:
+    directory: tempfile.TemporaryDirectory
+
+    def read(self) -> tuple[bytes, bytes]:
+        with self.directory as path:
+            return Path(path, "stdout").read_bytes(), Path(path, "stderr").read_bytes()
+
+
+@dataclass(frozen=True)
+class _Wasi:
+    """A WASI world with nothing in it but these, and fresh standard streams for every call."""
+
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+
+    def open(self, store: wasmtime.Store, stdin: bytes) -> _Files:
+        directory = tempfile.TemporaryDirectory(prefix="oracle")
+        path = Path(directory.name)
+        (path / "stdin").write_bytes(stdin)
+        config = wasmtime.WasiConfig()
+        config.argv = list(self.arguments)
+        config.env = list(self.environment.items())
+        config.stdin_file = path / "stdin"
+        config.stdout_file = str(path / "stdout")
+        config.stderr_file = str(path / "stderr")
+        store.set_wasi(config)
+        return _Files(directory)
+
+
+def _uses_wasi(module: Module) -> bool:
+    return any(i.module == _WASI for i in module.imports)
+
+
+def _exported(module: Module, name: str) -> Function:
+    for export in module.exports:
+        if export.name == name and export.kind == "func":
+            return module.functions[export.index]
+    raise ValueError(f"no exported function {name!r}")
+
+
+def _signed(value: int, bits: int) -> int:
+    value %= 2**bits
+    return value - 2**bits if value >= 2 ** (bits - 1) else value
+
+
+def _float(bits: int, type_: str) -> float:
+    if type_ == "f32":
+        return struct.unpack("<f", struct.pack("<I", bits))[0]
+    return struct.unpack("<d", struct.pack("<Q", bits))[0]
