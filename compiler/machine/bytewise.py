@@ -11,18 +11,21 @@ from dataclasses import dataclass
 from ..graph.expr import Expr, Variable, total
 from .memory import byte_table
 from .state import State
+from .words import Signs
 
 
 @dataclass
 class Significance:
-    """top: index of the result's first digit. highest, lowest: of operand a's highest and lowest non-zero byte (clz, ctz)."""
+    """top: index of the result's first digit. highest, lowest: of operand a's highest and lowest non-zero byte (clz,
+    ctz). negative: 1 for a signed right shift of a negative number, which is filled up with ones."""
 
     top: Expr
     highest: Expr
     lowest: Expr
+    negative: Expr
 
 
-def significance(s: State) -> Significance:
+def significance(s: State, sign: Signs) -> Significance:
     """How many digits a bytewise result needs, from the operands' non-zero bytes (leading zero digits do no harm)."""
     g, places = s.graph, s.assembly.places
     counting = s.field("clz") + s.field("ctz")
@@ -47,8 +50,12 @@ def significance(s: State) -> Significance:
     last = s.field("count_bytes") - 1.0
     beyond = g.gated("left.beyond", (left - g.product(shl, last), 1.0))
     right = g.relu(g.product(s.field("shr"), highest - _shift_bytes(s)), "right.top")
-    top = g.gated("bitwise.top", (s.field("bitwise"), highest)) + left - beyond + right
-    return Significance(top, highest, lowest)
+    signed, wide = s.field("shift_signed"), s.field("wide_bytes")
+    sign_bit = g.gated("fill", (signed - wide, sign.a_low), (wide, sign.a_high))
+    negative = Expr.of(g.product(signed, sign_bit, "fill with ones"))
+    filled = g.product(negative, last - right, "filled.top")
+    top = g.gated("bitwise.top", (s.field("bitwise"), highest)) + left - beyond + right + filled
+    return Significance(top, highest, lowest, negative)
 
 
 def _shift_bytes(s: State) -> Expr:
@@ -66,8 +73,8 @@ class Bytewise:
     ctz: Expr
 
 
-def bytewise(s: State, sig: Significance, place_number: Expr, sign_low: Expr, sign_high: Expr) -> Bytewise:
-    """sign_low, sign_high: top bits of operand a's words."""
+def bytewise(s: State, sig: Significance, place_number: Expr) -> Bytewise:
+    """place_number: the place of the next digit."""
     g, places = s.graph, s.assembly.places
     left, right, rotate = s.field("shift_left"), s.field("shift_right"), s.field("rotate")
     count = s.field("count_bytes")
@@ -98,10 +105,8 @@ def bytewise(s: State, sig: Significance, place_number: Expr, sign_low: Expr, si
         last = g.product(rotate, g.step(index - count + 1.0), "rotate.last")
         second = second + g.product(last, s.a.bytes[0])
     if s.field("shift_signed").terms:
-        negative = g.gated("fill", (s.field("shift_signed") - s.field("wide_bytes"), sign_low), (s.field("wide_bytes"), sign_high))
-        fill = g.product(s.field("shift_signed"), 255.0 * negative, "fill.byte")
-        first = first + g.product(g.step(index - count), fill)
-        second = second + g.product(g.step(index - count + 1.0), fill)
+        first = first + g.product(sig.negative, 255.0 * g.step(index - count))
+        second = second + g.product(sig.negative, 255.0 * g.step(index - count + 1.0))
     first_entry, second_entry = byte_table(s, "first", Expr.of(first)), byte_table(s, "second", Expr.of(second))
     digit = _bitwise(s, first, second, first_entry.bits, second_entry.bits)
     if shift.terms:
