@@ -69,7 +69,7 @@ class NativeInstance:
         except wasmtime.ExitTrap as stop:
             exit_code = stop.code
         except wasmtime.Trap as stop:
-            trap = stop.message.splitlines()[-1].strip().removeprefix("wasm trap: ")
+            trap = stop.message.strip().rpartition("wasm trap: ")[2]
         instructions = FUEL - self.store.get_fuel()
         size = next(name for name, (low, high) in SIZES.items() if low <= instructions < high)
         outcome = Run(

@@ -1,0 +1,89 @@
+/* LZ4 block decompression: literals and matches, each with lengths that may run on in bytes of 255. */
+
+#include <stdint.h>
+
+/* "The house that Jack built" as far as the cow, 543 bytes, and a run of one letter: a match that overlaps itself. */
+static const unsigned char house[] = {
+    0xf8, 0x15, 0x54, 0x68, 0x69, 0x73, 0x20, 0x69, 0x73, 0x20, 0x74, 0x68, 0x65, 0x20, 0x68, 0x6f, 0x75, 0x73,
+    0x65, 0x20, 0x74, 0x68, 0x61, 0x74, 0x20, 0x4a, 0x61, 0x63, 0x6b, 0x20, 0x62, 0x75, 0x69, 0x6c, 0x74, 0x2e,
+    0x0a, 0x0a, 0x24, 0x00, 0x60, 0x6d, 0x61, 0x6c, 0x74, 0x0a, 0x54, 0x23, 0x00, 0x6f, 0x6c, 0x61, 0x79, 0x20,
+    0x69, 0x6e, 0x39, 0x00, 0x16, 0x42, 0x72, 0x61, 0x74, 0x2c, 0x39, 0x00, 0x3f, 0x61, 0x74, 0x65, 0x4b, 0x00,
+    0x2b, 0x15, 0x63, 0x4b, 0x00, 0x6f, 0x6b, 0x69, 0x6c, 0x6c, 0x65, 0x64, 0x60, 0x00, 0x3d, 0x33, 0x64, 0x6f,
+    0x67, 0x4b, 0x00, 0x7f, 0x77, 0x6f, 0x72, 0x72, 0x69, 0x65, 0x64, 0x76, 0x00, 0x52, 0x82, 0x63, 0x6f, 0x77,
+    0x20, 0x77, 0x69, 0x74, 0x68, 0x0d, 0x00, 0x40, 0x72, 0x75, 0x6d, 0x70, 0x65, 0x00, 0x43, 0x68, 0x6f, 0x72,
+    0x6e, 0x62, 0x00, 0x6f, 0x74, 0x6f, 0x73, 0x73, 0x65, 0x64, 0xa2, 0x00, 0x56, 0x50, 0x69, 0x6c, 0x74, 0x2e,
+    0x0a,
+};
+static const unsigned char run[] = {
+    0x1f, 0x61, 0x01, 0x00, 0x1c, 0xf0, 0x02, 0x2c, 0x20, 0x61, 0x6e, 0x64, 0x20, 0x74, 0x68, 0x61, 0x74, 0x20,
+    0x77, 0x61, 0x73, 0x20, 0x69, 0x74,
+};
+
+enum { CAPACITY = 1024 };
+static unsigned char output[CAPACITY];
+static int length;
+
+/* A length whose first four bits were 15 goes on in bytes, until one is not 255. */
+static int long_length(int start, const unsigned char **p, const unsigned char *end)
+{
+    int total = start, byte = 255;
+    while (start == 15 && byte == 255 && *p < end)
+        total += byte = *(*p)++;
+    return total;
+}
+
+static int decompress(const unsigned char *p, const unsigned char *end)
+{
+    length = 0;
+    for (;;) {
+        if (p == end)
+            return -1;
+        int control = *p++;
+        int literals = long_length(control >> 4, &p, end);
+        if (literals > end - p || literals > CAPACITY - length)
+            return -1;
+        __builtin_memcpy(output + length, p, literals);
+        length += literals;
+        p += literals;
+        if (p == end)
+            return length;  /* a block ends with literals */
+        if (end - p < 2)
+            return -1;
+        int offset = p[0] | p[1] << 8;
+        p += 2;
+        int match = long_length(control & 15, &p, end) + 4;
+        if (offset == 0 || offset > length || match > CAPACITY - length)
+            return -1;
+        /* byte by byte: the match may reach into what it is writing */
+        for (; match > 0; match--, length++)
+            output[length] = output[length - offset];
+    }
+}
+
+/* Unpacks block 0 or 1; returns the length of the output, or -1 for a damaged block. */
+int unpack(int block)
+{
+    return block == 0 ? decompress(house, house + sizeof house) : decompress(run, run + sizeof run);
+}
+
+/* The first `bytes` bytes of block 0 only: a damaged block, unless they are all of it. */
+int unpack_part(int bytes)
+{
+    return decompress(house, house + bytes);
+}
+
+int byte(int i)
+{
+    return output[i];
+}
+
+/* Adler-32 of the output. */
+int adler32(void)
+{
+    uint32_t a = 1, b = 0;
+    for (int i = 0; i < length; i++) {
+        a = (a + output[i]) % 65521;
+        b = (b + a) % 65521;
+    }
+    return b << 16 | a;
+}
