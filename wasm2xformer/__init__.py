@@ -1,1 +1,8 @@
 """Compile WebAssembly into hand-set transformer weights and run it by decoding tokens."""
+
+from .compiler.checkpoint import CheckpointError, Model, load
+from .compiler.compile import compile
+from .compiler.errors import CompileError
+from .runtime.instance import ArgumentError, Instance, Run, Trap
+
+__all__ = ["ArgumentError", "CheckpointError", "CompileError", "Instance", "Model", "Run", "Trap", "compile", "load"]

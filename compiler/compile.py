@@ -1,0 +1,84 @@
+"""The compiler: its passes in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .checkpoint import Model
+from .frontend.check import check, prune
+from .frontend.module import Instr, Module
+from .frontend.source import Source, load
+from .graph.build import build
+from .link.link import link, provided_imports
+from .link.linked import LinkedModule
+from .machine.assemble import Assembly, assemble
+from .machine.machine import machine
+from .steps.isa import Program
+from .steps.lower import lower
+
+
+def compile(
+    source: str | bytes | Path | Source,
+    opt_level: int = 1,
+    exports: Sequence[str] | None = None,
+    libraries: Mapping[str, str | bytes] | None = None,
+) -> Model:
+    """Compiles a WebAssembly module into a transformer that executes it.
+
+    source: WAT text, WASM bytes, or the path of a file with either (or C). opt_level: 0 (one step for each instruction)
+    or 1 (operands folded, comparisons fused). exports: only what these exported functions reach is compiled (None: all of
+    them). libraries: modules (WAT or WASM) that provide imports, by module name; they are linked in.
+
+    Raises CompileError with every reason when the module cannot be compiled exactly.
+    """
+    program, module = compile_steps(source, opt_level, exports, libraries)
+    return realise(program, module)
+
+
+def compile_steps(
+    source: str | bytes | Path | Source,
+    opt_level: int = 1,
+    exports: Sequence[str] | None = None,
+    libraries: Mapping[str, str | bytes] | None = None,
+) -> tuple[Program, Module]:
+    """The front half: from the source to the step program, and the decoded module it was made from."""
+    if opt_level not in (0, 1):
+        raise ValueError(f"opt_level is 0 or 1, not {opt_level}")
+    if not isinstance(source, Source):
+        source = load(source)
+    provided = {name: load(text).module for name, text in (libraries or {}).items()}
+    selection = check(source.module, exports, provided_imports(provided))
+    linked: LinkedModule = link(prune(source.module, selection), provided, exports)
+    return lower(linked, opt_level), source.module
+
+
+def realise(program: Program, module: Module) -> Model:
+    """The back half: from the step program to weights."""
+    assembly: Assembly = assemble(program)
+    transformer = build(machine(assembly))
+    first_input = len(assembly.segments)
+    return Model(
+        transformer,
+        program,
+        jumps=[(jump.delta, jump.frame) for jump in assembly.jumps],
+        entries=assembly.entries,
+        inputs={name: first_input + k for k, name in enumerate(assembly.inputs)},
+        texts=_texts(program, module),
+    )
+
+
+def _texts(program: Program, module: Module) -> dict[int, str]:
+    """What each step stands for, as "function 0xoffset instruction"."""
+    texts = {}
+    for index, step in enumerate(program.steps):
+        if step.site is not None:
+            function = module.functions[step.site.function]
+            instruction = function.body[step.site.instruction]
+            texts[index] = f"{function.name} 0x{instruction.offset:x} {_show(instruction)}"
+    return texts
+
+
+def _show(instruction: Instr) -> str:
+    simple = [str(a) for a in instruction.args if isinstance(a, (int, str))]
+    return " ".join([instruction.name, *simple])

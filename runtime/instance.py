@@ -1,0 +1,255 @@
+"""A running program: a growing token sequence, and the calls that continue it.
+
+The runtime writes prompts and reads tokens. What a program computes, it computes in the weights.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..compiler.checkpoint import Model
+from ..compiler.frontend.module import ValType
+from ..compiler.steps.isa import TRAPS, Entry
+from .engine import Engine
+
+ENGINES = ("fast", "torch")
+# Tokens decoded between two looks at the progress and at the output.
+CHUNK = 1 << 20
+_BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "funcref": 32, "externref": 32}
+_FLOATS = {"f32": ("<f", "<I"), "f64": ("<d", "<Q")}
+
+
+def _engine_class(name: str) -> type:
+    """Imported when asked for: torch takes longer to import than most programs take to run."""
+    if name == "fast":
+        from .fast import FastEngine
+
+        return FastEngine
+    if name == "torch":
+        from .torch_engine import TorchEngine
+
+        return TorchEngine
+    raise ValueError(f"no engine {name!r}; there are {', '.join(ENGINES)}")
+
+
+class Trap(Exception):
+    """The program trapped. The message is wasmtime's; `run` holds the tokens and the output so far."""
+
+    def __init__(self, message: str, run: Run):
+        super().__init__(message)
+        self.run = run
+
+
+class ArgumentError(ValueError):
+    """An invocation that the program does not have, or arguments that do not fit it."""
+
+
+@dataclass
+class Run:
+    """What one invocation did.
+
+    values: results, i32 and i64 signed, floats as floats, references as int or None. prompt: int32 [p], the tokens that
+    the runtime supplied; tokens: int32 [n], those that the model decoded. steps: steps executed. stdout, stderr: output
+    bytes. trap: wasmtime's words, or None. exit_code: of proc_exit, or None.
+    """
+
+    values: list[Any]
+    prompt: np.ndarray
+    tokens: np.ndarray
+    steps: int
+    stdout: bytes = b""
+    stderr: bytes = b""
+    trap: str | None = None
+    exit_code: int | None = None
+    probed: np.ndarray | None = field(default=None, repr=False)
+
+
+class Instance:
+    """One instance of a compiled program. Memory, globals and tables persist from one `invoke` to the next.
+
+    engine: "fast" or "torch". stdin, args (argv, the program's name first) and env are what WASI programs see; they are
+    part of every invocation's prompt. probe: name of a probe of the model to record along (see Transformer.probes).
+    The start function, if there is one, runs now; raises Trap if it traps.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        engine: str = "fast",
+        *,
+        stdin: bytes = b"",
+        args: Sequence[str] = (),
+        env: dict[str, str] | None = None,
+        probe: str | None = None,
+    ):
+        self.model = model
+        vocabulary = model.transformer.vocabulary
+        self._ids = {name: token for token, name in enumerate(vocabulary)}
+        self._engine: Engine = _engine_class(engine)(model.transformer, **({"probe": probe} if probe else {}))
+        self._probe = probe
+        kinds = np.array([name.partition(".")[0] for name in vocabulary])
+        self._stop = (kinds == "H") | (kinds == "T")
+        self._ends_step = np.isin(kinds, ["D0", "N", "J", "O", "E", "H", "T"])
+        self._ip_delta = np.isin(kinds, ["D0", "N", "O", "E"]).astype(np.int64)
+        self._ip_delta[kinds == "J"] = [delta for delta, _ in model.jumps]
+        self._inputs, self._registers = _inputs(model, stdin, args, env or {})
+        self.started = self._run(model.program.start, "", []) if model.program.start else None
+
+    @property
+    def position(self) -> int:
+        """Tokens in the sequence so far."""
+        return self._engine.position
+
+    def invoke(self, name: str, *args: Any, max_tokens: int | None = None, progress: Callable[[int], None] | None = None) -> Run:
+        """Calls an exported function and decodes until it halts.
+
+        args: one per parameter: ints (signed or unsigned) for i32 and i64, floats for f32 and f64, None or an int for
+        references. max_tokens: stop with RuntimeError after that many. progress: called with the tokens decoded so far.
+        Raises Trap, ArgumentError.
+        """
+        entries = self.model.program.entries
+        if name not in entries:
+            raise ArgumentError(f"no exported function {name!r}; there are: {', '.join(sorted(entries)) or 'none'}")
+        entry = entries[name]
+        if len(args) != len(entry.params):
+            raise ArgumentError(f"{name} takes {len(entry.params)} arguments ({', '.join(entry.params)}), got {len(args)}")
+        values = [_encode(name, i, type_, value) for i, (type_, value) in enumerate(zip(entry.params, args))]
+        run = self._run(entry, name, values, max_tokens, progress)
+        if run.trap is not None:
+            raise Trap(run.trap, run)
+        return run
+
+    def _run(
+        self,
+        entry: Entry,
+        name: str,
+        values: list[int],
+        max_tokens: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Run:
+        prompt = np.array(self._prompt(entry, name, values), dtype=np.int32)
+        self._engine.append(prompt)
+        parts: list[np.ndarray] = []
+        count = 0
+        while True:
+            part = self._engine.decode(self._stop, CHUNK if max_tokens is None else min(CHUNK, max_tokens - count))
+            parts.append(part)
+            count += len(part)
+            if progress:
+                progress(count)
+            if len(part) and self._stop[part[-1]]:
+                break
+            if max_tokens is not None and count >= max_tokens:
+                raise RuntimeError(f"{name}: not finished after {count:,} tokens")
+        return self._result(entry, name, prompt, np.concatenate(parts))
+
+    def _prompt(self, entry: Entry, name: str, values: list[int]) -> list[int]:
+        """Input bytes, the entry token, then the digits of hidden registers and arguments."""
+        prompt: list[int] = []
+        if entry.registers:
+            byte = self._ids["B.0"]
+            for area, data in self._inputs.items():
+                prompt.append(self._ids[f"G.{self.model.inputs[area]}"])
+                prompt += [byte + v for v in data]
+        prompt.append(self._ids[f"I.{[n for n, _ in self.model.entries].index(name)}"])
+        for value in [*(self._registers[r] for r in entry.registers), *values]:
+            prompt += self._digits(value)
+        return prompt
+
+    def _digits(self, value: int) -> list[int]:
+        top = max(0, (value.bit_length() + 7) // 8 - 1)
+        return [self._ids[f"D{p}.{value >> 8 * p & 255}"] for p in range(top, -1, -1)]
+
+    def _result(self, entry: Entry, name: str, prompt: np.ndarray, tokens: np.ndarray) -> Run:
+        vocabulary = self.model.transformer.vocabulary
+        last = vocabulary[tokens[-1]]
+        stdout, stderr = (self._bytes(tokens, kind) for kind in ("O", "E"))
+        run = Run([], prompt, tokens, int(self._ends_step[tokens].sum()), stdout, stderr)
+        if self._probe:
+            run.probed = self._take_probed()
+        if last.startswith("T."):
+            run.trap = TRAPS[last[2:]]
+            return run
+        results = self._trailing_values(tokens)
+        # proc_exit emits the code and halts on the spot; a return halts behind the entry's own result steps.
+        halted = entry.entry + int(self._ip_delta[prompt].sum() + self._ip_delta[tokens].sum())
+        ops = [step.op for step in self.model.program.steps]
+        if halted == ops.index("halt", entry.entry):
+            run.values = [_decode(t, bits) for t, bits in zip(entry.results, results)]
+        else:
+            run.exit_code = results[-1]
+        return run
+
+    def _take_probed(self) -> np.ndarray:
+        recorded = self._engine.probed  # type: ignore[attr-defined]
+        values = np.concatenate(recorded) if recorded else np.zeros(0)
+        recorded.clear()
+        return values
+
+    def _bytes(self, tokens: np.ndarray, kind: str) -> bytes:
+        first = self._ids.get(f"{kind}.0")
+        if first is None:
+            return b""
+        chosen = tokens[(tokens >= first) & (tokens < first + 256)]
+        return (chosen - first).astype(np.uint8).tobytes()
+
+    def _trailing_values(self, tokens: np.ndarray) -> list[int]:
+        """The values emitted right before the halt: the digit tokens behind the last token of another class."""
+        values: list[int] = []
+        places = 8 * 256
+        for token in tokens[-2::-1]:
+            name = self.model.transformer.vocabulary[token]
+            if token >= places or not name.startswith("D"):
+                break
+            place, _, digit = name[1:].partition(".")
+            if place == "0":
+                values.append(0)
+            values[-1] += int(digit) << 8 * int(place)
+        return values[::-1]
+
+
+def _inputs(model: Model, stdin: bytes, args: Sequence[str], env: dict[str, str]) -> tuple[dict[str, bytes], dict[str, int]]:
+    """The bytes of each input area that the program has, and the hidden registers that describe them."""
+    argv = [a.encode() + b"\0" for a in args]
+    environ = [f"{k}={v}".encode() + b"\0" for k, v in env.items()]
+    data = {"stdin": stdin, "args": b"".join(argv), "environ": b"".join(environ)}
+    registers = {
+        "stdin_length": len(stdin), "stdin_position": 0, "args_count": len(argv), "args_bytes": len(data["args"]),
+        "environ_count": len(environ), "environ_bytes": len(data["environ"]),
+    }  # fmt: skip
+    areas = model.program.inputs
+    for area, (_, capacity) in areas.items():
+        if len(data[area]) > capacity:
+            raise ArgumentError(f"{area}: {len(data[area]):,} bytes, the program has room for {capacity:,}")
+    return {area: data[area] for area in areas}, registers
+
+
+def _encode(function: str, index: int, type_: ValType, value: Any) -> int:
+    """An argument as its bit pattern."""
+    if type_ in _FLOATS and isinstance(value, float):
+        as_float, as_int = _FLOATS[type_]
+        return struct.unpack(as_int, struct.pack(as_float, value))[0]
+    if value is None and type_.endswith("ref"):
+        return 0
+    bits = _BITS[type_]
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ArgumentError(f"{function}: argument {index + 1} is {value!r}, expected {type_}")
+    if not -(2 ** (bits - 1)) <= value < 2**bits:
+        raise ArgumentError(f"{function}: argument {index + 1} = {value} does not fit into {type_}")
+    return value + 1 if type_ == "externref" else value % 2**bits
+
+
+def _decode(type_: ValType, bits: int) -> Any:
+    """A result from its bit pattern."""
+    if type_ in _FLOATS:
+        as_float, as_int = _FLOATS[type_]
+        return struct.unpack(as_float, struct.pack(as_int, bits))[0]
+    if type_ in ("funcref", "externref"):
+        return None if bits == 0 else bits - (type_ == "externref")
+    width = _BITS[type_]
+    return bits - 2**width if bits >= 2 ** (width - 1) else bits
