@@ -56,6 +56,7 @@ TRAPS = {
     "table_out_of_bounds": "undefined element: out of bounds table access",
     "null_reference": "uninitialized element",
     "type_mismatch": "indirect call type mismatch",
+    "host_error": "invalid argument of a host function",
 }
 
 # A frame may begin at most this many slots above the first one; one more call traps "call stack exhausted".

@@ -1,0 +1,42 @@
+"""The index spaces of the linked module, and the numbers of function references."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..frontend.module import FuncType
+from .reach import Reached
+from .units import Definition, Intrinsic, Layout, Units
+
+
+@dataclass(frozen=True)
+class Indices:
+    """Joint indices in the linked module: imports first, then the program's definitions in their order, then the others'.
+
+    references: reference value of each function that has one, from 1 on; functions of one type are consecutive.
+    """
+
+    types: dict[FuncType, int]
+    functions: dict[Definition | Intrinsic, int]
+    tables: dict[Definition, int]
+    globals: dict[Definition | Intrinsic | Layout, int]
+    references: dict[Definition, int]
+
+
+def number(units: Units, reached: Reached) -> Indices:
+    """Functions that are only referred to, never called, are in the index space too."""
+    functions = sorted(reached.functions | reached.referenced)
+    type_of = {f: units.all[f.unit].module.functions[f.index].type for f in functions}
+    types = dict.fromkeys([*reached.intrinsics.values(), *type_of.values()])
+    # a call_indirect may name a type that no function has
+    for unit in units.all:
+        types.update(dict.fromkeys(unit.module.types))
+    order = {type: i for i, type in enumerate(types)}
+    referenced = sorted(reached.referenced, key=lambda f: (order[type_of[f]], f))
+    return Indices(
+        types=order,
+        functions={f: i for i, f in enumerate([*reached.intrinsics, *functions])},
+        tables={t: i for i, t in enumerate(sorted(reached.tables))},
+        globals={g: i for i, g in enumerate([*reached.registers, *sorted(reached.globals)])},
+        references={f: i for i, f in enumerate(referenced, 1)},
+    )

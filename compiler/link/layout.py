@@ -1,0 +1,250 @@
+"""Instantiation at compile time: initial values, segments, and where hidden state lies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ..errors import CompileError, Reason
+from ..frontend.module import Instr, Limits, Module
+from ..steps.isa import MEMORY_LIMIT, TRAPS, Segment
+from .indices import Indices
+from .linked import TableLayout
+from .reach import Reached
+from .units import PROGRAM, Definition, Layout, Units
+
+PAGE = 1 << 16
+MAXIMUM_PAGES = MEMORY_LIMIT // PAGE
+# A table may grow by this many elements where its declared maximum is further away.
+TABLE_GROWTH = 4096
+# Areas of hidden memory that an invocation's prompt fills: size, and the registers that describe the contents.
+INPUTS = {
+    "stdin": (1 << 20, ("stdin_length", "stdin_position")),
+    "args": (1 << 16, ("args_count", "args_bytes")),
+    "environ": (1 << 16, ("environ_count", "environ_bytes")),
+}
+
+
+@dataclass
+class MemoryImage:
+    """The state after instantiation; fields as in LinkedModule. constants: the values of immutable layout imports."""
+
+    global_values: dict[Definition, int] = field(default_factory=dict)
+    tables: list[TableLayout] = field(default_factory=list)
+    registers: dict[str, int] = field(default_factory=dict)
+    segments: list[Segment] = field(default_factory=list)
+    hidden_bytes: int = 0
+    inputs: dict[str, tuple[int, int]] = field(default_factory=dict)
+    memory_pages: int = 0
+    memory_maximum: int = 0
+    constants: dict[Layout, int] = field(default_factory=dict)
+
+
+def lay_out(units: Units, reached: Reached, indices: Indices) -> MemoryImage:
+    """Raises CompileError when instantiation would trap or needs more memory than there is."""
+    return _LayOut(units, reached, indices).run()
+
+
+def register_name(units: Units, indices: Indices, layout: Layout) -> str:
+    """The hidden register of a mutable layout value, e.g. "table0_size" or "data3_size"."""
+    owner = layout.owner
+    if owner is None:
+        return layout.name
+    if owner.kind == "table":
+        return f"table{indices.tables[owner]}_{layout.name}"
+    unit = units.all[owner.unit].name
+    return f"{unit + '.' if unit else ''}{owner.kind}{owner.index}_{layout.name}"
+
+
+class _LayOut:
+    def __init__(self, units: Units, reached: Reached, indices: Indices):
+        self.units = units
+        self.reached = reached
+        self.indices = indices
+        self.out = MemoryImage()
+        self.hidden = bytearray()
+
+    def run(self) -> MemoryImage:
+        out = self.out
+        for definition in sorted(self.reached.globals):
+            out.global_values[definition] = self._global(definition)
+        self._tables()
+        self._passive("elem")
+        self._passive("data")
+        out.hidden_bytes = len(self.hidden)
+        out.segments += _segments(self.hidden, hidden=True)
+        self._inputs()
+        self._memory()
+        if out.hidden_bytes > MEMORY_LIMIT:
+            raise CompileError(f"tables and passive segments take {out.hidden_bytes:,} bytes; at most {MEMORY_LIMIT:,}")
+        return out
+
+    # Constant expressions
+
+    def _module(self, definition: Definition) -> Module:
+        return self.units.all[definition.unit].module
+
+    def _global(self, definition: Definition) -> int:
+        return self._evaluate(definition.unit, self._module(definition).globals[definition.index].init)
+
+    def _evaluate(self, unit: int, code: Iterable[Instr]) -> int:
+        """The value of a constant expression as an unsigned bit pattern; a reference as its number."""
+        stack: list[int] = []
+        for instruction in code:
+            match instruction.name:
+                case "i32.const" | "i64.const" | "f32.const" | "f64.const":
+                    stack.append(instruction.args[0] & _mask(instruction.name))
+                case "ref.null":
+                    stack.append(0)
+                case "ref.func":
+                    target = self.units.resolve(unit, "func", instruction.args[0])
+                    # 0 for a function whose reference nobody can read
+                    stack.append(self.indices.references.get(target, 0))  # type: ignore[arg-type]
+                case "global.get":
+                    target = self.units.resolve(unit, "global", instruction.args[0])
+                    if not isinstance(target, Definition):
+                        raise CompileError(f"global {target.name} has no value at instantiation")
+                    stack.append(self._global(target))
+                case "i32.add" | "i32.sub" | "i32.mul" | "i64.add" | "i64.sub" | "i64.mul":
+                    b, a = stack.pop(), stack.pop()
+                    result = {"add": a + b, "sub": a - b, "mul": a * b}[instruction.name[4:]]
+                    stack.append(result & _mask(instruction.name))
+                case _:
+                    raise CompileError([Reason("not supported in a constant expression", instruction=instruction.name)])
+        return stack[-1]
+
+    # Hidden memory
+
+    def _reserve(self, size: int) -> int:
+        """Offset of `size` more bytes."""
+        offset = len(self.hidden)
+        if offset + size > MEMORY_LIMIT:
+            raise CompileError(f"tables and passive segments need more than {MEMORY_LIMIT:,} bytes")
+        self.hidden += bytes(size)
+        return offset
+
+    def _write_references(self, offset: int, values: Iterable[int]) -> None:
+        for i, value in enumerate(values):
+            self.hidden[offset + 4 * i : offset + 4 * i + 4] = value.to_bytes(4, "little")
+
+    def _tables(self) -> None:
+        for table in self.indices.tables:
+            limits = self._module(table).tables[table.index].limits
+            growable = Layout(table, "capacity") in self.reached.layouts
+            capacity = min(_maximum(limits), limits.minimum + TABLE_GROWTH) if growable else limits.minimum
+            layout = TableLayout(
+                self._reserve(4 * capacity), capacity, register_name(self.units, self.indices, Layout(table, "size"))
+            )
+            self.out.tables.append(layout)
+            self.out.registers[layout.size_register] = limits.minimum
+            self.out.constants[Layout(table, "offset")] = layout.offset
+            self.out.constants[Layout(table, "capacity")] = capacity
+        for unit in self.reached.instantiated:
+            for index, element in enumerate(self.units.all[unit].module.elements):
+                if element.mode == "active":
+                    self._active_elements(unit, index)
+
+    def _active_elements(self, unit: int, index: int) -> None:
+        element = self.units.all[unit].module.elements[index]
+        table = self.units.resolve(unit, "table", element.table)
+        assert isinstance(table, Definition)
+        self._check_order(unit, table)
+        start = self._evaluate(unit, element.offset)
+        if start + len(element.items) > self._module(table).tables[table.index].limits.minimum:
+            raise _instantiation_traps("table_out_of_bounds", f"element segment {index}")
+        if table in self.indices.tables:
+            offset = self.out.tables[self.indices.tables[table]].offset + 4 * start
+            self._write_references(offset, (self._evaluate(unit, item) for item in element.items))
+
+    def _check_order(self, unit: int, target: Definition) -> None:
+        """All start functions run behind all segments here: a library's own must not see those of its importers."""
+        if target.unit != unit and self._module(target).start is not None:
+            name = self.units.all[target.unit].name
+            raise CompileError(
+                f"a segment for a {target.kind} of {name!r}, which has a start function, is not supported"
+            )
+
+    def _passive(self, kind: str) -> None:
+        """Segments that live code copies from: in full while they are passive, of size 0 otherwise."""
+        owners = {y.owner for y in self.reached.layouts if y.owner is not None and y.owner.kind == kind}
+        for owner in sorted(owners):
+            module = self._module(owner)
+            segment = module.elements[owner.index] if kind == "elem" else module.data[owner.index]
+            values = list(getattr(segment, "items", ())) if kind == "elem" else segment.bytes  # type: ignore[union-attr]
+            passive = segment.mode == "passive"
+            size = len(values) if passive else 0
+            self.out.registers[register_name(self.units, self.indices, Layout(owner, "size"))] = size
+            if passive and Layout(owner, "offset") in self.reached.layouts:
+                offset = self._reserve(size * 4 if kind == "elem" else size)
+            else:
+                offset, values = 0, ()
+            if kind == "elem":
+                self._write_references(offset, (self._evaluate(owner.unit, item) for item in values))
+            else:
+                self.hidden[offset : offset + len(values)] = bytes(values)
+            self.out.constants[Layout(owner, "offset")] = offset
+
+    def _inputs(self) -> None:
+        for name, (size, registers) in INPUTS.items():
+            area = Layout(None, name)
+            used = any(getattr(r, "name", "") in registers for r in self.reached.registers)
+            if used:
+                self.out.registers.update(dict.fromkeys(registers, 0))
+                self.out.inputs[name] = (self.out.hidden_bytes, size)
+                self.out.constants[area] = self.out.hidden_bytes
+                self.out.hidden_bytes += size
+
+    # Linear memory
+
+    def _memory(self) -> None:
+        out = self.out
+        if len(self.reached.memories) > 1:
+            raise CompileError(f"{len(self.reached.memories)} memories are in use: only one is supported")
+        memory = next(iter(self.reached.memories), None)
+        if memory is not None:
+            limits = self._module(memory).memories[memory.index]
+            out.memory_pages = out.memory_maximum = limits.minimum
+            if limits.minimum > MAXIMUM_PAGES:
+                raise CompileError(
+                    f"the memory begins with {limits.minimum} pages; at most {MAXIMUM_PAGES} are supported"
+                )
+            if Layout(None, "maximum") in self.reached.layouts:
+                out.memory_maximum = min(_maximum(limits), MAXIMUM_PAGES)
+        out.registers["memory_bytes"] = out.memory_pages * PAGE
+        out.constants[Layout(None, "maximum")] = out.memory_maximum
+        image = bytearray()
+        for unit in self.reached.instantiated:
+            for index, data in enumerate(self.units.all[unit].module.data):
+                if data.mode == "active":
+                    target = self.units.resolve(unit, "memory", data.memory)
+                    assert isinstance(target, Definition)
+                    self._check_order(unit, target)
+                    start = self._evaluate(unit, data.offset)
+                    if start + len(data.bytes) > self._module(target).memories[target.index].minimum * PAGE:
+                        raise _instantiation_traps("memory_out_of_bounds", f"data segment {index}")
+                    if target == memory:
+                        image.extend(bytes(max(0, start + len(data.bytes) - len(image))))
+                        image[start : start + len(data.bytes)] = data.bytes
+        out.segments += _segments(image, hidden=False)
+
+
+def _mask(name: str) -> int:
+    return (1 << int(name[1:3])) - 1
+
+
+def _maximum(limits: Limits) -> int:
+    return 1 << 32 if limits.maximum is None else limits.maximum
+
+
+def _instantiation_traps(kind: str, where: str) -> CompileError:
+    return CompileError(f"instantiation traps: {TRAPS[kind]} ({where})")
+
+
+def _segments(image: bytearray, hidden: bool) -> Iterator[Segment]:
+    """The image without its longer runs of zeros: memory that nothing was written to is zero."""
+    for run in re.finditer(rb"[^\0](?:\0{0,3}[^\0])*", image):
+        yield Segment(run.start(), run.group(), hidden)
+
+
+__all__ = ["INPUTS", "PROGRAM", "MemoryImage", "lay_out", "register_name"]

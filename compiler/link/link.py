@@ -1,0 +1,92 @@
+"""Linking: a program, its libraries and the routines it needs become one module without anything to resolve.
+
+What is left to import are the intrinsics of module "w2x" (see `linked`), which the lowering turns into steps. The passes:
+
+    units      the modules, and where an import leads
+    reach      what exports and start functions can reach; each instruction of `routines.ROUTINES` brings its routine in
+    indices    numbers for functions, tables, globals and references
+    layout     instantiation: initial values, segments, tables and passive segments in hidden memory
+    merge      bodies with the new indices
+
+Routines are linked and replaced one for one. An instruction that is no step of its own, such as `i64.div_s` or
+`memory.copy`, becomes a `call` of a function with the same operands and results; the body keeps its length, so that an
+index into it still names the original instruction. Routines are WAT files beside this one. What depends on a table, a
+segment or the memory's maximum is imported from the module "w2x.layout": the linker makes a copy of the routine for each
+set of these values and puts them in as constants, so that a call passes nothing that is already known. References are
+i32 values in routines; the linked module need not be valid where they meet. Host functions (WASI) are found the same
+way, as libraries under the name that the program imports. Only what is reached is linked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..frontend.module import Module
+from .indices import Indices, number
+from .layout import INPUTS, lay_out, register_name
+from .linked import LinkedModule
+from .merge import merge
+from .reach import Reached, reach
+from .routines import ROUTINES, standard_libraries
+from .units import PROGRAM, Definition, Layout, Units
+
+
+def link(
+    module: Module, libraries: Mapping[str, Module] | None = None, exports: Sequence[str] | None = None
+) -> LinkedModule:
+    """Links `module` with what it imports from `libraries` and from the standard libraries.
+
+    exports: names of the exported functions to link (None: all). Raises CompileError naming every import that is
+    missing or does not fit, or when instantiation would trap.
+    """
+    units = Units(module, {**standard_libraries(), **(libraries or {})})
+    reached = reach(units, exports)
+    indices = number(units, reached)
+    image = lay_out(units, reached, indices)
+    merged = merge(units, reached, indices, image)
+    functions = indices.functions
+    program = {f for f in functions if isinstance(f, Definition) and f.unit == PROGRAM}
+    registers = {g: i for g, i in indices.globals.items() if not isinstance(g, Definition)}
+    names = {i: register_name(units, indices, g) if isinstance(g, Layout) else g.name for g, i in registers.items()}
+    return LinkedModule(
+        module=merged,
+        routines=_records(units, reached, indices),
+        origin={functions[f]: f.index for f in program if isinstance(f, Definition)},
+        registers={**dict.fromkeys(names.values(), 0), **image.registers},
+        register_globals=names,
+        global_values={indices.globals[g]: value for g, value in image.global_values.items()},
+        tables=tuple(image.tables),
+        references={value: functions[f] for f, value in indices.references.items()},
+        segments=tuple(image.segments),
+        hidden_bytes=image.hidden_bytes,
+        inputs=image.inputs,
+        input_registers=tuple(r for name in image.inputs for r in INPUTS[name][1]),
+        memory_pages=image.memory_pages,
+        memory_maximum=image.memory_maximum,
+        exports={name: functions[f] for name, f in reached.exports.items()},
+        exported_globals={
+            name: (indices.globals[g], merged.globals[indices.globals[g]].type.type)
+            for name, g in reached.exported_globals.items()
+        },
+        start=tuple(functions[f] for f in reached.start),
+    )
+
+
+def provided_imports(libraries: Mapping[str, Module] | None = None) -> set[tuple[str, str]]:
+    """(module, name) of everything that a program can import."""
+    everything = {**standard_libraries(), **(libraries or {})}
+    return {(name, e.name) for name, m in everything.items() if not name.startswith("w2x") for e in m.exports}
+
+
+def _records(units: Units, reached: Reached, indices: Indices) -> dict[int, str]:
+    """How calls of routines, and the program's calls of imports, are recorded."""
+    records = {indices.functions[f]: ROUTINES[name].record for (_, name, _), f in reached.calls.items()}
+    for index in range(len(units.all[PROGRAM].imports["func"])):
+        entry = units.imported(PROGRAM, "func", index)
+        if entry is not None and units.library(entry.module) is not None:
+            if entry.name not in units.all[units.library(entry.module) or 0].exports:
+                continue
+            target = units.resolve(PROGRAM, "func", index)
+            if isinstance(target, Definition) and target in indices.functions:
+                records.setdefault(indices.functions[target], "host")
+    return records

@@ -1,0 +1,177 @@
+;; Bulk memory instructions. Bounds are checked before anything is written; both ends are moved as whole words that may
+;; overlap, so that no byte loops are needed.
+(module
+  (import "w2x" "memory" (memory 0))
+  (import "w2x" "memory_bytes" (global $memory_bytes (mut i32)))
+  (import "w2x" "trap_memory_out_of_bounds" (func $trap_memory_out_of_bounds))
+  (import "w2x" "hidden_load8" (func $hidden_load8 (param i32) (result i32)))
+  (import "w2x" "hidden_load32" (func $hidden_load32 (param i32) (result i32)))
+  ;; pages to which the memory may grow
+  (import "w2x.layout" "maximum" (global $maximum i32))
+  ;; a data segment in hidden memory, and how many bytes of it are left: none once it is dropped
+  (import "w2x.layout" "offset" (global $offset i32))
+  (import "w2x.layout" "size" (global $size (mut i32)))
+
+  (func $memory.grow (export "memory.grow") (param $pages i32) (result i32)
+    (local $old i32)
+    (local.set $old (i32.shr_u (global.get $memory_bytes) (i32.const 16)))
+    (if (i32.gt_u (local.get $pages) (i32.sub (global.get $maximum) (local.get $old)))
+      (then (return (i32.const -1))))
+    (global.set $memory_bytes
+      (i32.add (global.get $memory_bytes) (i32.shl (local.get $pages) (i32.const 16))))
+    (local.get $old))
+
+  (func $memory.fill (export "memory.fill") (param $p i32) (param $byte i32) (param $n i32)
+    (local $word i64) (local $last i32) (local $block i32)
+    (if (i32.gt_u (local.get $n) (global.get $memory_bytes)) (then (call $trap_memory_out_of_bounds)))
+    (if (i32.gt_u (local.get $p) (i32.sub (global.get $memory_bytes) (local.get $n)))
+      (then (call $trap_memory_out_of_bounds)))
+    (local.set $byte (i32.and (local.get $byte) (i32.const 0xff)))
+    (if (i32.lt_u (local.get $n) (i32.const 8))
+      (then
+        (if (i32.ge_u (local.get $n) (i32.const 2))
+          (then
+            (local.set $byte (i32.mul (local.get $byte) (i32.const 0x01010101)))
+            (local.set $last (i32.add (local.get $p) (local.get $n)))
+            (if (i32.ge_u (local.get $n) (i32.const 4))
+              (then
+                (i32.store (local.get $p) (local.get $byte))
+                (i32.store (i32.sub (local.get $last) (i32.const 4)) (local.get $byte))
+                (return)))
+            (i32.store16 (local.get $p) (local.get $byte))
+            (i32.store16 (i32.sub (local.get $last) (i32.const 2)) (local.get $byte))
+            (return)))
+        (if (local.get $n) (then (i32.store8 (local.get $p) (local.get $byte))))
+        (return)))
+    (local.set $word (i64.mul (i64.extend_i32_u (local.get $byte)) (i64.const 0x0101010101010101)))
+    (local.set $last (i32.add (local.get $p) (i32.sub (local.get $n) (i32.const 8))))
+    (if (i32.gt_u (local.get $n) (i32.const 40))
+      (then
+        (local.set $block (i32.sub (local.get $last) (i32.const 24)))
+        (loop $blocks
+          (i64.store (local.get $p) (local.get $word))
+          (i64.store offset=8 (local.get $p) (local.get $word))
+          (i64.store offset=16 (local.get $p) (local.get $word))
+          (i64.store offset=24 (local.get $p) (local.get $word))
+          (local.set $p (i32.add (local.get $p) (i32.const 32)))
+          (br_if $blocks (i32.lt_u (local.get $p) (local.get $block))))))
+    (block $done
+      (loop $words
+        (br_if $done (i32.ge_u (local.get $p) (local.get $last)))
+        (i64.store (local.get $p) (local.get $word))
+        (local.set $p (i32.add (local.get $p) (i32.const 8)))
+        (br $words)))
+    (i64.store (local.get $last) (local.get $word)))
+
+  (func $memory.copy (export "memory.copy") (param $to i32) (param $from i32) (param $n i32)
+    (local $end i32) (local $word i64) (local $half i32)
+    (if (i32.gt_u (local.get $n) (global.get $memory_bytes)) (then (call $trap_memory_out_of_bounds)))
+    (local.set $end (i32.sub (global.get $memory_bytes) (local.get $n)))
+    (if (i32.gt_u (local.get $to) (local.get $end)) (then (call $trap_memory_out_of_bounds)))
+    (if (i32.gt_u (local.get $from) (local.get $end)) (then (call $trap_memory_out_of_bounds)))
+    (if (i32.lt_u (local.get $n) (i32.const 8))
+      (then
+        ;; everything is read before anything is written
+        (if (i32.ge_u (local.get $n) (i32.const 4))
+          (then
+            (local.set $n (i32.sub (local.get $n) (i32.const 4)))
+            (local.set $half (i32.load (local.get $from)))
+            (local.set $end (i32.load (i32.add (local.get $from) (local.get $n))))
+            (i32.store (local.get $to) (local.get $half))
+            (i32.store (i32.add (local.get $to) (local.get $n)) (local.get $end))
+            (return)))
+        (if (i32.ge_u (local.get $n) (i32.const 2))
+          (then
+            (local.set $n (i32.sub (local.get $n) (i32.const 2)))
+            (local.set $half (i32.load16_u (local.get $from)))
+            (local.set $end (i32.load16_u (i32.add (local.get $from) (local.get $n))))
+            (i32.store16 (local.get $to) (local.get $half))
+            (i32.store16 (i32.add (local.get $to) (local.get $n)) (local.get $end))
+            (return)))
+        (if (local.get $n) (then (i32.store8 (local.get $to) (i32.load8_u (local.get $from)))))
+        (return)))
+    (if (i32.le_u (local.get $to) (local.get $from))
+      (then
+        ;; upwards; the last word is read first and written last
+        (local.set $end (i32.sub (local.get $n) (i32.const 8)))
+        (local.set $word (i64.load (i32.add (local.get $from) (local.get $end))))
+        (local.set $end (i32.add (local.get $to) (local.get $end)))
+        (if (i32.gt_u (local.get $n) (i32.const 40))
+          (then
+            (local.set $n (i32.sub (local.get $end) (i32.const 24)))
+            (loop $blocks
+              (i64.store (local.get $to) (i64.load (local.get $from)))
+              (i64.store offset=8 (local.get $to) (i64.load offset=8 (local.get $from)))
+              (i64.store offset=16 (local.get $to) (i64.load offset=16 (local.get $from)))
+              (i64.store offset=24 (local.get $to) (i64.load offset=24 (local.get $from)))
+              (local.set $to (i32.add (local.get $to) (i32.const 32)))
+              (local.set $from (i32.add (local.get $from) (i32.const 32)))
+              (br_if $blocks (i32.lt_u (local.get $to) (local.get $n))))))
+        (block $done
+          (loop $words
+            (br_if $done (i32.ge_u (local.get $to) (local.get $end)))
+            (i64.store (local.get $to) (i64.load (local.get $from)))
+            (local.set $to (i32.add (local.get $to) (i32.const 8)))
+            (local.set $from (i32.add (local.get $from) (i32.const 8)))
+            (br $words)))
+        (i64.store (local.get $end) (local.get $word))
+        (return)))
+    ;; downwards; the first word is read first and written last. n and from move from the ends to the beginnings
+    (local.set $word (i64.load (local.get $from)))
+    (local.set $from (i32.add (local.get $from) (local.get $n)))
+    (local.set $n (i32.add (local.get $to) (local.get $n)))
+    (local.set $end (i32.add (local.get $to) (i32.const 40)))
+    (if (i32.gt_u (local.get $n) (local.get $end))
+      (then
+        (loop $blocks
+          (local.set $n (i32.sub (local.get $n) (i32.const 32)))
+          (local.set $from (i32.sub (local.get $from) (i32.const 32)))
+          (i64.store offset=24 (local.get $n) (i64.load offset=24 (local.get $from)))
+          (i64.store offset=16 (local.get $n) (i64.load offset=16 (local.get $from)))
+          (i64.store offset=8 (local.get $n) (i64.load offset=8 (local.get $from)))
+          (i64.store (local.get $n) (i64.load (local.get $from)))
+          (br_if $blocks (i32.gt_u (local.get $n) (local.get $end))))))
+    (local.set $end (i32.add (local.get $to) (i32.const 8)))
+    (block $done
+      (loop $words
+        (br_if $done (i32.le_u (local.get $n) (local.get $end)))
+        (local.set $n (i32.sub (local.get $n) (i32.const 8)))
+        (local.set $from (i32.sub (local.get $from) (i32.const 8)))
+        (i64.store (local.get $n) (i64.load (local.get $from)))
+        (br $words)))
+    (i64.store (local.get $to) (local.get $word)))
+
+  (func $memory.init (export "memory.init") (param $to i32) (param $from i32) (param $n i32)
+    (if (i32.gt_u (local.get $n) (global.get $memory_bytes)) (then (call $trap_memory_out_of_bounds)))
+    (if (i32.gt_u (local.get $to) (i32.sub (global.get $memory_bytes) (local.get $n)))
+      (then (call $trap_memory_out_of_bounds)))
+    (if (i32.gt_u (local.get $n) (global.get $size)) (then (call $trap_memory_out_of_bounds)))
+    (if (i32.gt_u (local.get $from) (i32.sub (global.get $size) (local.get $n)))
+      (then (call $trap_memory_out_of_bounds)))
+    (call $copy_hidden (local.get $to) (i32.add (local.get $from) (global.get $offset)) (local.get $n)))
+
+  (func $data.drop (export "data.drop")
+    (global.set $size (i32.const 0)))
+
+  ;; n bytes of hidden memory to linear memory; the caller has checked the bounds.
+  (func $copy_hidden (export "copy_hidden") (param $to i32) (param $from i32) (param $n i32)
+    (local $end i32)
+    (local.set $end (i32.add (local.get $to) (local.get $n)))
+    (if (i32.ge_u (local.get $n) (i32.const 16))
+      (then
+        (local.set $n (i32.sub (local.get $end) (i32.const 16)))
+        (loop $blocks
+          (i32.store (local.get $to) (call $hidden_load32 (local.get $from)))
+          (i32.store offset=4 (local.get $to) (call $hidden_load32 (i32.add (local.get $from) (i32.const 4))))
+          (i32.store offset=8 (local.get $to) (call $hidden_load32 (i32.add (local.get $from) (i32.const 8))))
+          (i32.store offset=12 (local.get $to) (call $hidden_load32 (i32.add (local.get $from) (i32.const 12))))
+          (local.set $to (i32.add (local.get $to) (i32.const 16)))
+          (local.set $from (i32.add (local.get $from) (i32.const 16)))
+          (br_if $blocks (i32.le_u (local.get $to) (local.get $n))))))
+    (block $done
+      (loop $bytes
+        (br_if $done (i32.ge_u (local.get $to) (local.get $end)))
+        (i32.store8 (local.get $to) (call $hidden_load8 (local.get $from)))
+        (local.set $to (i32.add (local.get $to) (i32.const 1)))
+        (local.set $from (i32.add (local.get $from) (i32.const 1)))
+        (br $bytes)))))

@@ -1,0 +1,127 @@
+"""One module out of the reached parts of all units."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..frontend.module import (
+    Element,
+    Function,
+    Global,
+    GlobalType,
+    Import,
+    Instr,
+    Limits,
+    Module,
+)
+from ..frontend.opcodes import BY_NAME
+from .indices import Indices
+from .layout import MemoryImage, register_name
+from .linked import INTRINSIC_MODULE
+from .reach import Reached
+from .units import Definition, Intrinsic, Layout, Unit, Units
+
+# The body of a function that has a reference but can never be called.
+_STUB = (Instr("unreachable"), Instr("end"))
+
+
+def merge(units: Units, reached: Reached, indices: Indices, image: MemoryImage) -> Module:
+    """The linked module: reached functions with rewritten indices, tables and memory without contents.
+
+    Instructions with routines have become calls, one for one, and layout constants i32.const instructions.
+    """
+    return _Merge(units, reached, indices, image).run()
+
+
+class _Merge:
+    def __init__(self, units: Units, reached: Reached, indices: Indices, image: MemoryImage):
+        self.units = units
+        self.reached = reached
+        self.indices = indices
+        self.image = image
+
+    def run(self) -> Module:
+        imports = [Import(INTRINSIC_MODULE, i.name, "func", type) for i, type in self.reached.intrinsics.items()]
+        functions = [Function(i.desc, name=i.name, imported=i) for i in imports]  # type: ignore[arg-type]
+        names: set[str] = set()
+        for definition in self.indices.functions:
+            if isinstance(definition, Definition):
+                function = self._function(definition)
+                while function.name in names:
+                    function = replace(function, name=function.name + "'")
+                names.add(function.name)
+                functions.append(function)
+        globals_ = []
+        for target in self.indices.globals:
+            if isinstance(target, Definition):
+                type = self.units.all[target.unit].module.globals[target.index].type
+                globals_.append(Global(type, self._initial(type, target)))
+            else:
+                name = target.name
+                if isinstance(target, Layout):
+                    name = register_name(self.units, self.indices, target)
+                entry = Import(INTRINSIC_MODULE, name, "global", self.reached.registers[target])
+                imports.append(entry)
+                globals_.append(Global(self.reached.registers[target], imported=entry))
+        declared = tuple((Instr("ref.func", (self.indices.functions[f],)),) for f in self.indices.references)
+        return Module(
+            types=tuple(self.indices.types),
+            functions=tuple(functions),
+            tables=tuple(self.units.all[t.unit].module.tables[t.index] for t in self.indices.tables),
+            memories=(Limits(self.image.memory_pages, self.image.memory_maximum),),
+            globals=tuple(globals_),
+            elements=(Element("declarative", "funcref", declared),) if declared else (),
+            imports=tuple(imports),
+        )
+
+    def _initial(self, type: GlobalType, definition: Definition) -> tuple[Instr, ...]:
+        value = self.image.global_values[definition]
+        if type.type in ("funcref", "externref"):
+            functions = {number: f for f, number in self.indices.references.items()}
+            if value == 0:
+                return (Instr("ref.null", (type.type,)),)
+            return (Instr("ref.func", (self.indices.functions[functions[value]],)),)
+        if type.type in ("i32", "i64"):
+            bits = int(type.type[1:])
+            value -= (value >> (bits - 1)) << bits
+        return (Instr(f"{type.type}.const", (value,)),)
+
+    def _function(self, definition: Definition) -> Function:
+        unit = self.units.all[definition.unit]
+        function = unit.module.functions[definition.index]
+        if definition not in self.reached.functions:
+            return replace(function, locals=(), body=_STUB)
+        body = tuple(self._instruction(definition.unit, unit, i) for i in function.body)
+        return replace(function, body=body, name=function.name + unit.label)
+
+    def _instruction(self, unit_index: int, unit: Unit, instruction: Instr) -> Instr:
+        """The same instruction in the linked index spaces, or the call that replaces it."""
+        routine = self.reached.calls.get((unit_index, instruction.name, instruction.args))
+        if routine is not None:
+            return Instr("call", (self.indices.functions[routine],), instruction.offset)
+        kinds = BY_NAME[instruction.name].immediates
+        args = instruction.args
+        if "memory" in kinds or "memarg" in kinds:
+            # there is one memory, index 0, which is left out
+            return replace(instruction, args=args[: 2 if "memarg" in kinds else kinds.index("memory")])
+        if instruction.name == "select" or not kinds:
+            return instruction
+        new = []
+        for kind, arg in zip(kinds, args, strict=True):
+            if kind == "type":
+                arg = self.indices.types[unit.module.types[arg]]
+            elif kind in ("func", "table", "global"):
+                target = self.units.resolve(unit_index, kind, arg)
+                if isinstance(target, Layout) and target not in self.reached.registers:
+                    return Instr("i32.const", (self.image.constants[target],), instruction.offset)
+                space: dict = {
+                    "func": self.indices.functions,
+                    "table": self.indices.tables,
+                    "global": self.indices.globals,
+                }[kind]
+                arg = space[target]
+            new.append(arg)
+        return replace(instruction, args=tuple(new))
+
+
+__all__ = ["Intrinsic", "merge"]

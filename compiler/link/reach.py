@@ -1,0 +1,247 @@
+"""What the exported functions can reach, across all units, and with which routines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ..errors import CompileError, Reason
+from ..frontend.module import Element, FuncType, GlobalType, Instr
+from ..frontend.opcodes import BY_NAME
+from .routines import ROUTINES, Routine, layout_of, load
+from .units import PROGRAM, Definition, Intrinsic, Layout, Target, Units
+
+# Immediates that name an entity of an index space, by the kinds of `opcodes`.
+INDEX_KINDS = ("func", "table", "global", "memory", "data", "elem")
+
+
+@dataclass
+class Reached:
+    """exports: exported function of the program by name. start: start functions in the order of their calls.
+
+    functions: callable ones. referenced: those that have a reference value. intrinsics, registers: imports from "w2x"
+    that are used, in the order of their first use, with their types. layouts: layout values that code reads.
+    instantiated: units with their own state, in the order of their instantiation.
+    """
+
+    exports: dict[str, Definition] = field(default_factory=dict)
+    exported_globals: dict[str, Target] = field(default_factory=dict)
+    start: list[Definition] = field(default_factory=list)
+    functions: set[Definition] = field(default_factory=set)
+    referenced: set[Definition] = field(default_factory=set)
+    intrinsics: dict[Intrinsic, FuncType] = field(default_factory=dict)
+    registers: dict[Intrinsic | Layout, GlobalType] = field(default_factory=dict)
+    globals: set[Definition] = field(default_factory=set)
+    tables: set[Definition] = field(default_factory=set)
+    memories: set[Definition] = field(default_factory=set)
+    layouts: set[Layout] = field(default_factory=set)
+    instantiated: list[int] = field(default_factory=list)
+    # (unit, instruction name, operands) -> the function that does it
+    calls: dict[tuple[int, str, tuple], Definition] = field(default_factory=dict)
+
+
+def reach(units: Units, exports: Sequence[str] | None) -> Reached:
+    """Follows the program's exported functions (None: all of them), its exported globals and all start functions.
+
+    A call_indirect reaches the functions of its type among those that tables, element segments in use, globals and
+    ref.func instructions refer to. Raises CompileError with all imports that are missing or do not fit.
+    """
+    return _Reach(units).run(exports)
+
+
+def operands(instruction: Instr) -> Iterator[tuple[str, int]]:
+    """(kind, index) of each immediate that names an entity; the memory of a load, store or memory instruction too."""
+    kinds = BY_NAME[instruction.name].immediates
+    args = instruction.args
+    memories = [k for k in kinds if k in ("memory", "memarg")]
+    if memories == ["memarg"]:
+        yield "memory", args[2] if len(args) > len(kinds) + 1 else 0
+    elif memories:
+        first = len(kinds) - len(memories)
+        yield from zip(kinds[:first], args, strict=False)
+        yield from (("memory", index) for index in args[first:] or (0,) * len(memories))
+    elif instruction.name != "select":
+        yield from ((k, a) for k, a in zip(kinds, args, strict=True) if k in INDEX_KINDS)
+
+
+class _Reach:
+    def __init__(self, units: Units):
+        self.units = units
+        self.out = Reached()
+        self.todo: list[Definition] = []
+        self.called_types: set[FuncType] = set()
+        self.elements: set[Definition] = set()
+        self.instances: dict[tuple, int] = {}
+        self.reasons: dict[Reason, None] = {}
+
+    def run(self, names: Sequence[str] | None) -> Reached:
+        self._instantiate(PROGRAM)
+        self._roots(names)
+        while self.todo:
+            while self.todo:
+                unit, _, index = self.todo.pop()
+                for instruction in self.units.all[unit].module.functions[index].body:
+                    self._instruction(unit, instruction)
+            self._follow_tables()
+            for function in self.out.referenced - self.out.functions:
+                if self.units.all[function.unit].module.functions[function.index].type in self.called_types:
+                    self._function(function)
+        if self.reasons:
+            raise CompileError(list(self.reasons))
+        return self.out
+
+    def _instantiate(self, unit: int) -> None:
+        """Libraries before what imports from them. A program's tables, memories and globals must all be there."""
+        module = self.units.all[unit].module
+        for name in dict.fromkeys(i.module for i in module.imports):
+            known = len(self.units.all)
+            library = self.units.library(name)
+            if library is not None and library >= known:
+                self._instantiate(library)
+        self.out.instantiated.append(unit)
+        if module.start is not None:
+            start = self._resolve(unit, "func", module.start)
+            if isinstance(start, Definition):
+                self.out.start.append(start)
+                self._function(start)
+        if unit == PROGRAM:
+            for kind in ("table", "memory", "global"):
+                for index in range(len(self.units.all[unit].imports[kind])):
+                    self._resolve(unit, kind, index)
+
+    def _roots(self, names: Sequence[str] | None) -> None:
+        exports = self.units.all[PROGRAM].exports
+        functions = [name for name, e in exports.items() if e.kind == "func"]
+        for name in functions if names is None else dict.fromkeys(names):
+            if name not in exports or exports[name].kind != "func":
+                raise CompileError(f"no exported function {name!r}; there are: {', '.join(functions) or 'none'}")
+            target = self._resolve(PROGRAM, "func", exports[name].index)
+            if isinstance(target, Definition):
+                self.out.exports[name] = target
+                self._function(target)
+        for name, export in exports.items():
+            if export.kind == "global":
+                self._use(PROGRAM, "global", export.index)
+                target = self._resolve(PROGRAM, "global", export.index)
+                if target is not None:
+                    self.out.exported_globals[name] = target
+
+    def _resolve(self, unit: int, kind: str, index: int) -> Target | None:
+        """None after a refusal, which is noted."""
+        if kind in ("data", "elem"):
+            return Definition(unit, kind, index)
+        try:
+            return self.units.resolve(unit, kind, index)
+        except CompileError as error:
+            self.reasons.update(dict.fromkeys(error.reasons))
+            return None
+
+    def _function(self, function: Definition) -> None:
+        if function not in self.out.functions:
+            self.out.functions.add(function)
+            self.todo.append(function)
+
+    def _instruction(self, unit: int, instruction: Instr) -> None:
+        name = instruction.name
+        if name in ("call_indirect", "return_call_indirect"):
+            self.called_types.add(self.units.all[unit].module.types[instruction.args[0]])
+        uses = list(operands(instruction))
+        if name == "ref.func":
+            self._refer(unit, [instruction])
+        else:
+            for kind, index in uses:
+                self._use(unit, kind, index)
+        if name in ROUTINES:
+            self._routine(unit, instruction, uses)
+
+    def _use(self, unit: int, kind: str, index: int) -> None:
+        target = self._resolve(unit, kind, index)
+        if isinstance(target, Layout):
+            self.out.layouts.add(target)
+        if isinstance(target, Intrinsic) and kind == "memory":
+            if self.units.all[PROGRAM].module.memories:
+                self._use(PROGRAM, "memory", 0)
+        elif isinstance(target, Intrinsic | Layout):
+            entry = self._import(unit, kind, index)
+            if isinstance(target, Intrinsic) and isinstance(entry, FuncType):
+                self.out.intrinsics.setdefault(target, entry)
+            elif isinstance(entry, GlobalType) and entry.mutable:
+                self.out.registers.setdefault(target, entry)
+        elif target is not None:
+            self._define(target)
+
+    def _import(self, unit: int, kind: str, index: int) -> object:
+        """The declared type of what is imported from outside the units."""
+        entry = self.units.imported(unit, kind, index)
+        while entry is not None:
+            library = self.units.library(entry.module)
+            if library is None:
+                return entry.desc
+            entry = self.units.imported(library, kind, self.units.all[library].exports[entry.name].index)
+        return None
+
+    def _define(self, target: Definition) -> None:
+        match target.kind:
+            case "func":
+                self._function(target)
+            case "table":
+                self.out.tables.add(target)
+            case "memory":
+                self.out.memories.add(target)
+            case "elem":
+                self.elements.add(target)
+            case "global" if target not in self.out.globals:
+                self.out.globals.add(target)
+                init = self.units.all[target.unit].module.globals[target.index].init
+                self._refer(target.unit, init)
+                for instruction in init:
+                    if instruction.name == "global.get":
+                        self._use(target.unit, "global", instruction.args[0])
+
+    def _refer(self, unit: int, code: Iterable[Instr]) -> None:
+        """Notes the functions that get a reference value."""
+        for instruction in code:
+            if instruction.name == "ref.func":
+                target = self._resolve(unit, "func", instruction.args[0])
+                if isinstance(target, Definition):
+                    self.out.referenced.add(target)
+                elif target is not None:
+                    self.reasons[Reason(f"{target.name} of {'w2x'!r} cannot be referred to")] = None
+            elif instruction.name == "global.get":
+                self._use(unit, "global", instruction.args[0])
+
+    def _follow_tables(self) -> None:
+        """References in the segments that fill live tables, and in segments that live code copies from."""
+        for unit in self.out.instantiated:
+            for index, element in enumerate(self.units.all[unit].module.elements):
+                live = Definition(unit, "elem", index) in self.elements
+                if element.mode == "active" and not live:
+                    live = self._resolve(unit, "table", element.table) in self.out.tables
+                if live:
+                    self._items(unit, element)
+
+    def _items(self, unit: int, element: Element) -> None:
+        for item in element.items:
+            self._refer(unit, item)
+
+    def _routine(self, unit: int, instruction: Instr, uses: list[tuple[str, int]]) -> None:
+        """Instantiates the routine for this instruction's tables and segments, and follows it."""
+        routine: Routine = ROUTINES[instruction.name]
+        kinds = {kind for kind, _ in routine.parameters}
+        owners = [self._resolve(unit, kind, index) for kind, index in uses if kind in kinds]
+        definitions = [o for o in owners if isinstance(o, Definition)]
+        if len(definitions) < len(routine.parameters):
+            return  # refused
+        key = (routine.file, tuple(definitions), tuple(prefix for _, prefix in routine.parameters))
+        if key not in self.instances:
+            label = "".join(f" {self._label(d)}" for d in definitions)
+            layout = layout_of(routine, definitions)
+            self.instances[key] = self.units.add(f"w2x.{routine.file}", load(routine.file), layout, True, label)
+        instance = self.instances[key]
+        function = Definition(instance, "func", self.units.all[instance].exports[routine.function].index)
+        self.out.calls[unit, instruction.name, instruction.args] = function
+        self._function(function)
+
+    def _label(self, definition: Definition) -> str:
+        name = self.units.all[definition.unit].name
+        return f"{name + '.' if name else ''}{definition.kind}{definition.index}"

@@ -1,0 +1,86 @@
+"""Which instructions are calls of linked routines, and the WAT files with the routines.
+
+A routine file exports a function under the name of each instruction that it implements. It may import
+
+    "w2x"        intrinsics (see `linked`), hidden registers, and the program's memory as "memory"
+    "w2x.layout" numbers that the linker decides for one instance of the file: where a table or a segment lies in hidden
+                 memory ("offset"), its size register ("size"), a bound for growing ("capacity", "maximum")
+    "w2x.memory" functions of memory.wat that need no layout
+
+Files are instantiated once for each set of layout values, so a call needs no arguments besides the instruction's own
+operands, and the layout values are constants in the steps. Adding an instruction takes a function and a line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import wasmtime
+
+from ..frontend.decode import decode
+from ..frontend.module import Module
+from .units import Definition, Layout
+
+# Resolves an index of an instruction's unit: (kind, index) -> what is meant.
+Resolver = Callable[[str, int], Definition]
+
+
+@dataclass(frozen=True)
+class Routine:
+    """file: WAT file without suffix. function: its export. record: see `LinkedModule.routines`.
+
+    parameters: kinds of the instruction's immediates, the prefix of their layout names, as (kind, prefix) in order.
+    """
+
+    file: str
+    function: str
+    record: str
+    parameters: tuple[tuple[str, str], ...] = ()
+
+
+_SEGMENT = (("data", ""),)
+_TABLE = (("table", ""),)
+_ELEMENTS = (("elem", ""),)
+
+ROUTINES: dict[str, Routine] = {
+    **{name: Routine("division", name, "value") for name in ("i64.div_u", "i64.div_s", "i64.rem_u", "i64.rem_s")},
+    "memory.grow": Routine("memory", "memory.grow", "value"),
+    "memory.fill": Routine("memory", "memory.fill", "bulk"),
+    "memory.copy": Routine("memory", "memory.copy", "bulk"),
+    "memory.init": Routine("memory", "memory.init", "bulk", _SEGMENT),
+    "data.drop": Routine("memory", "data.drop", "bulk", _SEGMENT),
+    "table.grow": Routine("tables", "table.grow", "value", _TABLE),
+    "table.fill": Routine("tables", "table.fill", "bulk", _TABLE),
+    "table.copy": Routine("tables", "table.copy", "bulk", (("table", ""), ("table", "source_"))),
+    "table.init": Routine("tables", "table.copy", "bulk", (("elem", "source_"), ("table", ""))),
+    "elem.drop": Routine("tables", "elem.drop", "bulk", _ELEMENTS),
+}
+
+# Layout values of each kind of owner.
+LAYOUT_NAMES = {"table": ("offset", "size", "capacity"), "data": ("offset", "size"), "elem": ("offset", "size")}
+
+WASI_MODULES = ("wasi_snapshot_preview1", "wasi_unstable")
+
+
+@cache
+def load(file: str) -> Module:
+    """The decoded routine file `file`.wat of this package."""
+    text = files(__package__).joinpath(f"{file}.wat").read_text(encoding="utf-8")
+    return decode(bytes(wasmtime.wat2wasm(text)))
+
+
+def standard_libraries() -> dict[str, Module]:
+    """What programs and routines can import without anybody's doing."""
+    return {**dict.fromkeys(WASI_MODULES, load("wasi")), "w2x.memory": load("memory")}
+
+
+def layout_of(routine: Routine, operands: list[Definition]) -> dict[str, Layout]:
+    """What the layout names stand for in the instance of a routine for these immediates."""
+    return {
+        prefix + name: Layout(owner, name)
+        for owner, (kind, prefix) in zip(operands, routine.parameters, strict=True)
+        for name in LAYOUT_NAMES[kind]
+    }

@@ -1,0 +1,553 @@
+"""compiler.link: linked modules, run by wasmtime with the intrinsics as Python functions, behave as the originals."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+import wasmtime
+from wasm2xformer.compiler.errors import CompileError
+from wasm2xformer.compiler.frontend.decode import decode
+from wasm2xformer.compiler.frontend.encode import encode
+from wasm2xformer.compiler.frontend.module import Export, Function, FuncType, GlobalType, Import, Instr, Limits
+from wasm2xformer.compiler.link.link import link, provided_imports
+from wasm2xformer.compiler.steps.isa import TRAPS
+
+
+class Trapped(Exception):
+    """A trap, by wasmtime's words."""
+
+
+class Exited(Exception):
+    pass
+
+
+ENGINE = wasmtime.Engine()
+REFERENCES = ("funcref", "externref")
+
+
+class LinkedInstance:
+    """A linked module in wasmtime. Tables live in hidden memory, so instructions on them become host calls too."""
+
+    def __init__(self, linked, stdin=b"", args=(), environ=()):
+        self.linked = linked
+        self.store = wasmtime.Store(ENGINE)
+        self.hidden = bytearray(linked.hidden_bytes)
+        self.output = {"stdout": bytearray(), "stderr": bytearray()}
+        i32 = wasmtime.GlobalType(wasmtime.ValType.i32(), True)
+        registers = {**linked.registers, **self._fill_inputs(stdin, args, environ)}
+        self.registers = {name: wasmtime.Global(self.store, i32, _signed(v)) for name, v in registers.items()}
+        self.host: list[tuple[FuncType, object]] = []
+        binary = encode(self._runnable())
+        imports = [self._provide(i) for i in self.imports]
+        self.instance = wasmtime.Instance(self.store, wasmtime.Module(ENGINE, binary), imports)
+        self.exports = self.instance.exports(self.store)
+        self.memory = self.exports["memory"]
+        for segment in linked.segments:
+            if segment.hidden:
+                self.hidden[segment.address : segment.address + len(segment.bytes)] = segment.bytes
+            else:
+                self.memory.write(self.store, segment.bytes, segment.address)
+        for function in linked.start:
+            self.call(f"f{function}")
+
+    def _fill_inputs(self, stdin, args, environ):
+        strings = {"args": [a.encode() for a in args], "environ": [f"{k}={v}".encode() for k, v in environ]}
+        areas = {"stdin": stdin, **{k: b"".join(s + b"\0" for s in v) for k, v in strings.items()}}
+        for name, (offset, capacity) in self.linked.inputs.items():
+            assert len(areas[name]) <= capacity
+            self.hidden[offset : offset + len(areas[name])] = areas[name]
+        values = {"stdin_length": len(stdin), "stdin_position": 0}
+        for name, items in strings.items():
+            values |= {f"{name}_count": len(items), f"{name}_bytes": len(areas[name])}
+        return {name: values[name] for name in self.linked.input_registers}
+
+    def invoke(self, name, *args):
+        return self.call(f"f{self.linked.exports[name]}", *args)
+
+    def call(self, name, *args):
+        try:
+            result = self.exports[name](self.store, *args)
+        except wasmtime.Trap as trap:
+            raise Trapped(trap_text(trap)) from None
+        return result if isinstance(result, list) else [] if result is None else [result]
+
+    def register(self, name):
+        return self.registers[name].value(self.store) & 0xFFFFFFFF
+
+    # The linked module in valid WASM: references are i32, and what is left of tables is done by the host.
+
+    def _runnable(self):
+        module = self.linked.module
+        self.imports = [replace(i, desc=_types(i.desc)) for i in module.imports]
+        globals_ = list(module.globals)
+        bodies = [f.body and tuple(self._body(f.body)) for f in module.functions]
+        first = sum(f.imported is not None for f in module.functions)
+        added = [Import("host", str(i), "func", type) for i, (type, _) in enumerate(self.host)]
+        shift = len(added)
+
+        def moved(instruction):
+            if instruction.name == "call":
+                index = instruction.args[0]
+                # host functions are numbered from -1 downwards until their number is known
+                index = first - 1 - index if index < 0 else index + shift * (index >= first)
+                return Instr("call", (index,))
+            return instruction
+
+        functions = [
+            replace(f, type=_types(f.type), locals=tuple(map(_type, f.locals)), body=tuple(map(moved, body)))
+            for f, body in zip(module.functions, bodies, strict=True)
+        ]
+        functions[first:first] = [Function(i.desc, imported=i) for i in added]
+        self.imports += added
+        exports = [Export("memory", "memory", 0)]
+        exports += [Export(f"f{i}", "func", i) for i in range(first)]
+        exports += [Export(f"f{i - shift}", "func", i) for i in range(first + shift, len(functions))]
+        for index, entry in enumerate(globals_):
+            type = GlobalType(_type(entry.type.type), entry.type.mutable)
+            init = tuple(map(self._reference, entry.init))
+            globals_[index] = replace(entry, type=type, init=init)
+        exports += [Export(f"g{i}", "global", i) for i in range(len(globals_))]
+        return replace(
+            module,
+            types=tuple(map(_types, module.types)),
+            functions=tuple(functions),
+            tables=(),
+            memories=(Limits(self.linked.memory_pages, max(1, self.linked.memory_maximum)),),
+            globals=tuple(globals_),
+            exports=tuple(exports),
+            elements=(),
+            imports=tuple(self.imports),
+        )
+
+    def _host(self, type, function):
+        """A call of a Python function."""
+        self.host.append((type, function))
+        return Instr("call", (-len(self.host),))
+
+    def _reference(self, instruction):
+        if instruction.name == "ref.func":
+            values = {f: value for value, f in self.linked.references.items()}
+            return Instr("i32.const", (values[instruction.args[0]],))
+        if instruction.name == "ref.null":
+            return Instr("i32.const", (0,))
+        return Instr("i32.eqz") if instruction.name == "ref.is_null" else instruction
+
+    def _body(self, body):
+        i32 = ("i32",)
+        module = self.linked.module
+        for instruction in body:
+            name, args = instruction.name, instruction.args
+            if name == "table.get":
+                yield self._host(FuncType(i32, i32), lambda i, t=args[0]: self._element(t, i))
+            elif name == "table.set":
+                yield self._host(FuncType(("i32", "i32")), lambda i, v, t=args[0]: self._set_element(t, i, v))
+            elif name == "table.size":
+                register = self.linked.tables[args[0]].size_register
+                yield self._host(FuncType((), i32), lambda r=register: self.register(r))
+            elif name == "memory.size":
+                yield self._host(FuncType((), i32), lambda: self.register("memory_bytes") >> 16)
+            elif name == "call_indirect":
+                type = _types(module.types[args[0]])
+                yield self._host(
+                    FuncType((*type.params, "i32"), type.results),
+                    lambda *a, t=args[1], wanted=module.types[args[0]]: self._call_indirect(t, wanted, a),
+                )
+            elif name in ("block", "loop", "if"):
+                yield Instr(name, (_types(args[0]),))
+            elif name == "select":
+                yield Instr(name, tuple(map(_type, args)))
+            else:
+                yield self._reference(instruction)
+            if name == "global.set" and self.linked.register_globals.get(args[0]) == "memory_bytes":
+                yield self._host(FuncType(), self._resize)
+
+    def _provide(self, entry):
+        if entry.kind == "global":
+            return self.registers[entry.name]
+        type = wasmtime.FuncType(
+            [getattr(wasmtime.ValType, t)() for t in entry.desc.params],
+            [getattr(wasmtime.ValType, t)() for t in entry.desc.results],
+        )
+        if entry.module == "host":
+            return wasmtime.Func(self.store, type, self.host[int(entry.name)][1])
+        return wasmtime.Func(self.store, type, self._intrinsic(entry.name))
+
+    def _intrinsic(self, name):
+        hidden = self.hidden
+
+        def load(size):
+            return lambda a: _signed(int.from_bytes(hidden[a & 0xFFFFFFFF : (a & 0xFFFFFFFF) + size], "little"))
+
+        def store(size):
+            def write(a, v):
+                hidden[a & 0xFFFFFFFF : (a & 0xFFFFFFFF) + size] = (v & (1 << 8 * size) - 1).to_bytes(size, "little")
+
+            return write
+
+        if name.startswith("trap_"):
+            return lambda: self._trap(name[5:])
+        if name == "exit":
+            return self._exit
+        if name in self.output:
+            return lambda byte: self.output[name].append(byte & 0xFF)
+        return {
+            "hidden_load8": load(1), "hidden_load32": load(4), "hidden_store8": store(1), "hidden_store32": store(4),
+        }[name]  # fmt: skip
+
+    def _trap(self, kind):
+        raise Trapped(TRAPS[kind])
+
+    def _exit(self, status):
+        raise Exited(status)
+
+    def _resize(self):
+        pages = self.register("memory_bytes") // 65536 - self.memory.size(self.store)
+        if pages:
+            self.memory.grow(self.store, pages)
+
+    def _address(self, table, index):
+        layout = self.linked.tables[table]
+        if index & 0xFFFFFFFF >= self.register(layout.size_register):
+            self._trap("table_out_of_bounds")
+        return layout.offset + 4 * (index & 0xFFFFFFFF)
+
+    def _element(self, table, index):
+        address = self._address(table, index)
+        return int.from_bytes(self.hidden[address : address + 4], "little")
+
+    def _set_element(self, table, index, value):
+        address = self._address(table, index)
+        self.hidden[address : address + 4] = value.to_bytes(4, "little")
+
+    def _call_indirect(self, table, wanted, args):
+        reference = self._element(table, args[-1])
+        if not reference:
+            self._trap("null_reference")
+        function = self.linked.references[reference]
+        if self.linked.module.functions[function].type != wanted:
+            self._trap("type_mismatch")
+        result = self.call(f"f{function}", *args[:-1])
+        return result if len(result) > 1 else result[0] if result else None
+
+
+def _signed(value):
+    return value - (1 << 32) if value >> 31 & 1 else value
+
+
+def _type(name):
+    return "i32" if name in REFERENCES else name
+
+
+def _types(type):
+    if isinstance(type, FuncType):
+        return FuncType(tuple(map(_type, type.params)), tuple(map(_type, type.results)))
+    return type
+
+
+def trap_text(trap):
+    text = str(trap).split("wasm trap: ")[-1].split("\n")[0].strip()
+    return "undefined element: out of bounds table access" if text == "out of bounds table access" else text
+
+
+def compile_wat(text):
+    return decode(bytes(wasmtime.wat2wasm(text)))
+
+
+class Original:
+    """The module as it is, in wasmtime."""
+
+    def __init__(self, text):
+        self.store = wasmtime.Store(ENGINE)
+        self.exports = wasmtime.Instance(self.store, wasmtime.Module(ENGINE, text), []).exports(self.store)
+
+    def invoke(self, name, *args):
+        try:
+            result = self.exports[name](self.store, *args)
+        except wasmtime.Trap as trap:
+            raise Trapped(trap_text(trap)) from None
+        return result if isinstance(result, list) else [] if result is None else [result]
+
+
+def outcome(instance, name, *args):
+    try:
+        return instance.invoke(name, *args)
+    except Trapped as trap:
+        return str(trap)
+
+
+def both(text, **options):
+    return Original(text), LinkedInstance(link(compile_wat(text), **options))
+
+
+def agree(original, linked, name, *args):
+    expected = outcome(original, name, *args)
+    assert outcome(linked, name, *args) == expected, (name, args)
+    return expected
+
+
+EDGES = [0, 1, 2, 3, 5, 7, 10, 0xFF, 0xFFFF, 0x10000, 0x10001, 10**9 + 7]
+EDGES += [2**k + d for k in (15, 16, 17, 31, 32, 33, 47, 48, 49, 62, 63) for d in (-1, 0, 1)] + [2**64 - 1, 2**64 - 2]
+
+
+def test_division():
+    ops = ("div_u", "div_s", "rem_u", "rem_s")
+    functions = "".join(
+        f'(func (export "{op}") (param i64 i64) (result i64) (i64.{op} (local.get 0) (local.get 1)))' for op in ops
+    )
+    original, linked = both(f"(module {functions})")
+    rng = random.Random(1)
+    values = [(a, b) for a in EDGES for b in EDGES]
+    values += [(rng.getrandbits(rng.randrange(1, 65)), rng.getrandbits(rng.randrange(1, 65))) for _ in range(2000)]
+    values += [(b * q + d & 2**64 - 1, b) for b in EDGES for q in (1, 3, 2**16, 2**31, 2**32 - 1) for d in (-1, 0, 1)]
+    seen = set()
+    for a, b in values:
+        a, b = (v - (v >> 63 << 64) for v in (a, b))
+        for op in ops:
+            seen.add(str(agree(original, linked, op, a, b)))
+    assert {"integer divide by zero", "integer overflow"} <= seen
+
+
+MEMORY = """(module (memory (export "memory") 1 3)
+  (data $d "\\01\\02\\03the quick brown fox jumps over the lazy dog, twice and thrice and four times")
+  (data $active (i32.const 65530) "abcdef")
+  (func (export "fill") (param i32 i32 i32) (memory.fill (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "copy") (param i32 i32 i32) (memory.copy (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "init") (param i32 i32 i32) (memory.init $d (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "init_active") (param i32 i32 i32) (memory.init $active (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "drop") (data.drop $d))
+  (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+  (func (export "size") (result i32) (memory.size))
+  (func (export "load") (param i32) (result i64) (i64.load (local.get 0))))"""
+
+
+def same_memory(original, linked):
+    stores = ((original.store, original.exports["memory"]), (linked.store, linked.memory))
+    a, b = (bytes(m.read(s, 0, m.data_len(s))) for s, m in stores)
+    return a == b
+
+
+def test_bulk_memory():
+    original, linked = both(MEMORY)
+    rng = random.Random(2)
+    noise = rng.randbytes(400)
+    original.exports["memory"].write(original.store, noise, 1000)
+    linked.memory.write(linked.store, noise, 1000)
+    lengths = [*range(20), 31, 32, 33, 39, 40, 41, 47, 48, 49, 63, 64, 72, 73, 80, 81, 100, 111]
+    for n in lengths:
+        for distance in {0, 1, 3, 7, 8, 9, 31, 40, n, *(-d for d in (1, 2, 7, 8, 9, 31, 33, 40, n))}:
+            at = 1100 + rng.randrange(50)
+            agree(original, linked, "copy", at + distance, at, n)
+            assert same_memory(original, linked), (n, distance)
+        agree(original, linked, "fill", 1500 + n, rng.choice([0, 255, 0x1234, -1]), n)
+        agree(original, linked, "init", 2000 + n, rng.randrange(4), n)
+        assert same_memory(original, linked), n
+    edges = [0, 1, 7, 8, 65535, 65536, 65537, 65529, -1, -8, 2**31 - 1, -(2**31)]
+    for _ in range(300):
+        name = rng.choice(["fill", "copy", "init", "init_active"])
+        agree(original, linked, name, rng.choice(edges), rng.choice(edges), rng.choice(edges))
+    assert same_memory(original, linked)
+    assert agree(original, linked, "init_active", 0, 0, 1) == "out of bounds memory access"
+    agree(original, linked, "drop")
+    assert agree(original, linked, "init", 0, 0, 1) == "out of bounds memory access"
+    assert agree(original, linked, "init", 65536, 0, 0) == []
+
+
+def test_memory_grow():
+    original, linked = both(MEMORY)
+    for pages in (-1, 65536, 3, 0, 1, 2, 0, 1, 1, 0):
+        agree(original, linked, "grow", pages)
+        agree(original, linked, "size")
+        assert linked.register("memory_bytes") == linked.invoke("size")[0] * 65536
+        agree(original, linked, "load", 65536)
+        agree(original, linked, "load", 2 * 65536 - 8)
+
+
+TABLES = """(module
+  (type $t (func (result i32)))
+  (table $a (export "a") 10 20 funcref) (table $b 6 funcref)
+  (func $f0 (result i32) (i32.const 100)) (func $f1 (result i32) (i32.const 101)) (func $f2 (result i32) (i32.const 102))
+  (func $other (param i64) (result i64) (local.get 0))
+  (global $g funcref (ref.func $f2))
+  (elem $active (table $a) (i32.const 1) func $f0 $f1 $other $f2)
+  (elem $passive funcref (ref.func $f2) (ref.null func) (ref.func $f1) (ref.func $other) (ref.func $f0))
+  (elem $declared declare func $f0)
+  (func $ref (param i32) (result funcref)
+    (if (result funcref) (i32.eqz (local.get 0)) (then (ref.null func))
+      (else (if (result funcref) (i32.eq (local.get 0) (i32.const 1)) (then (ref.func $f0)) (else (global.get $g))))))
+  (func (export "call_a") (param i32) (result i32) (call_indirect $a (type $t) (local.get 0)))
+  (func (export "call_b") (param i32) (result i32) (call_indirect $b (type $t) (local.get 0)))
+  (func (export "is_null") (param i32) (result i32) (ref.is_null (table.get $a (local.get 0))))
+  (func (export "set") (param i32 i32) (table.set $b (local.get 0) (call $ref (local.get 1))))
+  (func (export "size") (result i32) (table.size $a))
+  (func (export "grow") (param i32 i32) (result i32) (table.grow $a (call $ref (local.get 0)) (local.get 1)))
+  (func (export "grow_b") (param i32 i32) (result i32) (table.grow $b (call $ref (local.get 0)) (local.get 1)))
+  (func (export "fill") (param i32 i32 i32) (table.fill $a (local.get 0) (call $ref (local.get 1)) (local.get 2)))
+  (func (export "copy_aa") (param i32 i32 i32) (table.copy $a $a (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "copy_ab") (param i32 i32 i32) (table.copy $a $b (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "copy_ba") (param i32 i32 i32) (table.copy $b $a (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "init_a") (param i32 i32 i32) (table.init $a $passive (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "init_b") (param i32 i32 i32) (table.init $b $passive (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "init_active") (param i32 i32 i32) (table.init $b $active (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "drop") (elem.drop $passive)))"""
+
+
+def test_tables():
+    original, linked = both(TABLES)
+    rng = random.Random(3)
+    seen = set()
+
+    def same_tables():
+        for i in range(22):
+            for name in ("call_a", "call_b", "is_null"):
+                seen.add(str(agree(original, linked, name, i)))
+
+    same_tables()
+    names = dict.fromkeys(("fill", "copy_aa", "copy_ab", "copy_ba", "init_a", "init_b", "init_active"), 3)
+    names |= {"set": 2, "grow": 2, "grow_b": 2}
+    for step in range(400):
+        name = rng.choice(list(names))
+        args = [rng.choice([0, 1, 2, 3, 4, 5, 6, 9, 10, rng.randrange(25)]) for _ in range(names[name])]
+        if name.startswith("grow"):
+            args = [rng.randrange(3), rng.choice([0, 1, 2, 30, -1])]
+        if name == "grow_b" and args[1] == 30:
+            args[1] = 3
+        seen.add((name, str(agree(original, linked, name, *args))))
+        if step % 20 == 0:
+            same_tables()
+        if step == 300:
+            agree(original, linked, "drop")
+    same_tables()
+    texts = {s if isinstance(s, str) else s[1] for s in seen}
+    assert {TRAPS["table_out_of_bounds"], TRAPS["null_reference"], TRAPS["type_mismatch"], "[100]", "[-1]"} <= texts
+
+
+def test_references_of_one_type_are_consecutive():
+    linked = link(compile_wat(TABLES))
+    types = [linked.module.functions[f].type for _, f in sorted(linked.references.items())]
+    assert sorted(linked.references) == list(range(1, 5))
+    assert len([1 for a, b in zip(types, types[1:], strict=False) if a != b]) == len(set(types)) - 1
+
+
+def test_bodies_keep_their_length_and_origin():
+    module = compile_wat(MEMORY)
+    linked = link(module)
+    assert sorted(linked.origin.values()) == list(range(len(module.functions)))
+    for index, original in linked.origin.items():
+        assert len(linked.module.functions[index].body) == len(module.functions[original].body)
+    records = {linked.module.functions[f].name.split()[0]: record for f, record in linked.routines.items()}
+    assert records["memory.grow"] == "value"
+    assert records["memory.copy"] == records["memory.init"] == records["data.drop"] == "bulk"
+
+
+LIBRARIES = {
+    "env": """(module (import "other" "twice" (func $twice (param i32) (result i32)))
+      (memory (export "memory") 1 2) (table (export "table") 4 funcref)
+      (global (export "base") i32 (i32.const 7)) (global $count (export "count") (mut i32) (i32.const 0))
+      (func (export "next") (result i32)
+        (global.set $count (i32.add (global.get $count) (i32.const 1))) (call $twice (global.get $count)))
+      (func (export "unused") (result f32) (f32.sqrt (f32.const 1))))""",
+    "other": """(module (func (export "twice") (param i32) (result i32) (i32.shl (local.get 0) (i32.const 1)))
+      (global $ready (mut i32) (i32.const 0)) (func $start (global.set $ready (i32.const 1))) (start $start)
+      (func (export "ready") (result i32) (global.get $ready)))""",
+}
+IMPORTER = """(module
+  (import "env" "next" (func $next (result i32))) (import "env" "memory" (memory 1))
+  (import "env" "table" (table 2 funcref)) (import "env" "base" (global $base i32))
+  (import "env" "count" (global $count (mut i32))) (import "other" "ready" (func $ready (result i32)))
+  (data (global.get $base) "hello")
+  (elem (i32.const 3) $next)
+  (global $sum (export "sum") (mut i64) (i64.add (i64.const -3) (i64.const 1)))
+  (global (export "copy") i32 (global.get $base))
+  (func $start (global.set $sum (i64.extend_i32_s (call $ready))))
+  (start $start)
+  (func (export "run") (result i32 i32 i32)
+    (call $next) (call_indirect (result i32) (i32.const 3)) (i32.load8_u (i32.const 7)))
+  (export "next" (func $next)))"""
+
+
+def test_libraries():
+    libraries = {name: compile_wat(text) for name, text in LIBRARIES.items()}
+    linked = link(compile_wat(IMPORTER), libraries)
+    instance = LinkedInstance(linked)
+    assert instance.invoke("run") == [2, 4, ord("h")]
+    assert instance.invoke("next") == [6]
+    assert len(linked.start) == 2 and linked.start[1] in linked.origin
+    assert linked.module.functions[linked.exports["next"]].name not in linked.origin
+    assert linked.routines[linked.exports["next"]] == "host"
+    values = {name: linked.global_values[i] for name, (i, _) in linked.exported_globals.items()}
+    assert values == {"sum": 2**64 - 2, "copy": 7}
+    assert not any(i.name == "f32.sqrt" for f in linked.module.functions for i in f.body)
+    assert not {i.module for i in linked.module.imports} - {"w2x"}
+
+
+def test_only_what_the_exports_reach_is_linked():
+    text = """(module (import "env" "missing" (func $m)) (memory 1)
+      (func (export "a") (result i32) (call $c)) (func (export "b") (call $m)) (func $c (result i32) (i32.const 1)))"""
+    linked = link(compile_wat(text), exports=["a"])
+    assert sorted(linked.origin.values()) == [1, 3] and list(linked.exports) == ["a"]
+    with pytest.raises(CompileError, match="no exported function 'x'; there are: a, b"):
+        link(compile_wat(text), exports=["x"])
+
+
+def refused(text, libraries=None):
+    with pytest.raises(CompileError) as error:
+        link(compile_wat(text), libraries)
+    return [str(r) for r in error.value.reasons]
+
+
+def test_missing_imports_are_all_named():
+    text = """(module (import "env" "f" (func $f)) (import "env" "g" (global i32)) (import "w2x" "exit" (func $exit (param i32)))
+      (import "wasi_snapshot_preview1" "random_get" (func $r (param i32 i32) (result i32)))
+      (func (export "a") (call $f) (drop (call $r (i32.const 0) (i32.const 0))) (call $exit (i32.const 0))))"""
+    reasons = refused(text)
+    assert len(reasons) == 4
+    for name in ('"env" "f" (func)', '"env" "g" (global)', '"random_get"', '"w2x" "exit"'):
+        assert any(name in reason for reason in reasons)
+    assert ("wasi_snapshot_preview1", "fd_write") in provided_imports()
+    assert not any(module.startswith("w2x") for module, _ in provided_imports())
+
+
+@pytest.mark.parametrize(
+    "entry, provided",
+    [
+        ("(func (param i32))", '(func (export "x"))'),
+        ("(global (mut i32))", '(global (export "x") i32 (i32.const 0))'),
+        ("(memory 2)", '(memory (export "x") 1)'),
+        ("(memory 1 2)", '(memory (export "x") 1)'),
+        ("(table 1 2 funcref)", '(table (export "x") 1 3 funcref)'),
+        ("(table 1 funcref)", '(table (export "x") 1 externref)'),
+    ],
+)
+def test_imports_must_match(entry, provided):
+    text = f'(module (import "m" "x" {entry}) (func (export "f")))'.replace(
+        "(func (param i32))", "(func $x (param i32))"
+    )
+    text = text.replace('(func (export "f"))', '(func (export "f") (call $x (i32.const 0)))' if "$x" in text else "")
+    reasons = refused(text, {"m": compile_wat(f"(module {provided})")})
+    assert reasons[0].startswith('incompatible import type for "m" "x"')
+
+
+def test_instantiation_that_traps_is_refused():
+    assert refused('(module (memory 1) (data (i32.const 65535) "ab"))') == [
+        "instantiation traps: out of bounds memory access (data segment 0)"
+    ]
+    assert (
+        "out of bounds table access (element segment 0)"
+        in refused("(module (table 1 funcref) (func $f) (elem (i32.const 1) $f))")[0]
+    )
+    assert "1024" in refused('(module (memory 1025) (func (export "f") (drop (i32.load (i32.const 0)))))')[0]
+
+
+def test_float_globals_are_bit_patterns():
+    text = """(module (global (export "a") f64 (f64.const -0.5)) (global (export "b") (mut f32) (f32.const nan:0x400001)))"""
+    linked = link(compile_wat(text))
+    assert [linked.global_values[i] for i, _ in linked.exported_globals.values()] == [0xBFE0000000000000, 0x7FC00001]
+
+
+def test_segments_leave_out_zeros_and_keep_the_order():
+    text = """(module (memory 1) (data (i32.const 8) "abc\\00\\00\\00\\00\\00d") (data (i32.const 9) "\\00x")
+      (func (export "f") (result i32) (i32.load (i32.const 8))))"""
+    linked = link(compile_wat(text))
+    assert [(s.address, s.bytes) for s in linked.segments] == [(8, b"a\0x"), (16, b"d")]
