@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from .coalesce import coalesce
 from .code import Code, falls_through, labels_of
 from .conditions import inverse
 from .isa import Step
@@ -18,7 +19,7 @@ _BACKWARD_COPY = 8
 _FORWARD_COPY = 2
 
 
-def clean(code: Code, effects: Effects, zeroed: int, opt_level: int) -> None:
+def clean(code: Code, effects: Effects, parameters: int, zeroed: int, opt_level: int) -> None:
     """Rewrite the steps in place. zeroed: so many steps at the beginning set a declared local to zero.
 
     -O0: only zeroing of locals that cannot be read before they are written, and jumps to the next step, go.
@@ -29,6 +30,8 @@ def clean(code: Code, effects: Effects, zeroed: int, opt_level: int) -> None:
         return
     _simplify_jumps(code)
     remove_dead_copies(code, effects)
+    coalesce(code, effects, parameters)
+    _simplify_jumps(code)
     _copy_tails(code)
     _simplify_jumps(code)
 

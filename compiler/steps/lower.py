@@ -34,7 +34,7 @@ def lower(linked: LinkedModule, opt_level: int) -> Program:
             reasons += error.reasons
             continue
         effects = Effects(types, len(function.type.results), lowering.frame_size)
-        clean(code, effects, zeroed=len(function.locals), opt_level=opt_level)
+        clean(code, effects, len(function.type.params), len(function.locals), opt_level)
         start = len(steps)
         steps += code.resolved(start)
         internal = index not in linked.origin

@@ -1,0 +1,90 @@
+"""A readable listing of a step program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..frontend.module import Instr, Module
+from .isa import Entry, Program, Slot, Step
+
+
+def show(program: Program, module: Module | None = None) -> str:
+    """One line per step: number, operation, operands, destination, targets, and what it stands for.
+
+    Operands: s3 frame slot, g0 global, #42 constant, others are hidden registers. `module` is the original module (or
+    one with the same bodies), for the names of the WASM instructions; without it their indices must do.
+    """
+    return "\n".join(_lines(program, module)) + "\n"
+
+
+def _lines(program: Program, module: Module | None) -> Iterator[str]:
+    headings: dict[int, list[str]] = {}
+    names = {index: function.name for index, function in program.functions.items()}
+    for function in program.functions.values():
+        kind = "routine" if function.internal else "function"
+        signature = f"({' '.join(function.type.params)}) -> ({' '.join(function.type.results)})"
+        heading = f"{kind} {function.name} {signature}, {function.frame_size} slots"
+        headings.setdefault(function.entry, []).append(heading)
+    for entry in program.entries.values():
+        headings.setdefault(entry.entry, []).append(_entry_heading("entry", entry))
+    if program.start is not None:
+        headings.setdefault(program.start.entry, []).append(_entry_heading("start", program.start))
+    targets = {target for step in program.steps for target in (step.target, *step.targets) if target is not None}
+
+    for at, step in enumerate(program.steps):
+        for heading in headings.get(at, ()):
+            yield f"\n{heading}" if at else heading
+        mark = ">" if at in targets else " "
+        line = f"{mark}{at:6}  {_text(step, names)}"
+        note = _note(step, module)
+        yield f"{line:<56}; {note}" if note else line
+
+
+def _entry_heading(kind: str, entry: Entry) -> str:
+    registers = "".join(f" {register}" for register in entry.registers)
+    return f"{kind} {entry.name} ({' '.join(entry.params)}) -> ({' '.join(entry.results)}){registers}"
+
+
+def slot_text(slot: Slot) -> str:
+    """s3, g0, #42 or a hidden register's name."""
+    prefix = {"frame": "s", "global": "g", "const": "#", "hidden": ""}[slot.kind]
+    return f"{prefix}{slot.index}"
+
+
+def _text(step: Step, names: dict[int, str]) -> str:
+    operands = [slot_text(slot) for slot in (step.a, step.b, step.c) if slot is not None]
+    if step.op == "trap":
+        operands.append(step.trap)
+    if step.callee is not None:
+        operands.append(names.get(step.callee, str(step.callee)))
+    if step.type is not None:
+        operands.append(f"({' '.join(step.type.params)}) -> ({' '.join(step.type.results)})")
+    if step.op in ("call", "call_indirect"):
+        operands.append(f"frame+{step.imm}")
+    elif step.imm:
+        operands.append(f"offset={step.imm}")
+    text = f"{step.op} {', '.join(operands)}"
+    if step.targets:
+        text += f" -> {' '.join(map(str, step.targets))}"
+    if step.target is not None:
+        text += f" -> {step.target}"
+    if step.dest is not None:
+        text = f"{slot_text(step.dest)} = {text}"
+    return text.rstrip()
+
+
+def _note(step: Step, module: Module | None) -> str:
+    """The WASM instruction that the step stands for."""
+    site = step.site
+    if site is None:
+        return ""
+    where = f"{site.function}:{site.instruction}"
+    if module is None:
+        return f"{where} {site.record}"
+    return f"{where} {_instruction(module.functions[site.function].body[site.instruction])}"
+
+
+def _instruction(instr: Instr) -> str:
+    if instr.name in ("block", "loop", "if"):
+        return instr.name
+    return " ".join([instr.name, *map(str, instr.args)])
