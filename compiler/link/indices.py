@@ -11,7 +11,7 @@ from .units import Definition, Intrinsic, Layout, Units
 
 @dataclass(frozen=True)
 class Indices:
-    """Joint indices in the linked module: imports first, then the program's definitions in their order, then the others'.
+    """Joint indices in the linked module: imports first, the program's definitions in their order, then the others'.
 
     references: reference value of each function that has one, from 1 on; functions of one type are consecutive.
     """

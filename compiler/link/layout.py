@@ -18,9 +18,10 @@ PAGE = 1 << 16
 MAXIMUM_PAGES = MEMORY_LIMIT // PAGE
 # A table may grow by this many elements where its declared maximum is further away.
 TABLE_GROWTH = 4096
-# Areas of hidden memory that an invocation's prompt fills: size, and the registers that describe the contents.
+# Areas of hidden memory that an invocation's prompt fills: size, and the registers that describe the contents. How much
+# of stdin has been read ("stdin_position") is the program's state, and lasts from one invocation to the next.
 INPUTS = {
-    "stdin": (1 << 20, ("stdin_length", "stdin_position")),
+    "stdin": (1 << 20, ("stdin_length",)),
     "args": (1 << 16, ("args_count", "args_bytes")),
     "environ": (1 << 16, ("environ_count", "environ_bytes")),
 }

@@ -1,6 +1,6 @@
 """Linking: a program, its libraries and the routines it needs become one module without anything to resolve.
 
-What is left to import are the intrinsics of module "w2x" (see `linked`), which the lowering turns into steps. The passes:
+What is left to import are the intrinsics of module "w2x" (see `linked`), which the lowering turns into steps. Passes:
 
     units      the modules, and where an import leads
     reach      what exports and start functions can reach; each instruction of `routines.ROUTINES` brings its routine in
@@ -11,9 +11,9 @@ What is left to import are the intrinsics of module "w2x" (see `linked`), which 
 Routines are linked and replaced one for one. An instruction that is no step of its own, such as `i64.div_s` or
 `memory.copy`, becomes a `call` of a function with the same operands and results; the body keeps its length, so that an
 index into it still names the original instruction. Routines are WAT files beside this one. What depends on a table, a
-segment or the memory's maximum is imported from the module "w2x.layout": the linker makes a copy of the routine for each
-set of these values and puts them in as constants, so that a call passes nothing that is already known. References are
-i32 values in routines; the linked module need not be valid where they meet. Host functions (WASI) are found the same
+segment or the memory's maximum is imported from the module "w2x.layout": the linker copies the routine for each set of
+these values and puts them in as constants, so that a call passes nothing that is already known. References are i32
+values in routines; the linked module need not be valid where they meet. Host functions (WASI) are found the same
 way, as libraries under the name that the program imports. Only what is reached is linked.
 """
 

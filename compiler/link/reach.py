@@ -76,6 +76,10 @@ class _Reach:
 
     def run(self, names: Sequence[str] | None) -> Reached:
         self._instantiate(PROGRAM)
+        # A whole program needs what it imports, as for instantiation; a part of it only the functions it calls.
+        for kind in ("func", "table", "memory", "global") if names is None else ("table", "memory", "global"):
+            for index in range(len(self.units.all[PROGRAM].imports[kind])):
+                self._resolve(PROGRAM, kind, index)
         self._roots(names)
         while self.todo:
             while self.todo:
@@ -91,7 +95,7 @@ class _Reach:
         return self.out
 
     def _instantiate(self, unit: int) -> None:
-        """Libraries before what imports from them. A program's tables, memories and globals must all be there."""
+        """Libraries before what imports from them."""
         module = self.units.all[unit].module
         for name in dict.fromkeys(i.module for i in module.imports):
             known = len(self.units.all)
@@ -104,10 +108,6 @@ class _Reach:
             if isinstance(start, Definition):
                 self.out.start.append(start)
                 self._function(start)
-        if unit == PROGRAM:
-            for kind in ("table", "memory", "global"):
-                for index in range(len(self.units.all[unit].imports[kind])):
-                    self._resolve(unit, kind, index)
 
     def _roots(self, names: Sequence[str] | None) -> None:
         exports = self.units.all[PROGRAM].exports
