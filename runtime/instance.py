@@ -6,6 +6,7 @@ The runtime writes prompts and reads tokens. What a program computes, it compute
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +19,9 @@ from ..compiler.steps.isa import TRAPS, Entry
 from .engine import Engine
 
 ENGINES = ("fast", "torch")
-# Tokens decoded between two looks at the progress and at the output.
-CHUNK = 1 << 20
+# Tokens decoded between two looks at the progress and at the output: few at first, then as many as take this long.
+FIRST_CHUNK, LAST_CHUNK = 1 << 6, 1 << 20
+CHUNK_SECONDS = 0.1
 _BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "funcref": 32, "externref": 32}
 _FLOATS = {"f32": ("<f", "<I"), "f64": ("<d", "<Q")}
 
@@ -92,6 +94,8 @@ class Instance:
         self._ids = {name: token for token, name in enumerate(vocabulary)}
         self._engine: Engine = _engine_class(engine)(model.transformer, **({"probe": probe} if probe else {}))
         self._probe = probe
+        if probe:
+            self._take_probed()  # of the prefix: no invocation's
         kinds = np.array([name.partition(".")[0] for name in vocabulary])
         self._stop = (kinds == "H") | (kinds == "T")
         self._ends_step = np.isin(kinds, ["D0", "N", "J", "O", "E", "H", "T"])
@@ -105,11 +109,19 @@ class Instance:
         """Tokens in the sequence so far."""
         return self._engine.position
 
-    def invoke(self, name: str, *args: Any, max_tokens: int | None = None, progress: Callable[[int], None] | None = None) -> Run:
+    def invoke(
+        self,
+        name: str,
+        *args: Any,
+        max_tokens: int | None = None,
+        progress: Callable[[int], None] | None = None,
+        output: Callable[[str, bytes], None] | None = None,
+    ) -> Run:
         """Calls an exported function and decodes until it halts.
 
         args: one per parameter: ints (signed or unsigned) for i32 and i64, floats for f32 and f64, None or an int for
         references. max_tokens: stop with RuntimeError after that many. progress: called with the tokens decoded so far.
+        output: called with "stdout" or "stderr" and the bytes that the program wrote since the last call.
         Raises Trap, ArgumentError.
         """
         entries = self.model.program.entries
@@ -119,7 +131,7 @@ class Instance:
         if len(args) != len(entry.params):
             raise ArgumentError(f"{name} takes {len(entry.params)} arguments ({', '.join(entry.params)}), got {len(args)}")
         values = [_encode(name, i, type_, value) for i, (type_, value) in enumerate(zip(entry.params, args))]
-        run = self._run(entry, name, values, max_tokens, progress)
+        run = self._run(entry, name, values, max_tokens, progress, output)
         if run.trap is not None:
             raise Trap(run.trap, run)
         return run
@@ -131,15 +143,22 @@ class Instance:
         values: list[int],
         max_tokens: int | None = None,
         progress: Callable[[int], None] | None = None,
+        output: Callable[[str, bytes], None] | None = None,
     ) -> Run:
         prompt = np.array(self._prompt(entry, name, values), dtype=np.int32)
         self._engine.append(prompt)
         parts: list[np.ndarray] = []
-        count = 0
+        count, chunk = 0, FIRST_CHUNK
         while True:
-            part = self._engine.decode(self._stop, CHUNK if max_tokens is None else min(CHUNK, max_tokens - count))
+            began = time.perf_counter()
+            part = self._engine.decode(self._stop, chunk if max_tokens is None else min(chunk, max_tokens - count))
+            if time.perf_counter() - began < CHUNK_SECONDS:
+                chunk = min(2 * chunk, LAST_CHUNK)
             parts.append(part)
             count += len(part)
+            for kind, stream in (("O", "stdout"), ("E", "stderr")):
+                if output and (written := self._bytes(part, kind)):
+                    output(stream, written)
             if progress:
                 progress(count)
             if len(part) and self._stop[part[-1]]:

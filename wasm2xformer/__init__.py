@@ -4,5 +4,19 @@ from .compiler.checkpoint import CheckpointError, Model, load
 from .compiler.compile import compile
 from .compiler.errors import CompileError
 from .runtime.instance import ArgumentError, Instance, Run, Trap
+from .runtime.verify import Report, Verifier, verify
 
-__all__ = ["ArgumentError", "CheckpointError", "CompileError", "Instance", "Model", "Run", "Trap", "compile", "load"]
+__all__ = [
+    "ArgumentError",
+    "CheckpointError",
+    "CompileError",
+    "Instance",
+    "Model",
+    "Report",
+    "Run",
+    "Trap",
+    "Verifier",
+    "compile",
+    "load",
+    "verify",
+]

@@ -1,0 +1,161 @@
+"""Checking a program step by step: the model decodes, wasmtime runs the original, the diff compares everything."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..compiler.checkpoint import Model
+from ..compiler.compile import compile_steps, realise
+from ..compiler.frontend.module import Module, ValType
+from ..compiler.frontend.source import Source, load
+from ..compiler.steps.isa import FRAME_LIMIT, Program, Site
+from .diff import Divergence, compare
+from .instance import Instance, Run, Trap
+from .oracle import Oracle, OracleRun
+from .trace import TokenTable, Trace, decode
+
+
+@dataclass
+class Report:
+    """What one verified invocation showed.
+
+    divergence: the first difference, None when there is none. steps, tokens: executed by the model. compared: records
+    of wasmtime that were compared. run, trace, oracle: both sides, for a closer look.
+    """
+
+    divergence: Divergence | None
+    run: Run
+    trace: Trace
+    oracle: OracleRun
+
+    @property
+    def steps(self) -> int:
+        return len(self.trace)
+
+    @property
+    def tokens(self) -> int:
+        return len(self.run.tokens)
+
+    @property
+    def compared(self) -> int:
+        return self.oracle.executed
+
+    @property
+    def ok(self) -> bool:
+        return self.divergence is None
+
+
+class Verifier:
+    """A compiled program and its original side by side; state persists on both sides from one `invoke` to the next.
+
+    Parameters as for `compile` and `Instance`. model: use this one instead of compiling (it must come from `source`).
+    Raises CompileError; a start function is run and compared at once (`started`).
+    """
+
+    def __init__(
+        self,
+        source: str | bytes | Path | Source,
+        *,
+        opt_level: int = 1,
+        engine: str = "fast",
+        exports: Sequence[str] | None = None,
+        libraries: Mapping[str, str | bytes] | None = None,
+        stdin: bytes = b"",
+        argv: Sequence[str] = (),
+        env: dict[str, str] | None = None,
+        model: Model | None = None,
+    ):
+        self.source = source if isinstance(source, Source) else load(source)
+        if model is None:
+            program, _ = compile_steps(self.source, opt_level, exports, libraries)
+            model = realise(program, self.source.module)
+        self.model, self.program, self._stdin = model, model.program, stdin
+        entries = [entry for _, entry in model.entries]
+        deltas = ([d for d, _ in model.jumps], [f for _, f in model.jumps])
+        self._table = TokenTable.build(model.transformer.vocabulary, *deltas, entries)
+        self._oracle = Oracle(
+            self.source.wasm,
+            _sites(self.program),
+            _frame_deltas(self.program),
+            FRAME_LIMIT,
+            _memory_maximum(self.program, self.source.module),
+            entry_delta=_entry_delta(self.program),
+            libraries={name: load(text).wasm for name, text in (libraries or {}).items()},
+            arguments=argv,
+            environment=env,
+        )
+        probe = "memory.key" if "memory.key" in model.transformer.probes else None
+        self._instance = Instance(model, engine, stdin=stdin, args=argv, env=env, probe=probe)
+        self.started: Report | None = None
+        if self._instance.started and self._oracle.start:
+            self.started = self._compare(self._instance.started, self._oracle.start)
+
+    def invoke(
+        self, name: str, args: Sequence[Any] = (), *, max_tokens: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Report:  # fmt: skip
+        """Runs one call on both sides and compares. Raises ArgumentError; a trap on both sides is no error."""
+        try:
+            run = self._instance.invoke(name, *args, max_tokens=max_tokens, progress=progress)
+        except Trap as trap:
+            run = trap.run
+        types = self.program.entries[name].params
+        return self._compare(run, self._oracle.invoke(name, [_bits(t, a) for t, a in zip(types, args)], self._stdin))
+
+    def _compare(self, run: Run, oracle: OracleRun) -> Report:
+        tokens = np.concatenate([run.prompt, run.tokens])
+        addresses = None
+        if run.probed is not None:
+            # The key of a store's digit stands at the position that decided it, one before the digit itself.
+            addresses = np.concatenate([[np.nan], run.probed[: len(tokens) - 1]])
+        trace = decode(tokens, self._table, self.program, addresses)
+        return Report(compare(self.program, self.source.module, trace, oracle), run, trace, oracle)
+
+
+def verify(
+    source: str | bytes | Path | Source, name: str, args: Sequence[Any] = (), *,
+    progress: Callable[[int], None] | None = None, max_tokens: int | None = None, **options: Any,
+) -> Report:  # fmt: skip
+    """Compiles `source`, calls `name` and checks every step against wasmtime. options: as for `Verifier`.
+
+    When the start function already diverges, its report is returned.
+    """
+    verifier = Verifier(source, **options)
+    if verifier.started is not None and not verifier.started.ok:
+        return verifier.started
+    return verifier.invoke(name, args, progress=progress, max_tokens=max_tokens)
+
+
+def _sites(program: Program) -> list[Site]:
+    return list(dict.fromkeys(step.site for step in program.steps if step.site is not None))
+
+
+def _frame_deltas(program: Program) -> dict[tuple[int, int], int]:
+    """How far each call of the original moves the frame."""
+    calls = [s for s in program.steps if s.op in ("call", "call_indirect") and s.site is not None]
+    return {(s.site.function, s.site.instruction): s.imm for s in calls if s.site is not None}
+
+
+def _entry_delta(program: Program) -> int:
+    """What the call in an entry's stub adds; the same for all of them."""
+    entries = [*program.entries.values(), *([program.start] if program.start else [])]
+    calls = [next(s for s in program.steps[e.entry :] if s.op == "call") for e in entries]
+    return calls[0].imm if calls else 0
+
+
+def _memory_maximum(program: Program, module: Module) -> int | None:
+    return program.memory_maximum if module.memories else None
+
+
+def _bits(type_: ValType, value: Any) -> int | None:
+    """Floats as bit patterns, everything else as it is."""
+    if isinstance(value, float):
+        as_float, as_int = {"f32": ("<f", "<I"), "f64": ("<d", "<Q")}[type_]
+        return struct.unpack(as_int, struct.pack(as_float, value))[0]
+    return value
