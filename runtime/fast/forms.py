@@ -1,0 +1,507 @@
+"""The symbolic language of the fast engine: linear forms over atoms, hash-consed, with exact cancellation.
+
+A residual slot is a `Form`: constant + sum of coefficient * atom. An atom is one number per position that is not a linear
+form of others:
+
+    n, n^2               the position, counted from 1, and its square
+    table(source, f)     f[source]; a source is an integer with a finite domain: the current token, a token stored by a
+                         lookup, a row of a static lookup. Everything that depends on one source only is a table
+    relu(gate, up)       relu(gate) * up, two forms
+    knots(x, ...)        sum of c_i * relu(x + t_i) with slopes that add up to 0: steps, one-hots, tables
+    sum(k), mean(k)          of form k of `Graph.sums` over the positions so far
+    read(lookup, column), stamp(lookup), key(lookup)    what a lookup returns: a stored value, the position, the key
+    soft(lookup, column) a softmax average
+    let(form)            a name for a long form, so that it is computed once
+
+Two atoms with the same description are the same atom, so common subexpressions are shared by construction.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+# A form with more terms than this becomes a `let` when it is written to a residual slot.
+LET_TERMS = 2
+# Positions are below this: the engine refuses longer sequences, and integer ranges are computed with it.
+MAX_POSITION = 2**32
+# Keys of a keyed store are integers in [-KEY_LIMIT, KEY_LIMIT).
+KEY_LIMIT = 2**27
+
+
+class Form:
+    """constant + sum coefficient * atom. terms: atom id -> coefficient (never 0). Immutable by convention."""
+
+    __slots__ = ("_key", "constant", "terms")
+
+    def __init__(self, terms: dict[int, float], constant: float = 0.0):
+        self.terms = terms
+        self.constant = constant
+        self._key: tuple | None = None
+
+    @property
+    def key(self) -> tuple:
+        if self._key is None:
+            self._key = (self.constant, *sorted(self.terms.items()))
+        return self._key
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Form) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def is_constant(self) -> bool:
+        return not self.terms
+
+    def is_zero(self) -> bool:
+        return not self.terms and self.constant == 0.0
+
+    def scaled(self, factor: float) -> Form:
+        if factor == 1.0:
+            return self
+        if factor == 0.0:
+            return ZERO
+        return Form({a: c * factor for a, c in self.terms.items()}, self.constant * factor)
+
+    def plus(self, other: Form, factor: float = 1.0) -> Form:
+        """self + factor * other."""
+        return linear([(1.0, self), (factor, other)])
+
+    def shifted(self, constant: float) -> Form:
+        return Form(self.terms, self.constant + constant)
+
+    def without_constant(self) -> Form:
+        return Form(self.terms, 0.0) if self.constant else self
+
+    def __repr__(self) -> str:
+        return " + ".join([f"{c:g}*a{a}" for a, c in self.terms.items()] + [f"{self.constant:g}"])
+
+
+def linear(parts: Iterable[tuple[float, Form]]) -> Form:
+    """sum of factor * form."""
+    terms: dict[int, float] = {}
+    constant = 0.0
+    for factor, form in parts:
+        if factor == 0.0:
+            continue
+        constant += factor * form.constant
+        for atom, c in form.terms.items():
+            total = terms.get(atom, 0.0) + factor * c
+            if total:
+                terms[atom] = total
+            else:
+                terms.pop(atom, None)
+    return Form(terms, constant)
+
+
+ZERO = Form({}, 0.0)
+ONE = Form({}, 1.0)
+
+
+@dataclass(frozen=True)
+class Source:
+    """An integer in range(size) per position. name says where it comes from:
+
+    ("token",)               the token at this position
+    ("row", lookup)          the row that a static lookup selects
+    ("stored", lookup, k)    column k of what a lookup returns: 1 + another source's value, or 0 for "nothing stored
+                             yet" (every table is 0 there)
+    """
+
+    name: tuple
+    size: int
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """low <= value <= high, and value is a multiple of 2^exponent (None: of nothing in particular)."""
+
+    low: float
+    high: float
+    exponent: int | None
+
+    @property
+    def integer(self) -> bool:
+        return self.exponent is not None and self.exponent >= 0
+
+    @property
+    def magnitude(self) -> float:
+        return max(abs(self.low), abs(self.high))
+
+
+@lru_cache(maxsize=None)
+def exponent_of(value: float) -> int | None:
+    """The largest e such that value is a multiple of 2^e (60 for 0), None for non-finite values and below 2^-60."""
+    if value == 0:
+        return 60
+    if not math.isfinite(value):
+        return None
+    numerator, denominator = value.as_integer_ratio()
+    exponent = (numerator & -numerator).bit_length() - denominator.bit_length()
+    return exponent if exponent >= -60 else None
+
+
+def exponent_of_all(values: np.ndarray) -> int | None:
+    """The largest e such that all values are multiples of 2^e."""
+    exponents = [exponent_of(float(v)) for v in np.unique(values)]
+    return None if None in exponents else min(exponents, default=60)  # type: ignore[type-var]
+
+
+@dataclass
+class Store:
+    """What positions leave behind for later ones. Lookups with different queries share a store.
+
+    kind "delay":    the last few positions
+         "register": the latest position whose penalty is 0
+         "keyed":    by integer key the latest position whose penalty is 0
+         "soft":     all positions, with their two-dimensional keys
+    columns: what is kept of a position: a form's value, or a source (its index in Graph.sources).
+    unique: equal keys must not occur (no preference for the latest among them).
+    nonnegative: the key's square is only right for keys >= 0.
+    keys, layer: of a soft store.
+    """
+
+    kind: str
+    key: Form = ZERO
+    penalty: Form = ZERO
+    unique: bool = False
+    nonnegative: bool = False
+    keys: tuple[Form, Form] = (ZERO, ZERO)
+    layer: int = 0
+    columns: list[Form | int] = field(default_factory=list)
+
+    def identity(self) -> tuple:
+        return (self.kind, self.key, self.penalty, self.unique, self.nonnegative, self.keys, self.layer)
+
+    def column(self, what: Form | int) -> int:
+        if what not in self.columns:
+            self.columns.append(what)
+        return self.columns.index(what)
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """query: delay: the distance; keyed: the form b; register: None; soft: two forms."""
+
+    store: int
+    query: object
+
+
+class Graph:
+    """All atoms, interned. Atom ids index `kinds`, `args` and the cached bounds; arguments only name smaller ids."""
+
+    def __init__(self, vocabulary: int):
+        self.kinds: list[str] = []
+        self.args: list[tuple] = []
+        self._ids: dict[tuple, int] = {}
+        self._bounds: dict[int, Bounds] = {}
+        self.vectors: list[np.ndarray] = []
+        self._vector_ids: dict[bytes, int] = {}
+        self.sources: list[Source] = []
+        self._source_ids: dict[Source, int] = {}
+        self.stores: list[Store] = []
+        self.lookups: list[Lookup] = []
+        self._lookup_ids: dict[tuple, int] = {}
+        self.sums: list[Form] = []  # running sums; `sum` and `mean` atoms name one by its index
+        self.token = self.source(Source(("token",), vocabulary))
+        self.n = self.atom("n")
+        self.nn = self.atom("nn")
+
+    # -- interning ------------------------------------------------------------------------------------------------
+
+    def atom(self, kind: str, *args) -> int:
+        key = (kind, *args)
+        found = self._ids.get(key)
+        if found is None:
+            found = self._ids[key] = len(self.kinds)
+            self.kinds.append(kind)
+            self.args.append(args)
+        return found
+
+    def source(self, source: Source) -> int:
+        found = self._source_ids.get(source)
+        if found is None:
+            found = self._source_ids[source] = len(self.sources)
+            self.sources.append(source)
+        return found
+
+    def store(self, store: Store) -> int:
+        """Interned by everything but the columns."""
+        for i, other in enumerate(self.stores):
+            if store.identity() == other.identity():
+                return i
+        self.stores.append(store)
+        return len(self.stores) - 1
+
+    def lookup(self, lookup: Lookup) -> int:
+        found = self._lookup_ids.get((lookup.store, lookup.query))
+        if found is None:
+            found = self._lookup_ids[lookup.store, lookup.query] = len(self.lookups)
+            self.lookups.append(lookup)
+        return found
+
+    def vector(self, values: np.ndarray) -> int:
+        data = values.tobytes()
+        found = self._vector_ids.get(data)
+        if found is None:
+            found = self._vector_ids[data] = len(self.vectors)
+            self.vectors.append(values)
+        return found
+
+    # -- building forms -------------------------------------------------------------------------------------------
+
+    def table(self, source: int, values: np.ndarray) -> Form:
+        """values[source], float64 [size]. Constant vectors become constants."""
+        first = float(values[0])
+        if (values == first).all():
+            return Form({}, first)
+        return Form({self.atom("table", source, self.vector(np.ascontiguousarray(values))): 1.0})
+
+    def single_source(self, *forms: Form) -> int | None:
+        """The one source that all the forms depend on, if there is exactly one and nothing else."""
+        found = None
+        for form in forms:
+            for atom in form.terms:
+                if self.kinds[atom] != "table":
+                    return None
+                source = self.args[atom][0]
+                if found is None:
+                    found = source
+                elif found != source:
+                    return None
+        return found
+
+    def evaluate(self, form: Form, source: int) -> np.ndarray:
+        """The values of a form of one source, float64 [size]."""
+        total = np.full(self.sources[source].size, form.constant)
+        for atom, c in form.terms.items():
+            total = total + c * self.vectors[self.args[atom][1]]
+        return total
+
+    def merged(self, form: Form) -> Form:
+        """The same form with the tables of each source added up into one."""
+        groups: dict[int, list[int]] = {}
+        for atom in form.terms:
+            if self.kinds[atom] == "table":
+                groups.setdefault(self.args[atom][0], []).append(atom)
+        if all(len(atoms) == 1 for atoms in groups.values()):
+            return form
+        rest = Form({a: c for a, c in form.terms.items() if self.kinds[a] != "table"}, form.constant)
+        parts = [(1.0, rest)]
+        for source, atoms in groups.items():
+            parts.append((1.0, self.table(source, self.evaluate(Form({a: form.terms[a] for a in atoms}), source))))
+        return linear(parts)
+
+    def named(self, form: Form) -> Form:
+        """The form itself if it is short, else a `let` atom for it."""
+        if len(form.terms) <= LET_TERMS:
+            return form
+        return Form({self.atom("let", form.without_constant()): 1.0}, form.constant)
+
+    def expanded(self, form: Form) -> Form:
+        """The form with its `let` atoms replaced by what they stand for."""
+        while any(self.kinds[a] == "let" for a in form.terms):
+            form = linear(
+                [(1.0, Form({}, form.constant))]
+                + [
+                    (c, self.args[a][0]) if self.kinds[a] == "let" else (1.0, Form({a: c}))
+                    for a, c in form.terms.items()
+                ]
+            )
+        return form
+
+    def neuron(self, gate: Form, up: Form) -> Form:
+        """relu(gate) * up, folded where it is linear, zero or a function of one source."""
+        if up.is_zero():
+            return ZERO
+        if gate.is_constant():
+            return up.scaled(gate.constant) if gate.constant > 0 else ZERO
+        bounds = self.bounds(gate)
+        if bounds.high <= 0:
+            return ZERO
+        source = self.single_source(gate, up)
+        if source is not None:
+            return self.table(source, np.maximum(self.evaluate(gate, source), 0) * self.evaluate(up, source))
+        if up.is_constant() and bounds.low >= 0:
+            return gate.scaled(up.constant)
+        if gate.constant == 0 and set(gate.terms) == {self.n} and set(up.terms) == {self.n} and up.constant == 0:
+            return Form({self.nn: gate.terms[self.n] * up.terms[self.n]})
+        factor = 1.0
+        scale = power_of_two(gate)
+        if scale != 1.0:
+            gate, factor = gate.scaled(1 / scale), factor * scale
+        if set(gate.terms) == {self.n} and gate.constant == 0:
+            summed = self._sum_of_mean(up)
+            if summed is not None:
+                return summed.scaled(factor * gate.terms[self.n])
+        scale = up.constant if up.is_constant() else power_of_two(up)
+        if scale != 1.0:
+            up, factor = (ONE if up.is_constant() else up.scaled(1 / scale)), factor * scale
+        return Form({self.atom("relu", gate, up): factor})
+
+    def _sum_of_mean(self, up: Form) -> Form | None:
+        """n * up when up is a combination of means: a combination of sums, and n for the constant."""
+        terms: dict[int, float] = {}
+        for atom, c in up.terms.items():
+            if self.kinds[atom] != "mean":
+                return None
+            terms[self.atom("sum", self.args[atom][0])] = c
+        if up.constant:
+            terms[self.n] = up.constant
+        return Form(terms) if up.terms else None
+
+    def mean(self, form: Form) -> Form:
+        """The mean of a form over the positions so far."""
+        if form.is_constant():
+            return form
+        base = form.without_constant()
+        scale = power_of_two(base)
+        base = base.scaled(1 / scale)
+        if base not in self.sums:
+            self.sums.append(base)
+        return Form({self.atom("mean", self.sums.index(base)): scale}, form.constant)
+
+    def stored_source(self, lookup: int, column: int, size: int) -> int:
+        """The source that column `column` of a lookup's store holds, as the lookup returns it."""
+        return self.source(Source(("stored", lookup, column), size))
+
+    def knots(self, x: Form, knots: list[tuple[float, float]]) -> Form:
+        """sum of c * relu(x + t) over the (t, c) pairs; x without constant.
+
+        When the slopes add up to 0 this is one atom, constant outside the knots: no cancellation of large numbers.
+        """
+        knots = [(t, c) for t, c in sorted(knots, reverse=True) if c]
+        if not knots:
+            return ZERO
+        source = self.single_source(x)
+        if source is not None:
+            values = self.evaluate(x, source)
+            return self.table(source, knots_value(values, knots))
+        if len(knots) < 2 or sum(c for _, c in knots) != 0:
+            return linear([(c, self.neuron(x.shifted(t), ONE)) for t, c in knots])
+        bounds = self.bounds(x)
+        if bounds.high + knots[0][0] <= 0:
+            return ZERO
+        if bounds.low + knots[-1][0] >= 0:
+            return Form({}, float(sum(t * c for t, c in knots)))
+        scale = power_of_two(x)
+        if scale != 1.0:
+            x = x.scaled(1 / scale)
+            knots = [(t / scale, c * scale) for t, c in knots]
+        return Form({self.atom("knots", x, tuple(knots)): 1.0})
+
+    # -- ranges ---------------------------------------------------------------------------------------------------
+
+    def bounds(self, form: Form) -> Bounds:
+        """Interval and granularity of a form (each term on its own: correlations are not seen)."""
+        low = high = form.constant
+        exponent = exponent_of(form.constant)
+        for atom, c in form.terms.items():
+            b = self.atom_bounds(atom)
+            ends = (c * b.low, c * b.high)
+            low, high = low + min(ends), high + max(ends)
+            scale = exponent_of(c)
+            if exponent is None or b.exponent is None or scale is None:
+                exponent = None
+            else:
+                exponent = min(exponent, b.exponent + scale)
+        return Bounds(low, high, exponent)
+
+    def atom_bounds(self, atom: int) -> Bounds:
+        found = self._bounds.get(atom)
+        if found is None:
+            found = self._bounds[atom] = self._atom_bounds(atom)
+        return found
+
+    def _atom_bounds(self, atom: int) -> Bounds:
+        kind, args = self.kinds[atom], self.args[atom]
+        if kind == "n":
+            return Bounds(1, MAX_POSITION, 0)
+        if kind == "nn":
+            return Bounds(1, float(MAX_POSITION) ** 2, 0)
+        if kind == "table":
+            values = self.vectors[args[1]]
+            return Bounds(float(values.min()), float(values.max()), exponent_of_all(values))
+        if kind == "relu":
+            gate, up = self.bounds(args[0]), self.bounds(args[1])
+            top = max(gate.high, 0.0)
+            exponent = None if gate.exponent is None or up.exponent is None else gate.exponent + up.exponent
+            low, high = _times(top, up.low), _times(top, up.high)
+            if args[0] == args[1]:
+                low, high = 0.0, _times(top, top)
+            return Bounds(min(0.0, low), max(0.0, high), exponent)
+        if kind == "knots":
+            x, knots = self.bounds(args[0]), args[1]
+            at_knots = knots_value(np.array([-t for t, _ in knots]), list(knots))
+            points = np.array([v for v in (x.low, x.high) if math.isfinite(v)])
+            values = np.concatenate([at_knots, knots_value(points, list(knots))])
+            exponent = None
+            if x.exponent is not None:
+                parts = [exponent_of(t) for t, _ in knots] + [x.exponent]
+                slopes = [exponent_of(c) for _, c in knots]
+                if None not in parts and None not in slopes:
+                    exponent = min(parts) + min(slopes)  # type: ignore[type-var, operator]
+                lattice = self.knot_values(args[0], knots)
+                if lattice is not None:
+                    return Bounds(float(lattice.min()), float(lattice.max()), exponent_of_all(lattice))
+            return Bounds(float(values.min()), float(values.max()), exponent)
+        if kind == "sum":
+            b = self.bounds(self.sums[args[0]])
+            return Bounds(min(0.0, b.low * MAX_POSITION), max(0.0, b.high * MAX_POSITION), b.exponent)
+        if kind == "mean":
+            b = self.bounds(self.sums[args[0]])
+            return Bounds(b.low, b.high, None)
+        if kind == "let":
+            return self.bounds(args[0])
+        if kind in ("read", "soft"):
+            b = self.bounds(self.stores[self.lookups[args[0]].store].columns[args[1]])
+            exponent = b.exponent if kind == "read" else None
+            return Bounds(min(0.0, b.low), max(0.0, b.high), exponent)
+        if kind == "stamp":
+            return Bounds(0, MAX_POSITION, 0)
+        if kind == "key":
+            b = self.bounds(self.stores[self.lookups[args[0]].store].key)
+            return Bounds(max(min(0.0, b.low), -KEY_LIMIT), min(max(0.0, b.high), KEY_LIMIT), 0)
+        raise AssertionError(kind)
+
+    def knot_values(self, x: Form, knots: tuple) -> np.ndarray | None:
+        """The values of a knots atom at x = first, first + step, ..., from below all knots to above, when x has a lattice."""
+        grid = self.knot_grid(x, knots)
+        return None if grid is None else knots_value(grid, list(knots))
+
+    def knot_grid(self, x: Form, knots: tuple) -> np.ndarray | None:
+        bounds = self.bounds(x)
+        if bounds.exponent is None or bounds.exponent < -20:
+            return None
+        step = 2.0**bounds.exponent
+        first, last = math.floor(-knots[0][0] / step), math.ceil(-knots[-1][0] / step)
+        if last - first > 4096:
+            return None
+        if math.isfinite(bounds.low):
+            first = max(first, int(bounds.low / step))
+        if math.isfinite(bounds.high):
+            last = min(last, int(bounds.high / step))
+        return np.arange(first, max(first, last) + 1) * step
+
+
+def _times(a: float, b: float) -> float:
+    return 0.0 if a == 0 or b == 0 else a * b
+
+
+def knots_value(x: np.ndarray, knots: list[tuple[float, float]]) -> np.ndarray:
+    """sum of c * relu(x + t)."""
+    total = np.zeros(len(x))
+    for t, c in knots:
+        total += c * np.maximum(x + t, 0)
+    return total
+
+
+def power_of_two(form: Form) -> float:
+    """The power of two by which to divide a form so that its smallest |coefficient| is in [1, 2)."""
+    smallest = min(abs(c) for c in form.terms.values())
+    return 2.0 ** math.floor(math.log2(smallest))

@@ -1,0 +1,116 @@
+"""From matrices to symbols: what every residual slot is, as a linear form over atoms (see forms.py)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...compiler.graph.transformer import HEAD_DIM, Layer, Transformer
+from . import heads
+from .forms import ONE, ZERO, Form, Graph, Lookup, linear
+
+
+@dataclass
+class Lifted:
+    """logits = weights @ columns, [V, C] times C forms (one of them may be a constant). probe: the form read out."""
+
+    graph: Graph
+    weights: np.ndarray
+    columns: list[Form]
+    probe: Form | None
+
+
+def lift(model: Transformer, probe: tuple[int, int] | None = None) -> Lifted:
+    """probe: (layer, slot), or None."""
+    graph = Graph(len(model.embed))
+    slots = _embedding(graph, model)
+    probed = None
+    for index, layer in enumerate(model.layers):
+        if probe and probe[0] == index:
+            probed = slots[probe[1]]
+        _attention(graph, layer, index, slots)
+        _mlp(graph, layer, slots)
+    if probe and probe[0] == len(model.layers):
+        probed = slots[probe[1]]
+    weights, columns = _unembedding(model.unembed, slots)
+    return Lifted(graph, weights, columns, probed)
+
+
+def _embedding(graph: Graph, model: Transformer) -> list[Form]:
+    result = []
+    for slot in range(model.width):
+        form = graph.table(graph.token, model.embed[:, slot])
+        for atom, weight in ((graph.n, model.positions[0, slot]), (graph.nn, model.positions[1, slot])):
+            if weight:
+                form = linear([(1.0, form), (float(weight), Form({atom: 1.0}))])
+        result.append(form)
+    return result
+
+
+def _row(weights: np.ndarray, slots: list[Form]) -> Form:
+    return linear([(float(weights[s]), slots[s]) for s in np.flatnonzero(weights)])
+
+
+def _attention(graph: Graph, layer: Layer, index: int, slots: list[Form]) -> None:
+    added: dict[int, list[tuple[float, Form]]] = defaultdict(list)
+    lookups: dict[tuple, Lookup] = {}
+    for h in range(len(layer.q) // HEAD_DIM):
+        rows = range(h * HEAD_DIM, (h + 1) * HEAD_DIM)
+        if not layer.o[:, rows].any():
+            continue
+        q = (_row(layer.q[rows[0]], slots), _row(layer.q[rows[1]], slots))
+        k = (_row(layer.k[rows[0]], slots), _row(layer.k[rows[1]], slots))
+        for row in rows:
+            written = np.flatnonzero(layer.o[:, row])
+            if not len(written):
+                continue
+            value = _row(layer.v[row], slots)
+            if heads.uniform(graph, q, k):
+                result = graph.mean(value)
+            else:
+                if (q, k) not in lookups:
+                    lookups[q, k] = heads.classify(graph, q, k, index)
+                result = heads.read(graph, lookups[q, k], value)
+            for slot in written:
+                added[int(slot)].append((float(layer.o[slot, row]), result))
+    _add(graph, slots, added)
+
+
+def _mlp(graph: Graph, layer: Layer, slots: list[Form]) -> None:
+    added: dict[int, list[tuple[float, Form]]] = defaultdict(list)
+    # Neurons with a constant up-row that write to one slot and share a gate direction are one piecewise-linear function.
+    ramps: dict[tuple[int, Form], list[tuple[float, float]]] = defaultdict(list)
+    for f in range(len(layer.gate)):
+        written = np.flatnonzero(layer.down[:, f])
+        if not len(written):
+            continue
+        gate, up = _row(layer.gate[f], slots), _row(layer.up[f], slots)
+        if up.is_constant() and not gate.is_constant():
+            for slot in written:
+                knot = (gate.constant, float(layer.down[slot, f]) * up.constant)
+                ramps[int(slot), gate.without_constant()].append(knot)
+            continue
+        neuron = graph.neuron(gate, up)
+        for slot in written:
+            added[int(slot)].append((float(layer.down[slot, f]), neuron))
+    for (slot, x), knots in ramps.items():
+        added[slot].append((1.0, graph.knots(x, knots)))
+    _add(graph, slots, added)
+
+
+def _add(graph: Graph, slots: list[Form], added: dict[int, list[tuple[float, Form]]]) -> None:
+    for slot, parts in added.items():
+        slots[slot] = graph.named(linear([(1.0, slots[slot]), *parts]))
+
+
+def _unembedding(unembed: np.ndarray, slots: list[Form]) -> tuple[np.ndarray, list[Form]]:
+    """Slots that hold the same form share a column; all constants share one."""
+    columns: dict[Form, np.ndarray] = {}
+    for slot in np.flatnonzero(unembed.any(axis=0)):
+        form, weight = slots[slot], unembed[:, slot]
+        for part, factor in ((form.without_constant(), 1.0), (ONE, form.constant)):
+            if part != ZERO and factor:
+                columns[part] = columns.get(part, 0.0) + factor * weight
+    return np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(unembed), 0)), list(columns)

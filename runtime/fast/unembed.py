@@ -1,0 +1,102 @@
+"""Families of tokens whose logits are a quadratic function of the token id: their argmax needs no loop.
+
+On a run of ids first, first + 1, ... on which every column of the unembedding is a polynomial of degree 2 in v = id - first,
+
+    logit(first + v) = c + b v - a v^2
+
+with three linear forms a, b, c. For a > 0 its maximum over the integers is the one nearest to b / 2a.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .forms import Form, linear
+
+# Any three points are on a parabola; a run must be at least this long to be taken for one.
+MIN_RUN = 4
+
+
+@dataclass
+class Family:
+    """Token ids first .. first + count - 1; a, b, c as above. A single token is a family with a = b = 0."""
+
+    first: int
+    count: int
+    a: Form
+    b: Form
+    c: Form
+
+
+@dataclass
+class Unembedding:
+    """The argmax is the best of the families' winners and of the other rows (ids, weights [R, C] on `columns`)."""
+
+    families: list[Family]
+    ids: np.ndarray
+    weights: np.ndarray
+    columns: list[Form]
+
+
+def families(weights: np.ndarray, columns: list[Form]) -> Unembedding:
+    """Splits logits = weights @ columns ([V, C], C forms) into parabola families and the rest."""
+    runs, rest = _runs(weights)
+    found = []
+    for first, count in runs:
+        rows = weights[first : first + 3]
+        bend = (rows[2] - 2 * rows[1] + rows[0]) / 2
+        slope = rows[1] - rows[0] - bend
+        form = lambda w: linear([(float(x), f) for x, f in zip(w, columns) if x])  # noqa: E731
+        found.append(Family(first, count, form(-bend), form(slope), form(rows[0])))
+    return _without_hopeless(found, weights, columns, _first_of_equals(weights, rest))
+
+
+def _runs(weights: np.ndarray) -> tuple[list[tuple[int, int]], np.ndarray]:
+    """Maximal runs (first, count) with constant second differences, and the ids in none."""
+    size = len(weights)
+    runs: list[tuple[int, int]] = []
+    rest: list[int] = []
+    if size >= MIN_RUN:
+        second = weights[2:] - 2 * weights[1:-1] + weights[:-2]
+        same = (second[1:] == second[:-1]).all(axis=1)  # same[i]: rows i .. i+3 are on one parabola
+        breaks = np.append(np.flatnonzero(~same), len(same))
+    i = 0
+    while i < size:
+        if i <= size - MIN_RUN and same[i]:
+            end = int(breaks[np.searchsorted(breaks, i)]) + 3  # rows i .. end-1
+            runs.append((i, end - i))
+            i = end
+        else:
+            rest.append(i)
+            i += 1
+    return runs, np.array(rest, dtype=np.int64)
+
+
+def _first_of_equals(weights: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Of rows with equal weights only the lowest id can win."""
+    if not len(ids):
+        return ids
+    _, first = np.unique(weights[ids], axis=0, return_index=True)
+    return ids[np.sort(first)]
+
+
+def _without_hopeless(found: list[Family], weights: np.ndarray, columns: list[Form], rest: np.ndarray) -> Unembedding:
+    """Drops what a constant logit elsewhere always beats."""
+    varying = np.array([not f.is_constant() for f in columns], dtype=bool)
+    constants = np.array([f.constant for f in columns])
+    fixed = np.flatnonzero(~weights[:, varying].any(axis=1))
+    if len(fixed):
+        logits = weights[fixed] @ constants
+        best = float(logits.max())
+        winner = int(fixed[np.argmax(logits)])
+        hopeless = lambda logit, id: logit < best or (logit == best and id > winner)  # noqa: E731
+        found = [
+            f
+            for f in found
+            if not (f.a.is_zero() and f.b.is_zero() and f.c.is_constant() and hopeless(f.c.constant, f.first))
+        ]
+        losers = {int(i) for i, logit in zip(fixed, logits) if hopeless(logit, i)}
+        rest = np.array([i for i in rest if int(i) not in losers], dtype=np.int64)
+    return Unembedding(found, rest, weights[rest], columns)

@@ -1,0 +1,231 @@
+"""The fast engine against the dense one, token for token, on small transformers that have nothing to do with WebAssembly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wasm2xformer.compiler.graph.build import build
+from wasm2xformer.compiler.graph.graph import Graph
+from wasm2xformer.compiler.graph.transformer import Layer, Transformer
+from wasm2xformer.runtime.fast import FastEngine
+from wasm2xformer.runtime.fast.lift import lift
+from wasm2xformer.runtime.torch_engine import TorchEngine
+
+TOKENS = 32
+
+
+def compare(model: Transformer, seed: int = 0, rounds: int = 3, probe: str | None = None) -> FastEngine:
+    """Random prompts, then decoding, in turns."""
+    rng = np.random.default_rng(seed)
+    fast, dense = FastEngine(model, probe), TorchEngine(model, probe)
+    never = np.zeros(len(model.vocabulary), dtype=bool)
+    for _ in range(rounds):
+        prompt = rng.integers(0, len(model.vocabulary), rng.integers(1, 40)).astype(np.int32)
+        fast.append(prompt)
+        dense.append(prompt)
+        np.testing.assert_array_equal(fast.decode(never, 50), dense.decode(never, 50))
+    assert fast.position == dense.position
+    if probe:
+        a, b = np.concatenate(fast.probed), np.concatenate(dense.probed)
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+    return fast
+
+
+def kinds(model: Transformer) -> list[str]:
+    return sorted(store.kind for store in lift(model).graph.stores)
+
+
+class Features:
+    """A graph with TOKENS tokens of random integer features and an unembedding that wraps its index around."""
+
+    def __init__(self, seed: int = 0):
+        self.graph = Graph()
+        rng = np.random.default_rng(seed)
+        names = ("label", "small", "flag", "square")
+        self.label, self.small, self.flag, self.square = (self.graph.feature(n) for n in names)
+        for i in range(TOKENS):
+            features = {
+                self.label: i,
+                self.small: rng.integers(-4, 5),
+                self.flag: rng.integers(0, 2),
+                self.square: i * i,
+            }
+            self.graph.token(f"T{i}", features)
+
+    def finish(self, index) -> Transformer:
+        """The next token is index modulo TOKENS for -TOKENS <= index < 3 TOKENS."""
+        graph = self.graph
+        graph.probe("index", graph.gated("index", (1.0, index)))
+        wraps = [graph.step(index - TOKENS * k) for k in (0, 1, 2)]
+        graph.unembed(index - TOKENS * (wraps[0] + wraps[1] + wraps[2]) + TOKENS)
+        return build(graph)
+
+
+def test_sums_steps_and_tables():
+    f = Features()
+    g = f.graph
+    (s,) = g.cumulative_sum({"s": f.small})
+    hot = g.one_hot(f.small, -1, 2, "hot")
+    table = g.table(s, [5, 1, 4, 1, 5, 9, 2, 6], -3)
+    x = g.select(g.step(s), table + hot[0], 7 * hot[1] + 3 * hot[3] + f.label)
+    model = f.finish(x)
+    assert kinds(model) == []
+    compare(model, probe="index")
+
+
+def test_mean_as_it_is():
+    """Not multiplied by n: a real number, rounded by the unembedding."""
+    f = Features()
+    (m,) = f.graph.mean({"m": f.label})
+    compare(f.finish(m), probe="index")
+
+
+def test_relative_positions_before_the_start():
+    f = Features(1)
+    g = f.graph
+    one, three = g.relative(1, {"one": f.label})[0], g.relative(3, {"three": f.small})[0]
+    (nested,) = g.relative(2, {"nested": one})
+    model = f.finish(nested + three + g.relu(one - 9))
+    assert kinds(model) == ["delay"]
+    model.prefix = np.array([5], dtype=np.int32)
+    compare(model, probe="index")
+
+
+def test_latest():
+    f = Features(2)
+    g = f.graph
+    value, position = g.latest("l", {"value": f.label, "position": g.position}, 1 - f.flag)
+    (difference,) = g.latest("m", {"d": f.label - f.small}, f.flag)
+    parity = g.step(g.position - position - 3)
+    model = f.finish(g.select(parity, value, difference) + g.relative(1, {"one": f.small})[0])
+    assert kinds(model) == ["delay", "register", "register"]
+    both = [int(np.flatnonzero(model.embed[:, _slot(model, f.flag.name)] == v)[0]) for v in (0, 1)]
+    model.prefix = np.array(both, dtype=np.int32)
+    compare(model, probe="index")
+
+
+def _slot(model: Transformer, name: str) -> int:
+    return model.slot_names.index(name)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_nearest_latest_wins(seed):
+    """Random keys of both signs, hits, misses, ties in distance, switched-off keys, two queries of one store."""
+    f = Features(seed)
+    g = f.graph
+    (s,) = g.cumulative_sum({"s": f.small})
+    (one,) = g.relative(1, {"one": f.label})
+    key = g.gated("key", (1.0, one - 2 * s))
+    hit, stamp, at = g.lookup("a", f.label, key, {"v": f.label, "n": g.position, "k": key}, off=f.flag, key_bits=10)
+    (miss,) = g.lookup("b", f.small * 3 - s, key, {"w": f.label}, off=f.flag, key_bits=10)
+    exact = g.gated("exact", (g.one_hot(at - f.label, 0, 0, "exact")[0], hit))
+    old = g.step(g.position - stamp - 2)
+    model = f.finish(g.select(old, exact + f.small, miss))
+    assert kinds(model).count("keyed") == 1
+    off = int(np.flatnonzero(model.embed[:, _slot(model, "flag")] == 0)[0])
+    model.prefix = np.array([off], dtype=np.int32)
+    compare(model, seed, rounds=5, probe="index")
+
+
+def test_unique_keys_by_position():
+    """A gather by position: keys never repeat, no preference for the latest."""
+    f = Features(3)
+    g = f.graph
+    (x,) = g.lookup("gather", f.label + 1, g.position, {"x": f.label}, key_squared=g.position_squared, latest=False)
+    model = f.finish(x + f.small)
+    assert kinds(model) == ["keyed"]
+    compare(model, probe="index")
+
+
+def test_square_feature():
+    """A key's square that the embedding already holds."""
+    f = Features(4)
+    g = f.graph
+    (x,) = g.lookup("table", 7 + f.small, f.label, {"x": f.small, "y": g.position}, key_squared=f.square)[:1]
+    model = f.finish(x + f.label)
+    assert kinds(model) == ["keyed"]
+    compare(model, probe="index")
+
+
+def test_blocks_divide():
+    """Two more parabolas on top of the line, switched by penalties: quotients of G1 by G2."""
+    f = Features(5)
+    g = f.graph
+    (s,) = g.cumulative_sum({"s": 3 + f.small})
+    dividing, divisor = f.flag, 3 + g.relu(f.small)
+    first = g.step(f.label - 16)
+    far = 2.0**20
+    numerator = g.gated("numerator", (dividing, s * 1.0))
+    b = g.gated("b", (dividing, divisor))
+    g1 = g.product(b, numerator - 0.5 * b + 0.5)
+    g2 = g.product(b, b)
+    off_low = g.relu(dividing - first) * far
+    off_high = g.relu(dividing + first - 1) * far
+    g.unembed_block(4, 8, g1, g2, off_high)
+    g.unembed_block(20, 8, g1, g2, off_low)
+    g.penalise_others(dividing * far)
+    plain = g.gated("plain", (1 - dividing, f.label + f.small))
+    g.unembed(plain, 1 - dividing, emittable=30)
+    model = build(g)
+    compare(model, rounds=6)
+
+
+def random_transformer(seed: int, hard: float) -> Transformer:
+    """Dense random weights: softmax heads and an unembedding without any structure."""
+    rng = np.random.default_rng(seed)
+    d, heads, neurons, layers = 6, 2, 5, 2
+    r = lambda *shape: rng.normal(size=shape)  # noqa: E731
+    made = [
+        Layer(hard * r(2 * heads, d), r(2 * heads, d), r(2 * heads, d), 0.5 * r(d, 2 * heads),
+              r(neurons, d), r(neurons, d), 0.1 * r(d, neurons))
+        for _ in range(layers)
+    ]  # fmt: skip
+    for layer in made:
+        layer.o[0] = layer.down[0] = 0.0
+    embed = r(TOKENS, d)
+    embed[:, 0] = 1.0
+    model = Transformer(embed, np.zeros((2, d)), made, r(TOKENS, d), [str(i) for i in range(TOKENS)], np.arange(0))
+    model.probes = {"slot": (2, 3), "middle": (1, 2)}
+    return model
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("hard", [0.3, 3.0])
+def test_random_weights(seed, hard):
+    model = random_transformer(seed, hard)
+    assert "soft" in kinds(model)
+    compare(model, seed, probe="slot")
+    compare(model, seed, rounds=1, probe="middle")
+
+
+def test_low_temperature_is_not_taken_for_hard():
+    """The pattern of a nearest-key head with a temperature at which neighbours still count."""
+    f = Features(6)
+    g = f.graph
+    (x,) = g.lookup("soft", f.label + 1, g.position, {"x": f.label}, key_squared=g.position_squared, latest=False)
+    model = f.finish(x + f.small)
+    for layer in model.layers:
+        layer.q *= 1 / 256
+    assert kinds(model) == ["soft"]
+    compare(model, probe="index")
+
+
+def test_decode_stops():
+    f = Features(7)
+    model = f.finish(f.label + f.small + f.graph.relative(1, {"one": f.label})[0])
+    fast, dense = FastEngine(model), TorchEngine(model)
+    stop = np.zeros(TOKENS, dtype=bool)
+    fast.append(np.array([1]))
+    dense.append(np.array([1]))
+    stop[dense.decode(stop, 7)[-1]] = True
+    assert len(fast.decode(np.zeros(TOKENS, dtype=bool), 7)) == 7
+    np.testing.assert_array_equal(fast.decode(stop, 100), dense.decode(stop, 100))
+    assert fast.position == dense.position
+    assert len(fast.decode(stop, 0)) == 0
+
+
+def test_refuses_unknown_tokens():
+    model = random_transformer(0, 1.0)
+    with pytest.raises(ValueError, match="vocabulary"):
+        FastEngine(model).append(np.array([TOKENS]))
