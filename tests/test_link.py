@@ -554,10 +554,11 @@ def test_float_globals_are_bit_patterns():
 
 
 def test_segments_leave_out_zeros_and_keep_the_order():
-    text = """(module (memory 1) (data (i32.const 8) "abc\\00\\00\\00\\00\\00d") (data (i32.const 9) "\\00x")
+    text = """(module (memory 1) (data (i32.const 8) "abc\\00\\00\\00\\00\\00\\00\\00\\00\\00d")
+      (data (i32.const 9) "\\00x")
       (func (export "f") (result i32) (i32.load (i32.const 8))))"""
     linked = link(compile_wat(text))
-    assert [(s.address, s.bytes) for s in linked.segments] == [(8, b"a\0x"), (16, b"d")]
+    assert [(s.address, s.bytes) for s in linked.segments] == [(8, b"a\0x"), (20, b"d")]
 
 
 WASI = {
@@ -746,3 +747,9 @@ def test_wasi_exit(wasi):
 def test_nondeterministic_wasi_is_not_provided():
     for name in ("random_get", "clock_time_get", "poll_oneoff"):
         assert ("wasi_snapshot_preview1", name) not in provided_imports()
+
+
+def test_wasi_needs_the_exported_memory():
+    text = """(module (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
+      (memory 1) (func (export "f") (drop (call $yield))))"""
+    assert refused(text) == ['wasi_snapshot_preview1 needs the memory to be exported as "memory"']

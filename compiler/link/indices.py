@@ -27,7 +27,8 @@ def number(units: Units, reached: Reached) -> Indices:
     """Functions that are only referred to, never called, are in the index space too."""
     functions = sorted(reached.functions | reached.referenced)
     type_of = {f: units.all[f.unit].module.functions[f.index].type for f in functions}
-    types = dict.fromkeys([*reached.intrinsics.values(), *type_of.values()])
+    types = dict.fromkeys([i.type for i in reached.intrinsics if isinstance(i.type, FuncType)])
+    types.update(dict.fromkeys(type_of.values()))
     # a call_indirect may name a type that no function has
     for unit in units.all:
         types.update(dict.fromkeys(unit.module.types))

@@ -12,12 +12,14 @@ from ..steps.isa import MEMORY_LIMIT, TRAPS, Segment
 from .indices import Indices
 from .linked import TableLayout
 from .reach import Reached
-from .units import PROGRAM, Definition, Layout, Units
+from .units import Definition, Intrinsic, Layout, Units
 
 PAGE = 1 << 16
 MAXIMUM_PAGES = MEMORY_LIMIT // PAGE
 # A table may grow by this many elements where its declared maximum is further away.
 TABLE_GROWTH = 4096
+# Zeros in a row that are worth a new segment.
+ZERO_RUN = 8
 # Areas of hidden memory that an invocation's prompt fills: size, and the registers that describe the contents. How much
 # of stdin has been read ("stdin_position") is the program's state, and lasts from one invocation to the next.
 INPUTS = {
@@ -28,8 +30,11 @@ INPUTS = {
 
 
 @dataclass
-class MemoryImage:
-    """The state after instantiation; fields as in LinkedModule. constants: the values of immutable layout imports."""
+class Instantiation:
+    """The state after instantiation; fields as in LinkedModule, but globals by their definitions.
+
+    constants: the values of immutable layout imports.
+    """
 
     global_values: dict[Definition, int] = field(default_factory=dict)
     tables: list[TableLayout] = field(default_factory=list)
@@ -42,20 +47,23 @@ class MemoryImage:
     constants: dict[Layout, int] = field(default_factory=dict)
 
 
-def lay_out(units: Units, reached: Reached, indices: Indices) -> MemoryImage:
-    """Raises CompileError when instantiation would trap or needs more memory than there is."""
+def lay_out(units: Units, reached: Reached, indices: Indices) -> Instantiation:
+    """Instantiates the live part of all units: globals, tables, then memory, each unit behind those it imports from.
+
+    Raises CompileError when instantiation would trap or needs more memory than there is.
+    """
     return _LayOut(units, reached, indices).run()
 
 
-def register_name(units: Units, indices: Indices, layout: Layout) -> str:
-    """The hidden register of a mutable layout value, e.g. "table0_size" or "data3_size"."""
-    owner = layout.owner
-    if owner is None:
-        return layout.name
+def register_name(units: Units, indices: Indices, register: Intrinsic | Layout) -> str:
+    """The hidden register's own name, or for a size one like "table0_size", "data3_size"."""
+    if isinstance(register, Intrinsic) or register.owner is None:
+        return register.name
+    owner = register.owner
     if owner.kind == "table":
-        return f"table{indices.tables[owner]}_{layout.name}"
+        return f"table{indices.tables[owner]}_{register.name}"
     unit = units.all[owner.unit].name
-    return f"{unit + '.' if unit else ''}{owner.kind}{owner.index}_{layout.name}"
+    return f"{unit + '.' if unit else ''}{owner.kind}{owner.index}_{register.name}"
 
 
 class _LayOut:
@@ -63,22 +71,22 @@ class _LayOut:
         self.units = units
         self.reached = reached
         self.indices = indices
-        self.out = MemoryImage()
+        self.out = Instantiation()
         self.hidden = bytearray()
 
-    def run(self) -> MemoryImage:
+    def run(self) -> Instantiation:
         out = self.out
         for definition in sorted(self.reached.globals):
             out.global_values[definition] = self._global(definition)
         self._tables()
-        self._passive("elem")
-        self._passive("data")
+        self._element_segments()
+        self._data_segments()
         out.hidden_bytes = len(self.hidden)
         out.segments += _segments(self.hidden, hidden=True)
         self._inputs()
         self._memory()
         if out.hidden_bytes > MEMORY_LIMIT:
-            raise CompileError(f"tables and passive segments take {out.hidden_bytes:,} bytes; at most {MEMORY_LIMIT:,}")
+            raise _too_large()
         return out
 
     # Constant expressions
@@ -100,8 +108,8 @@ class _LayOut:
                     stack.append(0)
                 case "ref.func":
                     target = self.units.resolve(unit, "func", instruction.args[0])
-                    # 0 for a function whose reference nobody can read
-                    stack.append(self.indices.references.get(target, 0))  # type: ignore[arg-type]
+                    assert isinstance(target, Definition)
+                    stack.append(self.indices.references[target])
                 case "global.get":
                     target = self.units.resolve(unit, "global", instruction.args[0])
                     if not isinstance(target, Definition):
@@ -121,7 +129,7 @@ class _LayOut:
         """Offset of `size` more bytes."""
         offset = len(self.hidden)
         if offset + size > MEMORY_LIMIT:
-            raise CompileError(f"tables and passive segments need more than {MEMORY_LIMIT:,} bytes")
+            raise _too_large()
         self.hidden += bytes(size)
         return offset
 
@@ -166,34 +174,37 @@ class _LayOut:
                 f"a segment for a {target.kind} of {name!r}, which has a start function, is not supported"
             )
 
-    def _passive(self, kind: str) -> None:
-        """Segments that live code copies from: in full while they are passive, of size 0 otherwise."""
-        owners = {y.owner for y in self.reached.layouts if y.owner is not None and y.owner.kind == kind}
-        for owner in sorted(owners):
-            module = self._module(owner)
-            segment = module.elements[owner.index] if kind == "elem" else module.data[owner.index]
-            values = list(getattr(segment, "items", ())) if kind == "elem" else segment.bytes  # type: ignore[union-attr]
-            passive = segment.mode == "passive"
-            size = len(values) if passive else 0
-            self.out.registers[register_name(self.units, self.indices, Layout(owner, "size"))] = size
-            if passive and Layout(owner, "offset") in self.reached.layouts:
-                offset = self._reserve(size * 4 if kind == "elem" else size)
-            else:
-                offset, values = 0, ()
-            if kind == "elem":
-                self._write_references(offset, (self._evaluate(owner.unit, item) for item in values))
-            else:
-                self.hidden[offset : offset + len(values)] = bytes(values)
-            self.out.constants[Layout(owner, "offset")] = offset
+    def _segments_in_use(self, kind: str) -> list[Definition]:
+        return sorted({y.owner for y in self.reached.layouts if y.owner is not None and y.owner.kind == kind})
+
+    def _size_register(self, owner: Definition, size: int) -> None:
+        self.out.registers[register_name(self.units, self.indices, Layout(owner, "size"))] = size
+
+    def _element_segments(self) -> None:
+        """Those that live code copies from or drops. All but passive ones count as dropped already."""
+        for owner in self._segments_in_use("elem"):
+            element = self._module(owner).elements[owner.index]
+            values = [self._evaluate(owner.unit, i) for i in element.items] if element.mode == "passive" else []
+            self._size_register(owner, len(values))
+            self.out.constants[Layout(owner, "offset")] = offset = self._reserve(4 * len(values))
+            self._write_references(offset, values)
+
+    def _data_segments(self) -> None:
+        """As with element segments."""
+        for owner in self._segments_in_use("data"):
+            data = self._module(owner).data[owner.index]
+            values = data.bytes if data.mode == "passive" else b""
+            self._size_register(owner, len(values))
+            self.out.constants[Layout(owner, "offset")] = offset = self._reserve(len(values))
+            self.hidden[offset : offset + len(values)] = values
 
     def _inputs(self) -> None:
+        """Areas for what live code reads of stdin, arguments and environment."""
+        used = {target.name for target in self.reached.registers}
         for name, (size, registers) in INPUTS.items():
-            area = Layout(None, name)
-            used = any(getattr(r, "name", "") in registers for r in self.reached.registers)
-            if used:
-                self.out.registers.update(dict.fromkeys(registers, 0))
+            if used.intersection(registers):
                 self.out.inputs[name] = (self.out.hidden_bytes, size)
-                self.out.constants[area] = self.out.hidden_bytes
+                self.out.constants[Layout(None, name)] = self.out.hidden_bytes
                 self.out.hidden_bytes += size
 
     # Linear memory
@@ -205,11 +216,11 @@ class _LayOut:
         memory = next(iter(self.reached.memories), None)
         if memory is not None:
             limits = self._module(memory).memories[memory.index]
-            out.memory_pages = out.memory_maximum = limits.minimum
             if limits.minimum > MAXIMUM_PAGES:
                 raise CompileError(
-                    f"the memory begins with {limits.minimum} pages; at most {MAXIMUM_PAGES} are supported"
+                    f"the memory has {limits.minimum} pages at first; at most {MAXIMUM_PAGES} are supported"
                 )
+            out.memory_pages = out.memory_maximum = limits.minimum
             if Layout(None, "maximum") in self.reached.layouts:
                 out.memory_maximum = min(_maximum(limits), MAXIMUM_PAGES)
         out.registers["memory_bytes"] = out.memory_pages * PAGE
@@ -218,16 +229,21 @@ class _LayOut:
         for unit in self.reached.instantiated:
             for index, data in enumerate(self.units.all[unit].module.data):
                 if data.mode == "active":
-                    target = self.units.resolve(unit, "memory", data.memory)
-                    assert isinstance(target, Definition)
-                    self._check_order(unit, target)
-                    start = self._evaluate(unit, data.offset)
-                    if start + len(data.bytes) > self._module(target).memories[target.index].minimum * PAGE:
-                        raise _instantiation_traps("memory_out_of_bounds", f"data segment {index}")
-                    if target == memory:
-                        image.extend(bytes(max(0, start + len(data.bytes) - len(image))))
-                        image[start : start + len(data.bytes)] = data.bytes
+                    self._active_data(unit, index, memory, image)
         out.segments += _segments(image, hidden=False)
+
+    def _active_data(self, unit: int, index: int, memory: Definition | None, image: bytearray) -> None:
+        data = self.units.all[unit].module.data[index]
+        target = self.units.resolve(unit, "memory", data.memory)
+        assert isinstance(target, Definition)
+        self._check_order(unit, target)
+        start = self._evaluate(unit, data.offset)
+        end = start + len(data.bytes)
+        if end > self._module(target).memories[target.index].minimum * PAGE:
+            raise _instantiation_traps("memory_out_of_bounds", f"data segment {index}")
+        if target == memory:
+            image.extend(bytes(max(0, end - len(image))))
+            image[start:end] = data.bytes
 
 
 def _mask(name: str) -> int:
@@ -242,10 +258,14 @@ def _instantiation_traps(kind: str, where: str) -> CompileError:
     return CompileError(f"instantiation traps: {TRAPS[kind]} ({where})")
 
 
+def _too_large() -> CompileError:
+    return CompileError(f"tables, passive segments and input need more than {MEMORY_LIMIT:,} bytes")
+
+
 def _segments(image: bytearray, hidden: bool) -> Iterator[Segment]:
     """The image without its longer runs of zeros: memory that nothing was written to is zero."""
-    for run in re.finditer(rb"[^\0](?:\0{0,3}[^\0])*", image):
-        yield Segment(run.start(), run.group(), hidden)
-
-
-__all__ = ["INPUTS", "PROGRAM", "MemoryImage", "lay_out", "register_name"]
+    start = 0
+    for gap in re.finditer(rb"\0{%d,}|\Z" % ZERO_RUN, image):
+        if gap.start() > start:
+            yield Segment(start, bytes(image[start : gap.start()]), hidden)
+        start = gap.end()

@@ -28,7 +28,7 @@ from .linked import LinkedModule
 from .merge import merge
 from .reach import Reached, reach
 from .routines import ROUTINES, standard_libraries
-from .units import PROGRAM, Definition, Layout, Units
+from .units import PROGRAM, Definition, Units
 
 
 def link(
@@ -42,27 +42,29 @@ def link(
     units = Units(module, {**standard_libraries(), **(libraries or {})})
     reached = reach(units, exports)
     indices = number(units, reached)
-    image = lay_out(units, reached, indices)
-    merged = merge(units, reached, indices, image)
+    state = lay_out(units, reached, indices)
+    merged = merge(units, reached, indices, state)
     functions = indices.functions
-    program = {f for f in functions if isinstance(f, Definition) and f.unit == PROGRAM}
-    registers = {g: i for g, i in indices.globals.items() if not isinstance(g, Definition)}
-    names = {i: register_name(units, indices, g) if isinstance(g, Layout) else g.name for g, i in registers.items()}
+    registers = {
+        index: register_name(units, indices, target)
+        for target, index in indices.globals.items()
+        if not isinstance(target, Definition)
+    }
     return LinkedModule(
         module=merged,
         routines=_records(units, reached, indices),
-        origin={functions[f]: f.index for f in program if isinstance(f, Definition)},
-        registers={**dict.fromkeys(names.values(), 0), **image.registers},
-        register_globals=names,
-        global_values={indices.globals[g]: value for g, value in image.global_values.items()},
-        tables=tuple(image.tables),
+        origin={i: f.index for f, i in functions.items() if isinstance(f, Definition) and f.unit == PROGRAM},
+        registers={**dict.fromkeys(registers.values(), 0), **state.registers},
+        register_globals=registers,
+        global_values={indices.globals[g]: value for g, value in state.global_values.items()},
+        tables=tuple(state.tables),
         references={value: functions[f] for f, value in indices.references.items()},
-        segments=tuple(image.segments),
-        hidden_bytes=image.hidden_bytes,
-        inputs=image.inputs,
-        input_registers=tuple(r for name in image.inputs for r in INPUTS[name][1]),
-        memory_pages=image.memory_pages,
-        memory_maximum=image.memory_maximum,
+        segments=tuple(state.segments),
+        hidden_bytes=state.hidden_bytes,
+        inputs=state.inputs,
+        input_registers=tuple(r for name in state.inputs for r in INPUTS[name][1]),
+        memory_pages=state.memory_pages,
+        memory_maximum=state.memory_maximum,
         exports={name: functions[f] for name, f in reached.exports.items()},
         exported_globals={
             name: (indices.globals[g], merged.globals[indices.globals[g]].type.type)
@@ -81,12 +83,5 @@ def provided_imports(libraries: Mapping[str, Module] | None = None) -> set[tuple
 def _records(units: Units, reached: Reached, indices: Indices) -> dict[int, str]:
     """How calls of routines, and the program's calls of imports, are recorded."""
     records = {indices.functions[f]: ROUTINES[name].record for (_, name, _), f in reached.calls.items()}
-    for index in range(len(units.all[PROGRAM].imports["func"])):
-        entry = units.imported(PROGRAM, "func", index)
-        if entry is not None and units.library(entry.module) is not None:
-            if entry.name not in units.all[units.library(entry.module) or 0].exports:
-                continue
-            target = units.resolve(PROGRAM, "func", index)
-            if isinstance(target, Definition) and target in indices.functions:
-                records.setdefault(indices.functions[target], "host")
+    records |= {indices.functions[f]: "host" for f in reached.imported if f in indices.functions}
     return records

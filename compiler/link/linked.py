@@ -24,9 +24,9 @@ class TableLayout:
 class LinkedModule:
     """One module in which every import left is an intrinsic (module "w2x") that the lowering turns into steps.
 
-    module: user code first with its original function indices (`origin` maps them), linked routines behind. Instructions
+    module: intrinsics, then user code in its original order (`origin` maps it), then linked functions. Instructions
         that routines implement (i64.div_s, memory.copy, ...) have been replaced one for one by calls, so instruction
-        indices in a body are those of the original module.
+        indices in a body are those of the original module. Tables, memory and segments have no contents here.
     routines: function index -> how a call to it is recorded: "value" (stands for one value-producing instruction),
         "bulk", or "host" (a provided import).
     origin: linked function index -> function index in the original module (user functions only).
@@ -61,4 +61,5 @@ class LinkedModule:
 #              exit (param i32)                                           emits the value as a result, then halts
 #              trap_<kind> (no parameters)                                stops with that kind of isa.TRAPS
 #   globals    any hidden register by name, (mut i32)
+#   memory     "memory", the program's
 INTRINSIC_MODULE = "w2x"

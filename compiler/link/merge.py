@@ -4,44 +4,36 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..frontend.module import (
-    Element,
-    Function,
-    Global,
-    GlobalType,
-    Import,
-    Instr,
-    Limits,
-    Module,
-)
+from ..frontend.module import Element, Function, Global, GlobalType, Import, Instr, Limits, Module
 from ..frontend.opcodes import BY_NAME
 from .indices import Indices
-from .layout import MemoryImage, register_name
+from .layout import Instantiation, register_name
 from .linked import INTRINSIC_MODULE
 from .reach import Reached
-from .units import Definition, Intrinsic, Layout, Unit, Units
+from .units import Definition, Layout, Unit, Units
 
+REGISTER_TYPE = GlobalType("i32", True)
 # The body of a function that has a reference but can never be called.
 _STUB = (Instr("unreachable"), Instr("end"))
 
 
-def merge(units: Units, reached: Reached, indices: Indices, image: MemoryImage) -> Module:
+def merge(units: Units, reached: Reached, indices: Indices, state: Instantiation) -> Module:
     """The linked module: reached functions with rewritten indices, tables and memory without contents.
 
     Instructions with routines have become calls, one for one, and layout constants i32.const instructions.
     """
-    return _Merge(units, reached, indices, image).run()
+    return _Merge(units, reached, indices, state).run()
 
 
 class _Merge:
-    def __init__(self, units: Units, reached: Reached, indices: Indices, image: MemoryImage):
+    def __init__(self, units: Units, reached: Reached, indices: Indices, state: Instantiation):
         self.units = units
         self.reached = reached
         self.indices = indices
-        self.image = image
+        self.state = state
 
     def run(self) -> Module:
-        imports = [Import(INTRINSIC_MODULE, i.name, "func", type) for i, type in self.reached.intrinsics.items()]
+        imports = [Import(INTRINSIC_MODULE, i.name, "func", i.type) for i in self.reached.intrinsics]
         functions = [Function(i.desc, name=i.name, imported=i) for i in imports]  # type: ignore[arg-type]
         names: set[str] = set()
         for definition in self.indices.functions:
@@ -57,25 +49,22 @@ class _Merge:
                 type = self.units.all[target.unit].module.globals[target.index].type
                 globals_.append(Global(type, self._initial(type, target)))
             else:
-                name = target.name
-                if isinstance(target, Layout):
-                    name = register_name(self.units, self.indices, target)
-                entry = Import(INTRINSIC_MODULE, name, "global", self.reached.registers[target])
-                imports.append(entry)
-                globals_.append(Global(self.reached.registers[target], imported=entry))
+                name = register_name(self.units, self.indices, target)
+                imports.append(Import(INTRINSIC_MODULE, name, "global", REGISTER_TYPE))
+                globals_.append(Global(REGISTER_TYPE, imported=imports[-1]))
         declared = tuple((Instr("ref.func", (self.indices.functions[f],)),) for f in self.indices.references)
         return Module(
             types=tuple(self.indices.types),
             functions=tuple(functions),
             tables=tuple(self.units.all[t.unit].module.tables[t.index] for t in self.indices.tables),
-            memories=(Limits(self.image.memory_pages, self.image.memory_maximum),),
+            memories=(Limits(self.state.memory_pages, self.state.memory_maximum),),
             globals=tuple(globals_),
             elements=(Element("declarative", "funcref", declared),) if declared else (),
             imports=tuple(imports),
         )
 
     def _initial(self, type: GlobalType, definition: Definition) -> tuple[Instr, ...]:
-        value = self.image.global_values[definition]
+        value = self.state.global_values[definition]
         if type.type in ("funcref", "externref"):
             functions = {number: f for f, number in self.indices.references.items()}
             if value == 0:
@@ -112,8 +101,8 @@ class _Merge:
                 arg = self.indices.types[unit.module.types[arg]]
             elif kind in ("func", "table", "global"):
                 target = self.units.resolve(unit_index, kind, arg)
-                if isinstance(target, Layout) and target not in self.reached.registers:
-                    return Instr("i32.const", (self.image.constants[target],), instruction.offset)
+                if isinstance(target, Layout) and not target.is_register:
+                    return Instr("i32.const", (self.state.constants[target],), instruction.offset)
                 space: dict = {
                     "func": self.indices.functions,
                     "table": self.indices.tables,
@@ -122,6 +111,3 @@ class _Merge:
                 arg = space[target]
             new.append(arg)
         return replace(instruction, args=tuple(new))
-
-
-__all__ = ["Intrinsic", "merge"]

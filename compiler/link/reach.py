@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import CompileError, Reason
-from ..frontend.module import Element, FuncType, GlobalType, Instr
+from ..frontend.module import FuncType, Instr
 from ..frontend.opcodes import BY_NAME
-from .routines import ROUTINES, Routine, layout_of, load
+from .routines import ROUTINES, WASI_MODULES, layout_of, load
 from .units import PROGRAM, Definition, Intrinsic, Layout, Target, Units
 
 # Immediates that name an entity of an index space, by the kinds of `opcodes`.
@@ -19,9 +19,10 @@ INDEX_KINDS = ("func", "table", "global", "memory", "data", "elem")
 class Reached:
     """exports: exported function of the program by name. start: start functions in the order of their calls.
 
-    functions: callable ones. referenced: those that have a reference value. intrinsics, registers: imports from "w2x"
-    that are used, in the order of their first use, with their types. layouts: layout values that code reads.
-    instantiated: units with their own state, in the order of their instantiation.
+    functions: callable ones. referenced: those that have a reference value. imported: those that the program imports.
+    intrinsics, registers: what is needed from "w2x", in the order of the first use (the values mean nothing).
+    layouts: layout values that code reads. instantiated: the program and its libraries, in the order of instantiation.
+    calls: (unit, instruction name, immediates) -> the function that does it.
     """
 
     exports: dict[str, Definition] = field(default_factory=dict)
@@ -29,14 +30,14 @@ class Reached:
     start: list[Definition] = field(default_factory=list)
     functions: set[Definition] = field(default_factory=set)
     referenced: set[Definition] = field(default_factory=set)
-    intrinsics: dict[Intrinsic, FuncType] = field(default_factory=dict)
-    registers: dict[Intrinsic | Layout, GlobalType] = field(default_factory=dict)
+    imported: set[Definition] = field(default_factory=set)
+    intrinsics: dict[Intrinsic, None] = field(default_factory=dict)
+    registers: dict[Intrinsic | Layout, None] = field(default_factory=dict)
     globals: set[Definition] = field(default_factory=set)
     tables: set[Definition] = field(default_factory=set)
     memories: set[Definition] = field(default_factory=set)
     layouts: set[Layout] = field(default_factory=set)
     instantiated: list[int] = field(default_factory=list)
-    # (unit, instruction name, operands) -> the function that does it
     calls: dict[tuple[int, str, tuple], Definition] = field(default_factory=dict)
 
 
@@ -73,6 +74,9 @@ class _Reach:
         self.elements: set[Definition] = set()
         self.instances: dict[tuple, int] = {}
         self.reasons: dict[Reason, None] = {}
+        memory = units.all[PROGRAM].exports.get("memory")
+        # WASI works on the memory that the program exports under this name.
+        self._program_memory = memory.index if memory is not None and memory.kind == "memory" else None
 
     def run(self, names: Sequence[str] | None) -> Reached:
         self._instantiate(PROGRAM)
@@ -90,6 +94,9 @@ class _Reach:
             for function in self.out.referenced - self.out.functions:
                 if self.units.all[function.unit].module.functions[function.index].type in self.called_types:
                     self._function(function)
+        if self._program_memory is None:
+            hosts = sorted({self.units.all[f.unit].name for f in self.out.functions} & set(WASI_MODULES))
+            self.reasons.update((Reason(f'{name} needs the memory to be exported as "memory"'), None) for name in hosts)
         if self.reasons:
             raise CompileError(list(self.reasons))
         return self.out
@@ -131,10 +138,13 @@ class _Reach:
         if kind in ("data", "elem"):
             return Definition(unit, kind, index)
         try:
-            return self.units.resolve(unit, kind, index)
+            target = self.units.resolve(unit, kind, index)
         except CompileError as error:
             self.reasons.update(dict.fromkeys(error.reasons))
             return None
+        if unit == PROGRAM and isinstance(target, Definition) and target.unit != PROGRAM and kind == "func":
+            self.out.imported.add(target)
+        return target
 
     def _function(self, function: Definition) -> None:
         if function not in self.out.functions:
@@ -155,30 +165,20 @@ class _Reach:
             self._routine(unit, instruction, uses)
 
     def _use(self, unit: int, kind: str, index: int) -> None:
-        target = self._resolve(unit, kind, index)
-        if isinstance(target, Layout):
-            self.out.layouts.add(target)
-        if isinstance(target, Intrinsic) and kind == "memory":
-            if self.units.all[PROGRAM].module.memories:
-                self._use(PROGRAM, "memory", 0)
-        elif isinstance(target, Intrinsic | Layout):
-            entry = self._import(unit, kind, index)
-            if isinstance(target, Intrinsic) and isinstance(entry, FuncType):
-                self.out.intrinsics.setdefault(target, entry)
-            elif isinstance(entry, GlobalType) and entry.mutable:
-                self.out.registers.setdefault(target, entry)
-        elif target is not None:
-            self._define(target)
-
-    def _import(self, unit: int, kind: str, index: int) -> object:
-        """The declared type of what is imported from outside the units."""
-        entry = self.units.imported(unit, kind, index)
-        while entry is not None:
-            library = self.units.library(entry.module)
-            if library is None:
-                return entry.desc
-            entry = self.units.imported(library, kind, self.units.all[library].exports[entry.name].index)
-        return None
+        match self._resolve(unit, kind, index):
+            case Definition() as target:
+                self._define(target)
+            case Layout() as target:
+                self.out.layouts.add(target)
+                if target.is_register:
+                    self.out.registers[target] = None
+            case Intrinsic(kind="func") as target:
+                self.out.intrinsics[target] = None
+            case Intrinsic(kind="global") as target:
+                self.out.registers[target] = None
+            case Intrinsic(kind="memory"):
+                if self.units.all[PROGRAM].module.memories:
+                    self._use(PROGRAM, "memory", self._program_memory or 0)
 
     def _define(self, target: Definition) -> None:
         match target.kind:
@@ -192,21 +192,17 @@ class _Reach:
                 self.elements.add(target)
             case "global" if target not in self.out.globals:
                 self.out.globals.add(target)
-                init = self.units.all[target.unit].module.globals[target.index].init
-                self._refer(target.unit, init)
-                for instruction in init:
-                    if instruction.name == "global.get":
-                        self._use(target.unit, "global", instruction.args[0])
+                self._refer(target.unit, self.units.all[target.unit].module.globals[target.index].init)
 
     def _refer(self, unit: int, code: Iterable[Instr]) -> None:
-        """Notes the functions that get a reference value."""
+        """Notes the functions that get a reference value, and the globals, in a constant expression or ref.func."""
         for instruction in code:
             if instruction.name == "ref.func":
                 target = self._resolve(unit, "func", instruction.args[0])
                 if isinstance(target, Definition):
                     self.out.referenced.add(target)
                 elif target is not None:
-                    self.reasons[Reason(f"{target.name} of {'w2x'!r} cannot be referred to")] = None
+                    self.reasons[Reason(f"a reference to the intrinsic {target.name!r} is not supported")] = None
             elif instruction.name == "global.get":
                 self._use(unit, "global", instruction.args[0])
 
@@ -218,15 +214,12 @@ class _Reach:
                 if element.mode == "active" and not live:
                     live = self._resolve(unit, "table", element.table) in self.out.tables
                 if live:
-                    self._items(unit, element)
-
-    def _items(self, unit: int, element: Element) -> None:
-        for item in element.items:
-            self._refer(unit, item)
+                    for item in element.items:
+                        self._refer(unit, item)
 
     def _routine(self, unit: int, instruction: Instr, uses: list[tuple[str, int]]) -> None:
         """Instantiates the routine for this instruction's tables and segments, and follows it."""
-        routine: Routine = ROUTINES[instruction.name]
+        routine = ROUTINES[instruction.name]
         kinds = {kind for kind, _ in routine.parameters}
         owners = [self._resolve(unit, kind, index) for kind, index in uses if kind in kinds]
         definitions = [o for o in owners if isinstance(o, Definition)]
@@ -236,7 +229,7 @@ class _Reach:
         if key not in self.instances:
             label = "".join(f" {self._label(d)}" for d in definitions)
             layout = layout_of(routine, definitions)
-            self.instances[key] = self.units.add(f"w2x.{routine.file}", load(routine.file), layout, True, label)
+            self.instances[key] = self.units.add(f"w2x.{routine.file}", load(routine.file), layout, label)
         instance = self.instances[key]
         function = Definition(instance, "func", self.units.all[instance].exports[routine.function].index)
         self.out.calls[unit, instruction.name, instruction.args] = function

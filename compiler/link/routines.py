@@ -13,7 +13,6 @@ operands, and the layout values are constants in the steps. Adding an instructio
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -24,15 +23,13 @@ from ..frontend.decode import decode
 from ..frontend.module import Module
 from .units import Definition, Layout
 
-# Resolves an index of an instruction's unit: (kind, index) -> what is meant.
-Resolver = Callable[[str, int], Definition]
-
 
 @dataclass(frozen=True)
 class Routine:
     """file: WAT file without suffix. function: its export. record: see `LinkedModule.routines`.
 
-    parameters: kinds of the instruction's immediates, the prefix of their layout names, as (kind, prefix) in order.
+    parameters: the instruction's immediates on which the layout values depend, in order: their kind, and the prefix of
+    the names under which the file imports their values.
     """
 
     file: str
@@ -41,7 +38,7 @@ class Routine:
     parameters: tuple[tuple[str, str], ...] = ()
 
 
-_SEGMENT = (("data", ""),)
+_DATA = (("data", ""),)
 _TABLE = (("table", ""),)
 _ELEMENTS = (("elem", ""),)
 
@@ -50,8 +47,8 @@ ROUTINES: dict[str, Routine] = {
     "memory.grow": Routine("memory", "memory.grow", "value"),
     "memory.fill": Routine("memory", "memory.fill", "bulk"),
     "memory.copy": Routine("memory", "memory.copy", "bulk"),
-    "memory.init": Routine("memory", "memory.init", "bulk", _SEGMENT),
-    "data.drop": Routine("memory", "data.drop", "bulk", _SEGMENT),
+    "memory.init": Routine("memory", "memory.init", "bulk", _DATA),
+    "data.drop": Routine("memory", "data.drop", "bulk", _DATA),
     "table.grow": Routine("tables", "table.grow", "value", _TABLE),
     "table.fill": Routine("tables", "table.fill", "bulk", _TABLE),
     "table.copy": Routine("tables", "table.copy", "bulk", (("table", ""), ("table", "source_"))),
@@ -59,7 +56,7 @@ ROUTINES: dict[str, Routine] = {
     "elem.drop": Routine("tables", "elem.drop", "bulk", _ELEMENTS),
 }
 
-# Layout values of each kind of owner.
+# Layout values of each kind of owner, see `units.Layout`.
 LAYOUT_NAMES = {"table": ("offset", "size", "capacity"), "data": ("offset", "size"), "elem": ("offset", "size")}
 
 WASI_MODULES = ("wasi_snapshot_preview1", "wasi_unstable")

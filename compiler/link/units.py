@@ -32,20 +32,24 @@ class Definition(NamedTuple):
 
 
 class Intrinsic(NamedTuple):
-    """A function or a hidden register of module "w2x"; ("memory", "memory") is the program's memory."""
+    """A function or a hidden register of module "w2x", with its declared type; kind "memory": the program's memory."""
 
     kind: str
     name: str
+    type: FuncType | GlobalType | TableType | Limits
 
 
 class Layout(NamedTuple):
-    """A number that the linker decides: `name` of `owner`, e.g. the "offset" of a table; no owner: an input area.
-
-    A mutable one is a hidden register, the others become constants.
-    """
+    """A number that the linker decides: `name` of `owner`, e.g. the "offset" of a table. Its owner is None where the
+    program has only one of it: an input area, the memory's "maximum"."""
 
     owner: Definition | None
     name: str
+
+    @property
+    def is_register(self) -> bool:
+        """A size changes; the others become constants."""
+        return self.name == "size"
 
 
 Target: TypeAlias = Definition | Intrinsic | Layout
@@ -58,7 +62,6 @@ class Unit:
     name: str
     module: Module
     layout: Mapping[str, Layout] = field(default_factory=dict)
-    routine: bool = False
     label: str = ""
     imports: Mapping[str, tuple[Import, ...]] = field(default_factory=dict)
     exports: Mapping[str, Export] = field(default_factory=dict)
@@ -73,18 +76,11 @@ class Units:
         self._by_name: dict[str, int] = {}
         self.add("", program)
 
-    def add(
-        self,
-        name: str,
-        module: Module,
-        layout: Mapping[str, Layout] | None = None,
-        routine: bool = False,
-        label: str = "",
-    ) -> int:
+    def add(self, name: str, module: Module, layout: Mapping[str, Layout] | None = None, label: str = "") -> int:
         """Index of the new unit."""
         imports = {k: tuple(i for i in module.imports if i.kind == k) for k in ("func", "table", "memory", "global")}
         exports = {e.name: e for e in module.exports}
-        self.all.append(Unit(name, module, layout or {}, routine, label, imports, exports))
+        self.all.append(Unit(name, module, layout or {}, label, imports, exports))
         return len(self.all) - 1
 
     def library(self, name: str) -> int | None:
@@ -108,7 +104,7 @@ class Units:
             if unit == PROGRAM and PRIVATE.match(entry.module):
                 raise CompileError([missing(entry)])
             if entry.module == INTRINSIC_MODULE:
-                return Intrinsic(kind, entry.name)
+                return Intrinsic(kind, entry.name, entry.desc)  # type: ignore[arg-type]
             if entry.module == LAYOUT_MODULE:
                 return self.all[unit].layout.get(entry.name, Layout(None, entry.name))
             library = self.library(entry.module)
