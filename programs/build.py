@@ -11,12 +11,12 @@ Needs Python 3.11 and `pip install ziglang` (the version that made the committed
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
-
 import tomllib
+from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 ZIG_VERSION = "0.17.1"
@@ -24,6 +24,7 @@ ZIG_VERSION = "0.17.1"
 # "mvp" leaves out everything after WebAssembly 1.0: no sign extension, bulk memory, multi-value or SIMD opcodes.
 COMMON = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fno-sanitize=undefined"]
 FREESTANDING = [*COMMON, "-target", "wasm32-freestanding", "-nostdlib", "-fno-builtin", "-Wl,--no-entry"]
+WASI = ["-target", "wasm32-wasi", "-mcpu=mvp+bulk_memory+sign_ext"]
 
 # What the `build` key of a program names: the flags of `python -m ziglang cc`; one -Wl,--export per export follows.
 PROFILES = {
@@ -35,10 +36,24 @@ PROFILES = {
     "integer": [
         *FREESTANDING, "-mcpu=mvp+bulk_memory+sign_ext", "-Wl,-z,stack-size=16384",
     ],
-    "wasi": [
-        *COMMON, "-target", "wasm32-wasi", "-mcpu=mvp+bulk_memory+sign_ext", "-Wl,-z,stack-size=65536",
-    ],
+    # an ordinary C program with the C library as it comes
+    "wasi": [*COMMON, *WASI, "-Wl,-z,stack-size=65536"],
+    # the same with a printf that knows no floating-point numbers: half the size, and no float instruction is left
+    "wasi_no_float": [*COMMON, *WASI, "-Wl,-z,stack-size=65536"],
 }  # fmt: skip
+
+# The C library's own switch for that printf, whose source is in the ziglang package. It is compiled apart, with the
+# library's internal headers, and must come before the program on the command line, or the linker takes the other one.
+PRINTF_SOURCE = "wasi/libc-top-half/musl/src/stdio/vfprintf.c"
+PRINTF_FLAGS = [
+    "-O2", "-w", "-D__wasilibc_printscan_no_floating_point",
+    '-D__wasilibc_printscan_floating_point_support_option="build it with the profile wasi"',
+]  # fmt: skip
+PRINTF_INCLUDES = [
+    "wasi/libc-top-half/musl/src/include", "wasi/libc-top-half/musl/src/internal",
+    "wasi/libc-top-half/musl/arch/wasm32", "wasi/libc-top-half/musl/arch/generic",
+    "wasi/libc-top-half/headers/private", "musl/src/include", "musl/src/internal", "musl/arch/generic",
+]  # fmt: skip
 
 
 def load() -> list[dict]:
@@ -50,11 +65,21 @@ def exports(program: dict) -> list[str]:
     return list(dict.fromkeys(run["export"] for run in program["run"] if run["export"] != "_start"))
 
 
-def command(program: dict, output: str) -> list[str]:
-    """The compiler call that makes the program's .wasm, to be run in programs/."""
-    flags = PROFILES[program["build"]] + program.get("flags", [])
-    names = [f"-Wl,--export={name}" for name in exports(program)]
-    return [sys.executable, "-m", "ziglang", "cc", *flags, *names, "-o", output, program["source"]]
+def compile_c(*arguments: str) -> None:
+    """Runs `zig cc` in this folder."""
+    subprocess.run([sys.executable, "-m", "ziglang", "cc", *arguments], cwd=FOLDER, check=True)
+
+
+def printf_object(folder: Path) -> str:
+    """Compiles the printf without floating-point numbers; the path of the object file."""
+    package = importlib.util.find_spec("ziglang")
+    if package is None or package.origin is None:
+        raise SystemExit("the ziglang package is missing: pip install ziglang")
+    libc = Path(package.origin).parent / "lib" / "libc"
+    includes = [f"-I{libc / include}" for include in PRINTF_INCLUDES]
+    output = str(folder / "vfprintf.o")
+    compile_c(*WASI, *PRINTF_FLAGS, *includes, "-c", str(libc / PRINTF_SOURCE), "-o", output)
+    return output
 
 
 def build(program: dict, output: Path) -> None:
@@ -62,7 +87,9 @@ def build(program: dict, output: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         # the linker writes the output file's name into the name section
         raw = Path(folder) / output.name
-        subprocess.run(command(program, str(raw)), cwd=FOLDER, check=True)
+        objects = [printf_object(Path(folder))] if program["build"] == "wasi_no_float" else []
+        names = [f"-Wl,--export={name}" for name in exports(program)]
+        compile_c(*PROFILES[program["build"]], *names, *objects, program["source"], "-o", str(raw))
         module = strip(raw.read_bytes())
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_bytes(module)
