@@ -33,10 +33,11 @@ def number(units: Units, reached: Reached) -> Indices:
     for unit in units.all:
         types.update(dict.fromkeys(unit.module.types))
     order = {type: i for i, type in enumerate(types)}
+    targets: list[Definition | Intrinsic] = [*reached.intrinsics, *functions]
     referenced = sorted(reached.referenced, key=lambda f: (order[type_of[f]], f))
     return Indices(
         types=order,
-        functions={f: i for i, f in enumerate([*reached.intrinsics, *functions])},
+        functions={f: i for i, f in enumerate(targets)},
         tables={t: i for i, t in enumerate(sorted(reached.tables))},
         globals={g: i for i, g in enumerate([*reached.registers, *sorted(reached.globals)])},
         references={f: i for i, f in enumerate(referenced, 1)},

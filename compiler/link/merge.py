@@ -31,6 +31,11 @@ class _Merge:
         self.reached = reached
         self.indices = indices
         self.state = state
+        self.spaces: dict[str, dict] = {
+            "func": indices.functions,
+            "table": indices.tables,
+            "global": indices.globals,
+        }
 
     def run(self) -> Module:
         imports = [Import(INTRINSIC_MODULE, i.name, "func", i.type) for i in self.reached.intrinsics]
@@ -99,15 +104,10 @@ class _Merge:
         for kind, arg in zip(kinds, args, strict=True):
             if kind == "type":
                 arg = self.indices.types[unit.module.types[arg]]
-            elif kind in ("func", "table", "global"):
+            elif kind in self.spaces:
                 target = self.units.resolve(unit_index, kind, arg)
                 if isinstance(target, Layout) and not target.is_register:
                     return Instr("i32.const", (self.state.constants[target],), instruction.offset)
-                space: dict = {
-                    "func": self.indices.functions,
-                    "table": self.indices.tables,
-                    "global": self.indices.globals,
-                }[kind]
-                arg = space[target]
+                arg = self.spaces[kind][target]
             new.append(arg)
         return replace(instruction, args=tuple(new))

@@ -87,9 +87,9 @@ class _Reach:
         self._roots(names)
         while self.todo:
             while self.todo:
-                unit, _, index = self.todo.pop()
-                for instruction in self.units.all[unit].module.functions[index].body:
-                    self._instruction(unit, instruction)
+                function = self.todo.pop()
+                for instruction in self.units.all[function.unit].module.functions[function.index].body:
+                    self._instruction(function.unit, instruction)
             self._follow_tables()
             for function in self.out.referenced - self.out.functions:
                 if self.units.all[function.unit].module.functions[function.index].type in self.called_types:

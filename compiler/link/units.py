@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from ..errors import CompileError, Reason
 from ..frontend.module import Export, FuncType, GlobalType, Import, Limits, Module, TableType
@@ -23,7 +23,8 @@ PRIVATE = re.compile(rf"{INTRINSIC_MODULE}(\.|$)")
 PROGRAM = 0
 
 
-class Definition(NamedTuple):
+@dataclass(frozen=True, order=True)
+class Definition:
     """kind: "func", "table", "memory", "global", also "data" and "elem"; index: in the unit's joint index space."""
 
     unit: int
@@ -31,7 +32,8 @@ class Definition(NamedTuple):
     index: int
 
 
-class Intrinsic(NamedTuple):
+@dataclass(frozen=True)
+class Intrinsic:
     """A function or a hidden register of module "w2x", with its declared type; kind "memory": the program's memory."""
 
     kind: str
@@ -39,7 +41,8 @@ class Intrinsic(NamedTuple):
     type: FuncType | GlobalType | TableType | Limits
 
 
-class Layout(NamedTuple):
+@dataclass(frozen=True)
+class Layout:
     """A number that the linker decides: `name` of `owner`, e.g. the "offset" of a table. Its owner is None where the
     program has only one of it: an input area, the memory's "maximum"."""
 
