@@ -290,7 +290,7 @@ def agree(original, linked, name, *args):
 
 
 EDGES = [0, 1, 2, 3, 5, 7, 10, 0xFF, 0xFFFF, 0x10000, 0x10001, 10**9 + 7]
-EDGES += [2**k + d for k in (15, 16, 17, 31, 32, 33, 47, 48, 49, 62, 63) for d in (-1, 0, 1)] + [2**64 - 1, 2**64 - 2]
+EDGES += [2**k + d for k in (15, 16, 17, 31, 32, 33, 48, 63) for d in (-1, 0, 1)] + [2**64 - 1, 2**64 - 2]
 
 
 def test_division():
@@ -301,7 +301,7 @@ def test_division():
     original, linked = both(f"(module {functions})")
     rng = random.Random(1)
     values = [(a, b) for a in EDGES for b in EDGES]
-    values += [(rng.getrandbits(rng.randrange(1, 65)), rng.getrandbits(rng.randrange(1, 65))) for _ in range(2000)]
+    values += [(rng.getrandbits(rng.randrange(1, 65)), rng.getrandbits(rng.randrange(1, 65))) for _ in range(600)]
     values += [(b * q + d & 2**64 - 1, b) for b in EDGES for q in (1, 3, 2**16, 2**31, 2**32 - 1) for d in (-1, 0, 1)]
     seen = set()
     for a, b in values:
