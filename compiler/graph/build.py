@@ -39,9 +39,10 @@ def _outputs(graph: Graph) -> list[Expr]:
     return [*graph.index, *blocks, graph.others_penalty, *(Expr.of(v) for v in graph.probes.values())]
 
 
-def _variables(exprs: Iterable[Expr]) -> set[Variable]:
-    """The variables that something writes; one that nothing writes is 0 and needs no slot."""
-    return {v for e in exprs for v in e.terms if v.written}
+def _variables(exprs: Iterable[Expr]) -> list[Variable]:
+    """The variables that something writes; one that nothing writes is 0 and needs no slot. In a fixed order, so that a
+    graph always gives the same matrices."""
+    return list(dict.fromkeys(v for e in exprs for v in e.terms if v.written))
 
 
 def _needed(graph: Graph) -> list[Unit]:
