@@ -10,8 +10,9 @@ from dataclasses import replace
 from .coalesce import coalesce
 from .code import Code, falls_through, labels_of
 from .conditions import inverse
+from .copies import remove_dead_copies, remove_redundant_copies
 from .isa import Step
-from .liveness import Effects, remove_dead_copies
+from .liveness import Effects
 
 # A jump is replaced by a copy of what stands at its target if that is at most so many steps, up to where it branches
 # itself: that saves a token each time. Forward jumps run less often, and every step costs a token of the prompt.
@@ -31,6 +32,8 @@ def clean(code: Code, effects: Effects, parameters: int, zeroed: int, opt_level:
     _simplify_jumps(code)
     remove_dead_copies(code, effects)
     coalesce(code, effects, parameters)
+    remove_redundant_copies(code, effects)
+    remove_dead_copies(code, effects)
     _simplify_jumps(code)
     _copy_tails(code)
     _simplify_jumps(code)

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from .code import Code, falls_through, labels_of
+from .copies import is_copy
 from .isa import Slot
-from .liveness import Effects, frame_bit, is_copy, live_after
+from .liveness import Effects, frame_bit, live_after
 
 # Definitions are numbered; a set of definitions is a bit mask. A larger function than this is left as it is.
 _STEP_LIMIT = 20_000
@@ -170,7 +172,7 @@ class _Webs:
         starts = {0} | {self.code.labels[label] for label in self.code.target_counts()}
         starts |= {i + 1 for i, step in enumerate(steps) if labels_of(step) or not falls_through(step)}
         bounds = [*sorted(start for start in starts if start < len(steps)), len(steps)]
-        return [range(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+        return [range(a, b) for a, b in pairwise(bounds)]
 
     def _reaching(self, blocks: list[range]) -> list[int]:
         """For each block the definitions that may reach its beginning."""

@@ -54,7 +54,8 @@ class Code:
                 # Only cycles are left: save one destination, and let whoever wants it read the copy.
                 saved = pending[0][0]
                 copy = temporary()
-                self.emit(Step("mov", a=saved, dest=copy, wide=True))
+                wide = any(w for _, source, w in pending if source == saved)
+                self.emit(Step("mov", a=saved, dest=copy, wide=wide))
                 pending = [(d, copy if s == saved else s, w) for d, s, w in pending]
                 continue
             pending.remove(free)

@@ -11,7 +11,7 @@ Operations (`Step.op`); A, B, C are the operands' values:
     select                                A if C != 0 else B                  (C is an i32)
     i32.add sub mul div_s div_u rem_s rem_u and or xor shl shr_s shr_u rotl rotr     A op B
     i64.add sub mul and or xor shl shr_s shr_u rotl rotr                             A op B
-    i32.|i64. eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u                          A op B, 0 or 1   (eqz: eq with constant 0)
+    i32.|i64. eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u                          A op B, 0 or 1  (eqz: eq with 0)
     i32.|i64. clz ctz popcnt extend8_s extend16_s ; i64.extend32_s                   of A
     i32.wrap_i64, i64.extend_i32_s                                                   of A  (extend_i32_u: mov)
     i32.load, i32.load8_s ..., i64.load, i64.load32_u ...   memory[A + imm]; C is the slot "memory_bytes"
@@ -29,15 +29,16 @@ Operations (`Step.op`); A, B, C are the operands' values:
     br_table                              to targets[min(A, len(targets) - 1)]
     call                                  to function `callee`, frame += imm
     call_indirect                         to the function whose reference is A; type = `type`; frame += imm
-                                          (traps: A == 0 "uninitialized element", other type "indirect call type mismatch")
+                                          (traps: A == 0 "uninitialized element", another type
+                                          "indirect call type mismatch")
     return                                to the step behind the call that made this frame, frame restored
     trap                                  stops with the kind in `trap`
     param                                 a placeholder whose digits the prompt supplies; writes `dest`
     halt                                  ends the invocation
 
-Frames overlap: a call with imm = f makes the callee's slot 0 the caller's slot f, so the arguments stand at the caller's
-slots f, f+1, ... and the results come back there. f is at least 1 for every call (the return lookup is keyed by
-the frame base), so operand stacks begin at slot max(1, number of locals).
+Frames overlap: a call with imm = f makes the callee's slot 0 the caller's slot f, so the arguments stand at the
+caller's slots f, f+1, ... and the results come back there. f is at least 1 for every call (the return lookup is keyed
+by the frame base), so operand stacks begin at slot max(1, number of locals).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which frame slots are still needed after each step of a function, and the copies that nobody needs.
+"""Which frame slots are still needed after each step of a function.
 
 Sets of slots are bit masks: bit i stands for frame slot i.
 """
@@ -69,29 +69,3 @@ def live_after(code: Code, effects: Effects) -> list[int]:
                 before[i] = live
                 changed = True
     return after
-
-
-def is_copy(code: Code, step: Step) -> bool:
-    """Whether the step only copies a value into the frame, and does not stand for a computation."""
-    return step.op == "mov" and step.dest is not None and step.dest.kind == "frame" and step.site not in code.computed
-
-
-def remove_dead_copies(code: Code, effects: Effects, first: int | None = None) -> bool:
-    """Remove copies into slots that are not read before they are written again. first: only among that many steps.
-
-    Returns whether there were any.
-    """
-    found = False
-    while True:
-        after = live_after(code, effects)
-        kept = [
-            not is_copy(code, step) or bool(frame_bit(step.dest) & live) or (first is not None and i >= first)
-            for i, (step, live) in enumerate(zip(code.steps, after, strict=True))
-        ]
-        if all(kept):
-            return found
-        code.lost.update(step.site for step, keep in zip(code.steps, kept, strict=True) if not keep)
-        if first is not None:
-            first -= kept[:first].count(False)
-        code.keep(kept)
-        found = True

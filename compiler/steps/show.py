@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ..frontend.module import Instr, Module
 from .isa import Entry, Program, Slot, Step
 
 
-def show(program: Program, module: Module | None = None) -> str:
+def show(program: Program, module: Module | None = None, texts: Mapping[int, str] | None = None) -> str:
     """One line per step: number, operation, operands, destination, targets, and what it stands for.
 
     Operands: s3 frame slot, g0 global, #42 constant, others are hidden registers. `module` is the original module (or
-    one with the same bodies), for the names of the WASM instructions; without it their indices must do.
+    one with the same bodies), for the names of the WASM instructions; `texts` says by step what it stands for, where
+    there is no module. Without both their indices must do.
     """
-    return "\n".join(_lines(program, module)) + "\n"
+    return "\n".join(_lines(program, module, texts or {})) + "\n"
 
 
-def _lines(program: Program, module: Module | None) -> Iterator[str]:
+def _lines(program: Program, module: Module | None, texts: Mapping[int, str]) -> Iterator[str]:
     headings: dict[int, list[str]] = {}
     names = {index: function.name for index, function in program.functions.items()}
     for function in program.functions.values():
@@ -36,7 +37,7 @@ def _lines(program: Program, module: Module | None) -> Iterator[str]:
             yield f"\n{heading}" if at else heading
         mark = ">" if at in targets else " "
         line = f"{mark}{at:6}  {_text(step, names)}"
-        note = _note(step, module)
+        note = texts.get(at) or _note(step, module)
         yield f"{line:<56}; {note}" if note else line
 
 
