@@ -16,7 +16,8 @@ RECORDS = {
     "br_if": "branch", "if": "branch", "br_table": "br_table", "br": "control", "return": "control", "else": "control",
     "call": "control", "call_indirect": "control", "unreachable": "control", "memory.fill": "bulk",
     "memory.copy": "bulk", "memory.init": "bulk", "table.fill": "bulk", "table.copy": "bulk", "table.init": "bulk",
-    "table.set": "store", "block": "", "loop": "", "end": "", "drop": "", "nop": "", "data.drop": "", "elem.drop": "",
+    "table.set": "store", "block": "", "loop": "", "end": "", "drop": "", "nop": "", "data.drop": "bulk",
+    "elem.drop": "bulk",
     **dict.fromkeys(STORES, "store"),
 }  # fmt: skip
 
@@ -44,6 +45,10 @@ def events(run: OracleRun, o: Oracle) -> list[tuple]:
         name = o.module.functions[s.function].body[s.instruction].name
         out.append((name, value, address) if s.record in ("store", "bulk") else (name, value))
     return out
+
+
+def names_of(o: Oracle, run: OracleRun) -> list[str]:
+    return [o.module.functions[s.function].body[s.instruction].name for s in run.sites]
 
 
 def test_values_branches_and_transfers_in_program_order():
@@ -154,12 +159,13 @@ def test_memory_ranges_are_read_back_after_the_operation():
         i32.const 101 i32.const 100 i32.const 3 memory.copy
         i32.const 200 i32.const 0x1AB i32.const 2 memory.fill
         i32.const 0 i32.const 0 i32.const 0 memory.fill
+        data.drop $d
         i32.const 65535 i32.const 0 i32.const 2 memory.fill))""")
     run = o.invoke("f")
     assert [e for e in events(run, o) if e[0].startswith("memory")] == [
         ("memory.init", 3, 100), ("memory.copy", 3, 101), ("memory.fill", 2, 200), ("memory.fill", 0, 0)
     ]  # fmt: skip
-    assert [b.tobytes() for b in run.bulk] == [b"ell", b"ell", b"\xab\xab", b""]
+    assert [b.tobytes() for b in run.bulk] == [b"ell", b"ell", b"\xab\xab", b"", b""]
     assert run.outcome == TRAPS["memory_out_of_bounds"]
 
 
@@ -183,6 +189,9 @@ def test_references_and_table_ranges():
     ]  # fmt: skip
     assert [b.tolist() for b in run.bulk] == [[0, 1], [0, 1], [NULL]]
     assert events(o.invoke("f", [3]), o)[-1] == ("local.get", 1)
+    flagged = {o.module.functions[s.function].body[s.instruction].name for s in run.sites if s.record == "value"}
+    flagged -= {name for name, flag in zip(names_of(o, run), run.references, strict=True) if not flag}
+    assert flagged == {"ref.func", "table.get", "ref.null", "local.get"}
     assert o.invoke("size").results == [4]
 
 

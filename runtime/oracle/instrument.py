@@ -34,7 +34,7 @@ from ...compiler.frontend.module import (
 )
 from ...compiler.frontend.opcodes import ACCESS_WIDTH, STORES
 from ...compiler.steps.isa import Site
-from .stack_types import Top, stack_tops
+from .stack_types import DEAD, Top, stack_tops
 
 # site: index into the list of sites. value: bits of the value, for a reference 0 (null) or 1, or what isa.Site says.
 # address: of a store, the effective address; of a bulk operation, where the range starts (the value is its length).
@@ -55,6 +55,7 @@ MEMORY_SPACE = -1  # first argument of the bulk function; a table is its index
 _NOT_A_SITE = 0xFFFFFFFF  # INDIRECT holds 0: no call_indirect in progress; this: one that is not recorded; site + 1
 _BITS = {"f32": "i32", "f64": "i64"}
 _BULK = frozenset({"memory.copy", "memory.fill", "memory.init", "table.copy", "table.fill", "table.init"})
+_DROPS = frozenset({"data.drop", "elem.drop"})
 _TRANSFERS = frozenset({"br", "br_if", "br_table", "if", "return", "call", "block", "loop", "else", "end"})
 
 
@@ -65,12 +66,14 @@ class Instrumented:
     origins: function index -> original instruction of every instruction, -1 for none.
     stops: (function, instruction, key of isa.TRAPS) of every `unreachable`, those included that stand for an exhausted
         call stack; STOPPED says which was met, counted from 1. (wasmtime moves the trap itself to the branch that leads
-        to it, so its position says nothing.) Instruction -1: the call_indirect of the frame above.
+        to it, so its position says nothing.)
+    references: numbers of the sites whose recorded value is that of a reference.
     """
 
     module: Module
     origins: dict[int, list[int]]
     stops: tuple[tuple[int, int, str], ...]
+    references: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -119,15 +122,18 @@ def instrument(
     for number, site in enumerate(sites):
         sites_at[site.function, site.instruction].append((number, site))
 
+    watched = {site.function for site in sites} | {function for function, _ in frame_deltas}
     referenced = _referenced(module)
     functions, origins = [], {}
-    stops: list[tuple[int, int, str]] = []
+    found = _Found([], set())
     for index, function in enumerate(module.functions):
         if function.imported is None:
-            body = _Body(module, added, index, frame_limit, stops)
+            body = _Body(module, added, index, frame_limit, found)
             if index in referenced:
                 body.say_reached()
-            for i, (instr, top) in enumerate(zip(function.body, stack_tops(module, function), strict=True)):
+            # What is not compiled is not called, and may hold instructions that have no types here.
+            tops = stack_tops(module, function) if index in watched else [DEAD] * len(function.body)
+            for i, (instr, top) in enumerate(zip(function.body, tops, strict=True)):
                 body.copy(i, instr, top, sites_at[index, i], frame_deltas.get((index, i)))
             functions.append(replace(function, locals=body.locals, body=tuple(body.out)))
             origins[index] = body.origins
@@ -137,7 +143,7 @@ def instrument(
     wrappers = {}
     for index in sorted(i for i in referenced if module.functions[i].imported):
         wrappers[index] = len(functions)
-        body = _Body(module, added, index, frame_limit, stops)
+        body = _Body(module, added, index, frame_limit, found)
         body.say_reached()
         functions.append(_forward(module.functions[index], index, body.out))
         origins[wrappers[index]] = body.origins + [-1] * (len(functions[-1].body) - len(body.origins))
@@ -170,16 +176,25 @@ def instrument(
             start=None,
         ),
         origins,
-        tuple(stops),
+        tuple(found.stops),
+        frozenset(found.references),
     )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the bodies add up to, see `Instrumented`."""
+
+    stops: list[tuple[int, int, str]]
+    references: set[int]
 
 
 class _Body:
     """One function's new body: instructions are copied, and what logs them is put around them."""
 
-    def __init__(self, module: Module, added: _Added, index: int, frame_limit: int, stops: list[tuple[int, int, str]]):
+    def __init__(self, module: Module, added: _Added, index: int, frame_limit: int, found: _Found):
         function = module.functions[index]
-        self.module, self.added, self.index, self.frame_limit, self.stops = module, added, index, frame_limit, stops
+        self.module, self.added, self.index, self.frame_limit, self.found = module, added, index, frame_limit, found
         self.types = function.type.params + function.locals
         self.locals = function.locals
         self.out: list[Instr] = []
@@ -209,16 +224,22 @@ class _Body:
         elif type_ == "f64":
             self.emit(("i64.reinterpret_f64",))
         elif type_ in ("funcref", "externref"):
+            self.found.references.add(site)
             self.emit(("ref.is_null",), ("i32.eqz",), ("i64.extend_i32_u",))
         elif type_ != "i64":
             raise ValueError(f"a value of type {type_} cannot be logged")
         self.emit(("i32.const", _signed32(site)), ("call", self.added.log))
 
+    def read_range(self, site: int, space: int, start: Sequence[tuple], length: Sequence[tuple]) -> None:
+        """Logs a range that was written; the host reads what stands there now."""
+        self.emit(("i32.const", space), *start, *length)
+        self.emit(("i32.const", BULK_SLOT), ("call_indirect", self.added.bulk_type, self.added.table))
+        self.log(site, length, "i32", start)
+
     def say_reached(self) -> None:
         """Prologue of a function that a table may hold: a call_indirect in progress has found its callee here."""
         indirect = self.added.indirect
         self.emit(("global.get", indirect), ("if", FuncType()))
-        self.check_frames(("global.get", self.added.frames))
         self.emit(("global.get", indirect), ("i32.const", -1), ("i32.ne",), ("if", FuncType()))
         site = [("global.get", indirect), ("i32.const", 1), ("i32.sub",)]
         self.emit(("i32.const", 0), ("i64.const", self.index), *site, ("call", self.added.log), ("end",))
@@ -230,8 +251,8 @@ class _Body:
         self.emit(("end",))
 
     def stop(self, trap: str) -> None:
-        self.stops.append((self.index, self._origin, trap))
-        self.emit(("i32.const", len(self.stops)), ("global.set", self.added.stopped), ("unreachable",))
+        self.found.stops.append((self.index, self._origin, trap))
+        self.emit(("i32.const", len(self.found.stops)), ("global.set", self.added.stopped), ("unreachable",))
 
     def move_frames(self, delta: int) -> None:
         frames = self.added.frames
@@ -290,6 +311,9 @@ class _Body:
         if _passing(site):
             self.log(number, [("i32.const", 0)], "i32")
             return
+        if site.record == "bulk" and instr.name in _DROPS:
+            self.read_range(number, MEMORY_SPACE, [("i32.const", 0)], [("i32.const", 0)])
+            return
         if site.record != "value" or instr.name in ("end", "else"):
             raise _refusal(site, instr)
         if instr.name in ("local.get", "local.set", "local.tee"):
@@ -340,9 +364,7 @@ class _Body:
             space = instr.args[1] if instr.name == "table.init" else instr.args[0]
         for number, site in sites:
             if site.record == "bulk":
-                self.emit(("i32.const", space), ("local.get", start), ("local.get", length))
-                self.emit(("i32.const", BULK_SLOT), ("call_indirect", self.added.bulk_type, self.added.table))
-                self.log(number, [("local.get", length)], "i32", [("local.get", start)])
+                self.read_range(number, space, [("local.get", start)], [("local.get", length)])
             elif _passing(site):
                 self.log(number, [("i32.const", 0)], "i32")
             elif instr.name == "table.set" and site.record == "value":
@@ -357,7 +379,13 @@ class _Body:
         if len(sites) > 1 or (sites and not _passing(sites[0][1])):
             raise _refusal(sites[0][1], instr)
         if delta is not None:
+            # In the model the reference is read from the table first, then the frame is checked, then the reference.
+            index = self.scratch("i32")
             self.move_frames(delta)
+            self.emit(("local.tee", index), ("local.get", index), ("table.size", instr.args[1]), ("i32.lt_u",))
+            self.emit(("if", FuncType()))
+            self.check_frames(("global.get", self.added.frames))
+            self.emit(("end",))
         # The operands are evaluated by now, so nothing else is called before the callee.
         number = sites[0][0] + 1 if sites else _NOT_A_SITE
         self.emit(("i32.const", _signed32(number)), ("global.set", self.added.indirect), instr)

@@ -40,6 +40,7 @@ class OracleRun:
     records: structured array (`RECORD`), in program order; `site` is an index into `sites`.
     bulk: for every record of a "bulk" site, in order: the bytes of the range (uint8 [length]), or, for tables, the
         function indices (int64 [length]; NULL, UNKNOWN for what is no function of this module).
+    references: bool, by site: its value is a reference, of which a record holds only 0 (null) or 1.
     outcome: "ok", "exit" (the program called proc_exit), or the trap in wasmtime's words, as in isa.TRAPS.
     results: integers signed, floats as bit patterns, references as None or an int (a funcref: its function index);
         for "exit" the exit code. Empty after a trap.
@@ -49,6 +50,7 @@ class OracleRun:
     sites: tuple[Site, ...]
     records: np.ndarray
     bulk: list[np.ndarray]
+    references: np.ndarray
     outcome: str
     results: list[int | None]
     trap_site: tuple[int, int] | None = None
@@ -97,6 +99,7 @@ class Oracle:
         self._entry_delta = entry_delta
         self._wasi = _Wasi(arguments, environment or {}) if _uses_wasi(self.module) else None
         done = instrument(self.module, sites, frame_deltas or {}, frame_limit, memory_maximum, table_limits)
+        self._references = np.isin(np.arange(len(self.sites)), list(done.references))
         self._instrumented, self._origins, self._stops = encode(done.module), done.origins, done.stops
         self._offsets: dict[int, list[int]] = {}
         self._store, instance = _instantiate(self._instrumented, libraries or {}, fuel=False)
@@ -139,7 +142,7 @@ class Oracle:
         log, self._log = self._log, _Log()
         records = np.concatenate(log.chunks) if log.chunks else np.empty(0, RECORD)
         stdout, stderr = files.read() if files else (b"", b"")
-        return OracleRun(self.sites, records, log.bulk, outcome, results, trap_site, stdout, stderr)
+        return OracleRun(self.sites, records, log.bulk, self._references, outcome, results, trap_site, stdout, stderr)
 
     def _connect(self) -> None:
         """Hands the instance the host functions of its log."""
@@ -172,7 +175,9 @@ class Oracle:
     def _bulk(self, space: int, start: int, length: int) -> None:
         store = self._store
         start, length = start % 2**32, length % 2**32
-        if space == names.MEMORY_SPACE:
+        if not length:
+            self._log.bulk.append(np.empty(0, np.uint8 if space == names.MEMORY_SPACE else np.int64))
+        elif space == names.MEMORY_SPACE:
             memory = self._exports[names.MEMORY + "0"]
             data = np.ctypeslib.as_array(memory.data_ptr(store), (memory.data_len(store),))
             self._log.bulk.append(data[start : start + length].copy())
@@ -211,9 +216,7 @@ class Oracle:
         stopped = self._exports[names.STOPPED].value(self._store)
         if stopped:
             function, instruction, kind = self._stops[stopped - 1]
-            text = TRAPS[kind]
-            if instruction >= 0:
-                return text, (function, instruction)
+            return TRAPS[kind], (function, instruction)
         if not self._offsets:
             decoded = decode(self._instrumented)
             self._offsets = {i: [x.offset for x in decoded.functions[i].body] for i in self._origins}

@@ -35,6 +35,9 @@ class Top:
     top: ValType | None
 
 
+DEAD = Top(False, None)
+
+
 @dataclass
 class _Block:
     """entered: whether the block itself stands in live code. height: the stack's below its parameters."""

@@ -1,0 +1,388 @@
+"""From tokens back to executed steps: which step, which value, which way. Digits are moved, nothing is computed.
+
+A step ends with the token that commits it: `D0`, `N`, `J`, `O`, `E`, `H` or `T`. The instruction pointer of a step is
+the entry's first step plus the deltas of all committing tokens before it. Everything is done on arrays, in blocks of
+tokens, so that traces of 10^8 tokens take seconds.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+from ..compiler.checkpoint import Model
+from ..compiler.frontend.module import Module
+from ..compiler.steps.isa import Program, Slot, Step
+
+BLOCK = 1 << 20  # tokens decoded at a time
+
+
+class Kind(IntEnum):
+    """What a token does; also how an executed step ended, which is the kind of its last token."""
+
+    NONE = 0  # BOS, P, C, G, B: part of a prompt
+    DIGIT = 1  # D{p}.{v}
+    SCRATCH = 2  # S{p}.{v}, Q{k}.{v}
+    NEXT = 3
+    JUMP = 4
+    STDOUT = 5
+    STDERR = 6
+    HALT = 7
+    TRAP = 8
+    ENTRY = 9  # I.{k}
+
+
+_KINDS = {
+    "D": Kind.DIGIT, "S": Kind.SCRATCH, "Q": Kind.SCRATCH, "N": Kind.NEXT, "J": Kind.JUMP, "O": Kind.STDOUT,
+    "E": Kind.STDERR, "H": Kind.HALT, "T": Kind.TRAP, "I": Kind.ENTRY,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """What each token id means to the decoder; all arrays have one element per id.
+
+    kind: uint8, `Kind`. place: int8, of digits and scratch digits. value: int32, the digit, the byte, the number of a
+    jump or an entry, the index in `traps`. ip_delta: int32, what the token adds to the instruction pointer (ENTRY: what
+    it sets it to). frame_delta: int32, what it adds to the frame base. traps: names of trap kinds, as in isa.TRAPS.
+    """
+
+    names: Sequence[str]
+    kind: np.ndarray
+    place: np.ndarray
+    value: np.ndarray
+    ip_delta: np.ndarray
+    frame_delta: np.ndarray
+    traps: tuple[str, ...]
+
+    @classmethod
+    def build(
+        cls, names: Sequence[str], jump_ip: Sequence[int], jump_frame: Sequence[int], entry_ip: Sequence[int]
+    ) -> TokenTable:
+        """names: the vocabulary. jump_ip, jump_frame: deltas of J.0, J.1, ...; entry_ip: first steps of I.0, ..."""
+        n = len(names)
+        kind, place = np.zeros(n, np.uint8), np.zeros(n, np.int8)
+        value, ip_delta, frame_delta = (np.zeros(n, np.int32) for _ in range(3))
+        traps: list[str] = []
+        for token, name in enumerate(names):
+            head, _, tail = name.partition(".")
+            k = kind[token] = _KINDS.get(head.rstrip("0123456789"), Kind.NONE)
+            if head[1:].isdigit():
+                place[token] = int(head[1:])
+            if k == Kind.TRAP:
+                value[token] = len(traps)
+                traps.append(tail)
+            elif tail and k != Kind.NONE:
+                value[token] = int(tail)
+            if k == Kind.JUMP:
+                ip_delta[token], frame_delta[token] = jump_ip[value[token]], jump_frame[value[token]]
+            elif k == Kind.ENTRY:
+                ip_delta[token] = entry_ip[value[token]]
+            elif k in (Kind.NEXT, Kind.STDOUT, Kind.STDERR) or (k == Kind.DIGIT and place[token] == 0):
+                ip_delta[token] = 1
+        return cls(names, kind, place, value, ip_delta, frame_delta, tuple(traps))
+
+    @classmethod
+    def of(cls, model: Model) -> TokenTable:
+        """The tokens of a compiled program."""
+        jumps = model.jumps
+        return cls.build(
+            model.transformer.vocabulary,
+            [ip for ip, _ in jumps],
+            [f for _, f in jumps],
+            [ip for _, ip in model.entries],
+        )
+
+    @property
+    def commits(self) -> np.ndarray:
+        """bool: the token ends its step."""
+        last_digit = (self.kind == Kind.DIGIT) & (self.place == 0)
+        return last_digit | ((self.kind >= Kind.NEXT) & (self.kind <= Kind.TRAP))
+
+    @property
+    def contribution(self) -> np.ndarray:
+        """uint64: what the token adds to the value of its step: digit v at place p is v * 256^p."""
+        kinds = (Kind.DIGIT, Kind.STDOUT, Kind.STDERR, Kind.TRAP)
+        shift = np.where(self.kind == Kind.DIGIT, self.place, 0).astype(np.uint64) * np.uint64(8)
+        return np.where(np.isin(self.kind, kinds), self.value, 0).astype(np.uint64) << shift
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why the tokens are no trace from here on. token: position in `Trace.tokens`."""
+
+    token: int
+    message: str
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The executed steps of one invocation; arrays have one element per executed step, in order.
+
+    tokens: the invocation's tokens, prompt included. entry: position of its entry token.
+    step: int32, index in the step program. end: int64, position of the last token. length: int32, number of tokens.
+    kind: uint8, `Kind` of the last token. value: uint64, the digits' value, an output byte, the index of a trap kind.
+    frame: int32, the frame base that the step ran with, from 0 at the entry.
+    address: float64 or None, of a store the address of its byte at place 0, NaN where its bytes were not adjacent.
+    outcome: "halt", a key of isa.TRAPS, or "unfinished" when the tokens end before the invocation does.
+    fault: where decoding stopped because a token cannot stand there.
+    """
+
+    table: TokenTable
+    tokens: np.ndarray
+    entry: int
+    step: np.ndarray
+    end: np.ndarray
+    length: np.ndarray
+    kind: np.ndarray
+    value: np.ndarray
+    frame: np.ndarray
+    address: np.ndarray | None
+    outcome: str
+    fault: Fault | None
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+    @property
+    def stdout(self) -> bytes:
+        return self.value[self.kind == Kind.STDOUT].astype(np.uint8).tobytes()
+
+    @property
+    def stderr(self) -> bytes:
+        return self.value[self.kind == Kind.STDERR].astype(np.uint8).tobytes()
+
+    def results(self, program: Program) -> list[int]:
+        """What the `result` steps emitted, as unsigned integers."""
+        emits = np.array([step.op == "result" for step in program.steps], dtype=bool)
+        return self.value[emits[self.step] & (self.kind == Kind.DIGIT)].tolist()
+
+    def names(self, start: int, stop: int) -> list[str]:
+        """Names of the tokens at these positions."""
+        return [self.table.names[t] for t in self.tokens[max(start, 0) : max(stop, 0)]]
+
+    def view(self, number: int, program: Program, module: Module) -> TraceStep:
+        """The executed step of this number (0-based), for people. module: the one that was compiled."""
+        end = int(self.end[number])
+        index = int(self.step[number])
+        kind = Kind(int(self.kind[number]))
+        following = int(self.step[number + 1]) if number + 1 < len(self) else None
+        return TraceStep(
+            number=number,
+            index=index,
+            step=program.steps[index],
+            where=location(program, module, index),
+            kind=kind,
+            value=int(self.value[number]),
+            trap=self.table.traps[int(self.value[number])] if kind == Kind.TRAP else "",
+            following=following,
+            position=end,
+            tokens=self.names(end + 1 - int(self.length[number]), end + 1),
+        )
+
+
+def decode(
+    tokens: np.ndarray, table: TokenTable, program: Program, addresses: np.ndarray | None = None, block: int = BLOCK
+) -> Trace:
+    """The trace of one invocation: int [T] token ids, the prompt (input bytes, entry token, arguments) included.
+
+    addresses: float64 [T], for every digit token of a store the address that the model wrote it to: its memory key at
+    the position before, at which the digit was decided. Raises ValueError when there is no entry token.
+    """
+    tokens = np.asarray(tokens)
+    entries = np.flatnonzero(table.kind[tokens] == Kind.ENTRY)
+    if not len(entries):
+        raise ValueError("no entry token: these are not the tokens of an invocation")
+    entry = int(entries[0])
+    blocks = _Blocks(table, len(program.steps), int(table.ip_delta[tokens[entry]]), addresses)
+    position = entry + 1
+    while position < len(tokens) and blocks.open:
+        taken = blocks.read(tokens, position, min(position + block, len(tokens)))
+        if not taken:
+            break
+        position += taken
+    if blocks.outcome != "unfinished" and position < len(tokens):
+        blocks.fault = Fault(position, "a token behind the end of the invocation")
+    columns = [np.concatenate(c) if c else np.empty(0, t) for c, t in zip(blocks.columns, _COLUMN_TYPES, strict=True)]
+    step, end, length, kind, value, frame, address = columns
+    return Trace(
+        table, tokens, entry, step, end, length, kind, value, frame,
+        None if addresses is None else address, blocks.outcome, blocks.fault,
+    )  # fmt: skip
+
+
+_COLUMN_TYPES = (np.int32, np.int64, np.int32, np.uint8, np.uint64, np.int32, np.float64)
+
+
+class _Blocks:
+    """Decodes block after block; instruction pointer and frame base are carried along."""
+
+    def __init__(self, table: TokenTable, steps: int, ip: int, addresses: np.ndarray | None):
+        self.table, self.steps, self.ip, self.frame, self.addresses = table, steps, ip, 0, addresses
+        self.commits, self.contribution = table.commits, table.contribution
+        # 0: no digit; p + 1: digit at place p. Behind digit p > 0 comes digit p - 1.
+        self.digit = np.where(table.kind == Kind.DIGIT, table.place + 1, 0).astype(np.int8)
+        self.columns: list[list[np.ndarray]] = [[] for _ in _COLUMN_TYPES]
+        self.outcome = "unfinished"
+        self.fault: Fault | None = None
+
+    @property
+    def open(self) -> bool:
+        return self.outcome == "unfinished" and self.fault is None
+
+    def read(self, tokens: np.ndarray, start: int, stop: int) -> int:
+        """Reads the complete steps in tokens[start:stop]; returns how many tokens they are, 0 if there are none."""
+        table, ids = self.table, tokens[start:stop]
+        faults = []
+        digit = self.digit[ids]
+        broken = np.flatnonzero((digit[:-1] > 1) & (digit[1:] != digit[:-1] - 1))
+        if len(broken):
+            faults.append(Fault(start + int(broken[0]) + 1, "a digit of the next lower place must stand here"))
+        kind = table.kind[ids]
+        foreign = np.flatnonzero((kind == Kind.NONE) | (kind == Kind.ENTRY))
+        if len(foreign):
+            faults.append(Fault(start + int(foreign[0]), "a token of the prompt among the model's own"))
+        ends = np.flatnonzero(self.commits[ids])
+        stops = np.flatnonzero(kind[ends] >= Kind.HALT)
+        if len(stops):
+            ends = ends[: stops[0] + 1]
+        starts = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else ends
+        last = ids[ends]
+        ips = self.ip + np.concatenate([[0], np.cumsum(table.ip_delta[last], dtype=np.int64)])
+        outside = np.flatnonzero((ips[:-1] < 0) | (ips[:-1] >= self.steps))
+        if len(outside):
+            at = start + int(starts[outside[0]])
+            faults.append(Fault(at, f"the instruction pointer {int(ips[outside[0]])} is outside the program"))
+        # Faults behind the end of the invocation are not of this invocation.
+        faults = [f for f in faults if not len(stops) or f.token <= start + int(ends[-1])]
+        if faults:
+            self.fault = min(faults, key=lambda f: f.token)
+            keep = int(np.searchsorted(start + ends, self.fault.token))
+            ends, starts, last, ips = ends[:keep], starts[:keep], last[:keep], ips[: keep + 1]
+        if not len(ends):
+            return 0
+        frames = self.frame + np.concatenate([[0], np.cumsum(table.frame_delta[last], dtype=np.int64)])
+        used = ids[: ends[-1] + 1]
+        value = np.add.reduceat(self.contribution[used], starts)
+        self._add(ips[:-1], start + ends, ends - starts + 1, table.kind[last], value, frames[:-1])
+        if self.addresses is not None:
+            base = self.addresses[start : start + len(used)] - table.place[used]
+            low, high = np.minimum.reduceat(base, starts), np.maximum.reduceat(base, starts)
+            self.columns[6].append(np.where(low == high, low, np.nan))
+        self.ip, self.frame = int(ips[-1]), int(frames[-1])
+        if not faults and table.kind[last[-1]] >= Kind.HALT:
+            trapped = table.kind[last[-1]] == Kind.TRAP
+            self.outcome = table.traps[table.value[last[-1]]] if trapped else "halt"
+        return len(used)
+
+    def _add(self, *arrays: np.ndarray) -> None:
+        for column, array, type_ in zip(self.columns, arrays, _COLUMN_TYPES, strict=False):
+            column.append(array.astype(type_))
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a step comes from. function: name; instruction, offset: "" and None for a step that answers for none."""
+
+    function: str
+    instruction: str = ""
+    offset: int | None = None
+
+    def __str__(self) -> str:
+        text = self.function
+        if self.offset is not None and self.offset >= 0:
+            text += f"+0x{self.offset:x}"
+        return f"{text} {self.instruction}" if self.instruction else text
+
+
+def location(program: Program, module: Module, index: int) -> Location:
+    """Of the step with this index in the program."""
+    site = program.steps[index].site
+    if site is not None:
+        function = module.functions[site.function]
+        instr = function.body[site.instruction]
+        return Location(function.name or f"func[{site.function}]", instr.name, instr.offset)
+    functions = sorted(program.functions.values(), key=lambda f: f.entry)
+    at = bisect_right([f.entry for f in functions], index) - 1
+    if at >= 0 and index < functions[at].end:
+        return Location(functions[at].name)
+    entries = [e for e in (*program.entries.values(), program.start) if e is not None and e.entry <= index]
+    return Location(f"entry of {max(entries, key=lambda e: e.entry).name}" if entries else "")
+
+
+@dataclass(frozen=True)
+class TraceStep:
+    """One executed step. number: in the trace. index: in the program. following: index of the step executed next."""
+
+    number: int
+    index: int
+    step: Step
+    where: Location
+    kind: Kind
+    value: int
+    trap: str
+    following: int | None
+    position: int
+    tokens: list[str]
+
+    @property
+    def result(self) -> str:
+        """What it did, in words."""
+        match self.kind:
+            case Kind.DIGIT:
+                return show_value(self.value, self.step.wide)
+            case Kind.STDOUT | Kind.STDERR:
+                return f"byte {self.value} {bytes([self.value])!r}"
+            case Kind.TRAP:
+                return f"trap {self.trap}"
+            case Kind.JUMP:
+                return "jump" if self.following is None else f"to step {self.following}"
+            case Kind.HALT:
+                return "halt"
+            case _:
+                return "not taken"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for a machine-readable trace."""
+        return {
+            "number": self.number,
+            "step": self.index,
+            "op": self.step.op,
+            "function": self.where.function,
+            "instruction": self.where.instruction,
+            "offset": self.where.offset,
+            "operands": [show_slot(s) for s in (self.step.a, self.step.b, self.step.c) if s],
+            "destination": show_slot(self.step.dest) if self.step.dest else None,
+            "kind": self.kind.name.lower(),
+            "value": self.trap or self.value,
+            "position": self.position,
+            "tokens": self.tokens,
+        }
+
+    def __str__(self) -> str:
+        operands = ", ".join(show_slot(s) for s in (self.step.a, self.step.b, self.step.c) if s)
+        action = f"{self.step.op} {operands}".strip()
+        if self.step.dest:
+            action = f"{show_slot(self.step.dest)} = {action}"
+        return f"{self.number:>8}  step {self.index:<6} {self.where!s:<32} {action:<40} {self.result:<28} " + " ".join(
+            self.tokens
+        )
+
+
+def show_slot(slot: Slot) -> str:
+    """E.g. "frame[2]", "global[0]", "5", "memory_bytes"."""
+    if slot.kind == "const":
+        return str(slot.index)
+    return str(slot.index) if slot.kind == "hidden" else f"{slot.kind}[{slot.index}]"
+
+
+def show_value(value: int, wide: bool = False) -> str:
+    """Signed, and in hexadecimal where that says more."""
+    bits = 64 if wide or value >= 2**32 else 32
+    signed = value - 2**bits if value >= 2 ** (bits - 1) else value
+    return str(signed) if 0 <= signed < 10 else f"{signed} (0x{value:x})"
