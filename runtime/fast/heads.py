@@ -22,7 +22,7 @@ from .forms import ZERO, Bounds, Form, Graph, Lookup, Store, linear
 HARD = 30.0
 # A penalty counts as "never" when it is at least this many times the preference for one position later ...
 NEVER_LATER = 2.0**8
-# ... and, where the distance between keys and queries has no known bound, at least this large.
+# ... and the squared distance between any two keys, or this where the keys have no known bound.
 NEVER_NEARER = 2.0**20
 
 
@@ -78,10 +78,9 @@ def _parabola(graph: Graph, q0: Form, temperature: float, k0: Form, k1: Form) ->
             return delay(graph, int(distance))
     if not graph.bounds(key).integer:
         return None
-    reach = graph.bounds(key).magnitude + graph.bounds(query).magnitude
-    if not penalty.is_zero() and not _never(
-        graph.bounds(penalty), max(min(reach**2, NEVER_NEARER), later * NEVER_LATER)
-    ):
+    keys = graph.bounds(key)
+    never = max(min((keys.high - keys.low) ** 2, NEVER_NEARER), later * NEVER_LATER)
+    if not penalty.is_zero() and not _never(graph.bounds(penalty), never):
         return None
     unique = later == 0
     store = Store("keyed", graph.merged(key), graph.merged(penalty), unique, nonnegative and graph.bounds(key).low < 0)
