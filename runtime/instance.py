@@ -47,6 +47,10 @@ class Trap(Exception):
         self.run = run
 
 
+class Unfinished(RuntimeError):
+    """An invocation was given up after `max_tokens` tokens."""
+
+
 class ArgumentError(ValueError):
     """An invocation that the program does not have, or arguments that do not fit it."""
 
@@ -120,9 +124,9 @@ class Instance:
         """Calls an exported function and decodes until it halts.
 
         args: one per parameter: ints (signed or unsigned) for i32 and i64, floats for f32 and f64, None or an int for
-        references. max_tokens: stop with RuntimeError after that many. progress: called with the tokens decoded so far.
+        references. max_tokens: give up after that many. progress: called with the tokens decoded so far.
         output: called with "stdout" or "stderr" and the bytes that the program wrote since the last call.
-        Raises Trap, ArgumentError.
+        Raises Trap, ArgumentError, Unfinished.
         """
         entries = self.model.program.entries
         if name not in entries:
@@ -164,7 +168,7 @@ class Instance:
             if len(part) and self._stop[part[-1]]:
                 break
             if max_tokens is not None and count >= max_tokens:
-                raise RuntimeError(f"{name}: not finished after {count:,} tokens")
+                raise Unfinished(f"{name}: not finished after {count:,} tokens")
         return self._result(entry, name, prompt, np.concatenate(parts))
 
     def _prompt(self, entry: Entry, name: str, values: list[int]) -> list[int]:

@@ -150,7 +150,7 @@ def _entry_delta(program: Program) -> int:
 
 
 def _memory_maximum(program: Program, module: Module) -> int | None:
-    return program.memory_maximum if module.memories else None
+    return (program.memory_maximum or None) if module.memories else None  # 0: no step needs the memory
 
 
 def _bits(type_: ValType, value: Any) -> int | None:

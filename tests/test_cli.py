@@ -1,0 +1,276 @@
+"""The command line: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wasm2xformer import load
+from wasm2xformer.runtime.cli import main
+
+WAT = """
+(module
+  (memory 1)
+  (global $calls (mut i32) (i32.const 0))
+  (func (export "div") (param i32 i32) (result i32) (i32.div_s (local.get 0) (local.get 1)))
+  (func (export "wide") (param i64) (result i64) (i64.add (local.get 0) (i64.const 1)))
+  (func (export "count") (result i32)
+    (global.set $calls (i32.add (global.get $calls) (i32.const 1))) (global.get $calls))
+  (func (export "same") (param f32) (result f32) (local.get 0))
+  (func (export "pair") (result i32 i64) (i32.const -1) (i64.const -2))
+  (func (export "spin") (loop (br 0))))
+"""
+FLOATS = '(module (func (export "f") (param f64) (result f64) (f64.sqrt (f64.mul (local.get 0) (f64.const 2)))))'
+WASI = """
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "args_sizes_get" (func $sizes (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\\40\\00\\00\\00\\10\\00\\00\\00")
+  (func (export "_start")
+    (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 16)))
+    (i32.store (i32.const 4) (i32.load (i32.const 16)))
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))
+    (drop (call $sizes (i32.const 20) (i32.const 24)))
+    (call $exit (i32.load (i32.const 20)))))
+"""
+
+
+class Shell:
+    """Runs command lines in this process, in a folder with prog.wat, wasi.wat and the checkpoint of prog.wat."""
+
+    def __init__(self, folder: Path, capture: pytest.CaptureFixture[str]):
+        self.folder, self._capture = folder, capture
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        self._capture.readouterr()
+        code = main(arguments)
+        return code, *self._capture.readouterr()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("cli")
+    (path / "prog.wat").write_text(WAT)
+    (path / "wasi.wat").write_text(WASI)
+    (path / "floats.wat").write_text(FLOATS)
+    assert main([str(path / "prog.wat"), "-o", str(path / "prog.safetensors")]) == 0
+    return path
+
+
+@pytest.fixture
+def shell(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Shell:
+    monkeypatch.chdir(folder)
+    return Shell(folder, capfd)
+
+
+def test_compile_says_what_it_made(shell: Shell):
+    code, out, err = shell("prog.wat", "-o", "made.safetensors", "-O0", "--export", "div", "--export", "count")
+    assert (code, err) == (0, "")
+    assert out.startswith("made.safetensors: 2 functions, ") and "layers" in out
+    model = load("made.safetensors")
+    assert set(model.program.entries) == {"div", "count"} and model.program.opt_level == 0
+
+
+def test_the_subcommand_compile_may_be_written_out(shell: Shell):
+    assert shell("compile", "prog.wat", "-o", "again.safetensors")[0] == 0
+    again, model = load("again.safetensors"), load("prog.safetensors")
+    assert np.array_equal(again.transformer.unembed, model.transformer.unembed)
+    assert again.transformer.layers[0].slot_names == model.transformer.layers[0].slot_names
+
+
+@pytest.mark.parametrize(
+    ("arguments", "printed"),
+    [
+        ("--invoke div -7 2", "-3\n"),
+        ("--invoke=div 0x10 -0x4", "-4\n"),
+        ("--invoke div 4294967295 1", "-1\n"),
+        ("--invoke wide -9223372036854775808", "-9223372036854775807\n"),
+        ("--invoke same -0.1", "-0.1\n"),
+        ("--invoke same -inf", "-inf\n"),
+        ("--invoke same 1e10", "10000000000\n"),
+        ("--invoke pair", "-1\n-2\n"),
+        ("--invoke count --invoke count --invoke div 9 3", "1\n2\n3\n"),
+        ("--engine torch --invoke div 7 2", "3\n"),
+    ],
+)
+def test_run_prints_one_result_a_line(shell: Shell, arguments: str, printed: str):
+    assert shell("run", "prog.safetensors", *arguments.split()) == (0, printed, "")
+
+
+def test_run_compiles_a_program_in_memory(shell: Shell):
+    assert shell("run", "prog.wat", "-O0", "--invoke", "div", "7", "-2") == (0, "-3\n", "")
+
+
+def test_a_trap_says_what_wasmtime_says(shell: Shell):
+    assert shell("run", "prog.safetensors", "--invoke", "div", "1", "0") == (3, "", "trap: integer divide by zero\n")
+    code, out, err = shell("run", "prog.safetensors", "--invoke", "count", "--invoke", "div", "-2147483648", "-1")
+    assert (code, out, err) == (3, "1\n", "trap: integer overflow\n")
+
+
+def test_a_wasi_program_reads_writes_and_exits(shell: Shell):
+    (shell.folder / "input").write_bytes(b"h\xc3\xa9llo\n")
+    assert shell("run", "wasi.wat", "--stdin", "input", "--", "a", "-b") == (3, "héllo\n", "")
+    assert shell("wasi.wat", "-o", "wasi.safetensors")[0] == 0
+    assert shell("run", "wasi.safetensors") == (1, "", "")
+    code, out, _ = shell("verify", "wasi.wat", "--stdin", "input")
+    assert code == 0 and "exit code 1" in out and "no difference" in out
+
+
+def test_verify_reports_every_call(shell: Shell):
+    code, out, _ = shell("verify", "prog.wat", "--invoke", "count", "--invoke", "count", "--invoke", "div", "1", "0")
+    lines = out.splitlines()
+    assert code == 0 and len(lines) == 4
+    assert lines[1].startswith("count() = 2: ") and lines[1].endswith("no difference")
+    assert lines[2].startswith("div(1, 0) = trap: integer divide by zero: ")
+
+
+def test_verify_finds_a_difference_in_a_checkpoint(shell: Shell):
+    """The checkpoint of another program is as wrong as a checkpoint can be."""
+    Path("other.wat").write_text(WAT.replace("i64.const 1)", "i64.const 3)"))
+    assert shell("other.wat", "-o", "other.safetensors")[0] == 0
+    code, out, _ = shell("verify", "prog.wat", "--model", "other.safetensors", "--invoke", "wide", "5")
+    assert code == 1
+    assert "wide(5): DIFFERENT from wasmtime" in out and "expected  6" in out and "actual    8" in out
+
+
+def test_trace_names_instruction_result_and_tokens(shell: Shell):
+    code, out, _ = shell("trace", "prog.safetensors", "--invoke", "div", "300", "2")
+    assert code == 0
+    line = next(line for line in out.splitlines() if "i32.div_s" in line)
+    assert "150" in line and line.endswith("D0.150")
+    assert out.splitlines()[-1].startswith("= 150: ")
+    shortened = shell("trace", "prog.safetensors", "--limit", "1", "--invoke", "div", "300", "2")[1].splitlines()
+    assert len(shortened) == 4 and shortened[2].endswith("more steps")
+
+
+def test_trace_as_json(shell: Shell):
+    code, out, err = shell("trace", "prog.safetensors", "--json", "--invoke", "div", "5", "0")
+    *steps, end = map(json.loads, out.splitlines())
+    assert (code, err) == (3, "trap: integer divide by zero\n")
+    assert steps[-1]["value"] == "divide_by_zero" and steps[-1]["instruction"] == "i32.div_s"
+    assert (end["outcome"], end["trap"], end["steps"]) == ("trap", "integer divide by zero", len(steps))
+
+
+def test_inspect_shows_everything_by_name(shell: Shell):
+    code, out, _ = shell("inspect", "prog.safetensors")
+    assert code == 0
+    for text in ("exported functions", "div    i32, i32", "relative.1", "D0.0 ... D0.255", "operand a"):
+        assert text in out
+    assert "i32.div_s s0, s1" in shell("inspect", "prog.safetensors", "--steps")[1]
+    assert "relu(position) * (ip.sum.mean)" in shell("inspect", "prog.safetensors", "--neurons", "--weights")[1]
+    heads = shell("inspect", "prog.safetensors", "--heads", "--layer", "0")[1].splitlines()
+    assert any("uniform -> ip.sum.mean" in line for line in heads)
+    assert "ip.sum" in shell("inspect", "prog.safetensors", "--slots")[1]
+    assert "D0.255" in shell("inspect", "prog.safetensors", "--vocabulary")[1]
+
+
+def test_inspect_as_json_counts_what_the_tensors_hold(shell: Shell):
+    found = json.loads(shell("inspect", "prog.safetensors", "--json")[1])
+    t = load("prog.safetensors").transformer
+    assert [len(y["heads"]) for y in found["layers"]] == [len(y.q) // 2 for y in t.layers]
+    assert [len(y["neurons"]) for y in found["layers"]] == [len(y.gate) for y in t.layers]
+    assert all(len(y["slots"]) == t.width for y in found["layers"]) and len(found["vocabulary"]) == len(t.embed)
+
+
+def _refused(shell: Shell, *arguments: str) -> list[str]:
+    code, out, err = shell(*arguments)
+    assert code == 2 and out == ""
+    lines = err.splitlines()
+    assert lines and all(line.startswith("error: ") for line in lines)
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("prog.wat", "Missing option '-o'"),
+        ("prog.wat -o nowhere/x.safetensors", "nowhere: no such folder"),
+        ("missing.wat -o x.safetensors", "missing.wat: no such file or directory"),
+        ("prog.wat -O2 -o x.safetensors", "'2' is not one of '0', '1'"),
+        ("prog.wat -o x.safetensors --export nothing", "no exported function 'nothing'"),
+        ("prog.wat -o x.safetensors -- a", "arguments behind --"),
+        ("run prog.safetensors", "say what to call with --invoke"),
+        ("run prog.safetensors --invoke", "--invoke needs the name"),
+        ("run prog.safetensors --invoke nothing", "no exported function 'nothing'; there are: count, div"),
+        ("run prog.safetensors --invoke div 1", "div takes 2 arguments (i32, i32), got 1"),
+        ("run prog.safetensors --invoke div 1 x", "argument 2 is 'x', expected i32"),
+        ("run prog.safetensors --invoke div 1 1.5", "argument 2 is '1.5', expected i32"),
+        ("run prog.safetensors --invoke div 4294967296 1", "argument 1 = 4294967296 does not fit into i32"),
+        ("run prog.safetensors --invoke wide -9223372036854775809", "does not fit into i64"),
+        ("run prog.safetensors --stdin missing --invoke count", "missing: No such file"),
+        ("run prog.safetensors --env X --invoke count", "NAME=VALUE expected"),
+        ("run prog.safetensors --engine slow --invoke count", "'slow' is not one of"),
+        ("run missing.safetensors --invoke f", "missing.safetensors: no such file"),
+        ("verify prog.safetensors --invoke div 1 2", "is a checkpoint; verify needs the program"),
+        ("inspect prog.wat", "not a safetensors file"),
+        ("inspect prog.safetensors --layer 99", "has layers 0 to"),
+    ],
+)
+def test_wrong_use_is_one_clear_line(shell: Shell, arguments: str, message: str):
+    (line,) = _refused(shell, *arguments.split())
+    assert message in line
+
+
+def test_a_refused_program_is_told_every_reason(shell: Shell):
+    lines = _refused(shell, "floats.wat", "-o", "x.safetensors")
+    assert [line.split(", ")[2].split(":")[0] for line in lines] == ["f64.mul", "f64.sqrt"]
+    assert not Path("x.safetensors").exists()
+
+
+def test_a_damaged_checkpoint_is_refused(shell: Shell):
+    whole = Path("prog.safetensors").read_bytes()
+    for name, content in {
+        "short": whole[:5000], "empty": b"", "garbage": bytes(range(256)), "text": b"(module)",
+        "newer": whole.replace(b'"version":"1"', b'"version":"9"', 1),
+    }.items():  # fmt: skip
+        Path(f"{name}.safetensors").write_bytes(content)
+        assert f"{name}.safetensors: " in _refused(shell, "run", f"{name}.safetensors", "--invoke", "count")[0]
+
+
+def test_giving_up_is_no_result(shell: Shell):
+    code, out, err = shell("run", "prog.safetensors", "--max-tokens", "1000", "--invoke", "spin")
+    assert (code, out) == (1, "") and "not finished after 1,000 tokens" in err
+
+
+def test_help_and_version(shell: Shell):
+    assert "wasm2xformer PROG -o MODEL" in shell("--help")[1]
+    assert "--invoke NAME ARG..." in shell("run", "--help")[1]
+    assert shell("--version")[1].startswith("wasm2xformer")
+    assert shell()[0] == 2
+
+
+def test_c_needs_one_step(shell: Shell):
+    pytest.importorskip("ziglang")
+    Path("square.c").write_text("int square(int x) { return x * x; }\n")
+    code, out, err = shell("run", "square.c", "--invoke", "square", "-12")
+    assert (code, out) == (0, "144\n")
+    assert "square.c" in err and "wasm32-wasi" in err  # the exact command
+
+
+def test_interrupted_it_says_so(folder: Path):
+    """Ctrl-C while a program runs: no traceback."""
+    command = [sys.executable, "-m", "wasm2xformer", "run", "prog.safetensors", "--invoke", "spin"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(4)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err.strip()) == (130, "", "interrupted")
+
+
+@pytest.mark.skipif(os.name != "posix" or not shutil.which("head"), reason="needs a POSIX shell")
+def test_a_reader_that_goes_away_is_no_error(folder: Path):
+    command = f"{sys.executable} -m wasm2xformer trace prog.safetensors --max-tokens 99999 --invoke div 1 2 | head -n 1"
+    done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("div(1, 2)\n", "")
