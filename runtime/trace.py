@@ -65,27 +65,27 @@ class TokenTable:
         cls, names: Sequence[str], jump_ip: Sequence[int], jump_frame: Sequence[int], entry_ip: Sequence[int]
     ) -> TokenTable:
         """names: the vocabulary. jump_ip, jump_frame: deltas of J.0, J.1, ...; entry_ip: first steps of I.0, ..."""
-        n = len(names)
-        kind, place = np.zeros(n, np.uint8), np.zeros(n, np.int8)
-        value, ip_delta, frame_delta = (np.zeros(n, np.int32) for _ in range(3))
+        rows = []  # kind, place, value, ip delta, frame delta
         traps: list[str] = []
-        for token, name in enumerate(names):
+        for name in names:
             head, _, tail = name.partition(".")
-            k = kind[token] = _KINDS.get(head.rstrip("0123456789"), Kind.NONE)
-            if head[1:].isdigit():
-                place[token] = int(head[1:])
-            if k == Kind.TRAP:
-                value[token] = len(traps)
+            kind = _KINDS.get(head.rstrip("0123456789"), Kind.NONE)
+            place = int(head[1:]) if kind != Kind.NONE and len(head) > 1 else 0
+            value = ip = frame = 0
+            if kind == Kind.TRAP:
+                value = len(traps)
                 traps.append(tail)
-            elif tail and k != Kind.NONE:
-                value[token] = int(tail)
-            if k == Kind.JUMP:
-                ip_delta[token], frame_delta[token] = jump_ip[value[token]], jump_frame[value[token]]
-            elif k == Kind.ENTRY:
-                ip_delta[token] = entry_ip[value[token]]
-            elif k in (Kind.NEXT, Kind.STDOUT, Kind.STDERR) or (k == Kind.DIGIT and place[token] == 0):
-                ip_delta[token] = 1
-        return cls(names, kind, place, value, ip_delta, frame_delta, tuple(traps))
+            elif tail and kind != Kind.NONE:
+                value = int(tail)
+            if kind == Kind.JUMP:
+                ip, frame = jump_ip[value], jump_frame[value]
+            elif kind == Kind.ENTRY:
+                ip = entry_ip[value]
+            elif kind in (Kind.NEXT, Kind.STDOUT, Kind.STDERR) or (kind == Kind.DIGIT and place == 0):
+                ip = 1
+            rows.append((kind, place, value, ip, frame))
+        kinds, places, values, ips, frames = np.array(rows, dtype=np.int32).reshape(-1, 5).T
+        return cls(names, kinds.astype(np.uint8), places.astype(np.int8), values, ips, frames, tuple(traps))
 
     @classmethod
     def of(cls, model: Model) -> TokenTable:
@@ -203,8 +203,10 @@ def decode(
     position = entry + 1
     while position < len(tokens) and blocks.open:
         taken = blocks.read(tokens, position, min(position + block, len(tokens)))
-        if not taken:
-            break
+        if not taken:  # the next step is longer than the block, or there is none
+            if position + block >= len(tokens):
+                break
+            block *= 2
         position += taken
     if blocks.outcome != "unfinished" and position < len(tokens):
         blocks.fault = Fault(position, "a token behind the end of the invocation")
