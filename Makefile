@@ -1,0 +1,76 @@
+# Needs python3 (3.11 or newer) with pip; everything else goes into .venv.
+#
+#   make demo        compile a Sudoku solver, run it, check every step
+#   make test        the tests
+#   make lint        ruff, mypy
+#
+# These take minutes to hours:
+#
+#   make verify-all  every program in programs/ against wasmtime, at -O0 and -O1
+#   make spec        the WebAssembly specification's scripts (SPEC=folder with *.wast)
+#   make random      random programs against wasmtime
+#   make bench       speed and memory
+
+PYTHON ?= python3
+SPEC ?=
+BIN := .venv/bin
+W2X := $(BIN)/wasm2xformer
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt
+RUN := .venv/run.stamp
+DEV := .venv/dev.stamp
+
+SUDOKU := programs/i32/sudoku.wasm
+MODEL := build/sudoku.safetensors
+ROWS := $(foreach i,0 1 2 3 4 5 6 7 8,--invoke row $(i))
+
+.PHONY: demo test lint verify-all spec random bench clean
+
+demo: $(RUN)
+	@mkdir -p build
+	@echo; echo "A Sudoku solver written in C, compiled into a transformer. Its puzzle 1 is Arto Inkala's hardest:"
+	@sed -n '/hardest Sudoku/{n;p;}' programs/i32/sudoku.c | tr -dc 0-9 | tr 0 . | fold -w 9; echo
+	@echo; echo "\$$ wasm2xformer $(SUDOKU) -o $(MODEL)"
+	@$(W2X) $(SUDOKU) -o $(MODEL)
+	@echo; echo "\$$ wasm2xformer run $(MODEL) --invoke solve 1 --invoke row 0 ... --invoke row 8"
+	@echo "(how many digits it tried, then the solution, row by row)"
+	@$(W2X) run $(MODEL) --invoke solve 1 $(ROWS)
+	@echo; echo "\$$ wasm2xformer verify $(SUDOKU) --model $(MODEL) --invoke solve 1 --invoke row 0 ... --invoke row 8"
+	@$(W2X) verify $(SUDOKU) --model $(MODEL) --invoke solve 1 $(ROWS)
+
+test: $(DEV)
+	$(BIN)/python -m pytest -n 2
+
+# mypy wants the packages where they are once installed.
+lint: $(DEV)
+	$(BIN)/ruff check .
+	@mkdir -p build/types/wasm2xformer
+	@for name in compiler runtime; do ln -sfn ../../../$$name build/types/wasm2xformer/$$name; done
+	@for name in __init__ __main__; do ln -sfn ../../../wasm2xformer/$$name.py build/types/wasm2xformer/$$name.py; done
+	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p wasm2xformer
+
+verify-all: $(DEV)
+	$(BIN)/python -m tests.verify_all
+
+spec: $(DEV)
+	$(BIN)/python -m tests.spec $(SPEC)
+
+random: $(DEV)
+	$(BIN)/python -m tests.random
+
+bench: $(DEV)
+	$(W2X) bench
+
+clean:
+	rm -rf .venv build *.egg-info
+
+$(RUN): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("python 3.11 or newer is needed: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
+	@echo "installing into .venv"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(PIP) -e .
+	@touch $@
+
+$(DEV): $(RUN)
+	@echo "installing what the tests need"
+	@$(PIP) -e '.[dev,c,bench]'
+	@touch $@
