@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from .coalesce import coalesce
 from .code import Code, falls_through, labels_of
+from .compact import compact
 from .conditions import inverse
 from .copies import remove_dead_copies, remove_redundant_copies
 from .isa import Step
@@ -20,15 +21,15 @@ _BACKWARD_COPY = 8
 _FORWARD_COPY = 2
 
 
-def clean(code: Code, effects: Effects, parameters: int, zeroed: int, opt_level: int) -> None:
-    """Rewrite the steps in place. zeroed: so many steps at the beginning set a declared local to zero.
+def clean(code: Code, effects: Effects, parameters: int, zeroed: int, opt_level: int) -> int:
+    """Rewrite the steps in place; the new frame size. zeroed: so many steps at the beginning set a local to zero.
 
     -O0: only zeroing of locals that cannot be read before they are written, and jumps to the next step, go.
     """
     if opt_level == 0:
         remove_dead_copies(code, effects, first=zeroed)
         _remove_jumps_to_next(code)
-        return
+        return effects.frame_size
     _simplify_jumps(code)
     remove_dead_copies(code, effects)
     coalesce(code, effects, parameters)
@@ -37,6 +38,7 @@ def clean(code: Code, effects: Effects, parameters: int, zeroed: int, opt_level:
     _simplify_jumps(code)
     _copy_tails(code)
     _simplify_jumps(code)
+    return compact(code, effects, parameters)
 
 
 def _simplify_jumps(code: Code) -> None:

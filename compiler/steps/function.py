@@ -22,9 +22,9 @@ from ..link.linked import INTRINSIC_MODULE, LinkedModule
 from .bounds import bound
 from .code import Code, Move
 from .conditions import COMPARISONS, Condition
-from .isa import FRAME_SIZE_LIMIT, TRAPS, Site, Slot, Step
+from .isa import TRAPS, Site, Slot, Step
 from .stack import Operand, OperandStack
-from .structure import Block, blocks_of
+from .structure import blocks_of
 
 ZERO = Slot("const", 0)
 MEMORY_BYTES = Slot("hidden", "memory_bytes")
@@ -106,6 +106,14 @@ class FunctionLowering:
         self.blocks = blocks_of(self.body)
         self.code = Code()
         count = len(self.local_types)
+        self.slots = [Slot("frame", local) for local in range(count)]
+        if self.lazy:
+            # A parameter that is written gets a slot of its own, so that only its first value is tied to slot i of the
+            # frame; `coalesce` joins the two again unless that would keep a copy in a loop.
+            written = {instr.args[0] for instr in self.body if instr.name in ("local.set", "local.tee")}
+            for local in sorted(written & set(range(len(self.function.type.params)))):
+                self.slots[local] = Slot("frame", count)
+                count += 1
         results = self.function.type.results
         self.stack = OperandStack(self.code, base=max(1, count), high_water=max(1, count, len(results)))
         places = [Slot("frame", i) for i in range(len(results))]
@@ -117,8 +125,11 @@ class FunctionLowering:
 
     def run(self) -> Code:
         """The function's steps. Raises CompileError for what cannot be lowered."""
-        for local in range(len(self.function.type.params), len(self.local_types)):
-            self.code.emit(Step("mov", a=ZERO, dest=Slot("frame", local), wide=self.local_types[local] in _WIDE))
+        for local, type_ in enumerate(self.local_types):
+            parameter = local < len(self.function.type.params)
+            source = Slot("frame", local) if parameter else ZERO
+            if source != self.slots[local]:
+                self.code.emit(Step("mov", a=source, dest=self.slots[local], wide=type_ in _WIDE))
         for at, instr in enumerate(self.body):
             self.at = at
             if self.reachable:
@@ -129,11 +140,6 @@ class FunctionLowering:
                     self._numeric(instr)
             else:
                 self._dead(instr)
-        if self.frame_size > FRAME_SIZE_LIMIT:
-            raise self._refusal(
-                f"needs {self.frame_size} slots for its locals and operand stack; "
-                f"at most {FRAME_SIZE_LIMIT} are possible"
-            )
         return self.code
 
     @property
@@ -142,9 +148,7 @@ class FunctionLowering:
 
     # --- helpers ---
 
-    def _refusal(self, message: str, instr: Instr | None = None) -> CompileError:
-        if instr is None:
-            return CompileError([Reason(message, self.function.name)])
+    def _refusal(self, message: str, instr: Instr) -> CompileError:
         offset = instr.offset if instr.offset >= 0 else None
         return CompileError([Reason(message, self.function.name, offset, instr.name)])
 
@@ -199,16 +203,13 @@ class FunctionLowering:
         frame = _Frame(kind, type_, height, places, self.code.new_label())
         if self.lazy:
             block = self.blocks[self.at]
-            self.stack.spill(lambda slot: self._overwrites(block, slot) or slot in places, below=height)
+            written = {self.slots[local] for local in block.locals} | {self._global_slot(i) for i in block.globals}
+            written.update(places)
+            self.stack.spill(
+                lambda slot: slot in written or (block.calls and slot.kind in ("global", "hidden")), below=height
+            )
         self.frames.append(frame)
         return frame
-
-    def _overwrites(self, block: Block, slot: Slot) -> bool:
-        if slot.kind == "frame":
-            return slot.index in block.locals
-        if slot.kind == "const":
-            return False
-        return block.calls or any(slot == self._global_slot(index) for index in block.globals)
 
     def _places(self, end: int, type_: FuncType, height: int) -> list[Slot]:
         """Where the results of the block that ends at body[end] should be: where the next instruction wants them."""
@@ -218,7 +219,7 @@ class FunctionLowering:
             return places
         following = self.body[end + 1]
         if following.name in ("local.set", "local.tee"):
-            places[-1] = Slot("frame", following.args[0])
+            places[-1] = self.slots[following.args[0]]
         target = None
         if following.name in ("end", "else"):
             target = self.frames[-1]
@@ -459,7 +460,7 @@ class FunctionLowering:
 
     def _local_get(self, instr: Instr) -> None:
         (local,) = instr.args
-        self._copy(Operand(Slot("frame", local), self.local_types[local] in _WIDE))
+        self._copy(Operand(self.slots[local], self.local_types[local] in _WIDE))
 
     def _local_set(self, instr: Instr) -> None:
         self._write_local(instr.args[0], self.stack.pop())
@@ -471,7 +472,7 @@ class FunctionLowering:
 
     def _write_local(self, local: int, operand: Operand) -> Slot:
         """Steps that set the local to the value just popped."""
-        slot = Slot("frame", local)
+        slot = self.slots[local]
         if not self.lazy:
             self.code.emit(Step("mov", a=operand.slot, dest=slot, site=self._site("value"), wide=operand.wide))
         elif operand.slot != slot:

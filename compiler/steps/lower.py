@@ -7,7 +7,7 @@ from ..frontend.module import FuncType
 from ..link.linked import LinkedModule
 from .cleanup import clean
 from .function import FunctionLowering
-from .isa import Entry, Program, Slot, Step, StepFunction
+from .isa import FRAME_SIZE_LIMIT, Entry, Program, Slot, Step, StepFunction
 from .liveness import Effects
 
 
@@ -34,13 +34,15 @@ def lower(linked: LinkedModule, opt_level: int) -> Program:
             reasons += error.reasons
             continue
         effects = Effects(types, len(function.type.results), lowering.frame_size)
-        clean(code, effects, len(function.type.params), len(function.locals), opt_level)
+        frame_size = clean(code, effects, len(function.type.params), len(function.locals), opt_level)
+        if frame_size > FRAME_SIZE_LIMIT:
+            reasons.append(
+                Reason(f"needs a frame of {frame_size} slots; the most is {FRAME_SIZE_LIMIT}", function.name)
+            )
         start = len(steps)
         steps += code.resolved(start)
         internal = index not in linked.origin
-        functions[index] = StepFunction(
-            index, function.name, function.type, start, len(steps), lowering.frame_size, internal
-        )
+        functions[index] = StepFunction(index, function.name, function.type, start, len(steps), frame_size, internal)
     if reasons:
         raise CompileError(reasons)
 
