@@ -395,7 +395,7 @@ class FunctionLowering:
         record = "control" if routine is None else routine
         site = None if record == "value" else self._site(record)
         # A routine does not touch the user's globals.
-        first = self._begin_call(callee.type, 0, keeps_globals=routine is not None and self.origin is not None)
+        first = self._begin_call(callee.type, 0, keeps_globals=routine in ("value", "bulk") and self.origin is not None)
         self.code.emit(Step("call", callee=index, imm=int(first.index), site=site))
         self._end_call(callee.type, 0)
         value = self._site("value")
