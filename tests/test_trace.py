@@ -63,7 +63,14 @@ class Case:
     def compare(self, tokens: Sequence[str] | None = None, run: OracleRun | None = None) -> Divergence | None:
         """Changed tokens are compared without addresses, which they would shift."""
         trace = self.decode(self.tokens, self.addresses) if tokens is None else self.decode(tokens)
-        return compare(self.program, self.module, trace, run or self.run)
+        return self.compare_trace(trace, run or self.run)
+
+    def compare_trace(self, trace: Trace, run: OracleRun) -> Divergence | None:
+        """However the trace is cut into windows, the first difference is the same."""
+        divergence = compare(self.program, self.module, trace, run)
+        assert compare(self.program, self.module, trace, run, window=1) == divergence
+        assert compare(self.program, self.module, trace, run, window=5) == divergence
+        return divergence
 
     def changed(self, old: str, new: str) -> list[str]:
         text = " ".join(self.tokens)
@@ -257,7 +264,7 @@ def test_the_first_of_several_differences_is_told():
 
 def test_addresses_are_compared():
     trace = CALLS.decode(CALLS.tokens, CALLS.addresses + 1)
-    divergence = compare(CALLS.program, CALLS.module, trace, CALLS.run)
+    divergence = CALLS.compare_trace(trace, CALLS.run)
     assert (divergence.what, divergence.expected, divergence.actual) == ("address", "10", "11")
 
 
@@ -440,7 +447,7 @@ def ranges(change: dict[str, str] | None = None, addresses: dict[int, float] | N
     moved = RANGES.addresses.copy()
     for position, address in (addresses or {}).items():
         moved[position] = address
-    return compare(RANGES.program, RANGES.module, RANGES.decode(tokens, moved), RANGES.run)
+    return RANGES.compare_trace(RANGES.decode(tokens, moved), RANGES.run)
 
 
 @pytest.mark.parametrize(

@@ -6,31 +6,42 @@ from ...compiler.frontend.module import Module
 from ...compiler.steps.isa import Program
 from ..oracle import OracleRun
 from ..trace import Location, Trace, location
-from .context import Context
+from .context import WINDOW, Context
 from .divergence import CONTEXT, Divergence, Finding
 from .ending import check_outcome, check_output, check_results
-from .records import check_records
-from .structure import check_ends, check_form, check_jumps, check_returns, returns_of
+from .records import Records
+from .steps import BULK
+from .structure import Calls, check_ends, check_form, check_jumps
 
 
-def compare(program: Program, module: Module, trace: Trace, run: OracleRun) -> Divergence | None:
+def compare(program: Program, module: Module, trace: Trace, run: OracleRun, window: int = WINDOW) -> Divergence | None:
     """The first difference between a trace of `program` and a run of `module`, the module that it was compiled from.
 
-    Raises ValueError when the run was not recorded for this program: a site of the program is not among the run's.
+    window: executed steps that are checked at a time. Raises ValueError when the run was not recorded for this program:
+    a site of the program is not among the run's.
     """
     c = Context(program, module, trace, run)
-    calls, returns, lonely = returns_of(c)
-    findings: list[Finding] = [
-        *check_form(c),
-        *check_ends(c),
-        *check_jumps(c),
-        *check_returns(c, calls, returns, lonely),
-        *check_records(c, calls, returns),
-        *check_results(c),
-        *check_output(c),
-        *check_outcome(c),
-    ]
+    calls = Calls(BULK)
+    findings = [*check_form(c), *check_results(c), *check_output(c), *check_outcome(c), *_structure(c, calls, window)]
+    findings += _records(c, Records(c, calls.returned), window)
     return _divergence(c, min(findings, key=lambda f: f.order)) if findings else None
+
+
+def _structure(c: Context, calls: Calls, window: int) -> list[Finding]:
+    """What the first window shows that shows anything."""
+    for w in c.windows(window):
+        findings = [*check_ends(w), *check_jumps(w), *calls.check(w)]
+        if findings:
+            return findings
+    return []
+
+
+def _records(c: Context, records: Records, window: int) -> list[Finding]:
+    for w in c.windows(window):
+        findings = list(records.check(w))
+        if findings:
+            return findings
+    return list(records.check_end())
 
 
 def _divergence(c: Context, finding: Finding) -> Divergence:

@@ -1,4 +1,4 @@
-"""What every check works on, and the words for what it finds."""
+"""What the checks work on: the whole trace, and windows of it, so that the arrays in between stay small."""
 
 from __future__ import annotations
 
@@ -11,30 +11,24 @@ from ...compiler.steps.isa import TRAPS, Program
 from ..oracle import OracleRun
 from ..trace import Location, Trace, show_value
 from .divergence import Finding
-from .steps import RECORDS, StepTable
+from .steps import StepTable
+
+WINDOW = 1 << 18  # executed steps checked at a time
 
 
 class Context:
-    """steps: the program's steps as arrays. For every executed step: group (see `steps`), and `next`, the index of the
-    step executed after it, -1 behind the last one."""
+    """Both sides of the comparison, and the words for what is found. steps: the program's steps as arrays."""
 
     def __init__(self, program: Program, module: Module, trace: Trace, run: OracleRun):
         self.program, self.module, self.trace, self.run = program, module, trace, run
         self.steps = StepTable(program, run.sites, run.references)
-        self.group = self.steps.group[trace.step]
-        self.next = np.append(trace.step[1:], -1)[: len(trace)].astype(np.int64)
 
-    def has_bulk(self) -> bool:
-        return bool((self.steps.record == RECORDS.index("bulk")).any())
+    def windows(self, size: int) -> Iterator[Window]:
+        return (Window(self, start, min(start + size, len(self.trace))) for start in range(0, len(self.trace), size))
 
     def finding(self, rank: str, what: str, expected: object, actual: object, step: int | np.integer) -> Finding:
         """At the token that ended an executed step."""
         return Finding(rank, what, str(expected), str(actual), int(step), int(self.trace.end[step]))
-
-    def first(self, wrong: np.ndarray) -> Iterator[int]:
-        """The index of the first True, if there is one."""
-        at = np.flatnonzero(wrong)
-        return iter(at[:1].tolist())
 
     def at_end(self, rank: str, what: str, expected: object, actual: object) -> Finding:
         """Where the trace ends, or is none any more."""
@@ -65,7 +59,7 @@ class Context:
             case _:
                 return text
 
-    def executed(self, step: int) -> str:
+    def executed(self, step: int | np.integer) -> str:
         """An executed step, in words."""
         view = self.trace.view(int(step), self.program, self.module)
         return f"{view.where} = {view.result}" if view.step.dest else f"{view.where}: {view.result}"
@@ -83,3 +77,30 @@ class Context:
         if outcome in TRAPS:
             return f"trap: {TRAPS[outcome]}"
         return "the tokens end without a halt" if outcome == "unfinished" else "halt"
+
+
+class Window:
+    """The executed steps start .. stop - 1; arrays have one element per step of them.
+
+    index: in the program. kind: of the last token. group: see `steps`. next: index of the step executed after it, -1
+    behind the trace's last one.
+    """
+
+    def __init__(self, context: Context, start: int, stop: int):
+        trace = context.trace
+        self.context, self.start, self.stop = context, start, stop
+        self.index = trace.step[start:stop]
+        self.kind = trace.kind[start:stop]
+        self.group = context.steps.group[self.index]
+        self.next = trace.step[start + 1 : stop + 1]
+        if stop == len(trace):
+            self.next = np.append(self.next, np.int32(-1))
+
+    def first(self, wrong: np.ndarray, at: np.ndarray | None = None) -> Iterator[int]:
+        """Where the first True is, if there is one. at: what `wrong` says of some steps, these."""
+        found = np.flatnonzero(wrong)[:1]
+        return iter(found.tolist() if at is None else at[found].tolist())
+
+    def finding(self, rank: str, what: str, expected: object, actual: object, step: int | np.integer) -> Finding:
+        """As `Context.finding`; step: counted in the window."""
+        return self.context.finding(rank, what, expected, actual, self.start + int(step))

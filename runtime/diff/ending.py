@@ -41,7 +41,7 @@ def check_output(c: Context) -> Iterator[Finding]:
         at = np.flatnonzero(c.trace.kind == kind)
         actual, wanted = c.trace.value[at].astype(np.uint8), np.frombuffer(expected, np.uint8)
         n = min(len(actual), len(wanted))
-        for k in c.first(actual[:n] != wanted[:n]):
+        for k in np.flatnonzero(actual[:n] != wanted[:n])[:1].tolist():
             expected_byte, actual_byte = (repr(bytes([int(b)])) for b in (wanted[k], actual[k]))
             yield c.finding("output", f"byte {k} of {name}", expected_byte, actual_byte, at[k])
         if len(actual) > n:

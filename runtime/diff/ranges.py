@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -13,20 +13,18 @@ from .divergence import Finding
 from .steps import STORE
 
 
-def check_ranges(c: Context, calls: np.ndarray, records: np.ndarray, returned: Mapping[int, int]) -> Iterator[Finding]:
-    """The first range that differs. Needs the trace's addresses.
+def check_range(c: Context, call: int, back: int, start: int, expected: np.ndarray) -> Iterator[Finding]:
+    """The first byte or element that differs. Needs the trace's addresses.
 
-    calls: executed calls of bulk instructions; records: theirs; returned: call -> its return.
+    call, back: the executed steps that call the instruction's routine and return from it. start, expected: address or
+    index of the range, and what the oracle read there.
     """
-    stores = np.flatnonzero((c.group == STORE) & (c.trace.kind == Kind.DIGIT))
-    for call, record, expected in zip(calls.tolist(), records, c.run.bulk, strict=False):
-        first, last = np.searchsorted(stores, (call, returned[call]))
-        written = _written(c, stores[first:last])
-        check = _elements if expected.dtype == np.int64 else _bytes
-        finding = next(check(c, call, int(record["address"]), expected, written), None)
-        if finding is not None:
-            yield finding
-            return
+    inside = slice(call, back)
+    stores = (c.steps.group[c.trace.step[inside]] == STORE) & (c.trace.kind[inside] == Kind.DIGIT)
+    check = _elements if expected.dtype == np.int64 else _bytes
+    finding = next(check(c, call, start, expected, _written(c, call + np.flatnonzero(stores))), None)
+    if finding is not None:
+        yield finding
 
 
 def _written(c: Context, stores: np.ndarray) -> dict[int, int]:

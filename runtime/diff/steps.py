@@ -19,6 +19,9 @@ ENDS_WITH = np.array(
 )  # fmt: skip
 # What is recorded for a step's site, by number; 0: it has none.
 RECORDS = ("", "value", "store", "branch", "br_table", "control", "host", "bulk")
+BULK = RECORDS.index("bulk")
+STORED = np.array([r == "store" for r in RECORDS])
+VALUED = np.array([r in ("value", "store") for r in RECORDS])
 
 _GROUPS = {
     "jump": JUMP, "br_table": BR_TABLE, "call": CALL, "call_indirect": CALL_INDIRECT, "return": RETURN,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..trace import Kind
-from .context import Context
+from .context import Context, Window
 from .divergence import Finding
 from .steps import BRANCH, CALL, CALL_INDIRECT, ENDS_WITH, JUMP, RETURN, STORE, TRAP
 
@@ -21,71 +21,84 @@ def check_form(c: Context) -> Iterator[Finding]:
         yield Finding("step", "form of the trace", "tokens of a trace", fault.message, step, fault.token)
 
 
-def check_ends(c: Context) -> Iterator[Finding]:
+def check_ends(w: Window) -> Iterator[Finding]:
     """The kind of token that ends a step, the number of bytes of a store, the kind of a `trap` step."""
-    trace, group = c.trace, c.group
-    wanted = ENDS_WITH[group]
-    right = (trace.kind == wanted) | (trace.kind == Kind.TRAP) | ((group == BRANCH) & (trace.kind == Kind.NEXT))
-    for i in c.first(~right):
-        op = c.program.steps[trace.step[i]].op
-        yield c.finding("step", "kind of token", f"{Kind(wanted[i]).name} ({op})", Kind(trace.kind[i]).name, i)
-    width = c.steps.width[trace.step]
-    for i in c.first((group == STORE) & (trace.kind == Kind.DIGIT) & (trace.length != width)):
-        yield c.finding("step", "number of stored bytes", width[i], trace.length[i], i)
-    for i in np.flatnonzero((group == TRAP) & (trace.kind == Kind.TRAP)).tolist():
-        kind, actual = c.program.steps[trace.step[i]].trap, trace.table.traps[int(trace.value[i])]
+    c = w.context
+    wanted = ENDS_WITH[w.group]
+    for i in w.first((w.kind != wanted) & (w.kind != Kind.TRAP) & ((w.group != BRANCH) | (w.kind != Kind.NEXT))):
+        op = c.program.steps[w.index[i]].op
+        yield w.finding("step", "kind of token", f"{Kind(wanted[i]).name} ({op})", Kind(w.kind[i]).name, i)
+    stores = np.flatnonzero((w.group == STORE) & (w.kind == Kind.DIGIT))
+    width, length = c.steps.width[w.index[stores]], c.trace.length[w.start + stores]
+    for k in w.first(width != length):
+        yield w.finding("step", "number of stored bytes", width[k], length[k], stores[k])
+    for i in np.flatnonzero((w.group == TRAP) & (w.kind == Kind.TRAP)).tolist():
+        kind, actual = c.program.steps[w.index[i]].trap, c.trace.table.traps[int(c.trace.value[w.start + i])]
         if actual != kind:
-            yield c.finding("step", "trap", kind, actual, i)
+            yield w.finding("step", "trap", kind, actual, i)
 
 
-def check_jumps(c: Context) -> Iterator[Finding]:
-    """Jumps, branches and calls go to their targets and move the frame by what the call says."""
-    trace, steps, group = c.trace, c.steps, c.group
-    known = c.next >= 0
-    jumped = known & (trace.kind == Kind.JUMP)
-    fixed = jumped & ((group == JUMP) | (group == BRANCH) | (group == CALL))
-    target = steps.target[trace.step]
-    for i in c.first(fixed & (c.next != target)):
-        yield c.finding("step", "target of a jump", f"step {target[i]}", f"step {c.next[i]}", i)
-    moved = np.append(trace.frame[1:], 0)[: len(trace)] - trace.frame
-    calls = jumped & ((group == CALL) | (group == CALL_INDIRECT))
-    wanted = np.where(calls, steps.imm[trace.step], 0)
-    for i in c.first(known & (group != RETURN) & (moved != wanted)):
-        yield c.finding("step", "movement of the frame", wanted[i], moved[i], i)
+def check_jumps(w: Window) -> Iterator[Finding]:
+    """Jumps, branches and calls go to their targets; only calls, and returns, move the frame, by what the call says."""
+    steps, trace = w.context.steps, w.context.trace
+    jumps = np.flatnonzero((w.kind == Kind.JUMP) & (w.next >= 0))
+    group, index, following = w.group[jumps], w.index[jumps], w.next[jumps]
+    target = steps.target[index]
+    fixed = (group == JUMP) | (group == BRANCH) | (group == CALL)
+    for k in w.first(fixed & (following != target)):
+        yield w.finding("step", "target of a jump", f"step {target[k]}", f"step {following[k]}", jumps[k])
+    at = w.start + jumps
+    moved = trace.frame[at + 1] - trace.frame[at]
+    wanted = np.where((group == CALL) | (group == CALL_INDIRECT), steps.imm[index], 0)
+    for k in w.first((group != RETURN) & (moved != wanted)):
+        yield w.finding("step", "movement of the frame", wanted[k], moved[k], jumps[k])
 
 
-def returns_of(c: Context) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(calls, their returns, returns without a call), numbers of executed steps; the first two belong together.
+class Calls:
+    """Which return belongs to which call, window after window. All are numbers of executed steps.
 
-    Sorted by depth and then by time, calls and returns of one depth alternate.
+    returned: call of a bulk instruction -> its return.
     """
-    jumped = c.trace.kind == Kind.JUMP
-    calls = jumped & ((c.group == CALL) | (c.group == CALL_INDIRECT))
-    at = np.flatnonzero(calls | (jumped & (c.group == RETURN)))
-    is_call = calls[at]
-    depth = np.cumsum(np.where(is_call, 1, -1))
-    level = np.where(is_call, depth, depth + 1)
-    order = np.argsort(level, kind="stable")
-    at, is_call, level = at[order], is_call[order], level[order]
-    paired = np.zeros(len(at), dtype=bool)
-    paired[1:] = is_call[:-1] & ~is_call[1:] & (level[:-1] == level[1:])
-    second = np.flatnonzero(paired)
-    return at[second - 1], at[second], at[~is_call & ~paired]
 
+    def __init__(self, bulk: int):
+        self._bulk = bulk  # the number of the record
+        self._open = np.empty(0, np.int64)  # calls in progress, outermost first
+        self.returned: dict[int, int] = {}
 
-def check_returns(c: Context, calls: np.ndarray, returns: np.ndarray, lonely: np.ndarray) -> Iterator[Finding]:
-    """A return continues behind the call of the same depth, with that call's frame. Arguments: from `returns_of`."""
-    trace = c.trace
-    if len(lonely):
-        yield c.finding("step", "return", "a call that it returns from", "none", lonely.min())
-    inside = c.next[returns] >= 0
-    calls, returns = calls[inside], returns[inside]
-    behind, frame = trace.step[calls] + 1, trace.frame[calls]
-    for what, wanted, actual in (
-        ("step after a return", behind, c.next[returns]),
-        ("frame after a return", frame, trace.frame[returns + 1]),
-    ):
-        wrong = np.flatnonzero(wanted != actual)
-        if len(wrong):
-            k = wrong[np.argmin(returns[wrong])]
-            yield c.finding("step", what, wanted[k], actual[k], returns[k])
+    def check(self, w: Window) -> Iterator[Finding]:
+        """A return continues behind the call of the same depth, with that call's frame."""
+        trace = w.context.trace
+        calls, returns, lonely = self._match(w)
+        if len(lonely):
+            first = lonely.min()
+            yield w.context.finding("step", "return", "a call that it returns from", "none", first)
+        bulk = w.context.steps.record[trace.step[calls]] == self._bulk
+        self.returned.update(zip(calls[bulk].tolist(), returns[bulk].tolist(), strict=True))
+        inside = returns + 1 < len(trace)
+        calls, returns = calls[inside], returns[inside]
+        behind, frame = trace.step[calls] + 1, trace.frame[calls]
+        for what, wanted, actual in (
+            ("step after a return", behind, trace.step[returns + 1]),
+            ("frame after a return", frame, trace.frame[returns + 1]),
+        ):
+            wrong = np.flatnonzero(wanted != actual)
+            if len(wrong):
+                k = wrong[np.argmin(returns[wrong])]
+                yield w.context.finding("step", what, wanted[k], actual[k], returns[k])
+
+    def _match(self, w: Window) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(calls, their returns, returns without a call). Sorted by depth and time, calls and returns alternate."""
+        jumped = w.kind == Kind.JUMP
+        calls = jumped & ((w.group == CALL) | (w.group == CALL_INDIRECT))
+        here = np.flatnonzero(calls | (jumped & (w.group == RETURN)))
+        at = np.concatenate([self._open, w.start + here])
+        is_call = np.concatenate([np.ones(len(self._open), np.bool_), calls[here]])
+        depth = np.cumsum(np.where(is_call, 1, -1))
+        level = np.where(is_call, depth, depth + 1)
+        order = np.argsort(level, kind="stable")
+        at, is_call, level = at[order], is_call[order], level[order]
+        pair = np.zeros(len(at) + 1, np.bool_)  # this one is the return of the one before
+        pair[1:-1] = is_call[:-1] & ~is_call[1:] & (level[:-1] == level[1:])
+        second = np.flatnonzero(pair)
+        self._open = at[is_call & ~pair[1:]]
+        return at[second - 1], at[second], at[~is_call & ~pair[:-1]]
