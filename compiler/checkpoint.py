@@ -34,14 +34,15 @@ class CheckpointError(Exception):
 class Model:
     """A compiled program.
 
-    transformer: the weights. program: the step program they hold, for display and checking only.
+    transformer: the weights. program: the step program they hold, for display and checking only (none: a transformer
+    that was built by hand).
     jumps: (ip delta, frame delta) of each token J.{j}, in order. entries: (name, first step) of each token I.{k}.
     segments: token number s of G.{s} for each named input area.
     texts: for each step with a site: "function+offset instruction" as people read it.
     """
 
     transformer: Transformer
-    program: Program
+    program: Program = field(default_factory=lambda: Program((), {}, {}))
     jumps: list[tuple[int, int]] = field(default_factory=list)
     entries: list[tuple[str, int]] = field(default_factory=list)
     inputs: dict[str, int] = field(default_factory=dict)
@@ -223,7 +224,7 @@ def _program(plain: dict[str, Any]) -> Program:
         return StepFunction(**(p | {"type": func_type(p["type"]), "name": p.get("name", "")}))
 
     return Program(
-        steps=tuple(step(p) for p in plain["steps"]),
+        steps=tuple(step(p) for p in plain.get("steps", ())),
         functions={int(k): function(p) for k, p in plain.get("functions", {}).items()},
         entries={k: entry(p) for k, p in plain.get("entries", {}).items()},
         start=entry(plain["start"]) if "start" in plain else None,

@@ -26,8 +26,8 @@ _BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "funcref": 32, "externref":
 _FLOATS = {"f32": ("<f", "<I"), "f64": ("<d", "<Q")}
 
 
-def _engine_class(name: str) -> type:
-    """Imported when asked for: torch takes longer to import than most programs take to run."""
+def engine_class(name: str) -> type:
+    """The engine of that name. Imported when asked for: torch takes longer to import than most programs take to run."""
     if name == "fast":
         from .fast import FastEngine
 
@@ -96,7 +96,7 @@ class Instance:
         self.model = model
         vocabulary = model.transformer.vocabulary
         self._ids = {name: token for token, name in enumerate(vocabulary)}
-        self._engine: Engine = _engine_class(engine)(model.transformer, **({"probe": probe} if probe else {}))
+        self._engine: Engine = engine_class(engine)(model.transformer, **({"probe": probe} if probe else {}))
         self._probe = probe
         if probe:
             self._take_probed()  # of the prefix: no invocation's

@@ -3,6 +3,7 @@
 from .compiler.checkpoint import CheckpointError, Model, load
 from .compiler.compile import compile
 from .compiler.errors import CompileError
+from .runtime.generate import generate
 from .runtime.instance import ArgumentError, Instance, Run, Trap
 from .runtime.verify import Report, Verifier, verify
 
@@ -17,6 +18,7 @@ __all__ = [
     "Trap",
     "Verifier",
     "compile",
+    "generate",
     "load",
     "verify",
 ]

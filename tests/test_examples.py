@@ -1,0 +1,50 @@
+"""Every script in examples/ runs and prints what it promises."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+
+# Lines, or parts of lines, that the output must hold in this order.
+PRINTED = {
+    "1_compile_and_run.py": [
+        " layers, ",
+        "fib(10) = 55: ",
+        "D0.55 H",
+        "add_to_total(5) = 5\nadd_to_total(7) = 12\nadd_to_total(-2) = 10\n",
+        "divide(1, 0) traps: integer divide by zero\n",
+    ],
+    "2_fibonacci_by_hand.py": [
+        "layer 0: heads ['relative.1 -> digit before']",
+        "0 1 then 1 2 3 5 8 3 1 4 5 9 4 3 7 0 7 7 4 1 5 6",
+        "and again after 60 digits: True\n",
+    ],
+    "3_associative_memory.py": ["?3 -> v9\n", "?50 -> v1\n", "?99 -> v0\n", "?4 -> none\n"],
+    "4_verify_and_corrupt.py": [
+        "sum_of_squares(100) = 338350: ",
+        "difference: None\n",
+        "one product of two bytes",
+        "value differs at sum_of_squares+0x37 i32.mul\n  expected  10000 (0x2710)\n",
+        "  tokens    I.0 D0.100 ",
+    ],
+    "5_read_the_machine.py": ["uniform -> ip.sum.mean", "I.0 ", "i32.add", "br_if 0", "H "],
+}
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_example(name: str, tmp_path: Path):
+    done = subprocess.run([sys.executable, EXAMPLES / name], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    rest = done.stdout
+    for part in PRINTED[name]:
+        assert part in rest, f"{part!r} is not in\n{rest}"
+        rest = rest[rest.index(part) + len(part) :]
+
+
+def test_every_example_is_run():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(PRINTED)
