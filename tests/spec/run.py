@@ -1,0 +1,177 @@
+"""Runs the commands of a script, and says of each whether it passed, failed, or was refused and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from wasm2xformer import CompileError, Trap
+from wasm2xformer.compiler.frontend.source import load
+
+from .dense import Skipped
+from .instances import Instances, Refused, Unit, reason_group
+from .script import Action, Command, ScriptError, read_script
+from .values import matches, show
+
+PASSED, FAILED, REFUSED, SKIPPED = "passed", "failed", "refused", "skipped"
+# What the scripts expect to be told of a link error, and the compiler's words for it.
+_LINK_ERRORS = {"unknown import": "is not provided", "incompatible import type": "incompatible import type"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Of one command. status: PASSED, FAILED, REFUSED (by the compiler), or SKIPPED (by the dense engine, not by the fast)."""
+
+    kind: str
+    line: int
+    status: str
+    reason: str = ""
+
+
+class _Failure(Exception):
+    """The command's expectation is not met."""
+
+
+def run_script(path: Path, opt_level: int = 1, dense_tokens: int = 0) -> list[Outcome]:
+    """One outcome per command. dense_tokens: see `Instances`. A script that cannot be read has one failed outcome."""
+    with TemporaryDirectory() as folder:
+        try:
+            commands = read_script(path, Path(folder))
+        except ScriptError as error:
+            return [Outcome("script", 0, FAILED, str(error))]
+    read = {c.action.field for c in commands if c.action is not None and c.action.kind == "get"}
+    script = _Script(Instances(opt_level, dense_tokens, read))
+    return [script.run(command) for command in commands]
+
+
+class _Script:
+    def __init__(self, instances: Instances):
+        self.instances = instances
+        self.units: dict[str, Unit | str] = {}  # by name, "" for the latest; a text: why there is none
+
+    def run(self, command: Command) -> Outcome:
+        status, reason = PASSED, ""
+        try:
+            getattr(self, f"_{command.kind}", self._unknown)(command)
+        except Refused as error:
+            status, reason = REFUSED, str(error)
+        except Skipped as error:
+            status, reason = SKIPPED, str(error)
+        except CompileError as error:
+            status, reason = REFUSED, reason_group(error)
+        except Trap as trap:
+            status, reason = FAILED, f"trap: {trap}"
+        except _Failure as error:
+            status, reason = FAILED, str(error)
+        except Exception as error:  # whatever goes wrong inside is this command's failure and must not hide the others'
+            status, reason = FAILED, f"{type(error).__name__}: {error}"
+        return Outcome(command.kind, command.line, status, reason)
+
+    def _unknown(self, command: Command) -> None:
+        raise _Failure(f"unknown command {command.kind}")
+
+    # Modules
+
+    def _module(self, command: Command) -> None:
+        assert isinstance(command.module, bytes)
+        names = {"", command.name}
+        self.units.update(dict.fromkeys(names, "its module could not be instantiated"))
+        try:
+            unit = self.instances.instantiate(command.module)
+        except CompileError as error:
+            self.units.update(dict.fromkeys(names, reason_group(error)))
+            raise
+        except Refused as error:
+            self.units.update(dict.fromkeys(names, str(error)))
+            raise
+        self.units.update(dict.fromkeys(names, unit))
+        if unit.whole:
+            raise Refused(unit.whole)
+
+    def _register(self, command: Command) -> None:
+        self.instances.registered[command.name] = self._unit(command.target)
+
+    def _assert_invalid(self, command: Command) -> None:
+        assert command.module is not None
+        try:
+            module = load(command.module).module
+        except CompileError:
+            return
+        # The frontend reads what later versions of the specification allow; the compiler refuses it.
+        if command.text == "multiple memories" and len(module.memories) > 1:
+            return
+        raise _Failure(f"accepted, should be: {command.text}")
+
+    _assert_malformed = _assert_invalid
+
+    def _assert_unlinkable(self, command: Command) -> None:
+        assert isinstance(command.module, bytes)
+        try:
+            self.instances.link(command.module)
+        except CompileError as error:
+            wanted = _LINK_ERRORS.get(command.text, command.text)
+            if not any(wanted in reason.message for reason in error.reasons):
+                raise
+            return
+        raise _Failure(f"linked, should be: {command.text}")
+
+    def _assert_uninstantiable(self, command: Command) -> None:
+        assert isinstance(command.module, bytes)
+        try:
+            self.instances.instantiate(command.module)
+        except CompileError as error:
+            message = error.reasons[0].message
+            if not message.startswith("instantiation traps"):
+                raise
+            _check_text(command.text, message)
+            return
+        except Trap as trap:
+            _check_text(command.text, str(trap))
+            return
+        raise _Failure(f"instantiated, should trap: {command.text}")
+
+    # Actions
+
+    def _unit(self, name: str) -> Unit:
+        unit = self.units.get(name, "no such module")
+        if isinstance(unit, str):
+            raise Refused(unit)
+        return unit
+
+    def _do(self, action: Action | None) -> list[int | None]:
+        assert action is not None
+        unit = self._unit(action.module)
+        if action.kind == "get":
+            return [self.instances.read_global(unit, action.field)]
+        return self.instances.invoke(unit, action.field, action.args)
+
+    def _action(self, command: Command) -> None:
+        self._do(command.action)
+
+    def _assert_return(self, command: Command) -> None:
+        results = self._do(command.action)
+        if len(results) != len(command.expected):
+            raise _Failure(f"{len(results)} results, should be {len(command.expected)}")
+        for wanted, result in zip(command.expected, results, strict=True):
+            if not matches(wanted, result):
+                want = wanted.pattern or show(wanted.type, wanted.bits)
+                raise _Failure(f"{show(wanted.type, result)}, should be {want}")
+
+    def _assert_trap(self, command: Command) -> None:
+        try:
+            results = self._do(command.action)
+        except Trap as trap:
+            _check_text(command.text, str(trap))
+            return
+        raise _Failure(f"returned {results}, should trap: {command.text}")
+
+    _assert_exhaustion = _assert_trap
+
+
+def _check_text(expected: str, actual: str) -> None:
+    """As the specification's own harness: the message contains the expected text. An element's number need not be there."""
+    if expected.startswith("uninitialized element"):
+        expected = "uninitialized element"
+    if expected not in actual:
+        raise _Failure(f"trap: {actual}, should be: {expected}")
