@@ -37,7 +37,7 @@ class Jump:
 class Assembly:
     """Everything numeric about a program.
 
-    rows: per step, the fields it fetches. addresses: absolute slots (constants, globals, hidden registers).
+    rows: per step, the fields it fetches; one more for before the first entry. addresses: absolute slots (constants, globals, hidden registers).
     constants: (address, initial value) of those. frame_base: first address of the frames. places: digits of the
     widest value, 4 or 8. segments: (memory address, bytes), hidden ones at negative addresses.
     ids: first token id of each class, e.g. ids["D"].
@@ -84,6 +84,8 @@ def assemble(program: Program) -> Assembly:
     for index, step in enumerate(program.steps):
         _operands(out, index, step)
         jumps.encode(index, step)
+    # One row behind the program, where execution stands before the first entry: it touches nothing.
+    out.rows.append({"next": out.ids["H"]})
     out.emitted = out.ids["J"] + len(out.jumps)
     return out
 

@@ -92,8 +92,8 @@ def _digit(place: int, v: int) -> dict[str, float]:
 
 
 def _prompt_tokens(graph: Graph, assembly: Assembly, add: Add) -> None:
-    bottom = assembly.lowest_address
-    prefix = [add("BOS", ("BOS", "end"), {"fresh": 1, "segment.address": bottom})]
+    bottom, idle = assembly.lowest_address, len(assembly.rows) - 1
+    prefix = [add("BOS", ("BOS", "end"), {"fresh": 1, "segment.address": bottom, "entry": idle})]
     for k, (_, entry) in enumerate(assembly.entries):
         add(f"I.{k}", ("I", "end"), {"entry": entry, "fresh": 1})
     for k, (address, value) in enumerate(assembly.constants):
