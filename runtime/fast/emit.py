@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .forms import KEY_LIMIT, ONE, Form, Graph, knots_value
+from .forms import KEY_LIMIT, ONE, Bounds, Form, Graph, exponent_of_all, knots_value
 from .index import NONE, PAGE_BITS, PAGE_HEADER, PAGE_KEYS
-from .layout import DOUBLE, INTEGER_LIMIT, Layout, Rows, Type, type_for
+from .layout import DOUBLE, INTEGER_LIMIT, Layout, Tables, Type, type_for
+from .live import Live
+from .specialise import Context, Dependence, Static
 
 
 class Value(NamedTuple):
@@ -36,8 +38,20 @@ def double(value: float) -> str:
     return "0x" + struct.pack(">d", value).hex().upper()
 
 
+def _result_type(text: str) -> str:
+    """The LLVM type of an instruction's result."""
+    words = text.split()
+    if words[0] in ("icmp", "fcmp"):
+        return "i1"
+    if words[0] == "getelementptr":
+        return "ptr"
+    if " to " in text:
+        return words[-1]
+    return words[3 if words[0] == "select" else 1].rstrip(",")
+
+
 class Code:
-    """Text of a function body under construction. Names are unique over the whole module."""
+    """The module under construction: `lines` is the body of the function at hand. Names are unique in the whole module."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -45,11 +59,13 @@ class Code:
         self.block = ""
         self.declarations: dict[str, None] = {}
         self.globals: dict[str, str] = {}
+        self.types: dict[str, str] = {}
 
     def op(self, text: str) -> str:
         self.count += 1
         name = f"%v{self.count}"
         self.lines.append(f"  {name} = {text}")
+        self.types[name] = _result_type(text)
         return name
 
     def do(self, text: str) -> None:
@@ -68,8 +84,6 @@ class Code:
 
     def array(self, values: list[int]) -> tuple[str, Type]:
         """A constant integer array; returns its name and element type."""
-        from .forms import Bounds
-
         type = type_for(Bounds(min(values), max(values), 0))
         text = f"[{len(values)} x {type.llvm}] [" + ", ".join(f"{type.llvm} {v}" for v in values) + "]"
         if text not in self.globals:
@@ -81,37 +95,37 @@ class Emitter:
     """Emits what is asked for, once, and in an order that respects what the position leaves behind for itself:
     an insertion comes before the queries of its store.
 
-    rewrite: applied to every form that comes out of stores, lookups and sums (partial evaluation).
-    first: whether the position may be among the first ones, where a delay reaches before the start.
+    context: rewrites every form that comes out of stores, lookups and sums; forms passed in are rewritten already.
+    reached: the state to keep up. first: whether the position may be one of the first ones, where a delay reaches
+    before the start.
     """
 
     def __init__(
-        self,
-        graph: Graph,
-        layout: Layout,
-        code: Code,
-        rows: dict[tuple, Rows],
-        rewrite: Callable[[Form], Form] = lambda form: form,
-        first: bool = True,
+        self, graph: Graph, layout: Layout, code: Code, tables: Tables, context: Context, reached: Live, first: bool
     ):
-        self.graph, self.layout, self.code, self.rows, self.rewrite, self.first = (
-            graph,
-            layout,
-            code,
-            rows,
-            rewrite,
-            first,
-        )
+        self.graph, self.layout, self.code, self.tables = graph, layout, code, tables
+        self.context, self.live, self.first = context, reached, first
         self.forms: dict[tuple, Value] = {}
         self.atoms: dict[int, Value] = {}
         self.sources: dict[int, str] = {}
+        self.rows: dict[int, str] = {}
         self.inserted: dict[int, str] = {}
         self.stored: set[tuple[int, int]] = set()
         self.resolved: dict[tuple, Resolved] = {}
         self.softened: dict[int, dict[int, Value]] = {}
         self.delayed: dict[tuple[int, int, int], str] = {}
-        self.n = ""  # i64, set by the loop
-        self.token = ""  # i64
+        self.shifted: set[tuple[int, int]] = set()
+        self.n = "%n"  # i64
+        self.token = "%token"  # i64
+        self.record = ""  # ptr: the record of the row found, inside a group of rows
+
+    def inside(self, context: Context, record: str) -> Emitter:
+        """An emitter for a branch: knows what has been emitted so far, and keeps what it emits to itself."""
+        result = Emitter(self.graph, self.layout, self.code, self.tables, context, self.live, self.first)
+        for name in ("forms", "atoms", "sources", "rows", "inserted", "stored", "resolved", "softened", "delayed", "shifted"):
+            setattr(result, name, getattr(self, name).copy())
+        result.record = record
+        return result
 
     # -- conversions ----------------------------------------------------------------------------------------------
 
@@ -260,24 +274,60 @@ class Emitter:
         self.code.do(f"store {type.llvm} {whole}, ptr {pointer}, align 1")
 
     def _table(self, source: int, values: np.ndarray) -> Value:
-        from .forms import Bounds, exponent_of_all
-
-        index = self.source(source)
-        group = self.graph.sources[source].name
-        rows = self.rows.setdefault(group, Rows(self.graph.sources[source].size))
+        name = self.graph.sources[source].name
         type = type_for(Bounds(float(values.min()), float(values.max()), exponent_of_all(values)))
-        name = f"%rows{list(self.rows).index(group)}"
-        offset = self.code.op(f"mul i64 {index}, STRIDE{list(self.rows).index(group)}.")
-        pointer = self.code.op(f"getelementptr i8, ptr {name}, i64 {offset}")
-        pointer = self.code.op(f"getelementptr i8, ptr {pointer}, i64 {rows.column(values, type)}")
-        return self.load(pointer, type)
+        rows = self.tables.rows(name, self.graph.sources[source].size)
+        if name[0] == "row" and name[2] >= 0:
+            pointer = self.record
+        else:
+            number = self.tables.number(name)
+            if source not in self.rows:
+                offset = self.code.op(f"mul i64 {self.source(source)}, STRIDE{number}.")
+                table = self.code.op(f"getelementptr i8, ptr %state, i64 TABLE{number}.")
+                self.rows[source] = self.code.op(f"getelementptr i8, ptr {table}, i64 {offset}")
+            pointer = self.rows[source]
+        return self.load(self.code.op(f"getelementptr i8, ptr {pointer}, i64 {rows.column(values, type)}"), type)
 
     def source(self, source: int) -> str:
         """The source's value at this position, an i64."""
         if source not in self.sources:
             name = self.graph.sources[source].name
-            self.sources[source] = self.token if name[0] == "token" else self._read(name[1], name[2]).ref
+            row = self.context.row_source(source)
+            if name[0] == "token":
+                result = self.token
+            elif name[0] == "row":
+                result = self.row(name[1])
+            elif row is not None:
+                table = self.graph.table(row[0], row[1].astype(np.float64))
+                result = self.as_int(self.form(table), 0)
+            else:
+                result = self._read(name[1], name[2]).ref
+            self.sources[source] = result
         return self.sources[source]
+
+    def row(self, lookup: int) -> str:
+        """i64: the row that a static lookup finds, relative to the key range's array."""
+        static = self.context.statics[self.graph.lookups[lookup].store]
+        at = self.key_index(lookup, static)
+        rows = static.rows()
+        if len(rows) == len(static.keys):
+            return at
+        array, type = self.code.array(rows.tolist())
+        return self.load(self.code.op(f"getelementptr {type.llvm}, ptr {array}, i64 {at}"), type).ref
+
+    def key_index(self, lookup: int, static: Static) -> str:
+        """i64: the query, cut off at the first and the last key, counted from the first one."""
+        code, low, high = self.code, int(static.keys[0]), int(static.keys[-1])
+        query = self.context(self.graph.lookups[lookup].query)
+        bounds = self.graph.bounds(query)
+        at = self.as_int(self.form(query), 0)
+        if bounds.low < low:
+            code.intrinsic("i64 @llvm.smax.i64(i64, i64)")
+            at = code.op(f"call i64 @llvm.smax.i64(i64 {at}, i64 {low})")
+        if bounds.high > high:
+            code.intrinsic("i64 @llvm.smin.i64(i64, i64)")
+            at = code.op(f"call i64 @llvm.smin.i64(i64 {at}, i64 {high})")
+        return code.op(f"sub i64 {at}, {low}") if low else at
 
     def _relu(self, gate: Form, up: Form) -> Value:
         g = self.form(gate)
@@ -380,7 +430,7 @@ class Emitter:
             return self.atoms[atom]
         bounds = self.graph.atom_bounds(atom)
         pointer = self.address(self.layout.fields["sum", number])
-        value = self.form(self.rewrite(self.graph.sums[number]))
+        value = self.form(self.context(self.graph.sums[number]))
         if type_for(bounds).floating:
             old = self.code.op(f"load double, ptr {pointer}")
             result = Value("f", self.code.op(f"fadd double {old}, {self.as_double(value)}"))
@@ -398,7 +448,7 @@ class Emitter:
         what = self.graph.stores[store].columns[column]
         type = self.layout.column_type(store, column)
         if isinstance(what, Form):
-            return self.form(self.rewrite(what)), type
+            return self.form(self.context(what)), type
         return Value("i", self.code.op(f"add i64 {self.source(what)}, 1")), type
 
     def _read(self, number: int, column: int) -> Value:
@@ -436,17 +486,18 @@ class Emitter:
         self.delayed[key] = result
         return result
 
-    def shift(self) -> None:
-        """Ends the position: every delay moves one further."""
-        moves = []
-        for (store, column), depth in self.layout.live.delays.items():
-            type = self.layout.column_type(store, column)
+    def shift(self, column: tuple[int, int]) -> None:
+        """Moves a delayed column by one position, once it has been read at every distance."""
+        if column in self.shifted:
+            return
+        self.shifted.add(column)
+        type = self.layout.column_type(*column)
+        depth = self.layout.live.delays[column]
+        values = [self._delayed(*column, distance) for distance in range(depth + 1)]
+        for distance in range(1, depth + 1):
+            pointer = self.address(self.layout.fields[("delay", *column)] + distance - 1)
             llvm = "double" if type.floating else "i64"
-            for distance in range(1, depth + 1):
-                moves.append((llvm, self._delayed(store, column, distance - 1), store, column, distance))
-        for llvm, value, store, column, distance in moves:
-            pointer = self.address(self.layout.fields["delay", store, column] + distance - 1)
-            self.code.do(f"store {llvm} {value}, ptr {pointer}")
+            self.code.do(f"store {llvm} {values[distance - 1]}, ptr {pointer}")
 
     def bail_if(self, test: str) -> None:
         """Gives up on this position when a condition holds that the analysis did not expect."""
@@ -463,7 +514,7 @@ class Emitter:
     def _insert(self, number: int) -> str:
         code, store = self.code, self.graph.stores[number]
         scratch = self.address(self.layout.fields["scratch", number])
-        valid = self._valid(self.rewrite(store.penalty))
+        valid = self._valid(self.context(store.penalty))
         if valid == "false":
             return scratch
         if store.kind == "register":
@@ -472,7 +523,7 @@ class Emitter:
                 entry = code.op(f"select i1 {valid}, ptr {entry}, ptr {scratch}")
             code.do(f"store i64 {self.n}, ptr {entry}")
             return entry
-        key_form = self.rewrite(store.key)
+        key_form = self.context(store.key)
         key, bounds = self._key(key_form), self.graph.bounds(key_form)
         inside, after = code.label("insert"), code.label("inserted")
         before = code.block
@@ -561,7 +612,8 @@ class Emitter:
         off = code.op(f"add i64 {key}, {KEY_LIMIT}")
         page = code.op(f"lshr i64 {off}, {PAGE_BITS}")
         at = code.op(f"and i64 {off}, {PAGE_KEYS - 1}")
-        slot = code.op(f"getelementptr ptr, ptr %directory{store}, i64 {page}")
+        directory = self.address(self.layout.fields["directory", store])
+        slot = code.op(f"getelementptr ptr, ptr {directory}, i64 {page}")
         base = code.op(f"load ptr, ptr {slot}")
         offset = code.op(f"mul i64 {at}, {self.layout.entries[store].size}")
         entry = code.op(f"getelementptr i8, ptr {base}, i64 {offset}")
@@ -570,7 +622,7 @@ class Emitter:
 
     def _resolve(self, number: int) -> Resolved:
         lookup = self.graph.lookups[number]
-        query = self.rewrite(lookup.query)
+        query = self.context(lookup.query)
         key = (lookup.store, query)
         if key not in self.resolved:
             self.insert(lookup.store)
@@ -638,7 +690,7 @@ class Emitter:
             record = code.op(f"getelementptr i8, ptr {base}, i64 {offset}")
             for i, form in enumerate(store.keys):
                 pointer = code.op(f"getelementptr i8, ptr {record}, i64 {8 * i}")
-                code.do(f"store double {self.as_double(self.form(self.rewrite(form)))}, ptr {pointer}")
+                code.do(f"store double {self.as_double(self.form(self.context(form)))}, ptr {pointer}")
             for column, (at, _) in entry.columns.items():
                 value, _ = self.kept(number, column)
                 self.store(value, code.op(f"getelementptr i8, ptr {record}, i64 {at}"), DOUBLE)
@@ -650,7 +702,7 @@ class Emitter:
         if number in self.softened:
             return self.softened[number][column]
         code, lookup = self.code, self.graph.lookups[number]
-        q = [self.as_double(self.form(self.rewrite(f))) for f in lookup.query]
+        q = [self.as_double(self.form(self.context(f))) for f in lookup.query]
         base = self.soft_record(lookup.store)
         entry = self.layout.entries[lookup.store]
         code.intrinsic("double @llvm.exp.f64(double)")
@@ -703,15 +755,25 @@ class Emitter:
 
     # -- the end of a position --------------------------------------------------------------------------------------
 
-    def finish(self) -> None:
-        """Everything that later positions may ask for, whether this one did or not."""
-        for number in self.layout.live.sums:
-            self.sum(number)
+    def finish(self, early: Dependence | None = None) -> None:
+        """Everything that later positions may ask for, whether this one did or not.
+
+        early: only what does not depend on it.
+        """
+        for number in self.live.sums:
+            if early is None or not early.kept(self.graph.sums[number]):
+                self.sum(number)
         for store, entry in self.layout.entries.items():
+            if store not in self.live.stores or (early is not None and early.store(store)):
+                continue
             if self.graph.stores[store].kind == "soft":
-                self.soft_record(store)
+                if early is None:
+                    self.soft_record(store)
                 continue
             self.insert(store)
             for column in entry.columns:
-                self.keep(store, column)
-        self.shift()
+                if (store, column) in self.live.columns and (early is None or not early.column(store, column)):
+                    self.keep(store, column)
+        for column in self.live.delays:
+            if early is None or not early.column(*column):
+                self.shift(column)

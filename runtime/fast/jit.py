@@ -39,11 +39,13 @@ def compile_object(text: str) -> bytes:
 
 
 class Loaded:
-    """Object code in memory; `run` is its entry (see loop.generate)."""
+    """Object code in memory: the functions `general` and `special` (see loop.generate; the same where there is only one)."""
 
     def __init__(self, code: bytes):
         machine = _machine()
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()
-        self.run = _SIGNATURE(self._engine.get_function_address("run"))
+        self.general = _SIGNATURE(self._engine.get_function_address("general"))
+        special = self._engine.get_function_address("special")
+        self.special = _SIGNATURE(special) if special else self.general

@@ -6,13 +6,14 @@ keyed stores (index.py) and the rows of soft stores.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
 
 import numpy as np
 
 from .forms import Bounds, Form, Graph
-from .index import FIELDS
+from .index import FIELDS, PAGES, PRESENT_SUMMARIES, PRESENT_WORDS
+from .live import Live
 
 # Integers in generated code are 64 bits; values provably below this stay integers.
 INTEGER_LIMIT = 2.0**62
@@ -59,84 +60,6 @@ def numpy_type(type: Type) -> np.dtype:
 
 
 @dataclass
-class Live:
-    """What the roots depend on, through the tokens before too: indices of sums, lookups, (store, column) pairs, and
-    (column, distance) of the delay store."""
-
-    sums: list[int] = field(default_factory=list)
-    lookups: list[int] = field(default_factory=list)
-    columns: list[tuple[int, int]] = field(default_factory=list)
-    delays: dict[tuple[int, int], int] = field(default_factory=dict)  # (store, column) -> greatest distance
-
-    def stores(self) -> list[int]:
-        return sorted({s for s, _ in self.columns})
-
-
-def live(graph: Graph, roots: Iterable[Form], rewrite=lambda form: form) -> Live:
-    """Everything that can be reached from the roots; rewrite: applied to every form on the way."""
-    result = Live()
-    seen_atoms: set[int] = set()
-    seen_sources: set[int] = set()
-    todo = [rewrite(f) for f in roots]
-
-    def reach_lookup(number: int, column: int | None) -> None:
-        lookup = graph.lookups[number]
-        store = graph.stores[lookup.store]
-        if number not in result.lookups:
-            result.lookups.append(number)
-            if store.kind == "keyed":
-                todo.append(rewrite(lookup.query))
-                todo.append(rewrite(store.key))
-            if store.kind == "soft":
-                todo.extend(rewrite(f) for f in (*lookup.query, *store.keys))
-            todo.append(rewrite(store.penalty))
-        if column is None:
-            if store.kind == "register" and (lookup.store, -1) not in result.columns:
-                result.columns.append((lookup.store, -1))
-            return
-        if store.kind == "delay":
-            key = (lookup.store, column)
-            result.delays[key] = max(result.delays.get(key, 0), lookup.query)
-        if (lookup.store, column) not in result.columns:
-            result.columns.append((lookup.store, column))
-            kept = store.columns[column]
-            if isinstance(kept, Form):
-                todo.append(rewrite(kept))
-            else:
-                reach_source(kept)
-
-    def reach_source(source: int) -> None:
-        if source in seen_sources:
-            return
-        seen_sources.add(source)
-        name = graph.sources[source].name
-        if name[0] == "stored":
-            reach_lookup(name[1], name[2])
-
-    while todo:
-        for atom in todo.pop().terms:
-            if atom in seen_atoms:
-                continue
-            seen_atoms.add(atom)
-            kind, args = graph.kinds[atom], graph.args[atom]
-            if kind == "table":
-                reach_source(args[0])
-            elif kind == "relu":
-                todo += args
-            elif kind in ("knots", "let"):
-                todo.append(args[0])
-            elif kind in ("sum", "mean"):
-                if args[0] not in result.sums:
-                    result.sums.append(args[0])
-                    todo.append(rewrite(graph.sums[args[0]]))
-            elif kind in ("read", "soft"):
-                reach_lookup(args[0], args[1])
-            elif kind in ("stamp", "key"):
-                reach_lookup(args[0], None)
-    return result
-
-
-@dataclass
 class Entry:
     """A store's record: type and byte offset per column; an entry begins with the stamp (keyed: 32 bits, register: 64)."""
 
@@ -145,7 +68,10 @@ class Entry:
 
 
 class Layout:
-    """Assigns state fields and store entries for everything live. `fields`: name -> index of its 8-byte field."""
+    """Assigns state fields and store entries for everything live.
+
+    fields: name -> index of its (first) 8-byte field. Constant arrays stand in the state too, from multiples of 64 bytes.
+    """
 
     def __init__(self, graph: Graph, reached: Live):
         self.graph = graph
@@ -153,14 +79,14 @@ class Layout:
         self.fields: dict[tuple, int] = {}
         self.size = 0
         self.entries: dict[int, Entry] = {}
-        for name in ("status", "next", "n"):
+        self.arrays: dict[tuple, np.ndarray] = {}
+        for name in ("status", "next", "n", "probe"):
             self.add((name,))
         for k in sorted(reached.sums):
             self.add(("sum", k))
         for (store, column), depth in sorted(reached.delays.items()):
             self.add(("delay", store, column), depth)
-        # A store can be reached by its key alone (nobody reads what is stored), so take the lookups' stores.
-        for s in sorted({graph.lookups[k].store for k in reached.lookups}):
+        for s in sorted(reached.stores):
             kind = graph.stores[s].kind
             if kind == "delay":
                 continue
@@ -170,6 +96,8 @@ class Layout:
                 self.add(("scratch", s), self.entries[s].size // 8)
             elif kind == "keyed":
                 self.add(("keyed", s), len(FIELDS))
+                self.add(("directory", s), PAGES)
+                self.add(("present", s), PRESENT_WORDS + PRESENT_SUMMARIES)
                 self.add(("zero", s), -(-self.entries[s].size // 8))
                 self.add(("scratch", s), -(-self.entries[s].size // 8))
             elif kind == "soft":
@@ -182,6 +110,12 @@ class Layout:
             self.size += count
         return self.fields[name]
 
+    def array(self, name: tuple, values: np.ndarray) -> int:
+        """Places a constant array; returns its byte offset in the state."""
+        self.size = -(-self.size // 8) * 8
+        self.arrays[name] = np.ascontiguousarray(values)
+        return 8 * self.add(name, -(-values.nbytes // 8))
+
     def column_type(self, store: int, column: int) -> Type:
         kept = self.graph.stores[store].columns[column]
         if isinstance(kept, Form):
@@ -191,7 +125,7 @@ class Layout:
     def _entry(self, store: int, wide: bool, stamp: bool) -> Entry:
         """wide: every column takes 8 bytes (registers, soft stores), else its own size (keyed stores)."""
         columns: dict[int, tuple[int, Type]] = {}
-        numbers = [c for s, c in self.live.columns if s == store and c >= 0]
+        numbers = [c for s, c in self.live.columns if s == store]
         if wide:
             size = 8 if stamp else 16  # soft: two key components first
             for c in numbers:
@@ -242,3 +176,29 @@ class Rows:
             cast = kept.astype(numpy_type(type))
             result[:, offset : offset + type.size] = cast.view(np.uint8).reshape(self.size, type.size)
         return result
+
+
+class Tables:
+    """All tables of the generated code, by the name of the source that selects the record."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple, Rows] = {}
+        self._numbers: dict[tuple, int] = {}
+
+    def rows(self, name: tuple, size: int) -> Rows:
+        if name not in self._rows:
+            self._rows[name] = Rows(size)
+        return self._rows[name]
+
+    def number(self, name: tuple) -> int:
+        """For tables with a place of their own in the state; see `resolve`."""
+        return self._numbers.setdefault(name, len(self._numbers))
+
+    def resolve(self, text: str, layout: Layout) -> str:
+        """Puts byte offset and record size for the placeholders TABLE<k>. and STRIDE<k>. of table number k."""
+        sizes = {}
+        for name, k in self._numbers.items():
+            rows = self._rows[name]
+            sizes[f"TABLE{k}."] = str(layout.array(("table", *name), rows.data()))
+            sizes[f"STRIDE{k}."] = str(rows.padded())
+        return re.sub(r"(TABLE|STRIDE)\d+\.", lambda match: sizes[match[0]], text)

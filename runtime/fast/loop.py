@@ -1,249 +1,238 @@
-"""The decoding loop around one position's code, and the choice of the next token."""
+"""The decoding loops around one position's code: `general` for any position, `special` for those behind the prefix."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .emit import Code, Emitter, Value, double
-from .forms import Form, Graph
+import llvmlite.binding as llvm
+import numpy as np
+
+from .choose import choose
+from .emit import Code, Emitter
 from .index import support
-from .layout import Layout, Rows
+from .layout import Layout, Tables
 from .lift import Lifted
-from .unembed import Family, Unembedding, families
+from .live import Live
+from .specialise import Context, Dependence, Static
+from .unembed import Unembeddings
 
 # Values of the state's `status` field.
 OK, UNEXPECTED, EXHAUSTED = 0, 1, 2
-# Bits of the token flags.
-STOP, FORBIDDEN = 1, 2
-# Above this many rows outside of families the argmax over them is a loop.
-INLINE_ROWS = 16
+# Bits of the token flags: the last one wanted; one that `special` must not process.
+STOP, FOREIGN = 1, 2
+# Bits of a dispatch word that hold the byte offset of a row's record; the group's number is above them.
+OFFSET_BITS = 40
+# A calling convention without callee-saved registers, for functions that only the loop calls.
+CONVENTION = "preserve_nonecc " if llvm.llvm_version_info >= (19,) else ""
 
 
 @dataclass
-class Generated:
-    """A module's text and the tables it needs: state field "rows" + i points to the data of rows[i]."""
+class Split:
+    """The static lookup by whose row the code is split: row numbers per group, and the context of each group."""
 
-    text: str
-    rows: list[Rows]
-    matrices: list  # float64 arrays, state field "matrix" + i
-
-
-def choose(emitter: Emitter, unembedding: Unembedding, matrices: list) -> str:
-    """The argmax token, an i32; ties go to the lowest id."""
-    code = emitter.code
-    if len(unembedding.families) == 1 and not len(unembedding.ids):
-        family = unembedding.families[0]
-        return code.op(f"trunc i64 {code.op(f'add i64 {_best(emitter, family)}, {family.first}')} to i32")
-    best: tuple[str, str] | None = None  # (logit, id)
-    for family in unembedding.families:
-        v = _best(emitter, family)
-        a, b, c = (emitter.as_double(emitter.form(f)) for f in (family.a, family.b, family.c))
-        f = code.op(f"sitofp i64 {v} to double")
-        # c + v * (b - a * v)
-        logit = code.op(f"fmul double {a}, {f}")
-        logit = code.op(f"fsub double {b}, {logit}")
-        logit = code.op(f"fmul double {logit}, {f}")
-        logit = code.op(f"fadd double {c}, {logit}")
-        best = _better(code, best, (logit, code.op(f"add i64 {v}, {family.first}")))
-    if len(unembedding.ids):
-        best = _rows(emitter, unembedding, best, matrices)
-    assert best is not None
-    return code.op(f"trunc i64 {best[1]} to i32")
+    lookup: int
+    static: Static
+    groups: Sequence[np.ndarray]
+    contexts: Sequence[Context]
 
 
-def _better(code: Code, best: tuple[str, str] | None, other: tuple[str, str]) -> tuple[str, str]:
-    if best is None:
-        return other
-    larger = code.op(f"fcmp ogt double {other[0]}, {best[0]}")
-    equal = code.op(f"fcmp oeq double {other[0]}, {best[0]}")
-    lower = code.op(f"icmp slt i64 {other[1]}, {best[1]}")
-    wins = code.op(f"or i1 {larger}, {code.op(f'and i1 {equal}, {lower}')}")
-    return (
-        code.op(f"select i1 {wins}, double {other[0]}, double {best[0]}"),
-        code.op(f"select i1 {wins}, i64 {other[1]}, i64 {best[1]}"),
-    )
+class _Module:
+    def __init__(self, lifted: Lifted, layout: Layout):
+        self.lifted, self.layout = lifted, layout
+        self.code, self.tables = Code(), Tables()
+        self.unembeddings = Unembeddings(lifted.weights)
+        self.functions: list[str] = []
+
+    def emitter(self, context: Context, reached: Live, first: bool) -> Emitter:
+        return Emitter(self.lifted.graph, self.layout, self.code, self.tables, context, reached, first)
+
+    def start(self) -> None:
+        """A new function."""
+        self.code.lines = []
+        self.code.block = "step"
+
+    def end(self, emitter: Emitter) -> str:
+        """The rest of a position: next token, probe, state. Returns the next token."""
+        unembedding = self.unembeddings.families([emitter.context(f) for f in self.lifted.columns])
+        following = choose(emitter, unembedding, self._matrix)
+        if self.lifted.probe is not None:
+            value = emitter.as_double(emitter.form(emitter.context(self.lifted.probe)))
+            self.code.do(f"store double {value}, ptr {emitter.address(self.layout.fields['probe',])}")
+        emitter.finish()
+        return following
+
+    def _matrix(self, values: np.ndarray) -> str:
+        offset = self.layout.array(("matrix", len(self.layout.arrays)), values)
+        return self.code.op(f"getelementptr i8, ptr %state, i64 {offset}")
+
+    def straight(self, name: str, emitter: Emitter) -> None:
+        """A loop with all code in it."""
+        following = self.end(emitter)
+        self.code.do("br label %latch")
+        self.loop(name, f"{following}, %{self.code.block}")
+
+    def split(self, name: str, common: Emitter, split: Split) -> None:
+        """A loop that finds the row, does what does not depend on it, and calls the function of the row's group."""
+        code = self.code
+        at = common.key_index(split.lookup, split.static)
+        dispatch = code.op(f"getelementptr i8, ptr %state, i64 DISPATCH{name}.")
+        word = code.op(f"load i64, ptr {code.op(f'getelementptr i64, ptr {dispatch}, i64 {at}')}")
+        group = code.op(f"lshr i64 {word}, {OFFSET_BITS}")
+        record = code.op(f"and i64 {word}, {2**OFFSET_BITS - 1}")
+        record = code.op(f"getelementptr i8, ptr %state, i64 {record}")
+        common.finish(Dependence(common.graph, common.context, split.lookup))
+        body, block = code.lines, code.block
+        bodies, imported = [], {"%n": "i64", "%token": "i64"}
+        for context in split.contexts:
+            self.start()
+            following = self.end(common.inside(context, record))
+            code.do(f"ret i32 {following}")
+            text = "\n".join(code.lines)
+            bodies.append(text)
+            own = set(re.findall(r"^  (%v\d+) =", text, re.MULTILINE))
+            imported |= {v: code.types[v] for v in re.findall(r"%v\d+", text) if v not in own}
+        arguments = ", ".join(f"{type} {v}" for v, type in imported.items())
+        for g, text in enumerate(bodies):
+            exits = "".join(
+                f"\n{label}:\n  ret i32 {-status}"
+                for label, status in (("bail", UNEXPECTED), ("exhausted", EXHAUSTED))
+                if f"label %{label}" in text
+            )
+            head = f"define private {CONVENTION}i32 @{name}.group{g}(ptr noalias %state, {arguments}) nounwind"
+            self.functions.append(f"{head} {{\nstep:\n{text}{exits}\n}}")
+        targets = ", ".join(f"ptr @{name}.group{g}" for g in range(len(bodies)))
+        self.functions.append(f"@{name}.groups = private constant [{len(bodies)} x ptr] [{targets}]")
+        code.lines, code.block = body, block
+        target = code.op(f"getelementptr ptr, ptr @{name}.groups, i64 {group}")
+        target = code.op(f"load ptr, ptr {target}")
+        following = code.op(f"call {CONVENTION}i32 {target}(ptr %state, {arguments})")
+        failed, called = code.op(f"icmp slt i32 {following}, 0"), code.block
+        code.do(f"br i1 {failed}, label %failed, label %latch")
+        code.start("failed")
+        reason = code.op(f"sub i32 0, {following}")
+        code.do("br label %fail")
+        self.loop(name, f"{following}, %{called}", [(reason, "failed")])
+        self._records(name, split)
+
+    def _records(self, name: str, split: Split) -> None:
+        """The rows' records, and for each key the group of its row and where its record is."""
+        words = np.zeros(len(split.static.keys), dtype=np.int64)
+        for g, rows in enumerate(split.groups):
+            source = ("row", split.lookup, g)
+            data = self.tables.rows(source, len(rows)).data()
+            offset = self.layout.array((name, *source), data)
+            words[rows] = (g << OFFSET_BITS) + offset + np.arange(len(rows)) * data.shape[1]
+        offset = self.layout.array((name, "dispatch"), words[split.static.rows()])
+        self.functions[-1] = self.functions[-1].replace(f"DISPATCH{name}.", str(offset))
+
+    def loop(self, name: str, following: str, failures: Sequence[tuple[str, str]] = ()) -> None:
+        """The function at hand is one position's code, from label "step" to a jump to "latch"; makes it a loop.
+
+        following: the next token and the block it comes from. failures: negative results and the blocks they come from.
+        """
+        body, failures = "\n".join(self.code.lines), list(failures)
+        for label, status in (("bail", UNEXPECTED), ("exhausted", EXHAUSTED)):
+            if f"label %{label}" in body:
+                failures.append((str(status), label))
+                body += f"\n{label}:\n  br label %fail"
+        if failures:
+            body += _FAIL.format(incoming=", ".join(f"[ {reason}, %{label} ]" for reason, label in failures))
+        fields = {key: self.layout.fields[key,] for key in ("status", "next", "n", "probe")}
+        self.functions.append(_LOOP.format(name=name, body=body, following=following, stop=STOP, foreign=FOREIGN, **fields))
 
 
-def _best(emitter: Emitter, family: Family) -> str:
-    """i64: the lowest v in 0 .. count-1 with the largest b v - a v^2."""
-    code, top = emitter.code, family.count - 1
-    if family.a.is_zero() and family.b.is_zero():
-        return "0"
-    if family.a.is_constant() and family.a.constant > 0:
-        quotient = family.b.scaled(0.5 / family.a.constant)
-        if quotient.scaled(2 * family.a.constant) == family.b:
-            return _nearest(emitter, emitter.form(quotient), top)
-    a, b = (emitter.as_double(emitter.form(f)) for f in (family.a, family.b))
-    convex = code.op(f"fcmp ogt double {a}, {double(0.0)}")
-    divisor = code.op(f"fmul double {a}, {double(2.0)}")
-    divisor = code.op(f"select i1 {convex}, double {divisor}, double {double(1.0)}")
-    inner = _nearest(emitter, Value("f", code.op(f"fdiv double {b}, {divisor}")), top)
-    # a <= 0: one of the ends; the last one wins if b top - a top^2 > 0
-    end = code.op(f"fmul double {a}, {double(float(top))}")
-    end = code.op(f"fcmp ogt double {b}, {end}")
-    end = code.op(f"select i1 {end}, i64 {top}, i64 0")
-    return code.op(f"select i1 {convex}, i64 {inner}, i64 {end}")
+_FAIL = """
+fail:
+  %reason = phi i32 {incoming}
+  %reason64 = zext i32 %reason to i64
+  store i64 %reason64, ptr %status.p
+  ret i64 %i"""
+
+_LOOP = """
+define i64 @{name}(ptr noalias %state, ptr %input, i64 %count, ptr %out, ptr %flags, ptr %probe) {{
+entry:
+  %status.p = getelementptr i64, ptr %state, i64 {status}
+  %next.p = getelementptr i64, ptr %state, i64 {next}
+  %n.p = getelementptr i64, ptr %state, i64 {n}
+  %probe.p = getelementptr i64, ptr %state, i64 {probe}
+  %decoding = icmp eq ptr %input, null
+  %probing = icmp ne ptr %probe, null
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %i.next, %probed ]
+  %more = icmp slt i64 %i, %count
+  br i1 %more, label %pick, label %done
+pick:
+  br i1 %decoding, label %decode, label %feed
+feed:
+  %input.i = getelementptr i32, ptr %input, i64 %i
+  %fed = load i32, ptr %input.i
+  br label %step
+decode:
+  %chosen = load i32, ptr %next.p
+  %chosen64 = zext i32 %chosen to i64
+  %flag.p = getelementptr i8, ptr %flags, i64 %chosen64
+  %flag = load i8, ptr %flag.p
+  %foreign.b = and i8 %flag, {foreign}
+  %foreign = icmp ne i8 %foreign.b, 0
+  br i1 %foreign, label %done, label %write
+write:
+  %out.i = getelementptr i32, ptr %out, i64 %i
+  store i32 %chosen, ptr %out.i
+  br label %step
+step:
+  %token32 = phi i32 [ %fed, %feed ], [ %chosen, %write ]
+  %flag.here = phi i8 [ 0, %feed ], [ %flag, %write ]
+  %token = zext i32 %token32 to i64
+  %n.old = load i64, ptr %n.p
+  %n = add i64 %n.old, 1
+  store i64 %n, ptr %n.p
+{body}
+latch:
+  %following = phi i32 [ {following} ]
+  store i32 %following, ptr %next.p
+  br i1 %probing, label %copy, label %probed
+copy:
+  %probe.value = load double, ptr %probe.p
+  %probe.i = getelementptr double, ptr %probe, i64 %i
+  store double %probe.value, ptr %probe.i
+  br label %probed
+probed:
+  %i.next = add i64 %i, 1
+  %stop.b = and i8 %flag.here, {stop}
+  %stop = icmp ne i8 %stop.b, 0
+  br i1 %stop, label %stopped, label %loop
+stopped:
+  ret i64 %i.next
+done:
+  ret i64 %i
+}}
+"""
 
 
-def _nearest(emitter: Emitter, x: Value, top: int) -> str:
-    """i64: the integer in 0 .. top nearest to x, the lower one of two."""
-    code = emitter.code
-    if x.kind == "f":
-        for name in ("maxnum", "minnum"):
-            code.intrinsic(f"double @llvm.{name}.f64(double, double)")
-        code.intrinsic("double @llvm.ceil.f64(double)")
-        f = code.op(f"call double @llvm.maxnum.f64(double {x.ref}, double {double(0.0)})")
-        f = code.op(f"call double @llvm.minnum.f64(double {f}, double {double(float(top))})")
-        f = code.op(f"fsub double {f}, {double(0.5)}")
-        f = code.op(f"call double @llvm.ceil.f64(double {f})")
-        return code.op(f"fptosi double {f} to i64")
-    code.intrinsic("i64 @llvm.smax.i64(i64, i64)")
-    code.intrinsic("i64 @llvm.smin.i64(i64, i64)")
-    whole = emitter.as_int(x, min(x.exponent, 0))
-    if x.exponent < 0:
-        whole = code.op(f"add i64 {whole}, {(1 << -x.exponent - 1) - 1}")
-        whole = code.op(f"ashr i64 {whole}, {-x.exponent}")
-    whole = code.op(f"call i64 @llvm.smax.i64(i64 {whole}, i64 0)")
-    return code.op(f"call i64 @llvm.smin.i64(i64 {whole}, i64 {top})")
+def generate(
+    lifted: Lifted, layout: Layout, general: Live, special: Live, context: Context | None, split: Split | None
+) -> str:
+    """LLVM IR of a module with the function `general`, and `special` when there is a context for it. Both are
 
-
-def _rows(emitter: Emitter, unembedding: Unembedding, best: tuple[str, str] | None, matrices: list) -> tuple[str, str]:
-    """The best of the dense rows and of what was best before, in a loop over [R, 1 + C]: id, weights."""
-    import numpy as np
-
-    code = emitter.code
-    columns = [emitter.as_double(emitter.form(f)) for f in unembedding.columns]
-    matrix = np.concatenate([unembedding.ids[:, None].astype(np.float64), unembedding.weights], axis=1)
-    index = len(matrices)
-    matrices.append(np.ascontiguousarray(matrix))
-    width = matrix.shape[1]
-    before, head, done = code.block, code.label("row"), code.label("rows")
-    initial = best or (double(float("-inf")), str(2**40))
-    code.do(f"br label %{head}")
-    code.start(head)
-    i = f"%{head}.i"
-    code.do(f"{i} = phi i64 [ 0, %{before} ], [ {i}.next, %{head} ]")
-    code.do(f"%{head}.logit = phi double [ {initial[0]}, %{before} ], [ %{head}.logit.next, %{head} ]")
-    code.do(f"%{head}.id = phi i64 [ {initial[1]}, %{before} ], [ %{head}.id.next, %{head} ]")
-    row = code.op(f"getelementptr double, ptr %matrix{index}, i64 {code.op(f'mul i64 {i}, {width}')}")
-    id = code.op(f"fptosi double {code.op(f'load double, ptr {row}')} to i64")
-    total = double(0.0)
-    for j, column in enumerate(columns):
-        weight = code.op(f"load double, ptr {code.op(f'getelementptr double, ptr {row}, i64 {j + 1}')}")
-        total = code.op(f"fadd double {total}, {code.op(f'fmul double {weight}, {column}')}")
-    logit, winner = _better(code, (f"%{head}.logit", f"%{head}.id"), (total, id))
-    code.do(f"%{head}.logit.next = select i1 true, double {logit}, double {logit}")
-    code.do(f"%{head}.id.next = select i1 true, i64 {winner}, i64 {winner}")
-    code.do(f"{i}.next = add i64 {i}, 1")
-    test = code.op(f"icmp slt i64 {i}.next, {len(matrix)}")
-    code.do(f"br i1 {test}, label %{head}, label %{done}")
-    code.start(done)
-    return f"%{head}.logit.next", f"%{head}.id.next"
-
-
-def generate(lifted: Lifted, layout: Layout) -> Generated:
-    """The module with the function
-
-    i64 run(state, input, count, out, flags, probe): reads `count` tokens from `input`, or, where that is null, decodes up
-    to `count` tokens into `out` (until one with the STOP flag, or before one that is FORBIDDEN). Returns how many
-    positions were completed; `status` says whether something unexpected ended it. Arrays: i32 tokens, u8 flags by token id,
-    a double per position for the probe (may be null).
+    i64 f(state, input, count, out, flags, probe): reads `count` tokens from `input`, or, where that is null, decodes up
+    to `count` tokens into `out`, until one with the STOP flag, or before a FOREIGN one. Returns how many positions were
+    completed; `status` says whether something unexpected ended it. Arrays: i32 tokens, u8 flags by token id; `probe`: a
+    double per position, or null. Constant arrays are added to the layout.
     """
-    graph: Graph = lifted.graph
-    code, rows, matrices = Code(), {}, []
-    field = layout.fields
-    code.start("step")
-    emitter = Emitter(graph, layout, code, rows)
-    emitter.token, emitter.n = "%token", "%n"
-    following = choose(emitter, families(lifted.weights, lifted.columns), matrices)
-    if lifted.probe is not None:
-        _write_probe(emitter, lifted.probe)
-    emitter.finish()
-    code.do("br label %latch")
-    last = code.block
-    body = code.lines[1:]
-
-    setup = []
-    for i in range(len(rows)):
-        setup.append(f"  %rows{i}.p = getelementptr i64, ptr %state, i64 {layout.add(('rows', i))}")
-        setup.append(f"  %rows{i} = load ptr, ptr %rows{i}.p")
-    for i in range(len(matrices)):
-        setup.append(f"  %matrix{i}.p = getelementptr i64, ptr %state, i64 {layout.add(('matrix', i))}")
-        setup.append(f"  %matrix{i} = load ptr, ptr %matrix{i}.p")
-    for store in layout.entries:
-        if graph.stores[store].kind == "keyed":
-            setup.append(f"  %directory{store}.p = getelementptr i64, ptr %state, i64 {field['keyed', store]}")
-            setup.append(f"  %directory{store} = load ptr, ptr %directory{store}.p")
-    text = "\n".join(
-        [
-            *(f"{name} = private constant {value}" for value, name in code.globals.items()),
-            "define i64 @run(ptr noalias %state, ptr %input, i64 %count, ptr %out, ptr %flags, ptr %probe) {",
-            "entry:",
-            f"  %status.p = getelementptr i64, ptr %state, i64 {field['status',]}",
-            f"  %next.p = getelementptr i64, ptr %state, i64 {field['next',]}",
-            f"  %n.p = getelementptr i64, ptr %state, i64 {field['n',]}",
-            "  %decoding = icmp eq ptr %input, null",
-            *setup,
-            "  br label %loop",
-            "loop:",
-            "  %i = phi i64 [ 0, %entry ], [ %i.next, %latch ]",
-            "  %more = icmp slt i64 %i, %count",
-            "  br i1 %more, label %pick, label %done",
-            "pick:",
-            "  br i1 %decoding, label %decode, label %feed",
-            "feed:",
-            "  %input.i = getelementptr i32, ptr %input, i64 %i",
-            "  %fed = load i32, ptr %input.i",
-            "  br label %step",
-            "decode:",
-            "  %chosen = load i32, ptr %next.p",
-            "  %chosen64 = zext i32 %chosen to i64",
-            "  %flag.p = getelementptr i8, ptr %flags, i64 %chosen64",
-            "  %flag = load i8, ptr %flag.p",
-            f"  %forbidden.b = and i8 %flag, {FORBIDDEN}",
-            "  %forbidden = icmp ne i8 %forbidden.b, 0",
-            "  br i1 %forbidden, label %bail, label %write",
-            "write:",
-            "  %out.i = getelementptr i32, ptr %out, i64 %i",
-            "  store i32 %chosen, ptr %out.i",
-            "  br label %step",
-            "step:",
-            "  %token32 = phi i32 [ %fed, %feed ], [ %chosen, %write ]",
-            f"  %flag.here = phi i8 [ 0, %feed ], [ %flag, %write ]",
-            "  %token = zext i32 %token32 to i64",
-            "  %n.old = load i64, ptr %n.p",
-            "  %n = add i64 %n.old, 1",
-            "  store i64 %n, ptr %n.p",
-            *body,
-            "latch:",
-            f"  %following = phi i32 [ {following}, %{last} ]",
-            "  store i32 %following, ptr %next.p",
-            "  %i.next = add i64 %i, 1",
-            f"  %stop.b = and i8 %flag.here, {STOP}",
-            "  %stop = icmp ne i8 %stop.b, 0",
-            "  br i1 %stop, label %stopped, label %loop",
-            "stopped:",
-            "  ret i64 %i.next",
-            "bail:",
-            f"  store i64 {UNEXPECTED}, ptr %status.p",
-            "  ret i64 %i",
-            "exhausted:",
-            f"  store i64 {EXHAUSTED}, ptr %status.p",
-            "  ret i64 %i",
-            "done:",
-            "  ret i64 %i",
-            "}",
-            support(),
-            *code.declarations,
-        ]
-    ).replace("[ %i.next, %latch ]", "[ %i.next, %latch ]")
-    for i, table in enumerate(rows.values()):
-        text = text.replace(f"STRIDE{i}.", str(table.padded()))
-    return Generated(text, list(rows.values()), matrices)
-
-
-def _write_probe(emitter: Emitter, probe: Form) -> None:
-    code = emitter.code
-    value = emitter.as_double(emitter.form(probe))
-    pointer = code.op("getelementptr double, ptr %probe, i64 %i")
-    code.do(f"store double {value}, ptr {pointer}")
+    module = _Module(lifted, layout)
+    module.start()
+    module.straight("general", module.emitter(Context(lifted.graph, {}), general, first=True))
+    if context is not None:
+        module.start()
+        emitter = module.emitter(context, special, first=False)
+        if split is None:
+            module.straight("special", emitter)
+        else:
+            module.split("special", emitter, split)
+    code = module.code
+    constants = [f"{name} = private constant {value}" for value, name in code.globals.items()]
+    text = "\n".join([*constants, *module.functions, support(), *code.declarations])
+    return module.tables.resolve(text, layout)

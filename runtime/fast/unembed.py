@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .forms import Form, linear
+from .forms import ONE, Form, linear
 
 # Any three points are on a parabola; a run must be at least this long to be taken for one.
 MIN_RUN = 4
@@ -40,9 +40,27 @@ class Unembedding:
     columns: list[Form]
 
 
-def families(weights: np.ndarray, columns: list[Form]) -> Unembedding:
-    """Splits logits = weights @ columns ([V, C], C forms) into parabola families and the rest."""
-    runs, rest = _runs(weights)
+class Unembeddings:
+    """families(columns) for one matrix [V, C] and changing forms: constants are folded into one column first."""
+
+    def __init__(self, weights: np.ndarray):
+        self._weights = weights
+        self._runs: dict[bytes, tuple] = {}
+
+    def families(self, columns: list[Form]) -> Unembedding:
+        varying = [i for i, f in enumerate(columns) if not f.is_constant()]
+        weights = self._weights[:, varying]
+        constant = self._weights @ np.array([f.constant for f in columns])
+        weights = np.concatenate([weights, constant[:, None]], axis=1)
+        forms = [columns[i].without_constant() for i in varying] + [ONE]
+        key = repr(varying).encode() + constant.tobytes()
+        if key not in self._runs:
+            self._runs[key] = _runs(weights)
+        runs, rest = self._runs[key]
+        return _families(weights, forms, runs, rest)
+
+
+def _families(weights: np.ndarray, columns: list[Form], runs: list[tuple[int, int]], rest: np.ndarray) -> Unembedding:
     found = []
     for first, count in runs:
         rows = weights[first : first + 3]

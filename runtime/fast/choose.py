@@ -1,0 +1,120 @@
+"""The next token: the argmax over the families of the unembedding and the rows outside of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .emit import Code, Emitter, Value, double
+from .unembed import Family, Unembedding
+
+
+def choose(emitter: Emitter, unembedding: Unembedding, array: Callable[[np.ndarray], str]) -> str:
+    """The argmax token, an i32; ties go to the lowest id."""
+    code = emitter.code
+    if len(unembedding.families) == 1 and not len(unembedding.ids):
+        family = unembedding.families[0]
+        return code.op(f"trunc i64 {code.op(f'add i64 {_best(emitter, family)}, {family.first}')} to i32")
+    best: tuple[str, str] | None = None  # (logit, id)
+    for family in unembedding.families:
+        v = _best(emitter, family)
+        a, b, c = (emitter.as_double(emitter.form(f)) for f in (family.a, family.b, family.c))
+        f = code.op(f"sitofp i64 {v} to double")
+        # c + v * (b - a * v)
+        logit = code.op(f"fmul double {a}, {f}")
+        logit = code.op(f"fsub double {b}, {logit}")
+        logit = code.op(f"fmul double {logit}, {f}")
+        logit = code.op(f"fadd double {c}, {logit}")
+        best = _better(code, best, (logit, code.op(f"add i64 {v}, {family.first}")))
+    if len(unembedding.ids):
+        best = _rows(emitter, unembedding, best, array)
+    assert best is not None
+    return code.op(f"trunc i64 {best[1]} to i32")
+
+
+def _better(code: Code, best: tuple[str, str] | None, other: tuple[str, str]) -> tuple[str, str]:
+    if best is None:
+        return other
+    larger = code.op(f"fcmp ogt double {other[0]}, {best[0]}")
+    equal = code.op(f"fcmp oeq double {other[0]}, {best[0]}")
+    lower = code.op(f"icmp slt i64 {other[1]}, {best[1]}")
+    wins = code.op(f"or i1 {larger}, {code.op(f'and i1 {equal}, {lower}')}")
+    return (
+        code.op(f"select i1 {wins}, double {other[0]}, double {best[0]}"),
+        code.op(f"select i1 {wins}, i64 {other[1]}, i64 {best[1]}"),
+    )
+
+
+def _best(emitter: Emitter, family: Family) -> str:
+    """i64: the lowest v in 0 .. count-1 with the largest b v - a v^2."""
+    code, top = emitter.code, family.count - 1
+    if family.a.is_zero() and family.b.is_zero():
+        return "0"
+    if family.a.is_constant() and family.a.constant > 0:
+        quotient = family.b.scaled(0.5 / family.a.constant)
+        if quotient.scaled(2 * family.a.constant) == family.b:
+            return _nearest(emitter, emitter.form(quotient), top)
+    a, b = (emitter.as_double(emitter.form(f)) for f in (family.a, family.b))
+    convex = code.op(f"fcmp ogt double {a}, {double(0.0)}")
+    divisor = code.op(f"fmul double {a}, {double(2.0)}")
+    divisor = code.op(f"select i1 {convex}, double {divisor}, double {double(1.0)}")
+    inner = _nearest(emitter, Value("f", code.op(f"fdiv double {b}, {divisor}")), top)
+    # a <= 0: one of the ends; the last one wins if b top - a top^2 > 0
+    end = code.op(f"fmul double {a}, {double(float(top))}")
+    end = code.op(f"fcmp ogt double {b}, {end}")
+    end = code.op(f"select i1 {end}, i64 {top}, i64 0")
+    return code.op(f"select i1 {convex}, i64 {inner}, i64 {end}")
+
+
+def _nearest(emitter: Emitter, x: Value, top: int) -> str:
+    """i64: the integer in 0 .. top nearest to x, the lower one of two."""
+    code = emitter.code
+    if x.kind == "f":
+        for name in ("maxnum", "minnum"):
+            code.intrinsic(f"double @llvm.{name}.f64(double, double)")
+        code.intrinsic("double @llvm.ceil.f64(double)")
+        f = code.op(f"call double @llvm.maxnum.f64(double {x.ref}, double {double(0.0)})")
+        f = code.op(f"call double @llvm.minnum.f64(double {f}, double {double(float(top))})")
+        f = code.op(f"fsub double {f}, {double(0.5)}")
+        f = code.op(f"call double @llvm.ceil.f64(double {f})")
+        return code.op(f"fptosi double {f} to i64")
+    code.intrinsic("i64 @llvm.smax.i64(i64, i64)")
+    code.intrinsic("i64 @llvm.smin.i64(i64, i64)")
+    whole = emitter.as_int(x, min(x.exponent, 0))
+    if x.exponent < 0:
+        whole = code.op(f"add i64 {whole}, {(1 << -x.exponent - 1) - 1}")
+        whole = code.op(f"ashr i64 {whole}, {-x.exponent}")
+    whole = code.op(f"call i64 @llvm.smax.i64(i64 {whole}, i64 0)")
+    return code.op(f"call i64 @llvm.smin.i64(i64 {whole}, i64 {top})")
+
+
+def _rows(emitter: Emitter, unembedding: Unembedding, best: tuple[str, str] | None, array: Callable[[np.ndarray], str]) -> tuple[str, str]:
+    """The best of the dense rows and of what was best before, in a loop over [R, 1 + C]: id, weights."""
+    code = emitter.code
+    columns = [emitter.as_double(emitter.form(f)) for f in unembedding.columns]
+    matrix = np.concatenate([unembedding.ids[:, None].astype(np.float64), unembedding.weights], axis=1)
+    rows = array(np.ascontiguousarray(matrix))
+    width = matrix.shape[1]
+    before, head, done = code.block, code.label("row"), code.label("rows")
+    initial = best or (double(float("-inf")), str(2**40))
+    code.do(f"br label %{head}")
+    code.start(head)
+    i = f"%{head}.i"
+    code.do(f"{i} = phi i64 [ 0, %{before} ], [ {i}.next, %{head} ]")
+    code.do(f"%{head}.logit = phi double [ {initial[0]}, %{before} ], [ %{head}.logit.next, %{head} ]")
+    code.do(f"%{head}.id = phi i64 [ {initial[1]}, %{before} ], [ %{head}.id.next, %{head} ]")
+    row = code.op(f"getelementptr double, ptr {rows}, i64 {code.op(f'mul i64 {i}, {width}')}")
+    id = code.op(f"fptosi double {code.op(f'load double, ptr {row}')} to i64")
+    total = double(0.0)
+    for j, column in enumerate(columns):
+        weight = code.op(f"load double, ptr {code.op(f'getelementptr double, ptr {row}, i64 {j + 1}')}")
+        total = code.op(f"fadd double {total}, {code.op(f'fmul double {weight}, {column}')}")
+    logit, winner = _better(code, (f"%{head}.logit", f"%{head}.id"), (total, id))
+    code.do(f"%{head}.logit.next = select i1 true, double {logit}, double {logit}")
+    code.do(f"%{head}.id.next = select i1 true, i64 {winner}, i64 {winner}")
+    code.do(f"{i}.next = add i64 {i}, 1")
+    test = code.op(f"icmp slt i64 {i}.next, {len(matrix)}")
+    code.do(f"br i1 {test}, label %{head}, label %{done}")
+    code.start(done)
+    return f"%{head}.logit.next", f"%{head}.id.next"

@@ -1,0 +1,62 @@
+"""The passes of the fast engine, in order: from a checkpoint's tensors to object code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...compiler.graph.transformer import Transformer
+from .forms import Form
+from .image import Image, image
+from .jit import compile_object
+from .layout import Layout
+from .lift import Lifted, lift
+from .live import live
+from .loop import Split, generate
+from .specialise import Context, choose_split, signatures, static_stores
+
+
+@dataclass
+class Program:
+    """Object code with the functions `general` and `special` (see loop.generate), and the state it begins with."""
+
+    code: bytes
+    image: Image
+
+
+def compile_model(model: Transformer, probe: str | None) -> Program:
+    """The passes in order: lift, find what is live, fold what the prefix decides, split by program row, generate, compile."""
+    lifted = lift(model, model.probes[probe] if probe else None)
+    graph = lifted.graph
+    roots = [*lifted.columns, *([lifted.probe] if lifted.probe else [])]
+    general = special = live(graph, roots, [Context(graph, {})])
+    layout = Layout(graph, general)
+    statics, settled = static_stores(graph, general, model.prefix)
+    context, split, decodable = None, None, len(model.embed)
+    if statics:
+        special = live(graph, roots, [Context(graph, statics)])
+        decodable = _decodable(lifted)
+        context = Context(graph, statics, tokens=decodable)
+        split = _split(graph, context, roots)
+        # A delay must not reach back before the start.
+        settled = max(settled, 1 + max(general.delays.values(), default=0))
+    text = generate(lifted, layout, general, special, context, split)
+    return Program(compile_object(text), image(layout, settled, decodable))
+
+
+def _decodable(lifted: Lifted) -> int:
+    """Tokens from here on have constant logits: `special` is not made for them."""
+    varying = np.array([not f.is_constant() for f in lifted.columns], dtype=bool)
+    emitted = np.flatnonzero(lifted.weights[:, varying].any(axis=1))
+    return int(emitted[-1]) + 1 if len(emitted) else len(lifted.weights)
+
+
+def _split(graph, context: Context, roots: list[Form]) -> Split | None:
+    lookup = choose_split(graph, context, roots)
+    if lookup is None:
+        return None
+    static = context.statics[graph.lookups[lookup].store]
+    groups = signatures(graph, lookup, len(static.keys), context.reached_forms())
+    contexts = [Context(graph, context.statics, (lookup, rows, g), context.tokens) for g, rows in enumerate(groups)]
+    return Split(lookup, static, groups, contexts)

@@ -1,0 +1,114 @@
+"""The state that generated code starts with, as plain data: what a cache keeps and an engine instantiates."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import json
+import sys
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from .index import PAGES, page_size
+from .layout import Layout
+
+_libc = ctypes.CDLL(ctypes.util.find_library("msvcrt" if sys.platform == "win32" else "c"))
+_libc.free.argtypes = [ctypes.c_void_p]
+_CALLOC = ctypes.cast(_libc.calloc, ctypes.c_void_p).value
+
+
+@dataclass
+class Image:
+    """size: 8-byte fields of the state. fields: indices of "status", "next" and "n". arrays: (field index, constant data).
+    keyed: per keyed store the indices of its fields, directory and page bits, and its entry size. soft: per soft store
+    its field and entry size. settled: positions that `general` must read before `special` may take over, for
+    token ids below `decodable`.
+    """
+
+    size: int
+    fields: dict[str, int]
+    arrays: list[tuple[int, np.ndarray]]
+    keyed: list[dict[str, int]]
+    soft: list[dict[str, int]]
+    settled: int
+    decodable: int
+
+    def to_bytes(self) -> bytes:
+        head = {k: v for k, v in asdict(self).items() if k != "arrays"}
+        head["arrays"] = [(at, data.nbytes) for at, data in self.arrays]
+        text = json.dumps(head).encode()
+        return b"".join([len(text).to_bytes(8, "little"), text, *(data.tobytes() for _, data in self.arrays)])
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Image:
+        start = 8 + int.from_bytes(data[:8], "little")
+        head = json.loads(data[8:start])
+        arrays = []
+        for at, size in head.pop("arrays"):
+            arrays.append((at, np.frombuffer(data, dtype=np.uint8, count=size, offset=start)))
+            start += size
+        return Image(arrays=arrays, **head)
+
+
+def image(layout: Layout, settled: int, decodable: int) -> Image:
+    """The image of a finished layout."""
+    at, kinds = layout.fields, layout.graph.stores
+    keyed = [
+        {"fields": at["keyed", s], "directory": at["directory", s], "present": at["present", s], "stride": entry.size}
+        for s, entry in layout.entries.items()
+        if kinds[s].kind == "keyed"
+    ]
+    soft = [
+        {"field": at["soft", s], "size": entry.size} for s, entry in layout.entries.items() if kinds[s].kind == "soft"
+    ]
+    fields = {name: at[name,] for name in ("status", "next", "n")}
+    arrays = [(at[name], values.reshape(-1).view(np.uint8)) for name, values in layout.arrays.items()]
+    return Image(layout.size, fields, arrays, keyed, soft, settled, decodable)
+
+
+class State:
+    """An image in memory. Owns what generated code allocates."""
+
+    def __init__(self, image: Image):
+        self._image = image
+        buffer = np.zeros(image.size + 8, dtype=np.uint64)
+        skip = -(buffer.ctypes.data // 8) % 8  # constant arrays begin at cache lines
+        self.words = buffer[skip : skip + image.size]
+        raw = self.words.view(np.uint8)
+        for at, data in image.arrays:
+            raw[8 * at : 8 * at + len(data)] = data
+        self._empty: list[np.ndarray] = []
+        self._records: dict[int, np.ndarray] = {}
+        for store in image.keyed:
+            empty = np.zeros(page_size(store["stride"]), dtype=np.uint8)
+            self._empty.append(empty)
+            base = self.words.ctypes.data
+            directory, present = base + 8 * store["directory"], base + 8 * store["present"]
+            self.words[store["directory"] : store["directory"] + PAGES] = empty.ctypes.data
+            values = (directory, present, empty.ctypes.data, store["stride"], _CALLOC)
+            self.words[store["fields"] : store["fields"] + len(values)] = values
+
+    @property
+    def address(self) -> int:
+        return self.words.ctypes.data
+
+    def field(self, name: str) -> int:
+        return int(self.words[self._image.fields[name]])
+
+    def reserve(self, positions: int) -> None:
+        """Room for that many positions in the stores that keep them all."""
+        for store in self._image.soft:
+            needed = positions * store["size"]
+            old = self._records.get(store["field"], np.zeros(0, dtype=np.uint8))
+            if needed > len(old):
+                grown = np.zeros(max(needed, 2 * len(old)), dtype=np.uint8)
+                grown[: len(old)] = old
+                self._records[store["field"]] = grown
+                self.words[store["field"]] = grown.ctypes.data
+
+    def __del__(self) -> None:
+        for store, empty in zip(self._image.keyed, self._empty):
+            directory = self.words[store["directory"] : store["directory"] + PAGES]
+            for page in directory[directory != empty.ctypes.data]:
+                _libc.free(int(page))

@@ -1,0 +1,99 @@
+"""What of the past is still needed: reachability from the logits, through heads to earlier positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .forms import Form, Graph
+from .specialise import Context
+
+
+@dataclass
+class Live:
+    """sums: numbers of running sums. lookups: those that are made. columns: (store, column) pairs that are read.
+    stores: those that lookups search. delays: (store, column) of the delay store -> greatest distance. stamped: stores
+    whose positions are read."""
+
+    sums: list[int] = field(default_factory=list)
+    lookups: list[int] = field(default_factory=list)
+    columns: list[tuple[int, int]] = field(default_factory=list)
+    stores: set[int] = field(default_factory=set)
+    delays: dict[tuple[int, int], int] = field(default_factory=dict)
+    stamped: set[int] = field(default_factory=set)
+
+
+def live(graph: Graph, roots: Sequence[Form], contexts: Sequence[Context]) -> Live:
+    """What is reached from the roots in any of the contexts; what one context needs, all of them must keep up."""
+    result = Live()
+    # Forms that decide what a later position finds: needed in every context.
+    shared: list[Form | int] = list(roots)
+    seen: list[set[int]] = [set() for _ in contexts]
+    done = 0
+    while done < len(shared):
+        what = shared[done]
+        done += 1
+        for context, atoms in zip(contexts, seen):
+            _reach(graph, what, context, atoms, result, shared)
+    return result
+
+
+def _reach(
+    graph: Graph, what: Form | int, context: Context, seen: set[int], result: Live, shared: list[Form | int]
+) -> None:
+    """Follows one form or source within a position; what reaches earlier positions goes to `result` and `shared`."""
+    todo: list[Form] = []
+
+    def reach_source(source: int) -> None:
+        row = context.row_source(source)
+        name = graph.sources[source if row is None else row[0]].name
+        if name[0] == "row":
+            todo.append(context(graph.lookups[name[1]].query))
+        elif name[0] == "stored":
+            reach_lookup(name[1], name[2])
+
+    def reach_lookup(number: int, column: int | None) -> None:
+        lookup = graph.lookups[number]
+        store = graph.stores[lookup.store]
+        if number not in result.lookups:
+            result.lookups.append(number)
+            result.stores.add(lookup.store)
+            shared.append(store.penalty)
+            shared.extend([store.key, *store.keys])
+        queries = lookup.query if isinstance(lookup.query, tuple) else (lookup.query,)
+        todo.extend(context(q) for q in queries if isinstance(q, Form))
+        if column is None:
+            return
+        key = (lookup.store, column)
+        if store.kind == "delay":
+            result.delays[key] = max(result.delays.get(key, 0), lookup.query)
+        if key not in result.columns:
+            result.columns.append(key)
+            shared.append(store.columns[column])
+
+    if isinstance(what, Form):
+        todo.append(context(what))
+    else:
+        reach_source(what)
+    while todo:
+        for atom in todo.pop().terms:
+            if atom in seen:
+                continue
+            seen.add(atom)
+            kind, args = graph.kinds[atom], graph.args[atom]
+            if kind == "table":
+                reach_source(args[0])
+            elif kind == "relu":
+                todo += args
+            elif kind in ("knots", "let"):
+                todo.append(args[0])
+            elif kind in ("sum", "mean"):
+                if args[0] not in result.sums:
+                    result.sums.append(args[0])
+                    shared.append(graph.sums[args[0]])
+            elif kind in ("read", "soft"):
+                reach_lookup(args[0], args[1])
+            elif kind in ("stamp", "key"):
+                reach_lookup(args[0], None)
+                if kind == "stamp":
+                    result.stamped.add(graph.lookups[args[0]].store)
