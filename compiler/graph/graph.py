@@ -20,6 +20,8 @@ HARDNESS = 64.0
 ENVELOPE_BITS = 14
 # Bits of a float64 that a score may use before "+ eps * n" gets rounded.
 SCORE_BITS = 52
+# Keys of a parabola: 2ab - a^2 stays below 2^54 and even, so it is exact.
+MAX_KEY_BITS = 26
 
 
 @dataclass(eq=False)
@@ -165,8 +167,10 @@ class Graph:
 
         query, key: integers with |x| < 2^key_bits (key_bits <= 26); off: 0 where the key counts, >= 1 where it must
         never win; key_squared: the key's square where a variable holds it already. latest: among equal keys the
-        latest wins; without it keys must be unique.
+        latest wins; without it keys must be unique. Raises ValueError when the scores would not be exact.
         """
+        if key_bits > MAX_KEY_BITS:
+            raise ValueError(f"{name}: keys of {key_bits} bits, their squares are exact only up to {MAX_KEY_BITS}")
         if key_squared is None:
             key_squared = self.square(key, f"{name}.key^2")
         eps_bits = min(ENVELOPE_BITS + 1, SCORE_BITS - 2 * key_bits - 1) if latest else 0

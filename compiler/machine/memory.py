@@ -40,7 +40,8 @@ def memory(s: State, place: list[Variable], place_number: Expr) -> Memory:
     is_byte = s.features["is.byte"]
     key = g.gated("memory.key", (storing, address + place_number), (is_byte, s.data_address))
     stored = g.gated("memory.byte", *((p, g.product(storing, b)) for p, b in zip(place, s.b.bytes)))
-    key_bits = bits_for(max(s.assembly.highest_address, -s.assembly.lowest_address) + 16)
+    # Queries past the last byte occur, but what they find is not used: the access traps, or the byte is not needed.
+    key_bits = bits_for(max(s.assembly.highest_address, 16 - s.assembly.lowest_address))
     if s.field("store").terms:
         g.probe("memory.key", key)
     loaded = []
