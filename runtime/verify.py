@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,19 +20,24 @@ from .instance import Instance, Run, Trap
 from .oracle import Oracle, OracleRun
 from .trace import TokenTable, Trace, decode
 
+if TYPE_CHECKING:
+    from .replay import Mismatch
+
 
 @dataclass
 class Report:
     """What one verified invocation showed.
 
     divergence: the first difference, None when there is none. steps, tokens: executed by the model. compared: records
-    of wasmtime that were compared. run, trace, oracle: both sides, for a closer look.
+    of wasmtime that were compared. run, trace, oracle: both sides, for a closer look. mismatch: where the dense
+    matrices would have chosen another token (only with `replay`).
     """
 
     divergence: Divergence | None
     run: Run
     trace: Trace
     oracle: OracleRun
+    mismatch: Mismatch | None = None
 
     @property
     def steps(self) -> int:
@@ -48,7 +53,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        return self.divergence is None
+        return self.divergence is None and self.mismatch is None
 
 
 class Verifier:
@@ -92,24 +97,35 @@ class Verifier:
         )
         probe = "memory.key" if "memory.key" in model.transformer.probes else None
         self._instance = Instance(model, engine, stdin=stdin, args=argv, env=env, probe=probe)
+        self._sequence = [model.transformer.prefix]
         self.started: Report | None = None
         if self._instance.started and self._oracle.start:
             self.started = self._compare(self._instance.started, self._oracle.start)
 
     def invoke(
         self, name: str, args: Sequence[Any] = (), *, max_tokens: int | None = None,
-        progress: Callable[[int], None] | None = None,
+        progress: Callable[[int], None] | None = None, replay: bool = False,
     ) -> Report:  # fmt: skip
-        """Runs one call on both sides and compares. Raises ArgumentError; a trap on both sides is no error."""
+        """Runs one call on both sides and compares. Raises ArgumentError; a trap on both sides is no error.
+
+        replay: also check every decoded token against the dense matrices (see `replay.replay`).
+        """
         try:
             run = self._instance.invoke(name, *args, max_tokens=max_tokens, progress=progress)
         except Trap as trap:
             run = trap.run
         types = self.program.entries[name].params
-        return self._compare(run, self._oracle.invoke(name, [_bits(t, a) for t, a in zip(types, args)], self._stdin))
+        report = self._compare(run, self._oracle.invoke(name, [_bits(t, a) for t, a in zip(types, args)], self._stdin))
+        if replay:
+            from .replay import replay as check  # needs torch, which takes long to import
+
+            sequence = np.concatenate(self._sequence)
+            report.mismatch = check(self.model.transformer, sequence, len(sequence) - len(run.tokens) - 1, progress)
+        return report
 
     def _compare(self, run: Run, oracle: OracleRun) -> Report:
         tokens = np.concatenate([run.prompt, run.tokens])
+        self._sequence.append(tokens)
         addresses = None
         if run.probed is not None:
             # The key of a store's digit stands at the position that decided it, one before the digit itself.
@@ -120,7 +136,7 @@ class Verifier:
 
 def verify(
     source: str | bytes | Path | Source, name: str, args: Sequence[Any] = (), *,
-    progress: Callable[[int], None] | None = None, max_tokens: int | None = None, **options: Any,
+    progress: Callable[[int], None] | None = None, max_tokens: int | None = None, replay: bool = False, **options: Any,
 ) -> Report:  # fmt: skip
     """Compiles `source`, calls `name` and checks every step against wasmtime. options: as for `Verifier`.
 
@@ -129,7 +145,7 @@ def verify(
     verifier = Verifier(source, **options)
     if verifier.started is not None and not verifier.started.ok:
         return verifier.started
-    return verifier.invoke(name, args, progress=progress, max_tokens=max_tokens)
+    return verifier.invoke(name, args, progress=progress, max_tokens=max_tokens, replay=replay)
 
 
 def _sites(program: Program) -> list[Site]:
