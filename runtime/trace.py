@@ -19,7 +19,7 @@ from ..compiler.checkpoint import Model
 from ..compiler.frontend.module import Module
 from ..compiler.steps.isa import Program, Slot, Step
 
-BLOCK = 1 << 20  # tokens decoded at a time
+BLOCK = 1 << 18  # tokens decoded at a time
 
 
 class Kind(IntEnum):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import struct
+import weakref
 
 import numpy as np
 import pytest
 import wasmtime
+
 from wasm2xformer.compiler.frontend.decode import decode
 from wasm2xformer.compiler.frontend.opcodes import STORES
 from wasm2xformer.compiler.steps.isa import TRAPS, Site
@@ -384,6 +387,15 @@ def test_what_cannot_be_recorded_is_refused():
         Oracle(wasm, []).invoke("g")
     with pytest.raises(ValueError, match="arguments"):
         Oracle(wasm, []).invoke("f", [1])
+
+
+def test_an_oracle_goes_with_its_last_reference():
+    o = oracle('(module (func (export "f")))')
+    o.invoke("f")
+    alive = weakref.ref(o)
+    del o
+    gc.collect()
+    assert alive() is None
 
 
 def test_instructions_are_counted_as_fuel():

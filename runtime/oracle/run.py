@@ -6,6 +6,7 @@ import ctypes
 import struct
 import tempfile
 import threading
+import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -148,8 +149,10 @@ class Oracle:
         """Hands the instance the host functions of its log."""
         store, i32 = self._store, wasmtime.ValType.i32()
         table = self._exports[names.HOST_TABLE]
-        flush = wasmtime.Func(store, wasmtime.FuncType([], []), self._flush)
-        bulk = wasmtime.Func(store, wasmtime.FuncType([i32] * 3, []), self._bulk)
+        # The store keeps the functions and the oracle the store: a strong reference back would keep them for ever.
+        weak_flush, weak_bulk = weakref.WeakMethod(self._flush), weakref.WeakMethod(self._bulk)
+        flush = wasmtime.Func(store, wasmtime.FuncType([], []), lambda: _alive(weak_flush)())
+        bulk = wasmtime.Func(store, wasmtime.FuncType([i32] * 3, []), lambda *range_: _alive(weak_bulk)(*range_))
         table.set(store, names.FLUSH_SLOT, flush)
         table.set(store, names.BULK_SLOT, bulk)
         self._functions = {
@@ -334,6 +337,12 @@ class _Wasi:
         config.stderr_file = str(path / "stderr")
         store.set_wasi(config)
         return _Files(directory)
+
+
+def _alive(method: weakref.WeakMethod[Any]) -> Callable[..., None]:
+    found = method()
+    assert found is not None, "the oracle is alive while its module runs"
+    return found
 
 
 def _uses_wasi(module: Module) -> bool:
