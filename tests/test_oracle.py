@@ -274,6 +274,16 @@ def test_the_frame_limit_stops_at_the_same_call(call):
     assert o.invoke("f", [100]).results == [100]  # the sum starts anew
 
 
+def test_order_of_the_traps_of_an_indirect_call():
+    """As in the model: the element is read, then the frame is checked, then the reference."""
+    wasm = bytes(
+        wasmtime.wat2wasm('(module (table 1 funcref) (func (export "f") (param i32) local.get 0 call_indirect))')
+    )
+    deltas = {(0, 1): 5}
+    for limit, index, trap in ((5, 1, "table_out_of_bounds"), (5, 0, "stack_exhausted"), (6, 0, "null_reference")):
+        assert Oracle(wasm, every_site(wasm), deltas, limit).invoke("f", [index]).outcome == TRAPS[trap]
+
+
 def test_recursion_to_the_model_limit_does_not_meet_wasmtimes():
     wasm = bytes(wasmtime.wat2wasm(RECURSION.format("call $f")))
     (call,) = [i for i, x in enumerate(decode(wasm).functions[0].body) if x.name == "call"]

@@ -253,6 +253,22 @@ def test_every_changed_token_is_told(old, new, what, where):
     assert f"[{tokens[divergence.token]}]" in str(divergence)
 
 
+def test_no_single_token_can_be_exchanged_unnoticed():
+    """Every token behind the prompt against one of every kind; values of steps without a site are not recorded."""
+    others = ["D0.77", "D1.0", "D7.1", "S0.1", "Q0.1", "N", "H", "T.unreachable", "O.1", "E.1", "BOS", "I.0"]
+    others += [f"J.{j}" for j in range(12)]
+    internal = {i for i, step in enumerate(CALLS.program.steps) if step.site is None and step.dest is not None}
+    trace = CALLS.decode(CALLS.tokens)
+    step_at = {int(end): int(step) for end, step in zip(trace.end, trace.step, strict=True)}
+    for position in range(2, len(CALLS.tokens)):
+        for other in others:
+            if other == CALLS.tokens[position] or (step_at.get(position) in internal and other == "D0.77"):
+                continue
+            tokens = [*CALLS.tokens[:position], other, *CALLS.tokens[position + 1 :]]
+            changed = compare(CALLS.program, CALLS.module, CALLS.decode(tokens), CALLS.run)
+            assert changed is not None, (position, other)
+
+
 def test_the_first_of_several_differences_is_told():
     tokens = CALLS.changed("D0.4", "D0.3")
     tokens[tokens.index("J.6")] = "J.8"

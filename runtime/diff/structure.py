@@ -30,8 +30,11 @@ def check_ends(w: Window) -> Iterator[Finding]:
         yield w.finding("step", "kind of token", f"{Kind(wanted[i]).name} ({op})", Kind(w.kind[i]).name, i)
     stores = np.flatnonzero((w.group == STORE) & (w.kind == Kind.DIGIT))
     width, length = c.steps.width[w.index[stores]], c.trace.length[w.start + stores]
-    for k in w.first(width != length):
-        yield w.finding("step", "number of stored bytes", width[k], length[k], stores[k])
+    first = c.trace.tokens[c.trace.end[w.start + stores] + 1 - length]
+    table = c.trace.table
+    digits = np.where(table.kind[first] == Kind.DIGIT, table.place[first] + 1, length - 1)
+    for k in w.first((width != length) | (width != digits)):
+        yield w.finding("step", "number of stored bytes", width[k], digits[k], stores[k])
     for i in np.flatnonzero((w.group == TRAP) & (w.kind == Kind.TRAP)).tolist():
         kind, actual = c.program.steps[w.index[i]].trap, c.trace.table.traps[int(c.trace.value[w.start + i])]
         if actual != kind:
