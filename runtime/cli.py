@@ -6,10 +6,11 @@ calls proc_exit decides its code itself. Results and the program's output go to 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -326,6 +327,61 @@ def _inspect(model: str, as_json: bool, layers: tuple[int, ...], weights: bool, 
     return 0
 
 
+@cli.command("bench", cls=_Invoking)
+@click.argument("prog", required=False)
+@click.option("--only", multiple=True, metavar="ID", help="Only this program of the collection. Repeatable.")
+@click.option("-O", "levels", type=click.Choice(["0", "1"]), multiple=True, help="Repeatable; both if not given.")
+@click.option("--engine", "engines", type=click.Choice(["fast", "torch"]), multiple=True, help="Repeatable, likewise.")
+@click.option("--repeat", type=click.IntRange(1), default=3, show_default=True, help="Medians of so many repetitions.")
+@click.option("--longest", type=click.IntRange(0), metavar="N", help="Tokens of the trace for scaling; 0 for none.")
+@click.option("--native/--no-native", default=True, help="Measure wasmtime and pywasm too.")
+@_stdin
+@_json
+@click.pass_obj
+def _bench(
+    argv: list[str] | None, prog: str | None, only: tuple[str, ...], levels: tuple[str, ...], engines: tuple[str, ...],
+    repeat: int, longest: int | None, native: bool, stdin: str | None, as_json: bool,
+    calls: list[tuple[str, list[str]]],
+) -> int:  # fmt: skip
+    """Measures speed and memory, of PROG or of the collection in programs/, each figure in a process of its own.
+
+    Tokens and WASM instructions per second, tokens per instruction, memory, compile time, time to the first token, time
+    per token against the length of the trace; beside wasmtime and pywasm on the same invocations.
+    """
+    from .bench import Case, Options, bench, collection, print_tables, select
+    from .values import parse_arguments
+
+    with _refusals():
+        if prog:
+            source = _source(prog)
+            calls = calls or _default_calls(source.module)
+            types = {e.name: source.module.functions[e.index].type for e in source.module.exports if e.kind == "func"}
+            data, cases = _read_stdin(stdin), []
+            for name, texts in calls:
+                if name not in types:
+                    raise click.UsageError(f"no exported function {name!r}; there are: {', '.join(types) or 'none'}")
+                values = parse_arguments(name, types[name].params, texts)
+                cases.append(Case(Path(prog).stem, Path(prog), name, tuple(values), data, tuple(argv or ())))
+        else:
+            try:
+                cases = select(collection(), only)
+            except ValueError as error:
+                raise click.UsageError(str(error)) from None
+            if not cases:
+                raise click.UsageError("there is no programs/ here; name a program: bench PROG --invoke NAME ARG...")
+        if longest is None:
+            longest = 0 if prog or only else 10_000_000
+        chosen = [int(level) for level in levels] or [0, 1]
+        options = Options(chosen, engines or ("fast", "torch"), repeat, longest, native)
+        with _working("measuring") as status:
+            found = bench(cases, options, status)
+        if as_json:
+            click.echo(json.dumps(found))
+        else:
+            print_tables(found)
+    return 0
+
+
 # -- what the commands share ------------------------------------------------------------------------------------------
 
 
@@ -487,15 +543,15 @@ def _write(stream: str, data: bytes) -> None:
 
 
 @contextmanager
-def _working(text: str) -> Iterator[None]:
-    """A spinner on a terminal, nothing in a pipe."""
+def _working(text: str) -> Iterator[Callable[[str], None]]:
+    """A spinner on a terminal, nothing in a pipe; the value changes its text."""
     if not sys.stderr.isatty():
-        yield
+        yield lambda text: None
         return
     from rich.console import Console
 
-    with Console(stderr=True).status(text):
-        yield
+    with Console(stderr=True).status(text) as status:
+        yield status.update
 
 
 class _Progress:

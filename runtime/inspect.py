@@ -5,19 +5,17 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from ..compiler.checkpoint import Model
 from ..compiler.graph.transformer import HEAD_DIM, Layer, Transformer
 from ..compiler.steps.show import show as show_steps
+from .tables import make_console, print_line, print_table
 
 # What a token of each class is; the classes are those of the trace and of the prompt.
 _CLASSES = {
@@ -81,7 +79,7 @@ def show(model: Model, title: str, parts: Collection[str], layers: Sequence[int]
 
     layers: those to show. weights: heads and neurons as formulas over the residual slots that they read.
     """
-    console = _console()
+    console = make_console()
     if not parts:
         _overview(console, model, title, layers)
     if "heads" in parts:
@@ -94,27 +92,6 @@ def show(model: Model, title: str, parts: Collection[str], layers: Sequence[int]
         _vocabulary(console, model)
     if "steps" in parts:
         sys.stdout.write(show_steps(model.program, texts=model.texts))
-
-
-def _console() -> Console:
-    """In a pipe as wide as the text needs, so that nothing is cut or wrapped."""
-    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=10_000, no_color=True)
-
-
-def _table(console: Console, title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-    """Columns whose name begins with # are numbers."""
-    columns = list(columns)
-    table = Table(box=SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, show_header=columns[0] != "")
-    for column in columns:
-        table.add_column(column.lstrip("#"), justify="right" if column.startswith("#") else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else str(cell)) for cell in row))
-    console.print(Text(f"\n{title}", style="bold"))
-    # A table pads every line to its width; in a pipe that is noise.
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
-        console.file.write(line.rstrip() + "\n")
 
 
 def _summary(model: Model) -> Iterator[tuple[str, Any]]:
@@ -167,23 +144,23 @@ def _lookups(layer: Layer) -> list[tuple[str, list[str]]]:
 
 def _overview(console: Console, model: Model, title: str, layers: Sequence[int]) -> None:
     t = model.transformer
-    _table(console, title, ("", "#"), _summary(model))
+    print_table(console, title, ("", "#"), _summary(model))
     rows: list[tuple[Any, ...]] = []
     for name, first in model.entries:
         entry = model.program.entries.get(name) or model.program.start
         if entry is not None:
             rows.append((name or "(start)", ", ".join(entry.params), ", ".join(entry.results), first))
-    _table(console, "exported functions", ("name", "parameters", "results", "#first step"), rows)
+    print_table(console, "exported functions", ("name", "parameters", "results", "#first step"), rows)
     rows = []
     for index in layers:
         y = t.layers[index]
         computed = [n for n in dict.fromkeys(y.neuron_names) if not n.startswith("erase ")]
         reads = "; ".join(name for name, _ in _lookups(y)) or "-"
         rows.append((index, len(y.head_names), reads, len(y.neuron_names), ", ".join(computed) or "-"))
-    _table(console, "layers", ("#layer", "#heads", "attention looks up", "#neurons", "the MLP computes"), rows)
-    _table(console, "vocabulary", ("tokens", "#count", "#first id", "meaning"), _token_classes(t.vocabulary))
+    print_table(console, "layers", ("#layer", "#heads", "attention looks up", "#neurons", "the MLP computes"), rows)
+    print_table(console, "vocabulary", ("tokens", "#count", "#first id", "meaning"), _token_classes(t.vocabulary))
     more = "More by name: --heads, --neurons, --slots, --vocabulary, --steps; --weights, --layer N."
-    console.print(Text(f"\n{more}", style="dim"))
+    print_line(console, f"\n{more}", "dim")
 
 
 def _token_classes(vocabulary: Sequence[str]) -> Iterator[tuple[str, int, int, str]]:
@@ -207,7 +184,7 @@ def _heads(console: Console, t: Transformer, layers: Sequence[int], weights: boo
                 row += tuple("; ".join(_form(r, before) for r in m[pair]) for m in (y.q, y.k, y.v))
             rows.append(row)
     columns = ("#layer", "#head", "lookup -> values", "kind", *(("query", "key", "value") if weights else ()))
-    _table(console, "heads", columns, rows)
+    print_table(console, "heads", columns, rows)
 
 
 def _neurons(console: Console, t: Transformer, layers: Sequence[int], weights: bool) -> None:
@@ -221,7 +198,7 @@ def _neurons(console: Console, t: Transformer, layers: Sequence[int], weights: b
             gate, up = (_form(m[n], y.slot_names) for m in (y.gate, y.up))
             rows.append((index, n, name, f"relu({gate}) * ({up})", _form(y.down[:, n], y.slot_names)))
     columns = ("#layer", "#neuron", "name", "activation", "added to") if weights else ("#layer", "name", "#neurons")
-    _table(console, "neurons", columns, rows)
+    print_table(console, "neurons", columns, rows)
 
 
 def _names_before(t: Transformer, layer: int) -> list[str]:
@@ -257,7 +234,7 @@ def _slots(console: Console, t: Transformer, layers: Sequence[int]) -> None:
         runs = [(name, [index for _, index in group]) for name, group in groupby(held, key=lambda h: h[0])]
         shown = [f"{name} ({_span(indices)})" for name, indices in runs if name]
         rows.append((slot, ", ".join(shown) or "-"))
-    _table(console, "residual slots", ("#slot", "holds (at the end of layers)"), rows)
+    print_table(console, "residual slots", ("#slot", "holds (at the end of layers)"), rows)
 
 
 def _span(indices: Sequence[int]) -> str:
@@ -271,4 +248,4 @@ def _vocabulary(console: Console, model: Model) -> None:
     notes |= {f"P.{i}": f"{s.op}  {model.texts.get(i, '')}" for i, s in enumerate(model.program.steps)}
     notes |= {f"G.{s}": name for name, s in model.inputs.items()}
     rows = [(str(i), name, notes.get(name, "")) for i, name in enumerate(t.vocabulary)]
-    _table(console, "vocabulary", ("#id", "token", "meaning"), rows)
+    print_table(console, "vocabulary", ("#id", "token", "meaning"), rows)

@@ -1,0 +1,197 @@
+"""Runs the measurements, one process each, and puts the figures together."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...compiler.frontend.source import load_file
+from ..oracle import count_instructions
+from .cases import Case
+
+# The dense engine takes milliseconds for a token; so many are enough to see how many.
+TORCH_TOKENS = 200
+# An interpreter in Python is given up after so many seconds.
+PYWASM_SECONDS = 120.0
+# Steps from which on compile time is mostly the program's.
+LONG_PROGRAM = 500
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Options:
+    """levels, engines: what is measured. repeat: medians of so many. longest: tokens of the trace on which scaling is
+    measured, 0 for none. native: measure wasmtime and pywasm too."""
+
+    levels: Sequence[int] = (0, 1)
+    engines: Sequence[str] = ("fast", "torch")
+    repeat: int = 3
+    longest: int = 10_000_000
+    native: bool = True
+
+
+def bench(
+    cases: Sequence[Case], options: Options, progress: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
+    """All figures: {"decode": rows, "start": rows, "native": rows, "scaling": rows, "refused": {...}}.
+
+    progress: called with what is measured next.
+    """
+    found: dict[str, Any] = {"decode": [], "start": [], "native": [], "scaling": [], "refused": {}}
+    for case in cases:
+        measured = _case(case, options, progress)
+        if isinstance(measured, str):
+            found["refused"][case.id] = measured
+            continue
+        for part, rows in measured.items():
+            found[part] += rows
+    if options.longest:
+        progress(f"scaling up to {options.longest:,} tokens")
+        found["scaling"] = _scaling(options.longest)
+    return found
+
+
+def _case(case: Case, options: Options, progress: Callable[[str], None]) -> dict[str, list[Row]] | str:
+    """The rows of one case, or why there are none."""
+    request = {
+        "program": str(case.program), "export": case.export, "args": case.args, "stdin": case.stdin.hex(),
+        "argv": [case.program.name, *case.argv], "repeat": options.repeat,
+    }  # fmt: skip
+    name: Row = {"program": case.id, "invocation": case.invocation}
+    decoded, started = [], []
+    instructions = None
+    with tempfile.TemporaryDirectory() as folder:
+        for level in options.levels:
+            progress(f"{case.id}: compiling at -O{level}")
+            model = str(Path(folder) / f"{level}.safetensors")
+            compiled = _measure("compile", request | {"level": level, "output": model})
+            if "refused" in compiled:
+                return compiled["refused"]
+            if instructions is None:
+                instructions = count_instructions(
+                    load_file(case.program).wasm, case.export, case.args, stdin=case.stdin, arguments=request["argv"]
+                )  # fmt: skip
+            run = request | {"model": model}
+            for engine in options.engines:
+                progress(f"{case.id}: {engine} at -O{level}")
+                row = _decode(run | {"engine": engine}, instructions)
+                decoded.append(name | {"level": level, "engine": engine} | row)
+            progress(f"{case.id}: first token at -O{level}")
+            started.append(name | {"level": level} | _start(run, compiled))
+    native = []
+    if options.native:
+        progress(f"{case.id}: wasmtime and pywasm")
+        native.append(name | _native(request, instructions or 0, decoded))
+    return {"decode": decoded, "start": started, "native": native}
+
+
+def _decode(request: Row, instructions: int) -> Row:
+    limit = TORCH_TOKENS if request["engine"] == "torch" else None
+    found = _measure("decode", request | {"limit": limit})
+    if "refused" in found:
+        return found
+    seconds, tokens = statistics.median(found["seconds"]), found["tokens"]
+    row: Row = {"tokens": tokens, "seconds": seconds, "tokens_per_second": tokens / seconds, "peak_mib": found["peak"]}
+    whole = found["steps"] > 0  # a part of a trace says nothing about the instructions
+    return row | {
+        "steps": found["steps"] if whole else None,
+        "instructions": instructions,
+        "tokens_per_instruction": tokens / instructions if whole and instructions else None,
+        "instructions_per_second": instructions / seconds if whole else None,
+    }
+
+
+def _start(request: Row, compiled: Row) -> Row:
+    """Compilation, and the time from starting a process to its first token: with nothing cached, then again."""
+    seconds, steps = statistics.median(compiled["seconds"]), compiled["steps"]
+    with _empty_cache() as environment:
+        cold, cached = (_wall("first", request | {"engine": "fast"}, environment) for _ in range(2))
+    return {
+        "steps": steps, "layers": compiled["layers"], "heads": compiled["heads"],
+        "neurons": compiled["neurons"], "prefix": compiled["prefix"], "compile_seconds": seconds,
+        # Every program pays for the machine; short ones pay for little else.
+        "compile_seconds_per_2000_steps": seconds * 2000 / steps if steps >= LONG_PROGRAM else None,
+        "first_token_cold": cold, "first_token_cached": cached,
+    }  # fmt: skip
+
+
+def _native(request: Row, instructions: int, decoded: list[Row]) -> Row:
+    native = _measure("wasmtime", request)
+    interpreted = _measure("pywasm", request, PYWASM_SECONDS)
+    ours = [r for r in decoded if r["engine"] == "fast" and "seconds" in r]
+    return {
+        "instructions": instructions,
+        "fast_seconds": ours[-1]["seconds"] if ours else None,
+        "wasmtime_seconds": statistics.median(native["seconds"]),
+        "pywasm_seconds": interpreted["seconds"][0] if "seconds" in interpreted else None,
+        "pywasm_note": interpreted.get("refused"),
+    }
+
+
+def _scaling(longest: int) -> list[Row]:
+    """Time per token in the second half of each trace length 1e4, 1e5, ... of one growing trace."""
+    points = [(0, 0.0, 0.0), *(tuple(p) for p in _measure("scaling", {"longest": longest, "engine": "fast"})["points"])]
+    lengths, length = [], 10_000
+    while length <= longest:
+        lengths.append(length)
+        length *= 10
+    if lengths and lengths[-1] < longest:
+        lengths.append(longest)
+    return [
+        {
+            "tokens": length,
+            "nanoseconds_per_token": (_at(points, length) - _at(points, length / 2)) / (length / 2) * 1e9,
+            "peak_mib": next(memory for tokens, _, memory in points if tokens >= length),
+        }
+        for length in lengths
+    ]
+
+
+def _at(points: Sequence[tuple[int, float, float]], tokens: float) -> float:
+    """Seconds at which so many tokens were there, between two looks in proportion."""
+    for (n0, t0, _), (n1, t1, _) in zip(points, points[1:]):
+        if n1 >= tokens:
+            return t0 + (t1 - t0) * (tokens - n0) / (n1 - n0)
+    return points[-1][1]
+
+
+@contextmanager
+def _empty_cache() -> Iterator[dict[str, str]]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield {**os.environ, "XDG_CACHE_HOME": folder, "HOME": folder}
+
+
+def _wall(measure: str, request: Row, environment: dict[str, str]) -> float:
+    start = time.perf_counter()
+    _measure(measure, request, environment=environment)
+    return time.perf_counter() - start
+
+
+def _measure(
+    measure: str, request: Row, timeout: float | None = None, environment: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """The answer of a fresh process. Raises RuntimeError with its last words when it fails."""
+    command = [sys.executable, "-m", "wasm2xformer.runtime.bench.measure"]
+    text = json.dumps(request | {"measure": measure})
+    # One core: what the dense engine's matrix products would spread over several is not comparable.
+    environment = (environment or dict(os.environ)) | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=timeout, env=environment)
+    except subprocess.TimeoutExpired:
+        return {"refused": f"more than {timeout:.0f} s"}
+    if done.returncode:
+        raise RuntimeError(
+            f"{measure}: {(done.stderr.strip() or f'ended with code {done.returncode}').splitlines()[-1]}"
+        )
+    return json.loads(done.stdout)
