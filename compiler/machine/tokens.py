@@ -113,8 +113,10 @@ def _prompt_tokens(graph: Graph, assembly: Assembly, add: Add) -> None:
         row = {f"bit{i}": v >> i & 1 for i in range(8)}
         row |= {"clz": 8 - v.bit_length(), "ctz": (v & -v).bit_length() - 1 if v else 8}
         add(f"B.{v}", ("B",), row | {"table.index": v, "table.index^2": v * v, "is.byte": 1})
-    # The byte table stands right behind BOS, so that its bytes fall into the scratch area below hidden memory.
-    prefix[1:1] = range(first_byte, first_byte + 256)
+    # The byte table stands right behind BOS, so that its bytes fall into the scratch area below hidden memory; then the
+    # row that touches nothing, so that no other row is ever the nearest one while the prefix is read.
+    idle_row = prefix.pop()
+    prefix[1:1] = [*range(first_byte, first_byte + 256), idle_row]
     for s, (_, data) in enumerate(assembly.segments):
         prefix.append(graph.token_ids[f"G.{s}"])
         prefix += [first_byte + v for v in data]
