@@ -12,12 +12,11 @@ import numpy as np
 
 from ..compiler.checkpoint import Model
 from ..compiler.compile import compile_steps, realise
-from ..compiler.frontend.module import Module, ValType
+from ..compiler.frontend.module import ValType
 from ..compiler.frontend.source import Source, load
-from ..compiler.steps.isa import FRAME_LIMIT, Program, Site
 from .diff import Divergence, compare
 from .instance import Instance, Run, Trap
-from .oracle import Oracle, OracleRun
+from .oracle import OracleRun, oracle_for
 from .trace import TokenTable, Trace, decode
 
 if TYPE_CHECKING:
@@ -81,16 +80,10 @@ class Verifier:
             program, _ = compile_steps(self.source, opt_level, exports, libraries)
             model = realise(program, self.source.module)
         self.model, self.program, self._stdin = model, model.program, stdin
-        entries = [entry for _, entry in model.entries]
-        deltas = ([d for d, _ in model.jumps], [f for _, f in model.jumps])
-        self._table = TokenTable.build(model.transformer.vocabulary, *deltas, entries)
-        self._oracle = Oracle(
+        self._table = TokenTable.of(model)
+        self._oracle = oracle_for(
             self.source.wasm,
-            _sites(self.program),
-            _frame_deltas(self.program),
-            FRAME_LIMIT,
-            _memory_maximum(self.program, self.source.module),
-            entry_delta=_entry_delta(self.program),
+            self.program,
             libraries={name: load(text).wasm for name, text in (libraries or {}).items()},
             arguments=argv,
             environment=env,
@@ -146,27 +139,6 @@ def verify(
     if verifier.started is not None and not verifier.started.ok:
         return verifier.started
     return verifier.invoke(name, args, progress=progress, max_tokens=max_tokens, replay=replay)
-
-
-def _sites(program: Program) -> list[Site]:
-    return list(dict.fromkeys(step.site for step in program.steps if step.site is not None))
-
-
-def _frame_deltas(program: Program) -> dict[tuple[int, int], int]:
-    """How far each call of the original moves the frame."""
-    calls = [s for s in program.steps if s.op in ("call", "call_indirect") and s.site is not None]
-    return {(s.site.function, s.site.instruction): s.imm for s in calls if s.site is not None}
-
-
-def _entry_delta(program: Program) -> int:
-    """What the call in an entry's stub adds; the same for all of them."""
-    entries = [*program.entries.values(), *([program.start] if program.start else [])]
-    calls = [next(s for s in program.steps[e.entry :] if s.op == "call") for e in entries]
-    return calls[0].imm if calls else 0
-
-
-def _memory_maximum(program: Program, module: Module) -> int | None:
-    return (program.memory_maximum or None) if module.memories else None  # 0: no step needs the memory
 
 
 def _bits(type_: ValType, value: Any) -> int | None:
