@@ -22,6 +22,7 @@ ENGINES = ("fast", "torch")
 # Tokens decoded between two looks at the progress and at the output: few at first, then as many as take this long.
 FIRST_CHUNK, LAST_CHUNK = 1 << 6, 1 << 20
 CHUNK_SECONDS = 0.1
+BLOCK = 1 << 20  # tokens of a finished trace looked at together
 _BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "funcref": 32, "externref": 32}
 _FLOATS = {"f32": ("<f", "<I"), "f64": ("<d", "<Q")}
 
@@ -169,7 +170,9 @@ class Instance:
                 break
             if max_tokens is not None and count >= max_tokens:
                 raise Unfinished(f"{name}: not finished after {count:,} tokens")
-        return self._result(entry, name, prompt, np.concatenate(parts))
+        tokens = np.concatenate(parts)
+        parts.clear()  # a trace may be hundreds of megabytes
+        return self._result(entry, name, prompt, tokens)
 
     def _prompt(self, entry: Entry, name: str, values: list[int]) -> list[int]:
         """Input bytes, the entry token, then the digits of hidden registers and arguments."""
@@ -192,7 +195,7 @@ class Instance:
         vocabulary = self.model.transformer.vocabulary
         last = vocabulary[tokens[-1]]
         stdout, stderr = (self._bytes(tokens, kind) for kind in ("O", "E"))
-        run = Run([], prompt, tokens, int(self._ends_step[tokens].sum()), stdout, stderr)
+        run = Run([], prompt, tokens, _count(self._ends_step, tokens), stdout, stderr)
         if self._probe:
             run.probed = self._take_probed()
         if last.startswith("T."):
@@ -200,7 +203,7 @@ class Instance:
             return run
         results = self._trailing_values(tokens)
         # proc_exit emits the code and halts on the spot; a return halts behind the entry's own result steps.
-        halted = entry.entry + int(self._ip_delta[prompt].sum() + self._ip_delta[tokens].sum())
+        halted = entry.entry + _count(self._ip_delta, prompt) + _count(self._ip_delta, tokens)
         ops = [step.op for step in self.model.program.steps]
         if halted == ops.index("halt", entry.entry):
             run.values = [_decode(t, bits) for t, bits in zip(entry.results, results)]
@@ -218,8 +221,9 @@ class Instance:
         first = self._ids.get(f"{kind}.0")
         if first is None:
             return b""
-        chosen = tokens[(tokens >= first) & (tokens < first + 256)]
-        return (chosen - first).astype(np.uint8).tobytes()
+        blocks = (tokens[i : i + BLOCK] for i in range(0, len(tokens), BLOCK))
+        chosen = (block[(block >= first) & (block < first + 256)] for block in blocks)
+        return b"".join((block - first).astype(np.uint8).tobytes() for block in chosen)
 
     def _trailing_values(self, tokens: np.ndarray) -> list[int]:
         """The values emitted right before the halt: the digit tokens behind the last token of another class."""
@@ -234,6 +238,11 @@ class Instance:
                 values.append(0)
             values[-1] += int(digit) << 8 * int(place)
         return values[::-1]
+
+
+def _count(table: np.ndarray, tokens: np.ndarray) -> int:
+    """Sum of table[token] over the tokens, without an array as long as a long trace."""
+    return sum(int(table[tokens[i : i + BLOCK]].sum()) for i in range(0, len(tokens), BLOCK))
 
 
 def _inputs(model: Model, stdin: bytes, args: Sequence[str], env: dict[str, str]) -> tuple[dict[str, bytes], dict[str, int]]:
