@@ -229,3 +229,42 @@ def test_refuses_unknown_tokens():
     model = random_transformer(0, 1.0)
     with pytest.raises(ValueError, match="vocabulary"):
         FastEngine(model).append(np.array([TOKENS]))
+
+
+def test_distrust_repeated_keys():
+    """Without a preference for the latest, equal keys share the attention: the engine notices, and starts over."""
+    f = Features(8)
+    (x,) = f.graph.lookup("shared", f.label, f.label, {"x": f.small}, key_squared=f.square, latest=False, key_bits=6)
+    model = f.finish(x + f.label)
+    for layer in model.layers:
+        layer.v *= 0.5  # sums of two small numbers, so that the mean of equal ones is not one of them
+    model.prefix = np.arange(TOKENS, dtype=np.int32)[::-1][:9].copy()
+    assert kinds(model) == ["keyed"]
+    fast = compare(model, rounds=4, probe="index")
+    assert not fast._trusting
+
+
+def test_distrust_negative_keys():
+    """relu(a) a is the square of a for a >= 0 only."""
+    f = Features(9)
+    g = f.graph
+    (s,) = g.cumulative_sum({"s": f.small - 1})
+    key = g.gated("key", (1.0, s))
+    (x,) = g.lookup("half", f.label, key, {"x": f.label}, key_squared=g.gated("key^2", (key, key)), key_bits=10)
+    model = f.finish(x + f.small)
+    assert kinds(model) == ["keyed"]
+    fast = compare(model, rounds=4, probe="index")
+    assert not fast._trusting
+
+
+def test_distrust_too_late(monkeypatch):
+    """A sequence that is not kept any more cannot be read again."""
+    import wasm2xformer.runtime.fast.engine as engine
+
+    monkeypatch.setattr(engine, "HISTORY", 3)
+    f = Features(8)
+    (x,) = f.graph.lookup("shared", f.label, f.label, {"x": f.small}, key_squared=f.square, latest=False, key_bits=6)
+    fast = FastEngine(f.finish(x + f.label))
+    fast.append(np.arange(TOKENS))
+    with pytest.raises(NotImplementedError):
+        fast.append(np.arange(TOKENS))

@@ -25,9 +25,12 @@ class Program:
     image: Image
 
 
-def compile_model(model: Transformer, probe: str | None) -> Program:
-    """The passes in order: lift, find what is live, fold what the prefix decides, split by program row, generate, compile."""
-    lifted = lift(model, model.probes[probe] if probe else None)
+def compile_model(model: Transformer, probe: str | None = None, trusting: bool = True) -> Program:
+    """The passes in order: lift, find what is live, fold what the prefix decides, split by program row, generate, compile.
+
+    probe: name of a probe whose values are wanted. trusting: whether generated code may give up with status UNEXPECTED.
+    """
+    lifted = lift(model, model.probes[probe] if probe else None, trusting)
     graph = lifted.graph
     roots = [*lifted.columns, *([lifted.probe] if lifted.probe else [])]
     general = special = live(graph, roots, [Context(graph, {})])

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .forms import KEY_LIMIT, ONE, Bounds, Form, Graph, exponent_of_all, knots_value
+from .forms import KEY_LIMIT, ONE, Bounds, Form, Graph, knots_value
 from .index import NONE, PAGE_BITS, PAGE_HEADER, PAGE_KEYS
 from .layout import DOUBLE, INTEGER_LIMIT, Layout, Tables, Type, type_for
 from .live import Live
@@ -229,7 +229,7 @@ class Emitter:
             n = self.as_double(Value("i", self.n))
             return Value("f", self.code.op(f"fmul double {n}, {n}"))
         if kind == "table":
-            return self._table(args[0], self.graph.vectors[args[1]])
+            return self._table(*args)
         if kind == "let":
             return self.form(args[0])
         if kind == "relu":
@@ -273,9 +273,9 @@ class Emitter:
             whole = self.code.op(f"trunc i64 {whole} to {type.llvm}")
         self.code.do(f"store {type.llvm} {whole}, ptr {pointer}, align 1")
 
-    def _table(self, source: int, values: np.ndarray) -> Value:
+    def _table(self, source: int, vector: int) -> Value:
         name = self.graph.sources[source].name
-        type = type_for(Bounds(float(values.min()), float(values.max()), exponent_of_all(values)))
+        type = type_for(self.graph.vector_bounds(vector))
         rows = self.tables.rows(name, self.graph.sources[source].size)
         if name[0] == "row" and name[2] >= 0:
             pointer = self.record
@@ -286,7 +286,8 @@ class Emitter:
                 table = self.code.op(f"getelementptr i8, ptr %state, i64 TABLE{number}.")
                 self.rows[source] = self.code.op(f"getelementptr i8, ptr {table}, i64 {offset}")
             pointer = self.rows[source]
-        return self.load(self.code.op(f"getelementptr i8, ptr {pointer}, i64 {rows.column(values, type)}"), type)
+        offset = rows.column(vector, self.graph.vectors[vector], type)
+        return self.load(self.code.op(f"getelementptr i8, ptr {pointer}, i64 {offset}"), type)
 
     def source(self, source: int) -> str:
         """The source's value at this position, an i64."""

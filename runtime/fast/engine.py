@@ -6,7 +6,7 @@ import numpy as np
 
 from ...compiler.graph.transformer import Transformer
 from ..engine import EnvelopeError
-from .compile import compile_model
+from .cache import load_or_compile
 from .forms import MAX_POSITION
 from .image import State
 from .jit import Loaded
@@ -14,47 +14,79 @@ from .loop import EXHAUSTED, FOREIGN, STOP, UNEXPECTED
 
 # Tokens decoded by one call of generated code.
 CHUNK = 1 << 16
+# Sequences up to this length are kept, so that they can be read again when an assumption turns out wrong.
+HISTORY = 1 << 17
+
+
+class _Unexpected(Exception):
+    """Generated code came upon something that the analysis had ruled out."""
 
 
 class FastEngine:
     """Engine (see runtime/engine.py) that compiles a checkpoint to machine code, with hard attention where that is exact.
 
     model: any Transformer. probe: name of a probe whose values are collected, one array per block read, in `probed`.
+    Raises EnvelopeError at 2^32 tokens, MemoryError, and NotImplementedError for a sequence longer than HISTORY in which
+    a lookup stops being what it was taken for.
     """
 
     def __init__(self, model: Transformer, probe: str | None = None):
         self.model = model
-        self._probing = probe is not None
+        self._probe = probe
+        self._history: list[np.ndarray] | None = []
         self.probed: list[np.ndarray] = []
-        program = compile_model(model, probe)
-        self._image = program.image
+        self._start(trusting=True)
+
+    def _start(self, trusting: bool) -> None:
+        program = load_or_compile(self.model, self._probe, trusting)
+        self._image, self._trusting = program.image, trusting
         self._code = Loaded(program.code)
         self._state = State(self._image)
         self.position = 0
-        if len(model.prefix):
-            self.append(model.prefix)
+        if len(self.model.prefix):
+            self.append(self.model.prefix)
+
+    def _remember(self, tokens: np.ndarray) -> None:
+        if self._history is not None:
+            self._history.append(tokens)
+            if self.position > HISTORY:
+                self._history = None
+
+    def _distrust(self) -> None:
+        """Starts over, with code that assumes nothing, and reads what has been read."""
+        if self._history is None or not self._trusting:
+            raise NotImplementedError("a lookup of this checkpoint is none of those that the fast engine can follow")
+        history, probed = self._history, self.probed
+        self._history, self.probed = [], []
+        self._start(trusting=False)
+        for tokens in history[1 if len(self.model.prefix) else 0 :]:
+            self.append(tokens)
+        # What has been taken out of `probed` by now stays out.
+        known = sum(map(len, probed))
+        self.probed = [np.concatenate(self.probed)[-known:]] if known else []
 
     def _run(self, run, tokens: np.ndarray | None, count: int, out: np.ndarray, flags: np.ndarray) -> int:
         if self.position + count > MAX_POSITION:
             raise EnvelopeError(f"the fast engine ends at {MAX_POSITION:,} tokens")
         self._state.reserve(self.position + count)
-        values = np.zeros(count if self._probing else 0)
+        values = np.zeros(count if self._probe else 0)
         done = run(
             self._state.address,
             tokens.ctypes.data if tokens is not None else None,
             count,
             out.ctypes.data,
             flags.ctypes.data,
-            values.ctypes.data if self._probing else None,
+            values.ctypes.data if self._probe else None,
         )
         self.position += done
-        if self._probing:
+        self._remember((out if tokens is None else tokens)[:done].copy())
+        if self._probe:
             self.probed.append(values[:done])
         status = self._state.field("status")
         if status == EXHAUSTED:
             raise MemoryError("no memory left for the key index")
         if status == UNEXPECTED:
-            raise NotImplementedError("assumption violated")
+            raise _Unexpected
         return done
 
     def append(self, tokens: np.ndarray) -> None:
@@ -63,26 +95,40 @@ class FastEngine:
         if len(tokens) and not (tokens.min() >= 0 and tokens.max() < len(self.model.vocabulary)):
             raise ValueError("token id outside the vocabulary")
         nothing = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.uint8)
-        for i in range(0, len(tokens), CHUNK):
-            part = tokens[i : i + CHUNK]
-            self._run(self._code.general, part, len(part), *nothing)
+        while len(tokens):
+            before = self.position
+            part = tokens[:CHUNK]
+            try:
+                self._run(self._code.general, part, len(part), *nothing)
+            except _Unexpected:
+                part = part[: self.position - before]
+                self._distrust()
+            tokens = tokens[len(part) :]
 
     def decode(self, stop: np.ndarray, limit: int) -> np.ndarray:
         """Emits tokens until one with stop[token], at most `limit`; int32 [m]."""
         stops = np.where(np.asarray(stop, dtype=bool), STOP, 0).astype(np.uint8)
-        flags = stops.copy()
-        flags[self._image.decodable :] |= FOREIGN
         out = np.empty(min(limit, CHUNK), dtype=np.int32)
         chunks: list[np.ndarray] = []
         total = 0
         while total < limit:
-            count = min(limit - total, CHUNK)
-            if self.position < self._image.settled or flags[self._state.field("next")] & FOREIGN:
-                done = self._run(self._code.general, None, 1, out, stops)
-            else:
-                done = self._run(self._code.special, None, count, out, flags)
+            before = self.position
+            try:
+                self._decode(stops, min(limit - total, CHUNK), out)
+                done = self.position - before
+            except _Unexpected:
+                done = self.position - before
+                self._distrust()
             chunks.append(out[:done].copy())
             total += done
             if done and stop[out[done - 1]]:
                 break
         return np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int32)
+
+    def _decode(self, stops: np.ndarray, count: int, out: np.ndarray) -> None:
+        flags = stops.copy()
+        flags[self._image.decodable :] |= FOREIGN
+        if self.position < self._image.settled or flags[self._state.field("next")] & FOREIGN:
+            self._run(self._code.general, None, 1, out, stops)
+        else:
+            self._run(self._code.special, None, count, out, flags)

@@ -36,12 +36,13 @@ KEY_LIMIT = 2**27
 class Form:
     """constant + sum coefficient * atom. terms: atom id -> coefficient (never 0). Immutable by convention."""
 
-    __slots__ = ("_key", "constant", "terms")
+    __slots__ = ("_hash", "_key", "constant", "terms")
 
     def __init__(self, terms: dict[int, float], constant: float = 0.0):
         self.terms = terms
         self.constant = constant
         self._key: tuple | None = None
+        self._hash: int | None = None
 
     @property
     def key(self) -> tuple:
@@ -53,7 +54,9 @@ class Form:
         return isinstance(other, Form) and self.key == other.key
 
     def __hash__(self) -> int:
-        return hash(self.key)
+        if self._hash is None:
+            self._hash = hash(self.key)
+        return self._hash
 
     def is_constant(self) -> bool:
         return not self.terms
@@ -148,6 +151,11 @@ def exponent_of(value: float) -> int | None:
 
 def exponent_of_all(values: np.ndarray) -> int | None:
     """The largest e such that all values are multiples of 2^e."""
+    if not np.isfinite(values).all():
+        return None
+    if (np.abs(values) < 2.0**62).all() and (values == np.rint(values)).all():
+        bits = int(np.bitwise_or.reduce(values.astype(np.int64)))
+        return (bits & -bits).bit_length() - 1 if bits else 60
     exponents = [exponent_of(float(v)) for v in np.unique(values)]
     return None if None in exponents else min(exponents, default=60)  # type: ignore[type-var]
 
@@ -193,9 +201,13 @@ class Lookup:
 
 
 class Graph:
-    """All atoms, interned. Atom ids index `kinds`, `args` and the cached bounds; arguments only name smaller ids."""
+    """All atoms, interned. Atom ids index `kinds`, `args` and the cached bounds; arguments only name smaller ids.
 
-    def __init__(self, vocabulary: int):
+    trusting: whether lookups may rest on conditions that are only checked while running (see heads.py).
+    """
+
+    def __init__(self, vocabulary: int, trusting: bool = True):
+        self.trusting = trusting
         self.kinds: list[str] = []
         self.args: list[tuple] = []
         self._ids: dict[tuple, int] = {}
@@ -208,6 +220,8 @@ class Graph:
         self.lookups: list[Lookup] = []
         self._lookup_ids: dict[tuple, int] = {}
         self.sums: list[Form] = []  # running sums; `sum` and `mean` atoms name one by its index
+        self._vector_bounds: dict[int, Bounds] = {}
+        self._folded: dict[tuple, Form] = {}
         self.token = self.source(Source(("token",), vocabulary))
         self.n = self.atom("n")
         self.nn = self.atom("nn")
@@ -283,8 +297,22 @@ class Graph:
             total = total + c * self.vectors[self.args[atom][1]]
         return total
 
+    def vector_bounds(self, vector: int) -> Bounds:
+        found = self._vector_bounds.get(vector)
+        if found is None:
+            values = self.vectors[vector]
+            bounds = Bounds(float(values.min()), float(values.max()), exponent_of_all(values))
+            found = self._vector_bounds[vector] = bounds
+        return found
+
     def merged(self, form: Form) -> Form:
         """The same form with the tables of each source added up into one."""
+        found = self._folded.get(("merged", form))
+        if found is None:
+            found = self._folded["merged", form] = self._merged(form)
+        return found
+
+    def _merged(self, form: Form) -> Form:
         groups: dict[int, list[int]] = {}
         for atom in form.terms:
             if self.kinds[atom] == "table":
@@ -317,6 +345,12 @@ class Graph:
 
     def neuron(self, gate: Form, up: Form) -> Form:
         """relu(gate) * up, folded where it is linear, zero or a function of one source."""
+        found = self._folded.get((gate, up))
+        if found is None:
+            found = self._folded[gate, up] = self._neuron(gate, up)
+        return found
+
+    def _neuron(self, gate: Form, up: Form) -> Form:
         if up.is_zero():
             return ZERO
         if gate.is_constant():
@@ -375,6 +409,13 @@ class Graph:
 
         When the slopes add up to 0 this is one atom, constant outside the knots: no cancellation of large numbers.
         """
+        key = ("knots", x, tuple(knots))
+        found = self._folded.get(key)
+        if found is None:
+            found = self._folded[key] = self._knots(x, knots)
+        return found
+
+    def _knots(self, x: Form, knots: list[tuple[float, float]]) -> Form:
         knots = [(t, c) for t, c in sorted(knots, reverse=True) if c]
         if not knots:
             return ZERO
@@ -425,8 +466,7 @@ class Graph:
         if kind == "nn":
             return Bounds(1, float(MAX_POSITION) ** 2, 0)
         if kind == "table":
-            values = self.vectors[args[1]]
-            return Bounds(float(values.min()), float(values.max()), exponent_of_all(values))
+            return self.vector_bounds(args[1])
         if kind == "relu":
             gate, up = self.bounds(args[0]), self.bounds(args[1])
             top = max(gate.high, 0.0)

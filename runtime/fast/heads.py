@@ -10,13 +10,17 @@ With score = q0 k0 + q1 k1, n the position and K large:
     everything else                          softmax over all positions
 
 "K large" means that whatever loses, loses by more than a double can hold (`HARD`).
+
+Some conditions may escape the analysis: that keys stay in range, that penalties are never negative, that keys without a
+preference for the latest do not repeat, that a key is not negative where only relu(a) a stands for its square. Generated
+code checks them, and when one fails the sequence is read again by code that does not trust such lookups (`Graph.trusting`).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from .forms import ZERO, Bounds, Form, Graph, Lookup, Store, linear
+from .forms import KEY_LIMIT, ZERO, Bounds, Form, Graph, Lookup, Store, linear
 
 # exp(-HARD) is lost in a float64 sum next to 1 (2^-53 = exp(-36.7)); a little less is still far below any decision margin.
 HARD = 30.0
@@ -56,7 +60,8 @@ def _register(graph: Graph, score: Form) -> Lookup | None:
         return None
     if penalty.is_zero():
         return delay(graph, 0)
-    if not _never(graph.bounds(penalty), later * NEVER_LATER):
+    bounds = graph.bounds(penalty)
+    if not _never(bounds, later * NEVER_LATER) or (bounds.low < 0 and not graph.trusting):
         return None
     return Lookup(graph.store(Store("register", penalty=penalty)), None)
 
@@ -82,8 +87,11 @@ def _parabola(graph: Graph, q0: Form, temperature: float, k0: Form, k1: Form) ->
     never = max(min((keys.high - keys.low) ** 2, NEVER_NEARER), later * NEVER_LATER)
     if not penalty.is_zero() and not _never(graph.bounds(penalty), never):
         return None
-    unique = later == 0
-    store = Store("keyed", graph.merged(key), graph.merged(penalty), unique, nonnegative and graph.bounds(key).low < 0)
+    unique, nonnegative = later == 0 and set(key.terms) != {graph.n}, nonnegative and keys.low < 0
+    proven = not unique and not nonnegative and graph.bounds(penalty).low >= 0
+    if not graph.trusting and not (proven and -KEY_LIMIT <= keys.low and keys.high < KEY_LIMIT):
+        return None
+    store = Store("keyed", graph.merged(key), graph.merged(penalty), unique, nonnegative)
     return Lookup(graph.store(store), graph.merged(query))
 
 

@@ -6,6 +6,7 @@ import ctypes
 import ctypes.util
 import json
 import sys
+import weakref
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -88,6 +89,9 @@ class State:
             self.words[store["directory"] : store["directory"] + PAGES] = empty.ctypes.data
             values = (directory, present, empty.ctypes.data, store["stride"], _CALLOC)
             self.words[store["fields"] : store["fields"] + len(values)] = values
+        directories = [(s["directory"], e.ctypes.data) for s, e in zip(image.keyed, self._empty)]
+        finalizer = weakref.finalize(self, _free, self.words, directories)
+        finalizer.atexit = False
 
     @property
     def address(self) -> int:
@@ -107,8 +111,9 @@ class State:
                 self._records[store["field"]] = grown
                 self.words[store["field"]] = grown.ctypes.data
 
-    def __del__(self) -> None:
-        for store, empty in zip(self._image.keyed, self._empty):
-            directory = self.words[store["directory"] : store["directory"] + PAGES]
-            for page in directory[directory != empty.ctypes.data]:
-                _libc.free(int(page))
+
+def _free(words: np.ndarray, directories: list[tuple[int, int]]) -> None:
+    for at, empty in directories:
+        directory = words[at : at + PAGES]
+        for page in directory[directory != empty].tolist():
+            _libc.free(page)

@@ -149,18 +149,17 @@ class Rows:
 
     def __init__(self, size: int):
         self.size = size
-        self.columns: dict[bytes, tuple[int, Type]] = {}
+        self.columns: dict[int, int] = {}
         self.values: list[tuple[int, Type, np.ndarray]] = []
         self.stride = 0
 
-    def column(self, values: np.ndarray, type: Type) -> int:
-        """Byte offset of the column that holds the vector."""
-        key = values.tobytes() + repr(type).encode()
-        if key not in self.columns:
-            self.columns[key] = (self.stride, type)
+    def column(self, vector: int, values: np.ndarray, type: Type) -> int:
+        """Byte offset of the column that holds a vector (by its number in the graph)."""
+        if vector not in self.columns:
+            self.columns[vector] = self.stride
             self.values.append((self.stride, type, values))
             self.stride += type.size
-        return self.columns[key][0]
+        return self.columns[vector]
 
     def padded(self) -> int:
         """Bytes from one record to the next: a power of two up to a cache line, so that records do not straddle lines."""

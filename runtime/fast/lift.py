@@ -22,9 +22,9 @@ class Lifted:
     probe: Form | None
 
 
-def lift(model: Transformer, probe: tuple[int, int] | None = None) -> Lifted:
-    """probe: (layer, slot), or None."""
-    graph = Graph(len(model.embed))
+def lift(model: Transformer, probe: tuple[int, int] | None = None, trusting: bool = True) -> Lifted:
+    """probe: (layer, slot), or None. trusting: see forms.Graph."""
+    graph = Graph(len(model.embed), trusting)
     slots = _embedding(graph, model)
     probed = None
     for index, layer in enumerate(model.layers):

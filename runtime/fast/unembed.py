@@ -109,12 +109,9 @@ def _without_hopeless(found: list[Family], weights: np.ndarray, columns: list[Fo
         logits = weights[fixed] @ constants
         best = float(logits.max())
         winner = int(fixed[np.argmax(logits)])
-        hopeless = lambda logit, id: logit < best or (logit == best and id > winner)  # noqa: E731
-        found = [
-            f
-            for f in found
-            if not (f.a.is_zero() and f.b.is_zero() and f.c.is_constant() and hopeless(f.c.constant, f.first))
-        ]
-        losers = {int(i) for i, logit in zip(fixed, logits) if hopeless(logit, i)}
-        rest = np.array([i for i in rest if int(i) not in losers], dtype=np.int64)
+        losers = np.zeros(len(weights), dtype=bool)
+        losers[fixed] = (logits < best) | ((logits == best) & (fixed > winner))
+        rest = rest[~losers[rest]]
+        # A family loses when it is constant and its first token does.
+        found = [f for f in found if not (f.a.is_zero() and f.b.is_zero() and f.c.is_constant() and losers[f.first])]
     return Unembedding(found, rest, weights[rest], columns)
