@@ -64,7 +64,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--engine", choices=("fast", "torch"), default="fast")
     parser.add_argument("--opt-level", type=int, choices=(0, 1), default=1)
     parser.add_argument(
-        "--max-tokens", type=int, default=DENSE_TOKENS, help="with torch: check runs of at most so many tokens (%(default)s)"
+        "--max-tokens", type=int, default=DENSE_TOKENS, help="with torch: longest run that is checked (%(default)s)"
     )
     parser.add_argument("--jobs", type=int, choices=(1, 2), default=2, help="processes (%(default)s)")
     parser.add_argument("--json", action="store_true")

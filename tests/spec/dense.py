@@ -63,7 +63,5 @@ class DenseCheck:
             differs = np.flatnonzero(chosen[first : len(part) - 1] != part[first + 1 :])
             if len(differs):
                 at = first + int(differs[0])
-                names = self.model.transformer.vocabulary
-                raise AssertionError(
-                    f"token {start + at + 1}: the dense engine says {names[chosen[at]]}, the fast one {names[part[at + 1]]}"
-                )
+                dense, fast = (self.model.transformer.vocabulary[t] for t in (chosen[at], part[at + 1]))
+                raise AssertionError(f"token {start + at + 1}: the dense engine says {dense}, the fast one {fast}")

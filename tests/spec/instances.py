@@ -1,7 +1,8 @@
 """The instances of a script: one program for each module, with the modules it imports from linked into it.
 
-Linking is static, so an importing program holds a *copy* of the instances it imports from. That is the same as sharing
-them as long as nothing has changed since in any of the instances that should share; what would not be the same is refused.
+Linking is static, so an importing program holds a *copy* of the instances it imports from, as they were instantiated.
+That is the same as sharing them as long as nothing changes in any other instance that should share; what would not be
+the same is refused.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from .values import argument, bit_patterns
 
 SPECTEST = (Path(__file__).parent / "spectest.wat").read_bytes()
 # Nothing in the suite needs nearly as many, except to exhaust the call stack.
-MAX_TOKENS = 50_000_000
+MAX_TOKENS = 10_000_000
 _WRITES = ("global.set", "table.set", "table.grow", "table.fill", "table.copy", "table.init", "elem.drop", "data.drop")
 _WRITES += ("memory.grow", "memory.fill", "memory.copy", "memory.init")
 
@@ -36,7 +37,7 @@ class Refused(Exception):
 
 @dataclass
 class Sharing:
-    """Instances that share a memory, a table or a global. writer: the only one whose copy of them is up to date."""
+    """What an instance shares with those that import from it. writer: the only one whose copy is up to date."""
 
     writer: Unit | None = None
 
@@ -46,14 +47,16 @@ class Unit:
     """One module of the script.
 
     wasm: its binary. libraries: what it imports from, by module name. writes: running it can change memory, tables or
-    globals, its own or shared ones. refused: reason, by export, of what could not be compiled; whole: why not all was.
+    globals, its own or shared ones. shared: its own state, then that of instances it imports state from. ran: it may
+    have changed something since it was instantiated.
+    refused: reason, by export, of what could not be compiled; whole: why not all was.
     """
 
     wasm: bytes
     module: Module
     libraries: dict[str, Unit]
     writes: bool
-    sharing: Sharing = field(default_factory=Sharing)
+    shared: list[Sharing] = field(default_factory=lambda: [Sharing()])
     refused: dict[str, str] = field(default_factory=dict)
     whole: str = ""
     model: Model | None = None
@@ -66,14 +69,15 @@ class Instances:
     """Compiles and runs the modules of one script.
 
     dense_tokens: when not 0, every run of at most that many tokens is checked against the dense engine as well.
-    globals_read: names of the exported globals that the script asks for.
+    globals_read: names of the exported globals that the script asks for. registered: by name; a text: why it is not
+    there.
     """
 
     def __init__(self, opt_level: int = 1, dense_tokens: int = 0, globals_read: Collection[str] = ()):
         self.opt_level = opt_level
         self.dense_tokens = dense_tokens
         self.globals_read = frozenset(globals_read)
-        self.registered: dict[str, Unit] = {"spectest": _unit(SPECTEST, {})}
+        self.registered: dict[str, Unit | str] = {"spectest": _unit(SPECTEST, {})}
         self._models: dict[object, Model] = {}
 
     def instantiate(self, wasm: bytes) -> Unit:
@@ -82,12 +86,18 @@ class Instances:
         Raises CompileError (nothing of the module can be compiled, or instantiation traps), Trap, Refused.
         """
         unit = _unit(wasm, self._imported(wasm), self.globals_read)
-        self._share(unit)
-        self._compile(unit)
-        if unit.module.start is not None:
-            started = self._instance(unit).started
-            if started is not None and started.trap is not None:
-                raise Trap(started.trap, started)
+        try:
+            self._share(unit)
+            self._compile(unit)
+            if unit.module.start is not None:
+                started = self._instance(unit).started
+                if started is not None and started.trap is not None:
+                    raise Trap(started.trap, started)
+        finally:
+            segments = (*unit.module.elements, *unit.module.data)
+            if unit.module.start is not None or any(s.mode == "active" for s in segments):
+                # Also when instantiation fails: segments before the one that traps have been written.
+                _mark_written(unit, unit.shared[1:])
         return unit
 
     def link(self, wasm: bytes) -> None:
@@ -101,11 +111,11 @@ class Instances:
             raise Refused(unit.refused[name])
         if unit.model is None:
             raise Refused(unit.whole)
-        if unit.sharing.writer not in (None, unit):
+        if any(s.writer not in (None, unit) for s in unit.shared):
             raise Refused("an instance that shares state with this one has changed it")
         if unit.writes:
-            unit.sharing.writer = unit
-        unit.ran = True
+            unit.ran = True
+            _mark_written(unit, unit.shared)
         instance = self._instance(unit)
         trap = None
         try:
@@ -124,23 +134,24 @@ class Instances:
 
     def _imported(self, wasm: bytes) -> dict[str, Unit]:
         names = dict.fromkeys(i.module for i in load(wasm).module.imports)
-        return {name: self.registered[name] for name in names if name in self.registered}
+        units = {name: self.registered[name] for name in names if name in self.registered}
+        for unit in units.values():
+            if isinstance(unit, str):
+                raise Refused(unit)
+        return units  # type: ignore[return-value]
 
     def _share(self, unit: Unit) -> None:
-        """Joins the instances that it shares state with."""
+        """Finds the instances that it shares state with. Raises Refused when a copy of them would be out of date."""
+        changed = False
         for name, library in unit.libraries.items():
             if library is self.registered["spectest"]:
                 continue
-            if library.model is None:
-                raise Refused(f"imports from a module that is refused: {library.whole}")
             imported = [i for i in unit.module.imports if i.module == name and i.kind != "func"]
-            if not library.writes and not any(i.kind in ("memory", "table", "global") for i in imported):
-                continue
-            if library.sharing.writer is not None or (library.ran and library.writes):
-                raise Refused("imports from an instance whose state has changed")
-            unit.sharing = library.sharing
-            if unit.module.start is not None or any(s.mode == "active" for s in (*unit.module.elements, *unit.module.data)):
-                unit.sharing.writer = unit
+            if library.writes or any(i.kind in ("memory", "table", "global") for i in imported):
+                changed |= library.ran or any(s.writer not in (None, library) for s in library.shared)
+                unit.shared += library.shared
+        if changed:
+            raise Refused("imports from an instance whose state has changed")
 
     def _compile(self, unit: Unit) -> None:
         """All exports, or those that can be compiled when others cannot."""
@@ -195,12 +206,17 @@ class Instances:
 
 
 def reason_group(error: CompileError) -> str:
-    """The first reason's message, without names and numbers: assertions refused for the same cause are counted together."""
+    """The first reason's message, without names and numbers, so that what has the same cause is counted together."""
     words = []
     for word in error.reasons[0].message.replace('" "', '"."').split():
         quoted = word[0] in "\"'" or word.rstrip(":,").replace(",", "").isdigit()
         words.append("..." if quoted else word)
     return " ".join(words)
+
+
+def _mark_written(unit: Unit, shared: Sequence[Sharing]) -> None:
+    for state in shared:
+        state.writer = unit
 
 
 def _unit(wasm: bytes, libraries: dict[str, Unit], globals_read: Collection[str] = ()) -> Unit:

@@ -15,8 +15,8 @@ Refusals = dict[str, dict[str, int]]  # script name -> reason -> number of comma
 
 EXPECTED = Path(__file__).parent / "refused.toml"
 _HEADER = """\
-# Commands of the specification's scripts that the compiler refuses, by script and reason. `python -m tests.spec` fails when
-# what it finds differs from this list either way; `--update` writes it anew.
+# Commands of the specification's scripts that the compiler refuses, by script and reason. `python -m tests.spec` fails
+# when what it finds differs from this list either way; `--update` writes it anew.
 """
 
 
@@ -78,7 +78,7 @@ def failures(results: Results) -> list[str]:
 
 
 def as_json(results: Results) -> str:
-    """{script: {status: count, "by_kind": {kind: {status: count}}, "refusals": {reason: count}, "failures": [text]}}."""
+    """By script {status: count, "by_kind": {kind: {status: count}}, "refusals": {reason: count}, "failures": [text]}"""
     out = {}
     for name, outcomes in sorted(results.items()):
         kinds: dict[str, Counter[str]] = {}

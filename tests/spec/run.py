@@ -21,7 +21,7 @@ _LINK_ERRORS = {"unknown import": "is not provided", "incompatible import type":
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of one command. status: PASSED, FAILED, REFUSED (by the compiler), or SKIPPED (by the dense engine, not by the fast)."""
+    """Of one command. status: PASSED, FAILED, REFUSED by the compiler, or SKIPPED by the dense engine."""
 
     kind: str
     line: int
@@ -90,7 +90,8 @@ class _Script:
             raise Refused(unit.whole)
 
     def _register(self, command: Command) -> None:
-        self.instances.registered[command.name] = self._unit(command.target)
+        self.instances.registered[command.name] = self.units.get(command.target, "no such module")
+        self._unit(command.target)
 
     def _assert_invalid(self, command: Command) -> None:
         assert command.module is not None
@@ -170,7 +171,7 @@ class _Script:
 
 
 def _check_text(expected: str, actual: str) -> None:
-    """As the specification's own harness: the message contains the expected text. An element's number need not be there."""
+    """As the specification's own harness: the message contains the expected text. An element's number may lack."""
     if expected.startswith("uninitialized element"):
         expected = "uninitialized element"
     if expected not in actual:

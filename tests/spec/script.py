@@ -45,7 +45,8 @@ class Action:
 class Command:
     """kind: the command's keyword. name: of a module, or under which `register` makes it known.
 
-    target: the name of the module to register, "" for the latest. module: bytes of a binary, text of a module that the script quotes. text: what an assertion expects to be told.
+    target: the name of the module to register, "" for the latest. module: bytes of a binary, text of a module that the
+    script quotes. text: what an assertion expects to be told.
     """
 
     kind: str
