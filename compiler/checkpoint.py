@@ -125,7 +125,9 @@ def load(path: str | Path) -> Model:
         parts = {name: json.loads(metadata[name]) for name in ("config", "vocabulary", "names", "program")}
         model = _model(tensors, parts)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise CheckpointError(f"{path}: damaged checkpoint ({type(error).__name__}: {error}); compile it again") from None
+        raise CheckpointError(
+            f"{path}: damaged checkpoint ({type(error).__name__}: {error}); compile it again"
+        ) from None
     return model
 
 
@@ -158,10 +160,12 @@ def _model(tensors: dict[str, np.ndarray], parts: dict[str, Any]) -> Model:
         shapes |= {"gate": (f, width), "up": (f, width), "down": (width, f)}
         weights = {a: take(n, shapes[a]) for a, n in _tensor_names(index).items()}
         named = names["layers"][index]
-        layers.append(Layer(**weights, head_names=named["heads"], neuron_names=named["neurons"], slot_names=named["slots"]))
+        layers.append(
+            Layer(**weights, head_names=named["heads"], neuron_names=named["neurons"], slot_names=named["slots"])
+        )
     prefix = tensors["prompt.prefix"]
     prefix = take("prompt.prefix", prefix.shape, np.int32)
-    if prefix.ndim != 1 or (len(prefix) and not (0 <= prefix.min() and prefix.max() < vocab)):
+    if prefix.ndim != 1 or (len(prefix) and (prefix.min() < 0 or prefix.max() >= vocab)):
         raise ValueError("prompt.prefix is not a list of token ids")
     vocabulary = parts["vocabulary"]
     if len(vocabulary) != vocab:
@@ -193,7 +197,9 @@ def _plain(value: Any) -> Any:
         return [_plain(getattr(value, f.name)) for f in fields(value)]
     if hasattr(value, "__dataclass_fields__"):
         items = {f.name: getattr(value, f.name) for f in fields(value)}
-        return {k: _plain(v) for k, v in items.items() if v not in (None, (), "", {}) and k not in ("segments", "initial")}
+        return {
+            k: _plain(v) for k, v in items.items() if v not in (None, (), "", {}) and k not in ("segments", "initial")
+        }
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     if isinstance(value, dict):
@@ -218,7 +224,11 @@ def _program(plain: dict[str, Any]) -> Program:
         return Step(**made)
 
     def entry(p: dict[str, Any]) -> Entry:
-        return Entry(p["name"] if "name" in p else "", p["entry"], *(tuple(p.get(k, ())) for k in ("params", "results", "registers")))
+        return Entry(
+            p.get("name", ""),
+            p["entry"],
+            *(tuple(p.get(k, ())) for k in ("params", "results", "registers")),
+        )
 
     def function(p: dict[str, Any]) -> StepFunction:
         return StepFunction(**(p | {"type": func_type(p["type"]), "name": p.get("name", "")}))

@@ -134,7 +134,9 @@ class Instance:
             raise ArgumentError(f"no exported function {name!r}; there are: {', '.join(sorted(entries)) or 'none'}")
         entry = entries[name]
         if len(args) != len(entry.params):
-            raise ArgumentError(f"{name} takes {len(entry.params)} arguments ({', '.join(entry.params)}), got {len(args)}")
+            raise ArgumentError(
+                f"{name} takes {len(entry.params)} arguments ({', '.join(entry.params)}), got {len(args)}"
+            )
         values = [_encode(name, i, type_, value) for i, (type_, value) in enumerate(zip(entry.params, args))]
         run = self._run(entry, name, values, max_tokens, progress, output)
         if run.trap is not None:
@@ -245,7 +247,9 @@ def _count(table: np.ndarray, tokens: np.ndarray) -> int:
     return sum(int(table[tokens[i : i + BLOCK]].sum()) for i in range(0, len(tokens), BLOCK))
 
 
-def _inputs(model: Model, stdin: bytes, args: Sequence[str], env: dict[str, str]) -> tuple[dict[str, bytes], dict[str, int]]:
+def _inputs(
+    model: Model, stdin: bytes, args: Sequence[str], env: dict[str, str]
+) -> tuple[dict[str, bytes], dict[str, int]]:
     """The bytes of each input area that the program has, and the hidden registers that describe them."""
     argv = [a.encode() + b"\0" for a in args]
     environ = [f"{k}={v}".encode() + b"\0" for k, v in env.items()]

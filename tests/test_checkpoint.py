@@ -33,7 +33,9 @@ def test_round_trip(path: Path) -> None:
     made, loaded = w2x.compile(SOURCE), w2x.load(path)
     a, b = made.transformer, loaded.transformer
     assert (a.vocabulary, a.envelope, a.probes) == (b.vocabulary, b.envelope, b.probes)
-    assert np.array_equal(a.embed, b.embed) and np.array_equal(a.unembed, b.unembed) and np.array_equal(a.prefix, b.prefix)
+    assert (
+        np.array_equal(a.embed, b.embed) and np.array_equal(a.unembed, b.unembed) and np.array_equal(a.prefix, b.prefix)
+    )
     for x, y in zip(a.layers, b.layers, strict=True):
         assert all(np.array_equal(getattr(x, n), getattr(y, n)) for n in ("q", "k", "v", "o", "gate", "up", "down"))
         assert (x.head_names, x.neuron_names, x.slot_names) == (y.head_names, y.neuron_names, y.slot_names)
@@ -98,7 +100,15 @@ def damaged(kind: str, tensors: dict[str, np.ndarray], metadata: dict[str, str])
 
 @pytest.mark.parametrize(
     "kind",
-    ["missing tensor", "wrong shape", "wrong dtype", "not finite", "prefix out of range", "metadata cut", "vocabulary short"],
+    [
+        "missing tensor",
+        "wrong shape",
+        "wrong dtype",
+        "not finite",
+        "prefix out of range",
+        "metadata cut",
+        "vocabulary short",
+    ],
 )
 def test_damage_is_named(path: Path, tmp_path: Path, kind: str) -> None:
     tensors, metadata = parts(path)

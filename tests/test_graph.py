@@ -12,7 +12,9 @@ from wasm2xformer.compiler.graph import Expr, Graph, Variable, build
 from wasm2xformer.runtime.torch_engine import TorchEngine
 
 
-def sequence_of(values: list[dict[str, float]], circuit: Callable[[Graph, dict[str, Variable]], Expr | Variable]) -> np.ndarray:
+def sequence_of(
+    values: list[dict[str, float]], circuit: Callable[[Graph, dict[str, Variable]], Expr | Variable]
+) -> np.ndarray:
     """The circuit's value at every position, for a sequence of tokens with these features."""
     g = Graph()
     features = {name: g.feature(name) for name in values[0]}

@@ -108,7 +108,9 @@ class Graph:
 
     # -- attention ------------------------------------------------------------------------------------------------
 
-    def _lookup(self, name: str, kind: str, query: tuple[Number, Number], key: tuple[Number, Number], limit: int) -> Lookup:
+    def _lookup(
+        self, name: str, kind: str, query: tuple[Number, Number], key: tuple[Number, Number], limit: int
+    ) -> Lookup:
         q, k = tuple(Expr.of(x) for x in query), tuple(Expr.of(x) for x in key)
         identity = (kind, *(x.key() for x in (*q, *k)))
         if identity not in self._lookups:
@@ -116,7 +118,9 @@ class Graph:
             self.lookups.append(self._lookups[identity])
         return self._lookups[identity]
 
-    def _read(self, lookup: Lookup, values: dict[str, Number], into: dict[str, Variable] | None = None) -> list[Variable]:
+    def _read(
+        self, lookup: Lookup, values: dict[str, Number], into: dict[str, Variable] | None = None
+    ) -> list[Variable]:
         result = []
         for name, value in values.items():
             variable = (into or {}).get(name) or Variable(name, self)
@@ -135,7 +139,9 @@ class Graph:
         means = self.mean({f"{name}.mean": value for name, value in values.items()})
         return [self.product(self.position, mean, name) for name, mean in zip(values, means)]
 
-    def relative(self, offset: int, values: dict[str, Number], into: dict[str, Variable] | None = None) -> list[Variable]:
+    def relative(
+        self, offset: int, values: dict[str, Number], into: dict[str, Variable] | None = None
+    ) -> list[Variable]:
         """The values `offset` >= 1 positions back (query n - offset, key n); before the start: those of position 0.
 
         into: variables to add to, by value name, instead of new ones.
@@ -183,7 +189,13 @@ class Graph:
         score = eps * self.position - Expr.of(key_squared) - penalty
         temperature = HARDNESS / eps if latest else HARDNESS
         query = Expr.of(query)
-        head = self._lookup(name, "nearest", (temperature * query, temperature), (2.0 * Expr.of(key), score), max(limit, 1) if latest else 0)
+        head = self._lookup(
+            name,
+            "nearest",
+            (temperature * query, temperature),
+            (2.0 * Expr.of(key), score),
+            max(limit, 1) if latest else 0,
+        )
         return self._read(head, values)
 
     # -- neurons --------------------------------------------------------------------------------------------------

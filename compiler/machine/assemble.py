@@ -37,9 +37,10 @@ class Jump:
 class Assembly:
     """Everything numeric about a program.
 
-    rows: per step, the fields it fetches; one more for before the first entry. addresses: absolute slots (constants, globals, hidden registers).
-    constants: (address, initial value) of those. frame_base: first address of the frames. places: digits of the
-    widest value, 4 or 8. segments: (memory address, bytes), hidden ones at negative addresses.
+    rows: per step, the fields it fetches; one more for before the first entry.
+    addresses: absolute slots (constants, globals, hidden registers). constants: (address, initial value) of those.
+    frame_base: first address of the frames. places: digits of the widest value, 4 or 8.
+    segments: (memory address, bytes), hidden ones at negative addresses.
     ids: first token id of each class, e.g. ids["D"].
     """
 

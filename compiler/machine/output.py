@@ -19,8 +19,8 @@ from .words import TIE, WORD, Division, Product, Words
 
 
 class Place:
-    """The place of the next digit. It is needed early (stores and shifts select bytes by it), so it is made in two parts:
-    `number` and `one_hot` for operations that know it from their operands; word results go through `for_words`."""
+    """The place of the next digit, for operations that know it from their operands: stores and shifts select bytes by it.
+    Word results find theirs later, in `output`."""
 
     def __init__(self, s: State, top: Expr):
         """top: the first digit's place where it does not depend on the result word."""
@@ -31,7 +31,14 @@ class Place:
 
 
 def output(
-    s: State, place: Place, mem: Memory, prod: Product, div: Division | None, byte: Bytewise, word: Words, condition: Expr
+    s: State,
+    place: Place,
+    mem: Memory,
+    prod: Product,
+    div: Division | None,
+    byte: Bytewise,
+    word: Words,
+    condition: Expr,
 ) -> None:
     """Adds the unembedding to the graph."""
     g, ids = s.graph, s.assembly.ids
@@ -56,9 +63,7 @@ def output(
     traps = _traps(s, mem, div)
     if traps:
         trapped = total(flag for flag, _ in traps)
-        index = Expr.of(
-            g.gated("id", (1.0, index), (trapped, -index), *((flag, id_) for flag, id_ in traps))
-        )
+        index = Expr.of(g.gated("id", (1.0, index), (trapped, -index), *((flag, id_) for flag, id_ in traps)))
     if div is None:
         g.unembed(index, 1.0, emittable=s.assembly.emitted)
     else:

@@ -32,7 +32,11 @@ def fill(graph: Graph, assembly: Assembly, features: Features) -> None:
     if assembly.ids["Q0"] > assembly.ids["S"]:
         for place in range(4):
             for v in range(256):
-                add(f"S{place}.{v}", _classes("S", place), _digit(place, v) if place else _SCRATCH_END | {"value.byte0": v})
+                add(
+                    f"S{place}.{v}",
+                    _classes("S", place),
+                    _digit(place, v) if place else _SCRATCH_END | {"value.byte0": v},
+                )
     for k, name in enumerate(("Q0", "Q1")):
         following = assembly.ids["Q1"] if k == 0 else assembly.ids["N"]
         if following > assembly.ids[name]:

@@ -107,12 +107,20 @@ def division(s: State, sign: Signs) -> Division | None:
     scratch = remainder + g.product(1.0 - remainder, negative, "negate quotient")
     by_zero = g.product(divides, 1.0 - g.step(s.b.low - 1.0), "divide by zero")
     least = g.step(s.a.low - 2.0**31) - g.step(s.a.low - 2.0**31 - 1.0)
-    overflow = g.product(s.field("divide_overflow"), g.gated("overflow", (least + g.step(s.b.low - (WORD - 1.0)) - 1.0, 1.0)))
+    overflow = g.product(
+        s.field("divide_overflow"), g.gated("overflow", (least + g.step(s.b.low - (WORD - 1.0)) - 1.0, 1.0))
+    )
     # The quotient is complete once S0 has been emitted; the digits of the result follow.
     after = g.product(s.features["is.S0"] + s.features["is.D"], scratch, "quotient complete")
     emitting = g.gated("emitting quotient", (divides - after - by_zero - overflow, 1.0))
     return Division(
-        Expr.of(dividend), Expr.of(divisor), Expr.of(negative), scratch, Expr.of(emitting), Expr.of(by_zero), Expr.of(overflow)
+        Expr.of(dividend),
+        Expr.of(divisor),
+        Expr.of(negative),
+        scratch,
+        Expr.of(emitting),
+        Expr.of(by_zero),
+        Expr.of(overflow),
     )
 
 
