@@ -1,0 +1,1 @@
+"""Random programs, every step compared with wasmtime: python -m tests.random"""

@@ -1,0 +1,84 @@
+"""python -m tests.random [--count N] [--seed S] [--opt-level 0|1|both] [--ttf]
+
+N modules of each kind, made from the seeds S, S+1, ...; every step of every invocation is compared with wasmtime.
+Exit status: 0 nothing differs; 1 something does (the module is saved, and what repeats it is printed); 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+from .check import Tally
+from .kinds import KINDS, run_seed
+
+OWN = ("expressions", "structured")  # those that need no other program
+TASKS = 40  # after which a process is replaced: compiled machine code stays in its memory
+COLUMNS = ("modules", "invocations", "traps", "tokens", "steps", "compared", "unfinished")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _options(arguments)
+    kinds = options.kind or (tuple(KINDS) if options.ttf else OWN)
+    levels = (0, 1) if options.opt_level == "both" else (int(options.opt_level),)
+    seeds = range(options.seed, options.seed + options.count)
+    totals = {(kind, level): Tally() for kind in kinds for level in levels}
+    began = time.monotonic()
+    with ProcessPoolExecutor(options.jobs, max_tasks_per_child=TASKS) as pool:
+        jobs = [(k, s, level) for s in seeds for k in kinds for level in levels]
+        futures = {pool.submit(run_seed, *job): job for job in jobs}
+        for future in as_completed(futures):
+            kind, seed, level = futures[future]
+            tally = future.result()
+            totals[kind, level].add(tally)
+            for text in tally.diverged:
+                print(f"\n{kind}, seed {seed}, -O{level}: {text}\n{_save(kind, seed, level, options.folder)}", flush=True)
+    print(_table(totals))
+    print(f"\n{time.monotonic() - began:.0f} s, seeds {seeds[0]} to {seeds[-1]}")
+    return 1 if any(t.diverged for t in totals.values()) else 0
+
+
+def _save(kind: str, seed: int, level: int, folder: Path) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    source = KINDS[kind](seed).source
+    path = folder / f"{kind}-{seed}.{'wat' if isinstance(source, str) else 'wasm'}"
+    path.write_bytes(source.encode() if isinstance(source, str) else source)
+    repeat = f"python -m tests.random --kind {kind} --seed {seed} --count 1 --opt-level {level}"
+    return f"saved as {path}\nrepeat with: {repeat}"
+
+
+def _table(totals: dict[tuple[str, int], Tally]) -> str:
+    head = f"{'kind':<14}{'level':>6}" + "".join(f"{c:>12}" for c in (*COLUMNS, "diverged", "refused"))
+    lines = ["", head, "-" * len(head)]
+    for (kind, level), tally in totals.items():
+        counts = [*(getattr(tally, c) for c in COLUMNS), len(tally.diverged), tally.refused.total()]
+        lines.append(f"{kind:<14}{f'-O{level}':>6}" + "".join(f"{n:>12,}" for n in counts))
+    for (kind, level), tally in totals.items():
+        lines += [f"{kind} -O{level} refused {n:>6}  {reason}" for reason, n in tally.refused.most_common()]
+    return "\n".join(lines)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.random")
+    parser.add_argument("--count", type=int, default=25, help="modules of each kind (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the first module (%(default)s)")
+    parser.add_argument("--opt-level", choices=("0", "1", "both"), default="both")
+    parser.add_argument("--ttf", action="store_true", help="also modules by binaryen's wasm-opt -ttf")
+    parser.add_argument("--kind", action="append", choices=tuple(KINDS), help="only these kinds (repeatable)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (%(default)s)")
+    parser.add_argument("--folder", type=Path, default=Path("build/random"), help="for modules that diverge (%(default)s)")
+    options = parser.parse_args(arguments)
+    if options.count < 1:
+        parser.error("--count must be at least 1")
+    if (options.ttf or any("ttf" in k for k in options.kind or ())) and not shutil.which("wasm-opt"):
+        parser.error("wasm-opt is not there; it is part of binaryen")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""What a generator makes: a module and the calls to try on one instance of it."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Call:
+    export: str
+    args: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """source: WAT text or WASM bytes. exports: what is compiled of it (None: everything).
+
+    refused: exports of the module that the compiler refuses, by reason; they are in none of the calls.
+    """
+
+    source: str | bytes
+    calls: tuple[Call, ...]
+    exports: tuple[str, ...] | None = None
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+# Where carries, signs, shift counts and byte boundaries change.
+EDGES = {
+    bits: sorted(
+        {
+            (base + delta) % 2**bits
+            for base in (0, *(1 << p for p in (5, 6, 7, 8, 15, 16, 24, 31, 32, 33, 48, 53, 62, 63) if p < bits))
+            for delta in (-1, 0, 1)
+        }
+    )
+    for bits in (32, 64)
+}
+
+
+def integer(rng: random.Random, type_: str) -> int:
+    """A bit pattern, signed: an edge, a small number, a number of any length, or a uniform one."""
+    bits = int(type_[1:])
+    match rng.randrange(4):
+        case 0:
+            value = rng.choice(EDGES[bits])
+        case 1:
+            value = rng.randrange(-20, 70)
+        case 2:
+            value = rng.getrandbits(rng.randint(1, bits)) * rng.choice((1, -1))
+        case _:
+            value = rng.getrandbits(bits)
+    value %= 2**bits
+    return value - 2**bits if value >> (bits - 1) else value

@@ -1,0 +1,65 @@
+"""Runs a case in the transformer and in wasmtime and counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import wasm2xformer as w2x
+from wasm2xformer.runtime.instance import Unfinished
+
+from .case import Case
+
+MAX_TOKENS = 200_000
+
+
+@dataclass
+class Tally:
+    """Sums over cases. compared: records of wasmtime that were compared. refused: exports or modules, by reason.
+
+    unfinished: invocations given up; the rest of their case is not run. diverged: what differs, as text.
+    """
+
+    modules: int = 0
+    invocations: int = 0
+    traps: int = 0
+    tokens: int = 0
+    steps: int = 0
+    compared: int = 0
+    unfinished: int = 0
+    diverged: list[str] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Tally) -> None:
+        for name in vars(self):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+def run(case: Case, opt_level: int, *, engine: str = "fast", max_tokens: int = MAX_TOKENS) -> Tally:
+    """Every call of the case on one instance, up to the first difference."""
+    tally = Tally(refused=Counter(case.refused))
+    if not case.calls:
+        return tally
+    try:
+        verifier = w2x.Verifier(
+            case.source, opt_level=opt_level, engine=engine, exports=case.exports, libraries=case.libraries
+        )
+    except w2x.CompileError as error:
+        tally.refused[error.reasons[0].message] += 1
+        return tally
+    tally.modules = 1
+    for call in case.calls:
+        try:
+            report = verifier.invoke(call.export, call.args, max_tokens=max_tokens)
+        except Unfinished:
+            tally.unfinished += 1
+            break
+        tally.invocations += 1
+        tally.traps += report.run.trap is not None
+        tally.tokens += report.tokens
+        tally.steps += report.steps
+        tally.compared += report.compared
+        if not report.ok:
+            tally.diverged.append(f"{call.export}{call.args}: {report.divergence}")
+            break
+    return tally

@@ -1,0 +1,24 @@
+"""The generators by name."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+
+from .case import Case
+from .check import Tally, run
+from .expressions import expressions
+from .structured import structured
+from .ttf import ttf, ttf_integers
+
+KINDS: dict[str, Callable[[int], Case]] = {
+    "expressions": expressions, "structured": structured, "ttf": ttf, "ttf-integers": ttf_integers,
+}  # fmt: skip
+
+
+def run_seed(kind: str, seed: int, opt_level: int) -> Tally:
+    """Makes and runs one case. An error counts as a difference: no valid module may make any part fail."""
+    try:
+        return run(KINDS[kind](seed), opt_level)
+    except Exception:
+        return Tally(diverged=[traceback.format_exc()])

@@ -1,0 +1,104 @@
+"""Modules that binaryen makes from random bytes (`wasm-opt -ttf`). What of them can be compiled is compiled."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from wasm2xformer import CompileError
+from wasm2xformer.compiler.frontend.check import SUPPORTED_INSTRUCTIONS, check
+from wasm2xformer.compiler.frontend.encode import encode
+from wasm2xformer.compiler.frontend.module import Function, Instr, Module
+from wasm2xformer.compiler.frontend.opcodes import SIGNATURES
+from wasm2xformer.compiler.frontend.source import load
+
+from .case import Call, Case, integer
+
+DISABLED = "simd threads gc exception-handling tail-call reference-types relaxed-simd memory64 extended-const"
+ENABLED = "multivalue bulk-memory sign-ext mutable-globals nontrapping-float-to-int"
+FLAGS = [*(f"--disable-{f}" for f in DISABLED.split()), *(f"--enable-{f}" for f in ENABLED.split())]
+# What the modules import: hooks that log a value.
+SUPPORT = "fuzzing-support"
+HOOKS = " ".join(f'(func (export "log-{t}") (param {t}))' for t in ("i32", "i64", "f32", "f64"))
+LIBRARIES = {SUPPORT: f"(module {HOOKS})"}
+PROVIDED = {(SUPPORT, f"log-{t}") for t in ("i32", "i64", "f32", "f64")}
+RESET = "hangLimitInitializer"  # the export that allows the next call so many iterations again
+CALLS = 2
+
+
+def ttf(seed: int) -> Case:
+    """The exports of one module that are accepted as they are."""
+    return _case(seed, translate(seed))
+
+
+def ttf_integers(seed: int) -> Case:
+    """The same with float arithmetic replaced by operations on bits, so that more of it is accepted."""
+    wasm = translate(seed)
+    module = load(wasm).module
+    functions = tuple(without_float_arithmetic(f) for f in module.functions)
+    return _case(seed, encode(replace(module, functions=functions)))
+
+
+def translate(seed: int) -> bytes:
+    """wasm-opt's translation of the seed's bytes; every other one is optimised, which makes other shapes."""
+    rng = random.Random(f"ttf {seed}")
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "in"), Path(folder, "out.wasm")
+        source.write_bytes(rng.randbytes(rng.choice((60, 200, 600, 1500))))
+        optimise = ["-O1"] if rng.random() < 0.5 else []
+        subprocess.run(
+            ["wasm-opt", "-ttf", *FLAGS, *optimise, source, "-o", target], check=True, capture_output=True, timeout=60
+        )
+        return target.read_bytes()
+
+
+def _case(seed: int, wasm: bytes) -> Case:
+    rng = random.Random(f"ttf calls {seed}")
+    module = load(wasm).module
+    exports, refused = [], Counter[str]()
+    for export in module.exports:
+        if export.kind == "func":
+            try:
+                check(module, [export.name], PROVIDED)
+                exports.append(export)
+            except CompileError as error:
+                refused[error.reasons[0].message] += 1
+    calls = []
+    for export in exports:
+        params = module.functions[export.index].type.params
+        for _ in range(CALLS if params else 1):
+            if export.name != RESET:
+                calls += [Call(RESET)] if any(e.name == RESET for e in exports) else []
+                calls.append(Call(export.name, tuple(integer(rng, t.replace("f", "i")) for t in params)))
+    return Case(wasm, tuple(calls), tuple(e.name for e in exports), LIBRARIES, refused)
+
+
+def without_float_arithmetic(function: Function) -> Function:
+    """The same function with every float operation that is not supported replaced by one on bits, of the same type."""
+    return replace(function, body=tuple(new for old in function.body for new in _replaced(old)))
+
+
+def _replaced(instruction: Instr) -> Iterable[Instr]:
+    name = instruction.name
+    if name in SUPPORTED_INSTRUCTIONS or name not in SIGNATURES:
+        yield instruction
+        return
+    operands, (result,) = SIGNATURES[name]
+    source = operands[0]
+    if len(operands) == 2:
+        yield Instr(f"{source}.copysign")
+    if source == result:
+        yield Instr(f"{source}.neg")
+        return
+    kind, width = source[0], source[1:]
+    if kind == "f":
+        yield Instr(f"i{width}.reinterpret_f{width}")
+    if width != result[1:]:
+        yield Instr("i32.wrap_i64" if width == "64" else "i64.extend_i32_s")
+    if result[0] == "f":
+        yield Instr(f"{result}.reinterpret_i{result[1:]}")
