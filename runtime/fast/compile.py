@@ -14,6 +14,7 @@ from .layout import Layout
 from .lift import Lifted, lift
 from .live import live
 from .loop import Split, generate
+from .pack import Packs, pack
 from .specialise import Context, choose_split, signatures, static_stores
 
 
@@ -34,17 +35,23 @@ def compile_model(model: Transformer, probe: str | None = None, trusting: bool =
     graph = lifted.graph
     roots = [*lifted.columns, *([lifted.probe] if lifted.probe else [])]
     general = special = live(graph, roots, [Context(graph, {})])
-    layout = Layout(graph, general)
     statics, settled = static_stores(graph, general, model.prefix)
     context, split, decodable = None, None, len(model.embed)
+    packs = Packs(graph)
     if statics:
         special = live(graph, roots, [Context(graph, statics)])
         decodable = _decodable(lifted)
         context = Context(graph, statics, tokens=decodable)
         split = _split(graph, context, roots)
+        contexts = split.contexts if split else [context]
+        for each in contexts:
+            each.rewrite(roots, special)
+        packs = pack(graph, contexts, special)
+        general.columns = list(dict.fromkeys([*general.columns, *special.columns]))
         # A delay must not reach back before the start.
         settled = max(settled, 1 + max(general.delays.values(), default=0))
-    text = generate(lifted, layout, general, special, context, split)
+    layout = Layout(graph, general)
+    text = generate(lifted, layout, packs, general, special, context, split)
     return Program(compile_object(text), image(layout, settled, decodable))
 
 
@@ -60,6 +67,6 @@ def _split(graph, context: Context, roots: list[Form]) -> Split | None:
     if lookup is None:
         return None
     static = context.statics[graph.lookups[lookup].store]
-    groups = signatures(graph, lookup, len(static.keys), context.reached_forms())
+    groups = signatures(graph, lookup, len(static.keys), context.reached_atoms())
     contexts = [Context(graph, context.statics, (lookup, rows, g), context.tokens) for g, rows in enumerate(groups)]
     return Split(lookup, static, groups, contexts)

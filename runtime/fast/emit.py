@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .forms import KEY_LIMIT, ONE, Bounds, Form, Graph, knots_value
-from .index import NONE, PAGE_BITS, PAGE_HEADER, PAGE_KEYS
+from .index import FOUND, PAGE_BITS, PAGE_HEADER, PAGE_KEYS
 from .layout import DOUBLE, INTEGER_LIMIT, Layout, Tables, Type, type_for
 from .live import Live
+from .pack import Packs
 from .specialise import Context, Dependence, Static
 
 
@@ -96,15 +97,23 @@ class Emitter:
     an insertion comes before the queries of its store.
 
     context: rewrites every form that comes out of stores, lookups and sums; forms passed in are rewritten already.
-    reached: the state to keep up. first: whether the position may be one of the first ones, where a delay reaches
+    packs: columns to read instead of others. reached: the state to keep up. first: whether the position may be one of the first ones, where a delay reaches
     before the start.
     """
 
     def __init__(
-        self, graph: Graph, layout: Layout, code: Code, tables: Tables, context: Context, reached: Live, first: bool
+        self,
+        graph: Graph,
+        layout: Layout,
+        code: Code,
+        tables: Tables,
+        context: Context,
+        packs: Packs,
+        reached: Live,
+        first: bool,
     ):
         self.graph, self.layout, self.code, self.tables = graph, layout, code, tables
-        self.context, self.live, self.first = context, reached, first
+        self.context, self.packs, self.live, self.first = context, packs, reached, first
         self.forms: dict[tuple, Value] = {}
         self.atoms: dict[int, Value] = {}
         self.sources: dict[int, str] = {}
@@ -121,7 +130,7 @@ class Emitter:
 
     def inside(self, context: Context, record: str) -> Emitter:
         """An emitter for a branch: knows what has been emitted so far, and keeps what it emits to itself."""
-        result = Emitter(self.graph, self.layout, self.code, self.tables, context, self.live, self.first)
+        result = Emitter(self.graph, self.layout, self.code, self.tables, context, self.packs, self.live, self.first)
         for name in ("forms", "atoms", "sources", "rows", "inserted", "stored", "resolved", "softened", "delayed", "shifted"):
             setattr(result, name, getattr(self, name).copy())
         result.record = record
@@ -162,7 +171,7 @@ class Emitter:
     def form(self, form: Form) -> Value:
         found = self.forms.get(form.key)
         if found is None:
-            found = self.forms[form.key] = self._form(self.graph.merged(form))
+            found = self.forms[form.key] = self._form(self.packs(self.graph.merged(form)))
         return found
 
     def _form(self, form: Form) -> Value:
@@ -507,17 +516,18 @@ class Emitter:
         self.code.start(go)
 
     def insert(self, store: int) -> str:
-        """Where this position's columns go: the entry of its key, or a scratch entry when its penalty is not 0."""
+        """Where this position's columns go: the entry of its key; a scratch entry when its penalty turns out not to be 0;
+        "" when that is known beforehand."""
         if store not in self.inserted:
             self.inserted[store] = self._insert(store)
         return self.inserted[store]
 
     def _insert(self, number: int) -> str:
         code, store = self.code, self.graph.stores[number]
-        scratch = self.address(self.layout.fields["scratch", number])
         valid = self._valid(self.context(store.penalty))
         if valid == "false":
-            return scratch
+            return ""
+        scratch = self.address(self.layout.fields["scratch", number])
         if store.kind == "register":
             entry = self.address(self.layout.fields["register", number])
             if valid != "true":
@@ -545,14 +555,10 @@ class Emitter:
         code.do(f"br i1 {missing}, label %{new}, label %{ready}")
         code.start(new)
         fields = self.address(self.layout.fields["keyed", number])
-        created = code.op(f"call ptr @create(ptr {fields}, i64 {key})")
-        failed = code.op(f"icmp eq ptr {created}, null")
-        made = code.label("made")
-        code.do(f"br i1 {failed}, label %exhausted, label %{made}")
-        code.start(made)
+        created = code.op(f"call ptr @create(ptr {fields}, i64 {key}, ptr {scratch}, ptr %state)")
         code.do(f"br label %{ready}")
         code.start(ready)
-        entry = code.op(f"phi ptr [ {found}, %{known} ], [ {created}, %{made} ]")
+        entry = code.op(f"phi ptr [ {found}, %{known} ], [ {created}, %{new} ]")
         n32 = code.op(f"trunc i64 {self.n} to i32")
         code.do(f"store i32 {n32}, ptr {entry}, align 4")
         if valid != "true":
@@ -596,6 +602,8 @@ class Emitter:
             return
         self.stored.add((store, column))
         entry = self.insert(store)
+        if not entry:
+            return
         value, _ = self.kept(store, column)
         offset, type = self.layout.entries[store].columns[column]
         self.store(value, self.code.op(f"getelementptr i8, ptr {entry}, i64 {offset}"), type)
@@ -631,51 +639,47 @@ class Emitter:
         return self.resolved[key]
 
     def _search(self, store: int, query: Form) -> Resolved:
-        """Direct hit inline; otherwise the nearest key."""
+        """A key that is present is found inline; otherwise the nearest one is searched."""
         code, bounds = self.code, self.graph.bounds(query)
         value = self.form(query)
-        exact = value.kind != "f" and value.exponent >= 0
-        if exact:
+        near, found, tests = code.label("near"), code.label("found"), []
+        if value.kind != "f" and value.exponent >= 0:
             wanted = self.as_int(value, 0)
+            number = code.op(f"sitofp i64 {wanted} to double")
             if bounds.low < -KEY_LIMIT or bounds.high >= KEY_LIMIT:
-                code.intrinsic("i64 @llvm.smax.i64(i64, i64)")
-                code.intrinsic("i64 @llvm.smin.i64(i64, i64)")
-                wanted = code.op(f"call i64 @llvm.smax.i64(i64 {wanted}, i64 {-KEY_LIMIT})")
-                wanted = code.op(f"call i64 @llvm.smin.i64(i64 {wanted}, i64 {KEY_LIMIT - 1})")
+                inside = code.label("inside")
+                off = code.op(f"add i64 {wanted}, {KEY_LIMIT}")
+                in_range = code.op(f"icmp ult i64 {off}, {2 * KEY_LIMIT}")
+                code.do(f"br i1 {in_range}, label %{inside}, label %{near}")
+                code.start(inside)
+            entry, stamp = self._probe(store, wanted)
         else:
             for name in ("maxnum", "minnum"):
                 code.intrinsic(f"double @llvm.{name}.f64(double, double)")
             code.intrinsic("double @llvm.rint.f64(double)")
+            code.intrinsic("double @llvm.fabs.f64(double)")
             number = self.as_double(value)
             number = code.op(f"call double @llvm.maxnum.f64(double {number}, double {double(-KEY_LIMIT)})")
             number = code.op(f"call double @llvm.minnum.f64(double {number}, double {double(KEY_LIMIT - 1)})")
-            near = code.op(f"call double @llvm.rint.f64(double {number})")
-            wanted = code.op(f"fptosi double {near} to i64")
-        entry, stamp = self._probe(store, wanted)
-        hit = code.op(f"icmp ne i32 {stamp}, 0")
-        if not exact:
-            code.intrinsic("double @llvm.fabs.f64(double)")
-            distance = code.op(f"fsub double {number}, {near}")
+            rounded = code.op(f"call double @llvm.rint.f64(double {number})")
+            wanted = code.op(f"fptosi double {rounded} to i64")
+            distance = code.op(f"fsub double {number}, {rounded}")
             distance = code.op(f"call double @llvm.fabs.f64(double {distance})")
-            clear = code.op(f"fcmp olt double {distance}, {double(0.5)}")
-            hit = code.op(f"and i1 {hit}, {clear}")
-        miss, found, after = code.label("miss"), code.label("near"), code.label("found")
-        before = code.block
-        code.do(f"br i1 {hit}, label %{after}, label %{miss}")
-        code.start(miss)
-        if exact:
-            number = code.op(f"sitofp i64 {wanted} to double")
-        fields = self.address(self.layout.fields["keyed", store])
-        nearest = code.op(f"call i64 @nearest(ptr {fields}, double {number})")
-        none = code.op(f"icmp eq i64 {nearest}, {NONE}")
-        zero = self.address(self.layout.fields["zero", store])
-        code.do(f"br i1 {none}, label %{after}, label %{found}")
+            tests = [code.op(f"fcmp olt double {distance}, {double(0.5)}")]
+            entry, stamp = self._probe(store, wanted)
+        hit = code.op(f"icmp ne i32 {stamp}, 0")
+        for test in tests:
+            hit = code.op(f"and i1 {hit}, {test}")
+        direct = code.block
+        code.do(f"br i1 {hit}, label %{found}, label %{near}")
+        code.start(near)
+        fields, zero = (self.address(self.layout.fields[name, store]) for name in ("keyed", "zero"))
+        other = code.op(f"call ptr @search(ptr {fields}, double {number}, ptr {zero})")
+        other_key = code.op(f"load i64, ptr {code.op(f'getelementptr i64, ptr {fields}, i64 {FOUND}')}")
+        code.do(f"br label %{found}")
         code.start(found)
-        other, _ = self._probe(store, nearest)
-        code.do(f"br label %{after}")
-        code.start(after)
-        entry = code.op(f"phi ptr [ {entry}, %{before} ], [ {zero}, %{miss} ], [ {other}, %{found} ]")
-        key = code.op(f"phi i64 [ {wanted}, %{before} ], [ 0, %{miss} ], [ {nearest}, %{found} ]")
+        entry = code.op(f"phi ptr [ {entry}, %{direct} ], [ {other}, %{near} ]")
+        key = code.op(f"phi i64 [ {wanted}, %{direct} ], [ {other_key}, %{near} ]")
         return Resolved(entry, key)
 
     # -- softmax ----------------------------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ from ..engine import EnvelopeError
 from .cache import load_or_compile
 from .forms import MAX_POSITION
 from .image import State
+from .index import EXHAUSTED
 from .jit import Loaded
-from .loop import EXHAUSTED, FOREIGN, STOP, UNEXPECTED
+from .loop import FOREIGN, STOP, UNEXPECTED
 
 # Tokens decoded by one call of generated code.
 CHUNK = 1 << 16

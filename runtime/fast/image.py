@@ -87,7 +87,7 @@ class State:
             base = self.words.ctypes.data
             directory, present = base + 8 * store["directory"], base + 8 * store["present"]
             self.words[store["directory"] : store["directory"] + PAGES] = empty.ctypes.data
-            values = (directory, present, empty.ctypes.data, store["stride"], _CALLOC)
+            values = (directory, present, empty.ctypes.data, store["stride"], _CALLOC, 0)
             self.words[store["fields"] : store["fields"] + len(values)] = values
         directories = [(s["directory"], e.ctypes.data) for s, e in zip(image.keyed, self._empty)]
         finalizer = weakref.finalize(self, _free, self.words, directories)

@@ -4,7 +4,7 @@ A directory of PAGES pointers covers keys [-KEY_LIMIT, KEY_LIMIT). A page is a b
 followed by PAGE_KEYS entries; an entry begins with the position (32 bits) at which it was last written, 0 when never. Pages
 not yet written all point to one page of zeros. `present` has a bit per page, in words of 64 and a summary of those.
 
-The store's fields in the state, 8 bytes each: see FIELDS.
+The store's fields in the state, 8 bytes each, are FIELDS; "found" is the key that the latest search came to.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ PRESENT_WORDS = PAGES // 64
 PRESENT_SUMMARIES = PRESENT_WORDS // 64
 # 64 words and one summary, rounded up to a cache line.
 PAGE_HEADER = 576
-FIELDS = ("directory", "present", "empty", "stride", "calloc")
+FIELDS = ("directory", "present", "empty", "stride", "calloc", "found")
+FOUND = FIELDS.index("found")
 NONE = -(2**63)
+# The state's `status` when calloc fails.
+EXHAUSTED = 2
 
 
 def page_size(stride: int) -> int:
@@ -27,8 +30,9 @@ def page_size(stride: int) -> int:
 
 
 _TEMPLATE = """
-; Entry of a key that may not be present yet; creates its page, sets its bits. Null when memory is exhausted.
-define private ptr @create(ptr %store, i64 %key) noinline {
+; Entry of a key that may not be present yet; creates its page, sets its bits. When memory is exhausted: the scratch
+; entry, and the status (the state's first field) says so.
+define private ptr @create(ptr %store, i64 %key, ptr %scratch, ptr %status) noinline cold {
   %empty.p = getelementptr i64, ptr %store, i64 2
   %stride.p = getelementptr i64, ptr %store, i64 3
   %calloc.p = getelementptr i64, ptr %store, i64 4
@@ -50,7 +54,8 @@ allocate:
   %failed = icmp eq ptr %page.new, null
   br i1 %failed, label %fail, label %install
 fail:
-  ret ptr null
+  store i64 EXHAUSTED, ptr %status
+  ret ptr %scratch
 install:
   store ptr %page.new, ptr %slot
   %present.p = getelementptr i64, ptr %store, i64 1
@@ -298,6 +303,24 @@ define private ptr @entry(ptr %store, i64 %off) alwaysinline {
   ret ptr %e
 }
 
+; The entry of the present key nearest to %query, and the key in "found"; the zero entry and 0 when the store is empty.
+define private ptr @search(ptr %store, double %query, ptr %zero) noinline cold {
+  %low = call double @llvm.maxnum.f64(double %query, double -LIMIT.0)
+  %cut = call double @llvm.minnum.f64(double %low, double LIMIT.0)
+  %key = call i64 @nearest(ptr %store, double %cut)
+  %none = icmp eq i64 %key, NONE
+  %found.p = getelementptr i64, ptr %store, i64 FOUND
+  br i1 %none, label %empty, label %some
+empty:
+  store i64 0, ptr %found.p
+  ret ptr %zero
+some:
+  store i64 %key, ptr %found.p
+  %off = add i64 %key, KEY_LIMIT
+  %entry = call ptr @entry(ptr %store, i64 %off)
+  ret ptr %entry
+}
+
 ; The present key nearest to %query (a number within the key range); of two equally near ones the later written.
 ; NONE when the store is empty.
 define private i64 @nearest(ptr %store, double %query) noinline {
@@ -359,6 +382,9 @@ def support() -> str:
         "KEY_LIMIT": KEY_LIMIT,
         "KEY_RANGE": 2 * KEY_LIMIT,
         "NONE": NONE,
+        "FOUND": FIELDS.index("found"),
+        "EXHAUSTED": EXHAUSTED,
+        "LIMIT": KEY_LIMIT - 1,
     }
     text = _TEMPLATE
     for name, value in names.items():

@@ -15,11 +15,12 @@ from .index import support
 from .layout import Layout, Tables
 from .lift import Lifted
 from .live import Live
+from .pack import Packs
 from .specialise import Context, Dependence, Static
 from .unembed import Unembeddings
 
-# Values of the state's `status` field.
-OK, UNEXPECTED, EXHAUSTED = 0, 1, 2
+# Value of the state's `status` when generated code gives up on a position (and see index.EXHAUSTED).
+UNEXPECTED = 1
 # Bits of the token flags: the last one wanted; one that `special` must not process.
 STOP, FOREIGN = 1, 2
 # Bits of a dispatch word that hold the byte offset of a row's record; the group's number is above them.
@@ -39,14 +40,14 @@ class Split:
 
 
 class _Module:
-    def __init__(self, lifted: Lifted, layout: Layout):
-        self.lifted, self.layout = lifted, layout
+    def __init__(self, lifted: Lifted, layout: Layout, packs: Packs):
+        self.lifted, self.layout, self.packs = lifted, layout, packs
         self.code, self.tables = Code(), Tables()
         self.unembeddings = Unembeddings(lifted.weights)
         self.functions: list[str] = []
 
     def emitter(self, context: Context, reached: Live, first: bool) -> Emitter:
-        return Emitter(self.lifted.graph, self.layout, self.code, self.tables, context, reached, first)
+        return Emitter(self.lifted.graph, self.layout, self.code, self.tables, context, self.packs, reached, first)
 
     def start(self) -> None:
         """A new function."""
@@ -67,11 +68,11 @@ class _Module:
         offset = self.layout.array(("matrix", len(self.layout.arrays)), values)
         return self.code.op(f"getelementptr i8, ptr %state, i64 {offset}")
 
-    def straight(self, name: str, emitter: Emitter) -> None:
+    def straight(self, name: str, emitter: Emitter, attributes: str) -> None:
         """A loop with all code in it."""
         following = self.end(emitter)
         self.code.do("br label %latch")
-        self.loop(name, f"{following}, %{self.code.block}")
+        self.loop(name, f"{following}, %{self.code.block}", attributes=attributes)
 
     def split(self, name: str, common: Emitter, split: Split) -> None:
         """A loop that finds the row, does what does not depend on it, and calls the function of the row's group."""
@@ -95,11 +96,7 @@ class _Module:
             imported |= {v: code.types[v] for v in re.findall(r"%v\d+", text) if v not in own}
         arguments = ", ".join(f"{type} {v}" for v, type in imported.items())
         for g, text in enumerate(bodies):
-            exits = "".join(
-                f"\n{label}:\n  ret i32 {-status}"
-                for label, status in (("bail", UNEXPECTED), ("exhausted", EXHAUSTED))
-                if f"label %{label}" in text
-            )
+            exits = f"\nbail:\n  ret i32 {-UNEXPECTED}" if "label %bail" in text else ""
             head = f"define private {CONVENTION}i32 @{name}.group{g}(ptr noalias %state, {arguments}) nounwind"
             self.functions.append(f"{head} {{\nstep:\n{text}{exits}\n}}")
         targets = ", ".join(f"ptr @{name}.group{g}" for g in range(len(bodies)))
@@ -127,20 +124,22 @@ class _Module:
         offset = self.layout.array((name, "dispatch"), words[split.static.rows()])
         self.functions[-1] = self.functions[-1].replace(f"DISPATCH{name}.", str(offset))
 
-    def loop(self, name: str, following: str, failures: Sequence[tuple[str, str]] = ()) -> None:
+    def loop(
+        self, name: str, following: str, failures: Sequence[tuple[str, str]] = (), attributes: str = "nounwind"
+    ) -> None:
         """The function at hand is one position's code, from label "step" to a jump to "latch"; makes it a loop.
 
         following: the next token and the block it comes from. failures: negative results and the blocks they come from.
         """
         body, failures = "\n".join(self.code.lines), list(failures)
-        for label, status in (("bail", UNEXPECTED), ("exhausted", EXHAUSTED)):
-            if f"label %{label}" in body:
-                failures.append((str(status), label))
-                body += f"\n{label}:\n  br label %fail"
+        if "label %bail" in body:
+            failures.append((str(UNEXPECTED), "bail"))
+            body += "\nbail:\n  br label %fail"
         if failures:
             body += _FAIL.format(incoming=", ".join(f"[ {reason}, %{label} ]" for reason, label in failures))
-        fields = {key: self.layout.fields[key,] for key in ("status", "next", "n", "probe")}
-        self.functions.append(_LOOP.format(name=name, body=body, following=following, stop=STOP, foreign=FOREIGN, **fields))
+        fields: dict = {key: self.layout.fields[key,] for key in ("status", "next", "n", "probe")}
+        fields |= {"name": name, "body": body, "following": following, "attributes": attributes}
+        self.functions.append(_LOOP.format(stop=STOP, foreign=FOREIGN, **fields))
 
 
 _FAIL = """
@@ -151,7 +150,7 @@ fail:
   ret i64 %i"""
 
 _LOOP = """
-define i64 @{name}(ptr noalias %state, ptr %input, i64 %count, ptr %out, ptr %flags, ptr %probe) {{
+define i64 @{name}(ptr noalias %state, ptr %input, i64 %count, ptr %out, ptr %flags, ptr %probe) {attributes} {{
 entry:
   %status.p = getelementptr i64, ptr %state, i64 {status}
   %next.p = getelementptr i64, ptr %state, i64 {next}
@@ -213,7 +212,13 @@ done:
 
 
 def generate(
-    lifted: Lifted, layout: Layout, general: Live, special: Live, context: Context | None, split: Split | None
+    lifted: Lifted,
+    layout: Layout,
+    packs: Packs,
+    general: Live,
+    special: Live,
+    context: Context | None,
+    split: Split | None,
 ) -> str:
     """LLVM IR of a module with the function `general`, and `special` when there is a context for it. Both are
 
@@ -222,14 +227,16 @@ def generate(
     completed; `status` says whether something unexpected ended it. Arrays: i32 tokens, u8 flags by token id; `probe`: a
     double per position, or null. Constant arrays are added to the layout.
     """
-    module = _Module(lifted, layout)
+    module = _Module(lifted, layout, packs)
     module.start()
-    module.straight("general", module.emitter(Context(lifted.graph, {}), general, first=True))
+    # Where there is `special`, `general` reads prompts only: compiled fast rather than to be fast.
+    attributes = "nounwind" if context is None else "noinline optnone nounwind"
+    module.straight("general", module.emitter(Context(lifted.graph, {}), general, first=True), attributes)
     if context is not None:
         module.start()
         emitter = module.emitter(context, special, first=False)
         if split is None:
-            module.straight("special", emitter)
+            module.straight("special", emitter, "nounwind")
         else:
             module.split("special", emitter, split)
     code = module.code

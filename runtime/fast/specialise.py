@@ -103,9 +103,24 @@ class Context:
             found = self._forms[form] = linear([(1.0, Form({}, form.constant)), *parts])
         return found
 
-    def reached_forms(self) -> list[Form]:
+    def reached_atoms(self) -> list[Form]:
         """Every atom that has been rewritten so far, as a form."""
         return list(self._atoms.values())
+
+    def rewrite(self, roots: Iterable[Form], reached: Live) -> None:
+        """Rewrites whatever a position of this context may need."""
+        graph = self.graph
+        queries = [graph.lookups[k].query for k in reached.lookups]
+        kept = [graph.stores[s].columns[c] for s, c in reached.columns]
+        stores = [graph.stores[s] for s in reached.stores]
+        forms = [*roots, *queries, *kept, *(f for s in stores for f in (s.key, s.penalty))]
+        for form in forms + [graph.sums[k] for k in reached.sums]:
+            if isinstance(form, Form):
+                self(form)
+
+    def rewritten(self) -> list[Form]:
+        """Every form that has been rewritten so far."""
+        return list(self._forms.values())
 
     def _atom(self, atom: int) -> Form:
         found = self._atoms.get(atom)
