@@ -86,3 +86,12 @@ def test_every_package_is_listed():
         ".".join(f.parts) if f.parts[0] == "wasm2xformer" else "wasm2xformer." + ".".join(f.parts) for f in folders
     }
     assert set(CONFIG["tool"]["setuptools"]["packages"]) == names
+
+
+def test_every_public_name_can_be_imported():
+    import wasm2xformer
+
+    assert {n for names in wasm2xformer._MODULES.values() for n in names} == set(wasm2xformer.__all__)
+    for name in wasm2xformer.__all__:
+        assert getattr(wasm2xformer, name).__name__ == name and name in dir(wasm2xformer)
+    assert not hasattr(wasm2xformer, "nothing")

@@ -169,7 +169,7 @@ def _at(points: Sequence[tuple[int, float, float]], tokens: float) -> float:
 @contextmanager
 def _empty_cache() -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
-        yield {**os.environ, "XDG_CACHE_HOME": folder, "HOME": folder}
+        yield {**os.environ, "WASM2XFORMER_CACHE": folder}
 
 
 def _wall(measure: str, request: Row, environment: dict[str, str]) -> float:
