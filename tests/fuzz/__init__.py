@@ -1,0 +1,1 @@
+"""Random programs, compiled and checked step by step against wasmtime: `python -m tests.fuzz`."""
