@@ -61,6 +61,7 @@ def structured(seed: int) -> Case:
         f"(table $table {TABLE} {TABLE + 4} funcref)",
         *(f"(global $g{i} (mut {t}) ({t}.const {integer(rng, t)}))" for i, t in enumerate(GLOBALS)),
         f"(elem (table $table) (i32.const 0) funcref {' '.join(elements)})",
+        f"(elem declare func {' '.join(f'$f{i}' for i in range(FUNCTIONS))})",
         f"(elem $passive funcref {' '.join(elements[:4])})",
         f'(data (i32.const {rng.choice((0, 1000, PAGE - SEGMENT))}) "{data}")',
         f'(data $passive "{data[: 3 * 20]}")',
