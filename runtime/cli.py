@@ -204,6 +204,7 @@ def _run(
 @cli.command("verify", cls=_Invoking)
 @click.argument("prog")
 @click.option("--model", metavar="MODEL", help="Check this checkpoint of PROG instead of compiling it.")
+@click.option("--replay", is_flag=True, help="Also check every token against the dense matrices, in blocks.")
 @_engine
 @_stdin
 @_env
@@ -212,8 +213,9 @@ def _run(
 @_max_tokens
 @click.pass_obj
 def _verify(
-    argv: list[str] | None, prog: str, model: str | None, engine: str, stdin: str | None, env: tuple[str, ...],
-    opt_level: str, exports: tuple[str, ...], max_tokens: int | None, calls: list[tuple[str, list[str]]],
+    argv: list[str] | None, prog: str, model: str | None, replay: bool, engine: str, stdin: str | None,
+    env: tuple[str, ...], opt_level: str, exports: tuple[str, ...], max_tokens: int | None,
+    calls: list[tuple[str, list[str]]],
 ) -> int:  # fmt: skip
     """Decodes PROG and compares every step with wasmtime running the original program.
 
@@ -233,6 +235,9 @@ def _verify(
                 loaded = _compile_model(source, opt_level, exports or [name for name, _ in calls])
         else:
             loaded = _load(model)
+            if not _made_from(loaded, source):
+                click.echo(f"{model} was not compiled from {prog}, or by another version: its steps are DIFFERENT")
+                return FAILED
         verifier = Verifier(
             source, engine=engine, stdin=_read_stdin(stdin), argv=_argv(prog, argv), env=_environment(env), model=loaded
         )  # fmt: skip
@@ -242,12 +247,14 @@ def _verify(
         for name, types, values in _parsed(loaded, calls):
             if not reports or reports[-1][2].ok:
                 with _progress(name) as progress:
-                    report = verifier.invoke(name, values, max_tokens=max_tokens, progress=progress.tokens)
+                    report = verifier.invoke(
+                        name, values, max_tokens=max_tokens, progress=progress.tokens, replay=replay
+                    )  # fmt: skip
                 reports.append((f"{name}({', '.join(map(str, values))})", types, report))
         for title, types, report in reports:
             if not report.ok:
                 click.echo(f"{title}: DIFFERENT from wasmtime")
-                click.echo(str(report.divergence))
+                click.echo(str(report.divergence or _mismatch(report, loaded)))
                 return FAILED
             click.echo(
                 f"{title} = {_outcome(types, report.run)}: {report.steps:,} steps ({report.tokens:,} tokens), "
@@ -397,7 +404,7 @@ def _refusals() -> Iterator[None]:
         yield
     except CompileError as error:
         raise click.exceptions.Exit(_refuse(*error.reasons)) from None
-    except (CheckpointError, ArgumentError, EnvelopeError) as error:
+    except (CheckpointError, ArgumentError, EnvelopeError, NotImplementedError) as error:
         raise click.exceptions.Exit(_refuse(error)) from None
     except Unfinished as error:
         click.echo(f"error: {error}", err=True)
@@ -439,6 +446,22 @@ def _compile_model(source: Source, opt_level: str, exports: Sequence[str]) -> Mo
     from ..compiler.compile import compile
 
     return compile(source, int(opt_level), exports or None)
+
+
+def _made_from(model: Model, source: Source) -> bool:
+    """Whether the checkpoint says that it holds what compiling `source` in the same way gives."""
+    from ..compiler.compile import compile_steps
+
+    program, _ = compile_steps(source, model.program.opt_level, [name for name, _ in model.entries if name])
+    return program.steps == model.program.steps
+
+
+def _mismatch(report: Report, model: Model) -> str:
+    """Where the replay of the dense matrices has another token."""
+    assert report.mismatch is not None
+    names = [model.transformer.vocabulary[t] for t in (report.mismatch.expected, report.mismatch.actual)]
+    text = "the dense matrices give another token than the engine at position {:,}: {} instead of {}"
+    return text.format(report.mismatch.position, names[1], names[0])
 
 
 def _default_calls(module: Module) -> list[tuple[str, list[str]]]:

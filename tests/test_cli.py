@@ -136,13 +136,24 @@ def test_verify_reports_every_call(shell: Shell):
     assert lines[2].startswith("div(1, 0) = trap: integer divide by zero: ")
 
 
-def test_verify_finds_a_difference_in_a_checkpoint(shell: Shell):
-    """The checkpoint of another program is as wrong as a checkpoint can be."""
-    Path("other.wat").write_text(WAT.replace("i64.const 1)", "i64.const 3)"))
-    assert shell("other.wat", "-o", "other.safetensors")[0] == 0
-    code, out, _ = shell("verify", "prog.wat", "--model", "other.safetensors", "--invoke", "wide", "5")
+def test_verify_finds_a_spoiled_weight_in_a_checkpoint(shell: Shell):
+    arguments = ("verify", "prog.wat", "--model", "spoiled.safetensors", "--replay", "--invoke", "div", "-600", "7")
+    model = load("prog.safetensors")
+    model.save("spoiled.safetensors")
+    code, out, _ = shell(*arguments)
+    assert code == 0 and "no difference" in out
+    for layer in model.transformer.layers:
+        layer.up[[name == "divisor" for name in layer.neuron_names]] *= 2
+    model.save("spoiled.safetensors")
+    code, out, _ = shell(*arguments)
     assert code == 1
-    assert "wide(5): DIFFERENT from wasmtime" in out and "expected  6" in out and "actual    8" in out
+    assert "div(-600, 7): DIFFERENT from wasmtime" in out and "expected  -85" in out
+
+
+def test_verify_wants_the_checkpoint_of_the_program(shell: Shell):
+    Path("other.wat").write_text(WAT.replace("i64.const 1)", "i64.const 3)"))
+    code, out, _ = shell("verify", "other.wat", "--model", "prog.safetensors", "--invoke", "wide", "5")
+    assert code == 1 and "prog.safetensors was not compiled from other.wat" in out
 
 
 def test_trace_names_instruction_result_and_tokens(shell: Shell):

@@ -64,7 +64,7 @@ def bench(
 
 def _case(case: Case, options: Options, progress: Callable[[str], None]) -> dict[str, list[Row]] | str:
     """The rows of one case, or why there are none."""
-    request = {
+    request: Row = {
         "program": str(case.program), "export": case.export, "args": case.args, "stdin": case.stdin.hex(),
         "argv": [case.program.name, *case.argv], "repeat": options.repeat,
     }  # fmt: skip
