@@ -1,0 +1,58 @@
+"""A small share of the random programs; the whole: python -m tests.random."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from tests.random.case import Call, Case
+from tests.random.check import run
+from tests.random.expressions import FUNCTIONS, OPERATIONS, expressions
+from tests.random.structured import structured
+from tests.random.ttf import ttf_integers
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_expressions(level: int):
+    tally = run(expressions(level), level)
+    assert not tally.diverged and not tally.refused and not tally.unfinished
+    assert tally.invocations == 5 * FUNCTIONS and tally.compared > 0
+
+
+@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize("seed", range(3))
+def test_structured(seed: int, level: int):
+    tally = run(structured(seed), level)
+    assert not tally.diverged and not tally.refused and not tally.unfinished
+    assert tally.invocations == 8 and tally.compared > 0
+
+
+@pytest.mark.skipif(not shutil.which("wasm-opt"), reason="wasm-opt (binaryen) is not installed")
+def test_binaryen():
+    tally = run(ttf_integers(0), 1)
+    assert not tally.diverged
+
+
+def test_every_operation_is_at_the_root_of_some_function():
+    roots = {name for seed in range(4) for name in OPERATIONS if f";; {name}\n" in str(expressions(seed).source)}
+    assert roots == set(OPERATIONS)
+
+
+def test_a_seed_repeats_its_module():
+    for generator in (expressions, structured):
+        assert generator(5) == generator(5) and generator(5).source != generator(6).source
+
+
+def test_what_is_refused_and_what_does_not_finish_is_counted():
+    sqrt = '(module (func (export "f") (result f32) (f32.sqrt (f32.const 2))))'
+    tally = run(Case(sqrt, (Call("f"),)), 1)
+    assert tally.modules == 0 and tally.refused.total() == 1
+    endless = '(module (func (export "f") (loop (br 0))))'
+    tally = run(Case(endless, (Call("f"), Call("f")), refused=Counter({"a reason": 2})), 1, max_tokens=100)
+    assert (tally.unfinished, tally.invocations, tally.refused.total()) == (1, 0, 2)
