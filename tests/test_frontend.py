@@ -15,6 +15,7 @@ import pytest
 import wasmtime
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from wasm2xformer.compiler.errors import CompileError
 from wasm2xformer.compiler.frontend import c
 from wasm2xformer.compiler.frontend.check import SUPPORTED_INSTRUCTIONS, check, prune

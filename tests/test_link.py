@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 import wasmtime
+
 from wasm2xformer.compiler.errors import CompileError
 from wasm2xformer.compiler.frontend.decode import decode
 from wasm2xformer.compiler.frontend.encode import encode

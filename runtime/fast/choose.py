@@ -89,7 +89,9 @@ def _nearest(emitter: Emitter, x: Value, top: int) -> str:
     return code.op(f"call i64 @llvm.smin.i64(i64 {whole}, i64 {top})")
 
 
-def _rows(emitter: Emitter, unembedding: Unembedding, best: tuple[str, str] | None, array: Callable[[np.ndarray], str]) -> tuple[str, str]:
+def _rows(
+    emitter: Emitter, unembedding: Unembedding, best: tuple[str, str] | None, array: Callable[[np.ndarray], str]
+) -> tuple[str, str]:
     """The best of the dense rows and of what was best before, in a loop over [R, 1 + C]: id, weights."""
     code = emitter.code
     columns = [emitter.as_double(emitter.form(f)) for f in unembedding.columns]

@@ -17,7 +17,7 @@ from .index import FOUND, PAGE_BITS, PAGE_HEADER, PAGE_KEYS
 from .layout import DOUBLE, INTEGER_LIMIT, Layout, Tables, Type, type_for
 from .live import Live
 from .pack import Packs
-from .specialise import Context, Dependence, Static
+from .specialise import Context, Dependence, Static, TokenClasses
 
 
 class Value(NamedTuple):
@@ -97,7 +97,8 @@ class Emitter:
     an insertion comes before the queries of its store.
 
     context: rewrites every form that comes out of stores, lookups and sums; forms passed in are rewritten already.
-    packs: columns to read instead of others. reached: the state to keep up. first: whether the position may be one of the first ones, where a delay reaches
+    packs: columns to read instead of others. reached: the state to keep up. first: whether the position may be one
+    of the first ones, where a delay reaches
     before the start.
     """
 
@@ -131,7 +132,18 @@ class Emitter:
     def inside(self, context: Context, record: str) -> Emitter:
         """An emitter for a branch: knows what has been emitted so far, and keeps what it emits to itself."""
         result = Emitter(self.graph, self.layout, self.code, self.tables, context, self.packs, self.live, self.first)
-        for name in ("forms", "atoms", "sources", "rows", "inserted", "stored", "resolved", "softened", "delayed", "shifted"):
+        for name in (
+            "forms",
+            "atoms",
+            "sources",
+            "rows",
+            "inserted",
+            "stored",
+            "resolved",
+            "softened",
+            "delayed",
+            "shifted",
+        ):
             setattr(result, name, getattr(self, name).copy())
         result.record = record
         return result
@@ -331,13 +343,45 @@ class Emitter:
         query = self.context(self.graph.lookups[lookup].query)
         bounds = self.graph.bounds(query)
         at = self.as_int(self.form(query), 0)
-        if bounds.low < low:
-            code.intrinsic("i64 @llvm.smax.i64(i64, i64)")
-            at = code.op(f"call i64 @llvm.smax.i64(i64 {at}, i64 {low})")
-        if bounds.high > high:
-            code.intrinsic("i64 @llvm.smin.i64(i64, i64)")
-            at = code.op(f"call i64 @llvm.smin.i64(i64 {at}, i64 {high})")
-        return code.op(f"sub i64 {at}, {low}") if low else at
+        if low:
+            at = code.op(f"sub i64 {at}, {low}")
+        if bounds.low >= low and bounds.high <= high:
+            return at
+        # A branch, not a minimum: what is read from the array must not wait for the comparison.
+        outside, inside, before = code.label("outside"), code.label("inside"), code.block
+        test = code.op(f"icmp ule i64 {at}, {high - low}")
+        code.do(f"br i1 {test}, label %{inside}, label %{outside}")
+        code.start(outside)
+        below = code.op(f"icmp slt i64 {at}, 0")
+        end = code.op(f"select i1 {below}, i64 0, i64 {high - low}")
+        code.do(f"br label %{inside}")
+        code.start(inside)
+        return code.op(f"phi i64 [ {at}, %{before} ], [ {end}, %{outside} ]")
+
+    def predict(self, classes: TokenClasses) -> None:
+        """Branches on the token's class and takes its features from there: the processor predicts the branch, and what
+        follows need not wait for the token. Tokens in no class load their features."""
+        code, graph = self.code, self.graph
+        name = code.array(classes.numbers.tolist())
+        number = self.load(code.op(f"getelementptr {name[1].llvm}, ptr {name[0]}, i64 {self.token}"), name[1])
+        labels = [code.label("class") for _ in classes.values]
+        other, after = code.label("other"), code.label("known")
+        cases = " ".join(f"i64 {i}, label %{label}" for i, label in enumerate(labels))
+        code.do(f"switch i64 {number.ref}, label %{other} [ {cases} ]")
+        for label in labels:
+            code.start(label)
+            code.do(f"br label %{after}")
+        code.start(other)
+        loaded = [self.atom(atom) for atom in classes.atoms]
+        code.do(f"br label %{after}")
+        code.start(after)
+        self.rows.clear()
+        for i, (atom, value) in enumerate(zip(classes.atoms, loaded)):
+            type = type_for(graph.atom_bounds(atom))
+            known = [int(values[i] * 2.0**-type.exponent) for values in classes.values]
+            incoming = ", ".join(f"[ {v}, %{label} ]" for v, label in zip(known, labels))
+            merged = code.op(f"phi i64 {incoming}, [ {value.ref}, %{other} ]")
+            self.atoms[atom] = Value("i", merged, type.exponent)
 
     def _relu(self, gate: Form, up: Form) -> Value:
         g = self.form(gate)

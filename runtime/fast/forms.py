@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -137,7 +137,7 @@ class Bounds:
         return max(abs(self.low), abs(self.high))
 
 
-@lru_cache(maxsize=None)
+@cache
 def exponent_of(value: float) -> int | None:
     """The largest e such that value is a multiple of 2^e (60 for 0), None for non-finite values and below 2^-60."""
     if value == 0:

@@ -89,7 +89,7 @@ def _parabola(graph: Graph, q0: Form, temperature: float, k0: Form, k1: Form) ->
         return None
     unique, nonnegative = later == 0 and set(key.terms) != {graph.n}, nonnegative and keys.low < 0
     proven = not unique and not nonnegative and graph.bounds(penalty).low >= 0
-    if not graph.trusting and not (proven and -KEY_LIMIT <= keys.low and keys.high < KEY_LIMIT):
+    if not graph.trusting and not (proven and keys.low >= -KEY_LIMIT and keys.high < KEY_LIMIT):
         return None
     store = Store("keyed", graph.merged(key), graph.merged(penalty), unique, nonnegative)
     return Lookup(graph.store(store), graph.merged(query))
@@ -164,7 +164,7 @@ def read(graph: Graph, lookup: Lookup, value: Form) -> Form:
             return Form({graph.atom("key", number): ratio}, value.constant - ratio * store.key.constant)
     parts, rest = [(1.0, Form({}, value.constant))], dict(value.terms)
     by_source: dict[int, dict[int, float]] = {}
-    for atom, c in value.terms.items():
+    for atom in value.terms:
         if graph.kinds[atom] == "table":
             by_source.setdefault(graph.args[atom][0], {})[atom] = rest.pop(atom)
         elif atom == graph.n and store.kind != "delay":

@@ -16,7 +16,7 @@ from .layout import Layout, Tables
 from .lift import Lifted
 from .live import Live
 from .pack import Packs
-from .specialise import Context, Dependence, Static
+from .specialise import Context, Dependence, Static, token_classes
 from .unembed import Unembeddings
 
 # Value of the state's `status` when generated code gives up on a position (and see index.EXHAUSTED).
@@ -76,7 +76,12 @@ class _Module:
 
     def split(self, name: str, common: Emitter, split: Split) -> None:
         """A loop that finds the row, does what does not depend on it, and calls the function of the row's group."""
-        code = self.code
+        code, graph = self.code, self.lifted.graph
+        query = common.context(graph.lookups[split.lookup].query)
+        sums = [common.context(graph.sums[k]) for k in common.live.sums]
+        classes = token_classes(graph, [query, *sums])
+        if classes is not None:
+            common.predict(classes)
         at = common.key_index(split.lookup, split.static)
         dispatch = code.op(f"getelementptr i8, ptr %state, i64 DISPATCH{name}.")
         word = code.op(f"load i64, ptr {code.op(f'getelementptr i64, ptr {dispatch}, i64 {at}')}")
@@ -156,11 +161,13 @@ entry:
   %next.p = getelementptr i64, ptr %state, i64 {next}
   %n.p = getelementptr i64, ptr %state, i64 {n}
   %probe.p = getelementptr i64, ptr %state, i64 {probe}
+  %next.first = load i32, ptr %next.p
   %decoding = icmp eq ptr %input, null
   %probing = icmp ne ptr %probe, null
   br label %loop
 loop:
   %i = phi i64 [ 0, %entry ], [ %i.next, %probed ]
+  %chosen = phi i32 [ %next.first, %entry ], [ %following, %probed ]
   %more = icmp slt i64 %i, %count
   br i1 %more, label %pick, label %done
 pick:
@@ -170,7 +177,6 @@ feed:
   %fed = load i32, ptr %input.i
   br label %step
 decode:
-  %chosen = load i32, ptr %next.p
   %chosen64 = zext i32 %chosen to i64
   %flag.p = getelementptr i8, ptr %flags, i64 %chosen64
   %flag = load i8, ptr %flag.p

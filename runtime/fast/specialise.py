@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Groups of rows with code of their own, and the number of different values up to which a table counts as a flag.
 MAX_SIGNATURES = 256
 MAX_FLAG_VALUES = 8
+# Classes of tokens that the processor is to tell apart by a branch.
+MAX_CLASSES = 6
 # A static lookup by key is an array over the keys' range, if that is not much longer than the number of keys.
 MAX_SPREAD = 64
 
@@ -223,6 +225,49 @@ def signatures(graph: Graph, lookup: int, rows: int, forms: Iterable[Form]) -> l
     return [np.flatnonzero(groups == g) for g in range(int(groups.max()) + 1)]
 
 
+@dataclass
+class TokenClasses:
+    """Tokens with the same features. atoms: token tables, the features. numbers: the class of each token, len(values)
+    for none. values: a class's features, in the order of the atoms."""
+
+    atoms: list[int]
+    numbers: np.ndarray
+    values: list[np.ndarray]
+
+
+def token_classes(graph: Graph, forms: Iterable[Form]) -> TokenClasses | None:
+    """Classes by the integer features of the token (below a context's `tokens`) that the forms use, the largest ones."""
+    atoms = [
+        atom
+        for atom in dict.fromkeys(a for form in forms for a in _atoms_within(graph, form))
+        if graph.kinds[atom] == "table"
+        and len(graph.sources[graph.args[atom][0]].name) == 2
+        and graph.sources[graph.args[atom][0]].name[0] == "token"
+        and graph.atom_bounds(atom).exponent is not None
+        and graph.atom_bounds(atom).magnitude < 2.0**53
+    ]
+    if not atoms:
+        return None
+    features = np.stack([graph.vectors[graph.args[atom][1]] for atom in atoms], axis=1)
+    values, numbers, sizes = np.unique(features, axis=0, return_inverse=True, return_counts=True)
+    order = [i for i in np.argsort(-sizes)[:MAX_CLASSES] if sizes[i] >= len(features) // 100]
+    place = np.full(len(values), len(order))
+    place[order] = np.arange(len(order))
+    return TokenClasses(atoms, place[numbers.reshape(-1)], [values[i] for i in order]) if len(order) > 1 else None
+
+
+def _atoms_within(graph: Graph, form: Form) -> list[int]:
+    """All atoms that a form is made of at its own position."""
+    found: dict[int, None] = {}
+    todo = [form]
+    while todo:
+        for atom in todo.pop().terms:
+            if atom not in found:
+                found[atom] = None
+                todo += [x for x in graph.args[atom] if isinstance(x, Form)]
+    return list(found)
+
+
 class Dependence:
     """Whether something (rewritten by the context) depends on what a static lookup finds."""
 
@@ -259,7 +304,7 @@ class Dependence:
         lookup = self._graph.lookups[number]
         queries = lookup.query if isinstance(lookup.query, tuple) else (lookup.query,)
         static = lookup.store in self._context.statics
-        return any(self.kept(q) for q in queries if isinstance(q, Form)) or not static and self.store(lookup.store)
+        return any(self.kept(q) for q in queries if isinstance(q, Form)) or (not static and self.store(lookup.store))
 
     def _atom(self, atom: int) -> bool:
         if atom not in self._atoms:

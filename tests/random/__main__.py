@@ -37,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tally = future.result()
             totals[kind, level].add(tally)
             for text in tally.diverged:
-                print(f"\n{kind}, seed {seed}, -O{level}: {text}\n{_save(kind, seed, level, options.folder)}", flush=True)
+                print(
+                    f"\n{kind}, seed {seed}, -O{level}: {text}\n{_save(kind, seed, level, options.folder)}", flush=True
+                )
     print(_table(totals))
     print(f"\n{time.monotonic() - began:.0f} s, seeds {seeds[0]} to {seeds[-1]}")
     return 1 if any(t.diverged for t in totals.values()) else 0
@@ -71,7 +73,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--ttf", action="store_true", help="also modules by binaryen's wasm-opt -ttf")
     parser.add_argument("--kind", action="append", choices=tuple(KINDS), help="only these kinds (repeatable)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (%(default)s)")
-    parser.add_argument("--folder", type=Path, default=Path("build/random"), help="for modules that diverge (%(default)s)")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("build/random"), help="for modules that diverge (%(default)s)"
+    )
     options = parser.parse_args(arguments)
     if options.count < 1:
         parser.error("--count must be at least 1")

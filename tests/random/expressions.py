@@ -60,7 +60,11 @@ class _Expression:
         if depth == 0 or rng.random() < 0.25:
             return self._leaf(type_)
         if rng.random() < 0.08:
-            a, b, condition = self._value(type_, depth - 1), self._value(type_, depth - 1), self._value("i32", depth - 1)
+            a, b, condition = (
+                self._value(type_, depth - 1),
+                self._value(type_, depth - 1),
+                self._value("i32", depth - 1),
+            )
             return f"(select {a} {b} {condition})"
         name = rng.choice([n for n, (_, result) in OPERATIONS.items() if result == type_])
         return self._apply(name, depth - 1)

@@ -53,7 +53,9 @@ def structured(seed: int) -> Case:
     types = lambda least, most: tuple(rng.choice(TYPES) for _ in range(rng.randint(least, most)))  # noqa: E731
     signatures = [Signature(types(0, 3), types(0, 2)) for _ in range(FUNCTIONS)]
     bodies = [_Function(rng, signatures, index).text() for index in range(FUNCTIONS)]
-    elements = [rng.choice([*(f"(ref.func $f{i})" for i in range(FUNCTIONS)), "(ref.null func)"]) for _ in range(TABLE - 2)]
+    elements = [
+        rng.choice([*(f"(ref.func $f{i})" for i in range(FUNCTIONS)), "(ref.null func)"]) for _ in range(TABLE - 2)
+    ]
     data = "".join(f"\\{rng.randrange(256):02x}" for _ in range(SEGMENT))
     module = [
         *(f"(type $t{i} (func {s}))" for i, s in enumerate(signatures)),
@@ -153,7 +155,8 @@ class _Function:
             self.value("i32", depth)
             offset = rng.choice((0, 1, PAGE, 2**32 - 1))
         elif kind < 0.2:
-            self.emit(f"i32.const {PAGE - width - offset + rng.choice((-3, -1, 0, 0, 0, 1)) if kind < 0.05 else PAGE - width - offset}")
+            last = PAGE - width - offset
+            self.emit(f"i32.const {last + rng.choice((-3, -1, 1)) if kind < 0.06 else last}")
         elif kind < 0.6:
             self.emit(f"i32.const {rng.randrange(64)}")
         else:
@@ -204,13 +207,12 @@ class _Function:
             if self.budget <= 0:
                 return
             self.budget -= 1
-            self.pick(
-                [
-                    (14, self.set_local), (5, self.set_global), (14, self.store), (10, self.if_else), (12, self.loop),
-                    (8, self.block), (8, self.branch_if), (5, self.branch_table), (12, self.call), (7, self.call_indirect),
-                    (3, self.grow), (6, self.bulk), (5, self.table), (2, self.leave), (1, self.nothing),
-                ]  # fmt: skip
-            )()  # fmt: skip
+            kinds: list[tuple[int, Callable[..., None]]] = [
+                (14, self.set_local), (5, self.set_global), (14, self.store), (10, self.if_else), (12, self.loop),
+                (8, self.block), (8, self.branch_if), (5, self.branch_table), (12, self.call), (7, self.call_indirect),
+                (3, self.grow), (6, self.bulk), (5, self.table), (2, self.leave), (1, self.nothing),
+            ]  # fmt: skip
+            self.pick(kinds)()
 
     def take(self, types: Sequence[str]) -> None:
         """Pops values of these types into locals, or away."""
@@ -385,7 +387,9 @@ class _Function:
             case 2:
                 self.emit("ref.null func", f"i32.const {length}", "table.fill $table")
             case 3:
-                self.emit(f"i32.const {self.rng.randrange(TABLE - 3)}", f"i32.const {length}", "table.copy $table $table")
+                self.emit(
+                    f"i32.const {self.rng.randrange(TABLE - 3)}", f"i32.const {length}", "table.copy $table $table"
+                )
             case 4:
                 self.emit("i32.const 0", f"i32.const {length}", "table.init $table $passive")
             case _:

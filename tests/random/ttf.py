@@ -13,7 +13,7 @@ from pathlib import Path
 from wasm2xformer import CompileError
 from wasm2xformer.compiler.frontend.check import SUPPORTED_INSTRUCTIONS, check
 from wasm2xformer.compiler.frontend.encode import encode
-from wasm2xformer.compiler.frontend.module import Function, Instr, Module
+from wasm2xformer.compiler.frontend.module import Function, Instr
 from wasm2xformer.compiler.frontend.opcodes import SIGNATURES
 from wasm2xformer.compiler.frontend.source import load
 
