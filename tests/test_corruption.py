@@ -26,9 +26,9 @@ PROGRAM = """
         (i32.add (i32.load offset=8 (local.get $n)) (i32.load8_u (i32.const 9)))))))
 """
 ARGUMENT = 3
-MAX_TOKENS = 300
+MAX_TOKENS = 150
 TENSORS = ("q", "k", "v", "o", "gate", "up", "down", "embed", "unembed")
-PER_TENSOR, TOKENS = 6, 300
+PER_TENSOR, TOKENS = 4, 300
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +43,11 @@ def clean(model: Model) -> w2x.Report:
     return report
 
 
-def events(trace: Trace) -> list[tuple[float, ...]]:
-    """What the trace says was done: per step which one, how it ended, its value, the address of a store."""
-    address = np.full(len(trace), -1.0) if trace.address is None else np.nan_to_num(trace.address, nan=-1.0)
-    columns = (trace.step, trace.kind, trace.value, trace.frame, address)
+def events(model: Model, trace: Trace) -> list[tuple[float, ...]]:
+    """What the trace says was done: per step which one, how it ended, its value, and where it stored (-1: nowhere)."""
+    stores = np.array([".store" in step.op for step in model.program.steps])[trace.step]
+    address = -1.0 if trace.address is None else np.nan_to_num(trace.address, nan=-2.0)
+    columns = (trace.step, trace.kind, trace.value, trace.frame, np.where(stores, address, -1.0))
     return list(zip(*(column.tolist() for column in columns)))
 
 
@@ -82,7 +83,7 @@ def test_weights(model: Model, clean: w2x.Report, tensor: str):
         except (RuntimeError, ValueError, IndexError):  # not finished, or no trace at all: nobody takes it for a result
             seen["failed"] += 1
             continue
-        same = events(report.trace) == events(clean.trace)
+        same = events(model, report.trace) == events(model, clean.trace)
         assert same == report.ok, f"steps {'the same' if same else 'differ'}, but: {report.divergence}"
         seen["same" if same else "reported"] += 1
     assert seen.total() == PER_TENSOR
@@ -106,7 +107,7 @@ def test_most_weights_that_the_trace_uses_matter(model: Model, clean: w2x.Report
         except (RuntimeError, ValueError, IndexError):
             reported += 1
             continue
-        same = events(report.trace) == events(clean.trace)
+        same = events(model, report.trace) == events(model, clean.trace)
         assert same == report.ok
         reported += not same
     assert reported >= 4
@@ -117,6 +118,7 @@ def test_tokens(model: Model, clean: w2x.Report):
     table, module = TokenTable.of(model), load(PROGRAM).module
     tokens = clean.trace.tokens
     first = len(clean.run.prompt)
+    untouched = events(model, decode(tokens, table, model.program))
     seen = Counter[str]()
     for _ in range(TOKENS):
         changed = tokens.copy()
@@ -126,14 +128,10 @@ def test_tokens(model: Model, clean: w2x.Report):
         fellows = [i for i, n in enumerate(table.names) if n.partition(".")[0] == name]
         changed[at] = rng.choice(fellows) if rng.random() < 0.5 else rng.randrange(len(table.names))
         trace = decode(changed, table, model.program)
-        same = (
-            trace.fault is None
-            and trace.outcome == "halt"
-            and events(trace) == events(decode(tokens, table, model.program))
-        )
+        same = trace.fault is None and trace.outcome == "halt" and events(model, trace) == untouched
         divergence = compare(model.program, module, trace, clean.oracle)
-        assert same == (divergence is None), f"token {at} {changed[at]}: {divergence}"
-        seen["same" if same else "reported"] += 1
+        assert same or divergence is not None, f"token {at} is now {changed[at]}, and nothing is reported"
+        seen["reported" if divergence else "same"] += 1
     assert seen["reported"] > 0.8 * TOKENS
 
 
