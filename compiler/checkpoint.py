@@ -215,7 +215,7 @@ def _program(plain: dict[str, Any]) -> Program:
         return FuncType(tuple(p[0]), tuple(p[1]))
 
     def step(p: dict[str, Any]) -> Step:
-        made = {k: Slot(*v) if k in slots else v for k, v in p.items()}
+        made: dict[str, Any] = {k: Slot(*v) if k in slots else v for k, v in p.items()}
         if "site" in p:
             made["site"] = Site(*p["site"])
         if "type" in p:

@@ -183,8 +183,8 @@ def _weights(
     made = []
     for layer in range(layers):
         h, f = len(heads[layer]), len(neurons[layer])
-        y = Layer(*(np.zeros(s) for s in ((2 * h, width), (2 * h, width), (2 * h, width), (width, 2 * h))),
-                  *(np.zeros(s) for s in ((f, width), (f, width), (width, f))))  # fmt: skip
+        q, k, v, gates, ups = (np.zeros((rows, width)) for rows in (2 * h, 2 * h, 2 * h, f, f))
+        y = Layer(q, k, v, np.zeros((width, 2 * h)), gates, ups, np.zeros((width, f)))
         for i, (lookup, outputs) in enumerate(heads[layer]):
             y.head_names.append(f"{lookup.name} -> {', '.join(v.name for _, v in outputs)}")
             for j in range(HEAD_DIM):
@@ -203,8 +203,8 @@ def _weights(
     embed = np.zeros((len(graph.tokens), width))
     embed[:, slots[graph.one]] = 1.0
     for variable, slot in slots.items():
-        for token, value in variable.embedding.items():
-            embed[token, slot] += value
+        for token, entry in variable.embedding.items():
+            embed[token, slot] += entry
     positions = np.zeros((2, width))
     positions[0, slots[graph.position]] = 1.0
     positions[1, slots[graph.position_squared]] = 1.0

@@ -41,7 +41,7 @@ def significance(s: State, sign: Signs) -> Significance:
     lowest = total(below[:3]) + (g.product(s.field("wide_bytes"), total(below[3:])) if places == 8 else 0.0)
 
     # A left shift by J bytes and m bits: one byte more when the highest byte's bits spill over.
-    exactly = [1.0 - above[0], *(a - b for a, b in zip(above, above[1:])), above[-1]]
+    exactly: list[Expr] = [1.0 - above[0], *(a - b for a, b in zip(above, above[1:])), Expr.of(above[-1])]
     shl = s.field("shl")
     highest_byte = g.gated("highest_byte", *((g.product(shl, h), b) for h, b in zip(exactly, s.a.bytes)))
     power = g.table(s.shift_bits, [2.0**m for m in range(8)], name="2^m")
@@ -96,11 +96,11 @@ def bytewise(s: State, sig: Significance, place_number: Expr) -> Bytewise:
     else:
         index = Expr.of(raw)
     chosen = g.one_hot(index, -1, places - 1, "select")
-    first = g.gated("first", *zip(chosen[1:], s.a.bytes))
+    first: Variable | Expr = g.gated("first", *zip(chosen[1:], s.a.bytes))
     shift, bitwise = s.field("shift"), s.field("bitwise")
     upper = [*s.a.bytes[1:], Expr({})]
     partner = [g.gated(f"partner{k}", (shift, u), (bitwise, b)) for k, (u, b) in enumerate(zip(upper, s.b.bytes))]
-    second = g.gated("second", (g.product(shift, chosen[0]), s.a.bytes[0]), *zip(chosen[1:], partner))
+    second: Variable | Expr = g.gated("second", (g.product(shift, chosen[0]), s.a.bytes[0]), *zip(chosen[1:], partner))
     if rotate.terms:
         last = g.product(rotate, g.step(index - count + 1.0), "rotate.last")
         second = second + g.product(last, s.a.bytes[0])

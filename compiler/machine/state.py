@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..graph.expr import Expr, Variable, total
+from ..graph.expr import Expr, Number, Variable, total
 from ..graph.graph import Graph, bits_for
 from ..steps.isa import FRAME_SIZE_LIMIT
 from .assemble import Assembly
@@ -142,7 +142,7 @@ def _value_in_flight(graph: Graph, features: Features, places: int) -> tuple[Val
     byte_vars = [features[f"value.byte{j}"] for j in range(places)]
     popcount, low, high = (features[f"value.{name}"] for name in ("popcount", "so_far.low", "so_far.high"))
     for j in range(1, places):
-        values = {f"byte{j}": features[f"digit.{j}"], "popcount": features[f"popcount.{j}"]}
+        values: dict[str, Number] = {f"byte{j}": features[f"digit.{j}"], "popcount": features[f"popcount.{j}"]}
         into = {f"byte{j}": byte_vars[j], "popcount": popcount}
         if j <= 2:  # digits of place > j, that stand j back in a word still in flight
             values |= {"low": features[f"low.beyond{j}"]}

@@ -46,13 +46,13 @@ def fill(graph: Graph, assembly: Assembly, features: Features) -> None:
     add("H", ("end",), {"fresh": 1})
     for kind in TRAPS:
         add(f"T.{kind}", ("end",), {"fresh": 1})
-    for name, following in (("O", "E"), ("E", "J")):
-        if assembly.ids[following] > assembly.ids[name]:
+    for name, after in (("O", "E"), ("E", "J")):
+        if assembly.ids[after] > assembly.ids[name]:
             for v in range(256):
                 add(f"{name}.{v}", ("end",), {"ip.delta": 1, "fresh": 1})
     for j, jump in enumerate(assembly.jumps):
         classes = ("end",) if jump.caller is None else ("end", "call")
-        caller = {} if jump.caller is None else {"caller": jump.caller}
+        caller: dict[str, float] = {} if jump.caller is None else {"caller": jump.caller}
         add(f"J.{j}", classes, {"ip.delta": jump.delta, "frame.delta": jump.frame, "fresh": 1} | caller)
     _prompt_tokens(graph, assembly, add)
 

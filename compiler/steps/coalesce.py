@@ -271,7 +271,7 @@ class _Webs:
 
     def _vacate(self, slot: int, webs: set[int]) -> bool:
         """Move those of the webs that are in the slot to others; False, and nothing moved, if that is impossible."""
-        moves = {}
+        moves: dict[int, int] = {}
         for number in webs:
             web = self.webs[number]
             if web.slot != slot:
