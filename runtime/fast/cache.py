@@ -18,8 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from ...compiler.graph.transformer import Transformer
-from .compile import Program, compile_model
-from .image import Image
+from .image import Image, Program
 from .jit import host
 
 MAGIC = b"w2xfast1"
@@ -32,17 +31,23 @@ def load_or_compile(model: Transformer, probe: str | None = None, trusting: bool
     """The program for a model (see compile.compile_model), from the cache if it is there."""
     folder = _folder()
     if folder is None:
-        return compile_model(model, probe, trusting)
+        return _compile(model, probe, trusting)
     path = folder / f"{_key(model, probe, trusting)}.bin"
     with suppress(OSError, ValueError, KeyError, TypeError):
         program = _decode(path.read_bytes())
         os.utime(path)
         return program
-    program = compile_model(model, probe, trusting)
+    program = _compile(model, probe, trusting)
     with suppress(OSError):
         _write(path, _encode(program))
         _trim(folder)
     return program
+
+
+def _compile(model: Transformer, probe: str | None, trusting: bool) -> Program:
+    from .compile import compile_model  # not needed, and not loaded, when the cache has the program
+
+    return compile_model(model, probe, trusting)
 
 
 def _folder() -> Path | None:

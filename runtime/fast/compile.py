@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from ...compiler.graph.transformer import Transformer
 from .forms import Form
-from .image import Image, image
+from .image import Program, image
 from .jit import compile_object
 from .layout import Layout
 from .lift import Lifted, lift
@@ -16,14 +14,6 @@ from .live import live
 from .loop import Split, generate
 from .pack import Packs, pack
 from .specialise import Context, choose_split, signatures, static_stores
-
-
-@dataclass
-class Program:
-    """Object code with the functions `general` and `special` (see loop.generate), and the state it begins with."""
-
-    code: bytes
-    image: Image
 
 
 def compile_model(model: Transformer, probe: str | None = None, trusting: bool = True) -> Program:

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .forms import KEY_LIMIT, ONE, Bounds, Form, Graph, knots_value
+from .forms import ONE, Bounds, Form, Graph, knots_value
 from .index import FOUND, PAGE_BITS, PAGE_HEADER, PAGE_KEYS
+from .interface import KEY_LIMIT
 from .layout import DOUBLE, INTEGER_LIMIT, Layout, Tables, Type, type_for
 from .live import Live
 from .pack import Packs
@@ -823,6 +824,6 @@ class Emitter:
             for column in entry.columns:
                 if (store, column) in self.live.columns and (early is None or not early.column(store, column)):
                     self.keep(store, column)
-        for column in self.live.delays:
-            if early is None or not early.column(*column):
-                self.shift(column)
+        for delayed in self.live.delays:
+            if early is None or not early.column(*delayed):
+                self.shift(delayed)

@@ -7,11 +7,9 @@ import numpy as np
 from ...compiler.graph.transformer import Transformer
 from ..engine import EnvelopeError
 from .cache import load_or_compile
-from .forms import MAX_POSITION
 from .image import State
-from .index import EXHAUSTED
+from .interface import EXHAUSTED, FOREIGN, MAX_POSITION, STOP, UNEXPECTED
 from .jit import Loaded
-from .loop import FOREIGN, STOP, UNEXPECTED
 
 # Tokens decoded by one call of generated code.
 CHUNK = 1 << 16

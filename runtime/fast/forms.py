@@ -22,15 +22,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import numpy as np
 
+from .interface import KEY_LIMIT, MAX_POSITION
+
 # A form with more terms than this becomes a `let` when it is written to a residual slot.
 LET_TERMS = 2
-# Positions are below this: the engine refuses longer sequences, and integer ranges are computed with it.
-MAX_POSITION = 2**32
-# Keys of a keyed store are integers in [-KEY_LIMIT, KEY_LIMIT).
-KEY_LIMIT = 2**27
 
 
 class Form:
@@ -197,7 +196,7 @@ class Lookup:
     """query: delay: the distance; keyed: the form b; register: None; soft: two forms."""
 
     store: int
-    query: object
+    query: Any
 
 
 class Graph:

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .forms import KEY_LIMIT, ZERO, Bounds, Form, Graph, Lookup, Store, linear
+from .forms import ZERO, Bounds, Form, Graph, Lookup, Store, linear
+from .interface import KEY_LIMIT
 
 # exp(-HARD) is lost in a float64 sum next to 1 (2^-53 = exp(-36.7)); a little less is still far below any decision margin.
 HARD = 30.0

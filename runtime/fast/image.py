@@ -8,11 +8,14 @@ import json
 import sys
 import weakref
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .index import PAGES, page_size
-from .layout import Layout
+
+if TYPE_CHECKING:
+    from .layout import Layout
 
 _libc = ctypes.CDLL(ctypes.util.find_library("msvcrt" if sys.platform == "win32" else "c"))
 _libc.free.argtypes = [ctypes.c_void_p]
@@ -50,6 +53,14 @@ class Image:
             arrays.append((at, np.frombuffer(data, dtype=np.uint8, count=size, offset=start)))
             start += size
         return Image(arrays=arrays, **head)
+
+
+@dataclass
+class Program:
+    """Object code with the functions `general` and `special` (see loop.generate), and the state it begins with."""
+
+    code: bytes
+    image: Image
 
 
 def image(layout: Layout, settled: int, decodable: int) -> Image:

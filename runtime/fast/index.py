@@ -9,7 +9,7 @@ The store's fields in the state, 8 bytes each, are FIELDS; "found" is the key th
 
 from __future__ import annotations
 
-from .forms import KEY_LIMIT
+from .interface import EXHAUSTED, KEY_LIMIT
 
 PAGE_BITS = 12
 PAGE_KEYS = 1 << PAGE_BITS
@@ -21,8 +21,6 @@ PAGE_HEADER = 576
 FIELDS = ("directory", "present", "empty", "stride", "calloc", "found")
 FOUND = FIELDS.index("found")
 NONE = -(2**63)
-# The state's `status` when calloc fails.
-EXHAUSTED = 2
 
 
 def page_size(stride: int) -> int:
@@ -77,7 +75,7 @@ mark:
   ret ptr %entry
 }
 
-define private void @set(ptr %words, i64 %i) alwaysinline {
+define private void @set(ptr %words, i64 %i) {
   %w = lshr i64 %i, 6
   %b = and i64 %i, 63
   %bit = shl i64 1, %b
@@ -89,7 +87,7 @@ define private void @set(ptr %words, i64 %i) alwaysinline {
 }
 
 ; The highest set bit at or below %i in one word, else -1 (%i may be -1).
-define private i64 @word_below(i64 %word, i64 %i) alwaysinline {
+define private i64 @word_below(i64 %word, i64 %i) {
   %none = icmp slt i64 %i, 0
   %up = sub i64 63, %i
   %up.safe = select i1 %none, i64 63, i64 %up
@@ -102,7 +100,7 @@ define private i64 @word_below(i64 %word, i64 %i) alwaysinline {
 }
 
 ; The lowest set bit at or above %i in one word, else 64 (%i may be 64).
-define private i64 @word_above(i64 %word, i64 %i) alwaysinline {
+define private i64 @word_above(i64 %word, i64 %i) {
   %none = icmp sgt i64 %i, 63
   %i.safe = select i1 %none, i64 63, i64 %i
   %mask = shl i64 -1, %i.safe
@@ -289,7 +287,7 @@ fail:
   ret i64 KEY_RANGE
 }
 
-define private ptr @entry(ptr %store, i64 %off) alwaysinline {
+define private ptr @entry(ptr %store, i64 %off) {
   %directory = load ptr, ptr %store
   %stride.p = getelementptr i64, ptr %store, i64 3
   %stride = load i64, ptr %stride.p

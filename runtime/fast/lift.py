@@ -95,8 +95,8 @@ def _mlp(graph: Graph, layer: Layer, slots: list[Form]) -> None:
         neuron = graph.neuron(gate, up)
         for slot in written:
             added[int(slot)].append((float(layer.down[slot, f]), neuron))
-    for (slot, x), knots in ramps.items():
-        added[slot].append((1.0, graph.knots(x, knots)))
+    for (written_slot, x), knots in ramps.items():
+        added[written_slot].append((1.0, graph.knots(x, knots)))
     _add(graph, slots, added)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from .choose import choose
 from .emit import Code, Emitter
 from .index import support
+from .interface import FOREIGN, STOP, UNEXPECTED
 from .layout import Layout, Tables
 from .lift import Lifted
 from .live import Live
@@ -19,10 +20,6 @@ from .pack import Packs
 from .specialise import Context, Dependence, Static, token_classes
 from .unembed import Unembeddings
 
-# Value of the state's `status` when generated code gives up on a position (and see index.EXHAUSTED).
-UNEXPECTED = 1
-# Bits of the token flags: the last one wanted; one that `special` must not process.
-STOP, FOREIGN = 1, 2
 # Bits of a dispatch word that hold the byte offset of a row's record; the group's number is above them.
 OFFSET_BITS = 40
 # A calling convention without callee-saved registers, for functions that only the loop calls.

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .forms import KEY_LIMIT, Form, Graph, Source, linear
+from .forms import Form, Graph, Source, linear
+from .interface import KEY_LIMIT
 
 if TYPE_CHECKING:
     from .live import Live
