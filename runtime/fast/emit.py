@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -300,13 +300,13 @@ class Emitter:
         type = type_for(self.graph.vector_bounds(vector))
         rows = self.tables.rows(name, self.graph.sources[source].size)
         if name[0] == "row" and name[2] >= 0:
-            pointer = self.record
+            pointer: Any = self.record
         else:
             number = self.tables.number(name)
             if source not in self.rows:
-                offset = self.code.op(f"mul i64 {self.source(source)}, STRIDE{number}.")
+                distance = self.code.op(f"mul i64 {self.source(source)}, STRIDE{number}.")
                 table = self.code.op(f"getelementptr i8, ptr %state, i64 TABLE{number}.")
-                self.rows[source] = self.code.op(f"getelementptr i8, ptr {table}, i64 {offset}")
+                self.rows[source] = self.code.op(f"getelementptr i8, ptr {table}, i64 {distance}")
             pointer = self.rows[source]
         offset = rows.column(vector, self.graph.vectors[vector], type)
         return self.load(self.code.op(f"getelementptr i8, ptr {pointer}, i64 {offset}"), type)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _libc = ctypes.CDLL(ctypes.util.find_library("msvcrt" if sys.platform == "win32" else "c"))
 _libc.free.argtypes = [ctypes.c_void_p]
-_CALLOC = ctypes.cast(_libc.calloc, ctypes.c_void_p).value
+_CALLOC = ctypes.cast(_libc.calloc, ctypes.c_void_p).value or 0
 
 
 @dataclass
@@ -98,7 +98,7 @@ class State:
             base = self.words.ctypes.data
             directory, present = base + 8 * store["directory"], base + 8 * store["present"]
             self.words[store["directory"] : store["directory"] + PAGES] = empty.ctypes.data
-            values = (directory, present, empty.ctypes.data, store["stride"], _CALLOC, 0)
+            values = np.array([directory, present, empty.ctypes.data, store["stride"], _CALLOC or 0, 0], np.int64)
             self.words[store["fields"] : store["fields"] + len(values)] = values
         directories = [(s["directory"], e.ctypes.data) for s, e in zip(image.keyed, self._empty)]
         finalizer = weakref.finalize(self, _free, self.words, directories)
