@@ -4,62 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from fast_models import TOKENS, Features, compare, kinds, random_transformer, slot_of
 
 from wasm2xformer.compiler.graph.build import build
-from wasm2xformer.compiler.graph.graph import Graph
-from wasm2xformer.compiler.graph.transformer import Layer, Transformer
 from wasm2xformer.runtime.fast import FastEngine
-from wasm2xformer.runtime.fast.lift import lift
 from wasm2xformer.runtime.torch_engine import TorchEngine
-
-TOKENS = 32
-
-
-def compare(model: Transformer, seed: int = 0, rounds: int = 3, probe: str | None = None) -> FastEngine:
-    """Random prompts, then decoding, in turns."""
-    rng = np.random.default_rng(seed)
-    fast, dense = FastEngine(model, probe), TorchEngine(model, probe)
-    never = np.zeros(len(model.vocabulary), dtype=bool)
-    for _ in range(rounds):
-        prompt = rng.integers(0, len(model.vocabulary), rng.integers(1, 40)).astype(np.int32)
-        fast.append(prompt)
-        dense.append(prompt)
-        np.testing.assert_array_equal(fast.decode(never, 50), dense.decode(never, 50))
-    assert fast.position == dense.position
-    if probe:
-        a, b = np.concatenate(fast.probed), np.concatenate(dense.probed)
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
-    return fast
-
-
-def kinds(model: Transformer) -> list[str]:
-    return sorted(store.kind for store in lift(model).graph.stores)
-
-
-class Features:
-    """A graph with TOKENS tokens of random integer features and an unembedding that wraps its index around."""
-
-    def __init__(self, seed: int = 0):
-        self.graph = Graph()
-        rng = np.random.default_rng(seed)
-        names = ("label", "small", "flag", "square")
-        self.label, self.small, self.flag, self.square = (self.graph.feature(n) for n in names)
-        for i in range(TOKENS):
-            features = {
-                self.label: i,
-                self.small: rng.integers(-4, 5),
-                self.flag: rng.integers(0, 2),
-                self.square: i * i,
-            }
-            self.graph.token(f"T{i}", features)
-
-    def finish(self, index) -> Transformer:
-        """The next token is index modulo TOKENS for -TOKENS <= index < 3 TOKENS."""
-        graph = self.graph
-        graph.probe("index", graph.gated("index", (1.0, index)))
-        wraps = [graph.step(index - TOKENS * k) for k in (0, 1, 2)]
-        graph.unembed(index - TOKENS * (wraps[0] + wraps[1] + wraps[2]) + TOKENS)
-        return build(graph)
 
 
 def test_sums_steps_and_tables():
@@ -100,13 +49,9 @@ def test_latest():
     parity = g.step(g.position - position - 3)
     model = f.finish(g.select(parity, value, difference) + g.relative(1, {"one": f.small})[0])
     assert kinds(model) == ["delay", "register", "register"]
-    both = [int(np.flatnonzero(model.embed[:, _slot(model, f.flag.name)] == v)[0]) for v in (0, 1)]
+    both = [int(np.flatnonzero(model.embed[:, slot_of(model, "flag")] == v)[0]) for v in (0, 1)]
     model.prefix = np.array(both, dtype=np.int32)
     compare(model, probe="index")
-
-
-def _slot(model: Transformer, name: str) -> int:
-    return model.slot_names.index(name)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -123,7 +68,7 @@ def test_nearest_latest_wins(seed):
     old = g.step(g.position - stamp - 2)
     model = f.finish(g.select(old, exact + f.small, miss))
     assert kinds(model).count("keyed") == 1
-    off = int(np.flatnonzero(model.embed[:, _slot(model, "flag")] == 0)[0])
+    off = int(np.flatnonzero(model.embed[:, slot_of(model, "flag")] == 0)[0])
     model.prefix = np.array([off], dtype=np.int32)
     compare(model, seed, rounds=5, probe="index")
 
@@ -169,25 +114,6 @@ def test_blocks_divide():
     g.unembed(plain, 1 - dividing, emittable=30)
     model = build(g)
     compare(model, rounds=6)
-
-
-def random_transformer(seed: int, hard: float) -> Transformer:
-    """Dense random weights: softmax heads and an unembedding without any structure."""
-    rng = np.random.default_rng(seed)
-    d, heads, neurons, layers = 6, 2, 5, 2
-    r = lambda *shape: rng.normal(size=shape)  # noqa: E731
-    made = [
-        Layer(hard * r(2 * heads, d), r(2 * heads, d), r(2 * heads, d), 0.5 * r(d, 2 * heads),
-              r(neurons, d), r(neurons, d), 0.1 * r(d, neurons))
-        for _ in range(layers)
-    ]  # fmt: skip
-    for layer in made:
-        layer.o[0] = layer.down[0] = 0.0
-    embed = r(TOKENS, d)
-    embed[:, 0] = 1.0
-    model = Transformer(embed, np.zeros((2, d)), made, r(TOKENS, d), [str(i) for i in range(TOKENS)], np.arange(0))
-    model.probes = {"slot": (2, 3), "middle": (1, 2)}
-    return model
 
 
 @pytest.mark.parametrize("seed", range(3))

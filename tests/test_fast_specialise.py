@@ -1,0 +1,121 @@
+"""Partial evaluation: tables in the prefix become constants, and the code is split by the row found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fast_models import TOKENS, Features, compare
+
+from wasm2xformer.compiler.graph.transformer import Transformer
+from wasm2xformer.runtime.fast.compile import compile_model
+from wasm2xformer.runtime.fast.forms import Graph
+from wasm2xformer.runtime.fast.lift import lift
+from wasm2xformer.runtime.fast.live import live
+from wasm2xformer.runtime.fast.specialise import MAX_SIGNATURES, Context, signatures, static_stores
+from wasm2xformer.runtime.fast.unembed import Unembeddings
+
+
+def machine(seed: int, rows: int = 9, gap: int = 1) -> Transformer:
+    """A little machine: the row is (sum of small numbers mod-like clipped), its flags gate what is done next.
+
+    Row tokens stand in the prefix, at keys 0, gap, 2 gap, ...; ordinary tokens come in prompts.
+    """
+    rng = np.random.default_rng(seed)
+    f = Features(seed)
+    g = f.graph
+    index, squared, off = (g.feature(n) for n in ("row.index", "row.index^2", "row.off"))
+    add, copy, store, number = (g.feature(f"row.{n}") for n in ("add", "copy", "store", "number"))
+    for token in range(TOKENS):
+        off.embedding[token] = 1.0
+    off.written = True
+    for k in range(rows):
+        flags = {(add, copy, store)[k % 3]: 1, store: rng.integers(0, 2)}
+        row = {index: gap * k, squared: (gap * k) ** 2, number: rng.integers(-9, 10)}
+        g.token(f"R{k}", row | flags)
+    g.prefix = [int(t) for t in rng.permutation(np.arange(TOKENS, TOKENS + rows))] + [3, 1, 2]
+    (s,) = g.cumulative_sum({"s": f.small})
+    names = {"add": add, "copy": copy, "store": store, "number": number, "index": index}
+    is_add, is_copy, is_store, n, at = g.lookup(
+        "fetch", s, index, names, off=off, key_squared=squared, key_bits=10, latest=False
+    )
+    (previous,) = g.relative(1, {"previous": f.label})
+    (seen,) = g.lookup("memory", n + f.small, f.small * 2, {"seen": f.label}, off=1 - is_store, key_bits=8)
+    total = g.gated(
+        "total", (is_add, f.label + n + 9), (is_copy, previous + at), (is_store, seen), (1 - is_store, f.flag)
+    )
+    return f.finish(total)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("gap", [1, 3])
+def test_split_machine(seed, gap):
+    model = machine(seed, gap=gap)
+    compare(model, seed, rounds=5, probe="index", below=TOKENS)
+
+
+def test_row_tokens_again():
+    """Row tokens in a prompt write what is there already."""
+    compare(machine(4), 4, rounds=5, probe="index")
+
+
+def analyse(model: Transformer):
+    lifted = lift(model)
+    reached = live(lifted.graph, lifted.columns, [Context(lifted.graph, {})])
+    return lifted, *static_stores(lifted.graph, reached, model.prefix)
+
+
+def test_what_is_static():
+    model = machine(0)
+    lifted, statics, settled = analyse(model)
+    assert [len(s.keys) for s in statics.values()] == [9]
+    assert settled == 9
+    assert lifted.graph.stores[next(iter(statics))].unique
+    assert compile_model(model).image.settled >= 9
+    # A row token that is not in the prefix may still come.
+    model.prefix = model.prefix[1:]
+    assert not analyse(model)[1]
+    # A query half-way between two keys depends on which was written later.
+    assert not analyse(machine(0, gap=2))[1]
+
+
+def test_rows_of_static_stores():
+    _, statics, _ = analyse(machine(0, rows=4, gap=3))
+    (static,) = statics.values()
+    np.testing.assert_array_equal(static.keys, [0, 3, 6, 9])
+    np.testing.assert_array_equal(static.rows(), [0, 0, 1, 1, 1, 2, 2, 2, 3, 3])
+
+
+def test_signatures():
+    graph = Graph(10)
+    source = graph.source(graph.sources[0].__class__(("row", 0, -1), 600))
+    rows = np.arange(600.0)
+    forms = [graph.table(source, v) for v in (rows % 2, rows % 3, rows, rows // 300)]
+    groups = signatures(graph, 0, 600, forms)
+    assert len(groups) == 12 <= MAX_SIGNATURES
+    assert sorted(np.concatenate(groups).tolist()) == list(range(600))
+    assert all(len(np.unique(np.stack([g % 2, g % 3, g // 300]), axis=1).T) == 1 for g in groups)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_families(seed):
+    """The argmax over families and rows is the argmax over all tokens; ties go to the lowest id."""
+    rng = np.random.default_rng(seed)
+    graph = Graph(4)
+    columns = [graph.table(graph.token, rng.integers(-9, 9, 4).astype(float)) for _ in range(3)]
+    v = np.arange(40.0)[:, None]
+    weights = np.concatenate([2 * v * [1, 0, 0] - v * v * [0, 1, 0], rng.integers(-3, 3, (7, 3)), np.zeros((5, 3))])
+    weights[10:20] += 2 * v[:10] * [0, 0, 1] - v[:10] ** 2 * [1, 0, 2] - [0, 3, 0]
+    found = Unembeddings(weights).families(columns)
+    assert len(found.families) >= 3
+    assert len(found.ids) < 10
+    for token in range(4):
+        values = np.array([graph.evaluate(c, graph.token)[token] for c in columns])
+        logits = weights @ values
+        best = []
+        for family in found.families:
+            a, b, c = (graph.evaluate(form, graph.token)[token] for form in (family.a, family.b, family.c))
+            ids = np.arange(family.count)
+            best += list(zip(c + b * ids - a * ids * ids, -(family.first + ids)))
+        rows = found.weights @ [graph.evaluate(c, graph.token)[token] for c in found.columns]
+        best += list(zip(rows, -found.ids))
+        assert -max(best)[1] == np.argmax(logits)
