@@ -44,16 +44,10 @@ def clean(model: Model) -> w2x.Report:
 
 
 def events(model: Model, trace: Trace) -> list[tuple[float, ...]]:
-    """What the trace says was done: per step which one, how it ended, its value, and where it stored (-1: nowhere).
-
-    Without the values of copies that no instruction of wasmtime's stands for: the diff has nothing to compare those
-    with, and sees a wrong one where it is used.
-    """
+    """What the trace says was done: per step which one, how it ended, its value, and where it stored (-1: nowhere)."""
     stores = np.array([".store" in step.op for step in model.program.steps])[trace.step]
     address = -1.0 if trace.address is None else np.nan_to_num(trace.address, nan=-2.0)
-    copies = np.array([step.op == "mov" and step.site is None for step in model.program.steps])[trace.step]
-    value = np.where(copies, 0, trace.value)
-    columns = (trace.step, trace.kind, value, trace.frame, np.where(stores, address, -1.0))
+    columns = (trace.step, trace.kind, trace.value, trace.frame, np.where(stores, address, -1.0))
     return list(zip(*(column.tolist() for column in columns)))
 
 

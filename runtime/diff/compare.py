@@ -7,6 +7,7 @@ from ...compiler.steps.isa import Program
 from ..oracle import OracleRun
 from ..trace import Location, Trace, location
 from .context import WINDOW, Context
+from .copies import Copies
 from .divergence import CONTEXT, Divergence, Finding
 from .ending import check_outcome, check_output, check_results
 from .records import Records
@@ -29,8 +30,9 @@ def compare(program: Program, module: Module, trace: Trace, run: OracleRun, wind
 
 def _structure(c: Context, calls: Calls, window: int) -> list[Finding]:
     """What the first window shows that shows anything."""
+    copies = Copies(c.program)
     for w in c.windows(window):
-        findings = [*check_ends(w), *check_jumps(w), *calls.check(w)]
+        findings = [*check_ends(w), *check_jumps(w), *calls.check(w), *copies.check(w)]
         if findings:
             return findings
     return []
