@@ -166,7 +166,7 @@ def _compile(
         heads, neurons = sum(len(y.head_names) for y in t.layers), sum(len(y.neuron_names) for y in t.layers)
         size = Path(output).stat().st_size / 2**20
         click.echo(
-            f"{output}: {len(model.program.functions)} functions, {len(model.program.steps):,} steps; "
+            f"{output}: {_counted(len(model.program.functions), 'function')}, {len(model.program.steps):,} steps; "
             f"{len(t.layers)} layers, {heads} heads, {neurons} neurons, width {t.width}, "
             f"vocabulary {len(t.vocabulary):,}; {size:.1f} MiB"
         )
@@ -355,7 +355,7 @@ def _bench(
     Tokens and WASM instructions per second, tokens per instruction, memory, compile time, time to the first token, time
     per token against the length of the trace; beside wasmtime and pywasm on the same invocations.
     """
-    from .bench import Case, Options, bench, collection, print_tables, select
+    from .bench import Case, Options, bench, collection, failures, print_tables
     from .values import parse_arguments
 
     with _refusals():
@@ -371,7 +371,7 @@ def _bench(
                 cases.append(Case(Path(prog).stem, Path(prog), name, tuple(values), data, tuple(argv or ())))
         else:
             try:
-                cases = select(collection(), only)
+                cases = collection(only)
             except ValueError as error:
                 raise click.UsageError(str(error)) from None
             if not cases:
@@ -386,7 +386,7 @@ def _bench(
             click.echo(json.dumps(found))
         else:
             print_tables(found)
-    return 0
+    return FAILED if failures(found) else 0
 
 
 # -- what the commands share ------------------------------------------------------------------------------------------
@@ -563,6 +563,10 @@ def _write(stream: str, data: bytes) -> None:
         file.flush()
         file.buffer.write(data)
         file.buffer.flush()
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 @contextmanager

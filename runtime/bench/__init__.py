@@ -1,7 +1,7 @@
 """Speed and memory: each figure measured in a process of its own, beside wasmtime and an interpreter in Python."""
 
-from .bench import Options, bench
-from .cases import Case, collection, select
+from .bench import Options, bench, failures
+from .cases import Case, collection
 from .report import print_tables
 
-__all__ = ["Case", "Options", "bench", "collection", "print_tables", "select"]
+__all__ = ["Case", "Options", "bench", "collection", "failures", "print_tables"]

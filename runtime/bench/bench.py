@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...compiler.frontend.source import load_file
-from ..oracle import count_instructions
 from .cases import Case
 
 # The dense engine takes milliseconds for a token; so many are enough to see how many.
@@ -25,6 +23,8 @@ TORCH_TOKENS = 200
 PYWASM_SECONDS = 120.0
 # Steps from which on compile time is mostly the program's.
 LONG_PROGRAM = 500
+# How the reason begins when a measurement ended with an error of ours.
+FAILURE = "failed: "
 
 Row = dict[str, Any]
 
@@ -79,9 +79,7 @@ def _case(case: Case, options: Options, progress: Callable[[str], None]) -> dict
             if "refused" in compiled:
                 return compiled["refused"]
             if instructions is None:
-                instructions = count_instructions(
-                    load_file(case.program).wasm, case.export, case.args, stdin=case.stdin, arguments=request["argv"]
-                )  # fmt: skip
+                instructions = case.instructions()
             run = request | {"model": model}
             for engine in options.engines:
                 progress(f"{case.id}: {engine} at -O{level}")
@@ -116,7 +114,7 @@ def _start(request: Row, compiled: Row) -> Row:
     """Compilation, and the time from starting a process to its first token: with nothing cached, then again."""
     seconds, steps = statistics.median(compiled["seconds"]), compiled["steps"]
     with _empty_cache() as environment:
-        cold, cached = (_wall("first", request | {"engine": "fast"}, environment) for _ in range(2))
+        cold, cached = (_first_token(request, environment) for _ in range(2))
     return {
         "steps": steps, "layers": compiled["layers"], "heads": compiled["heads"],
         "neurons": compiled["neurons"], "prefix": compiled["prefix"], "compile_seconds": seconds,
@@ -133,7 +131,7 @@ def _native(request: Row, instructions: int, decoded: list[Row]) -> Row:
     return {
         "instructions": instructions,
         "fast_seconds": ours[-1]["seconds"] if ours else None,
-        "wasmtime_seconds": statistics.median(native["seconds"]),
+        "wasmtime_seconds": statistics.median(native["seconds"]) if "seconds" in native else None,
         "pywasm_seconds": interpreted["seconds"][0] if "seconds" in interpreted else None,
         "pywasm_note": interpreted.get("refused"),
     }
@@ -141,13 +139,16 @@ def _native(request: Row, instructions: int, decoded: list[Row]) -> Row:
 
 def _scaling(longest: int) -> list[Row]:
     """Time per token in the second half of each trace length 1e4, 1e5, ... of one growing trace."""
-    points = [(0, 0.0, 0.0), *(tuple(p) for p in _measure("scaling", {"longest": longest, "engine": "fast"})["points"])]
+    found = _measure("scaling", {"longest": longest, "engine": "fast"})
+    points = [(0, 0.0, 0.0), *(tuple(p) for p in found.get("points", ()))]
     lengths, length = [], 10_000
     while length <= longest:
         lengths.append(length)
         length *= 10
     if lengths and lengths[-1] < longest:
         lengths.append(longest)
+    if "refused" in found:
+        return [{"tokens": longest, "refused": found["refused"]}]
     return [
         {
             "tokens": length,
@@ -172,16 +173,17 @@ def _empty_cache() -> Iterator[dict[str, str]]:
         yield {**os.environ, "WASM2XFORMER_CACHE": folder}
 
 
-def _wall(measure: str, request: Row, environment: dict[str, str]) -> float:
+def _first_token(request: Row, environment: dict[str, str]) -> float | None:
+    """Seconds from the start of a process to its end, right after the first token."""
     start = time.perf_counter()
-    _measure(measure, request, environment=environment)
-    return time.perf_counter() - start
+    found = _measure("first", request | {"engine": "fast"}, environment=environment)
+    return None if "refused" in found else time.perf_counter() - start
 
 
 def _measure(
     measure: str, request: Row, timeout: float | None = None, environment: dict[str, str] | None = None
 ) -> dict[str, Any]:
-    """The answer of a fresh process. Raises RuntimeError with its last words when it fails."""
+    """The answer of a fresh process; its last words as the reason of a refusal when it fails."""
     command = [sys.executable, "-m", "wasm2xformer.runtime.bench.measure"]
     text = json.dumps(request | {"measure": measure})
     # One core: what the dense engine's matrix products would spread over several is not comparable.
@@ -191,7 +193,6 @@ def _measure(
     except subprocess.TimeoutExpired:
         return {"refused": f"more than {timeout:.0f} s"}
     if done.returncode:
-        raise RuntimeError(
-            f"{measure}: {(done.stderr.strip() or f'ended with code {done.returncode}').splitlines()[-1]}"
-        )
+        words = done.stderr.strip() or f"ended with code {done.returncode}"
+        return {"refused": f"{FAILURE}{words.splitlines()[-1]}"}
     return json.loads(done.stdout)

@@ -10,6 +10,9 @@ from typing import Any
 
 import wasm2xformer
 
+from ...compiler.frontend.source import load_file
+from ..oracle import count_instructions
+
 # Size classes of the collection, in order.
 _SIZES = ("small", "medium", "large")
 
@@ -29,29 +32,36 @@ class Case:
     def invocation(self) -> str:
         return f"{self.export}({', '.join(map(str, self.args))})"
 
+    def instructions(self) -> int:
+        """WASM instructions that it executes, counted by wasmtime."""
+        argv = [self.program.name, *self.argv]
+        wasm = load_file(self.program).wasm
+        return count_instructions(wasm, self.export, self.args, stdin=self.stdin, arguments=argv)
 
-def collection() -> list[Case]:
-    """The longest invocation of each program in programs/; empty outside a checkout."""
+
+def collection(ids: Sequence[str] = ()) -> list[Case]:
+    """The longest invocation of each program in programs/, or of those with these ids; empty outside a checkout.
+
+    Raises ValueError for an unknown id.
+    """
     path = Path(wasm2xformer.__file__).resolve().parent.parent / "programs" / "programs.toml"
-    if not path.is_file():
-        return []
-    return [_case(path.parent, entry) for entry in tomllib.loads(path.read_text(encoding="utf-8"))["program"]]
-
-
-def select(cases: Sequence[Case], ids: Sequence[str]) -> list[Case]:
-    """Those with these ids (none: all), in the order of the collection. Raises ValueError for an unknown id."""
-    unknown = set(ids) - {case.id for case in cases}
+    programs = tomllib.loads(path.read_text(encoding="utf-8"))["program"] if path.is_file() else []
+    known = [entry["id"] for entry in programs]
+    unknown = set(ids) - set(known)
     if unknown:
-        raise ValueError(
-            f"no program {', '.join(sorted(unknown))}; there are: {', '.join(c.id for c in cases) or 'none'}"
-        )
-    return [case for case in cases if not ids or case.id in ids]
+        raise ValueError(f"no program {', '.join(sorted(unknown))}; there are: {', '.join(known) or 'none'}")
+    return [_longest(path.parent, entry) for entry in programs if not ids or entry["id"] in ids]
 
 
-def _case(folder: Path, entry: dict[str, Any]) -> Case:
+def _longest(folder: Path, entry: dict[str, Any]) -> Case:
     """Only invocations of a fresh instance: others need what came before them."""
     runs = [run for run in entry["run"] if not run.get("continues")]
-    run = max(runs, key=lambda r: (_SIZES.index(r["size"]), not r.get("trap")))
+    size = max(_SIZES.index(run["size"]) for run in runs)
+    cases = [_case(folder, entry, run) for run in runs if _SIZES.index(run["size"]) == size]
+    return max(cases, key=Case.instructions) if len(cases) > 1 else cases[0]
+
+
+def _case(folder: Path, entry: dict[str, Any], run: dict[str, Any]) -> Case:
     stdin = (folder / run["stdin_file"]).read_bytes() if "stdin_file" in run else run.get("stdin", "").encode()
     program = folder / entry.get("wasm", entry["source"])
     return Case(entry["id"], program, run["export"], tuple(run.get("args", ())), stdin)

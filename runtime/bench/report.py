@@ -37,10 +37,18 @@ def print_tables(found: dict[str, Any]) -> None:
             map(_native_cells, found["native"]),
         )  # fmt: skip
     if found["scaling"]:
-        rows = [(r["tokens"], f"{r['nanoseconds_per_token']:.0f}", f"{r['peak_mib']:.0f}") for r in found["scaling"]]
+        rows = [
+            (r["tokens"], r["refused"], "-")
+            if "refused" in r
+            else (r["tokens"], f"{r['nanoseconds_per_token']:.0f}", f"{r['peak_mib']:.0f}")
+            for r in found["scaling"]
+        ]
         print_table(console, "one growing trace", ("#tokens", "#ns/token", "#peak MiB"), rows)
     for program, reason in found["refused"].items():
         print_line(console, f"{program}: refused: {reason}")
+    for row in found["decode"]:
+        if "refused" in row:
+            print_line(console, f"{row['program']} -O{row['level']} {row['engine']}: {row['refused']}")
 
 
 def _decode_cells(row: Row) -> Sequence[Any]:

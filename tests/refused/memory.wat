@@ -1,0 +1,1 @@
+(module (memory 1040) (func (export "f") (result i32) (i32.load (i32.const 0))))
