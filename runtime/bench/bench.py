@@ -41,6 +41,13 @@ class Options:
     native: bool = True
 
 
+def failures(found: dict[str, Any]) -> list[str]:
+    """Reasons of the measurements that ended with an error."""
+    rows = [row for part in ("decode", "start", "native", "scaling") for row in found[part]]
+    reasons = [*(row.get("refused", "") for row in rows), *found["refused"].values()]
+    return [reason for reason in reasons if reason.startswith(FAILURE)]
+
+
 def bench(
     cases: Sequence[Case], options: Options, progress: Callable[[str], None] = lambda text: None
 ) -> dict[str, Any]:
