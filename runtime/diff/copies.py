@@ -57,8 +57,7 @@ class Copies:
         expected = np.concatenate([expected[known], self._const[w.index[consts]]])
         wrong = np.flatnonzero(expected != value[at])
         for k in wrong[np.argsort(at[wrong], kind="stable")][:1]:
-            words = [show_value(int(v)) for v in (expected[k], value[at[k]])]
-            yield w.finding("step", "copied value", *words, at[k])
+            yield w.finding("step", "copied value", show_value(int(expected[k])), show_value(int(value[at[k]])), at[k])
         self._remember(slot, value[writes])
 
     @staticmethod
