@@ -192,5 +192,51 @@ def test_distrust_too_late(monkeypatch):
     (x,) = f.graph.lookup("shared", f.label, f.label, {"x": f.small}, key_squared=f.square, latest=False, key_bits=6)
     fast = FastEngine(f.finish(x + f.label))
     fast.append(np.arange(TOKENS))
+    assert fast._trusting
     with pytest.raises(NotImplementedError):
         fast.append(np.arange(TOKENS))
+
+
+def test_distrust_the_prefix():
+    """An assumption that fails in the prefix already."""
+    f = Features(8)
+    (x,) = f.graph.lookup("shared", f.label, f.label, {"x": f.small}, key_squared=f.square, latest=False, key_bits=6)
+    model = f.finish(x + f.label)
+    model.prefix = np.array([3, 4, 3, 4, 5], dtype=np.int32)
+    assert not compare(model, rounds=2, probe="index")._trusting
+
+
+def test_distrust_equally_near():
+    """Without a preference for the latest, two equally near keys share the attention."""
+    f = Features(8)
+    g = f.graph
+    (x,) = g.lookup("even", f.label, 2 * g.position, {"x": f.label}, latest=False, key_bits=8)
+    model = f.finish(x + f.small)
+    assert kinds(model) == ["keyed"]
+    assert not compare(model, probe="index")._trusting
+
+
+def test_constant_query():
+    """One address, written again and again; and the nearest of what is there."""
+    f = Features(12)
+    g = f.graph
+    (s,) = g.cumulative_sum({"s": f.small})
+    (x, at) = g.lookup("fixed", 3, s, {"x": f.label, "at": s}, key_bits=8)
+    model = f.finish(x + at - f.small)
+    assert kinds(model) == ["keyed"]
+    compare(model, rounds=4, probe="index")
+
+
+def test_numbers_beyond_integers():
+    """Products with a range beyond 64 bits, stepped and switched on."""
+    f = Features(13)
+    g = f.graph
+    s = g.position - 60
+    big = g.square(g.product(g.position, s))
+    cube = g.product(g.relu(s), big)
+    low = g.relu(3.0 - cube)
+    table = g.table(cube, [4.0, 7.0, 1.0, 9.0], 0)
+    (kept,) = g.latest("kept", {"kept": low + table}, f.flag)
+    model = f.finish(kept + g.step(cube - 10.0**7) + f.label)
+    model.prefix = np.flatnonzero(model.embed[:, slot_of(model, "flag")] == 0)[:1].astype(np.int32)
+    compare(model, rounds=4, probe="index")

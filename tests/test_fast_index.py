@@ -20,8 +20,8 @@ define ptr @write(ptr %store, i64 %key, ptr %scratch, ptr %status) {
   %e = call ptr @create(ptr %store, i64 %key, ptr %scratch, ptr %status)
   ret ptr %e
 }
-define ptr @read(ptr %store, double %query, ptr %zero) {
-  %e = call ptr @search(ptr %store, double %query, ptr %zero)
+define ptr @read(ptr %store, double %query, ptr %zero, ptr %status) {
+  %e = call ptr @search(ptr %store, double %query, ptr %zero, ptr %status)
   ret ptr %e
 }
 """
@@ -33,7 +33,7 @@ class Index:
     def __init__(self) -> None:
         fields, directory = 8, 64
         present = directory + PAGES
-        keyed = [{"fields": fields, "directory": directory, "present": present, "stride": STRIDE}]
+        keyed = [{"fields": fields, "directory": directory, "present": present, "stride": STRIDE, "latest": 1}]
         size = present + PRESENT_WORDS + PRESENT_SUMMARIES
         self.state = State(Image(size, {"status": 0, "next": 1, "n": 2}, [], keyed, [], 0, 0))
         self.store = self.state.address + 8 * fields
@@ -46,7 +46,7 @@ class Index:
         pointer = ctypes.c_void_p
         address = self.engine.get_function_address
         self._write = ctypes.CFUNCTYPE(pointer, pointer, ctypes.c_int64, pointer, pointer)(address("write"))
-        self._read = ctypes.CFUNCTYPE(pointer, pointer, ctypes.c_double, pointer)(address("read"))
+        self._read = ctypes.CFUNCTYPE(pointer, pointer, ctypes.c_double, pointer, pointer)(address("read"))
 
     def write(self, key: int, stamp: int) -> None:
         entry = self._write(self.store, key, 0, self.state.address)
@@ -54,7 +54,7 @@ class Index:
 
     def read(self, query: float) -> tuple[int, int]:
         """Key and stamp found; the zero entry is the state's first field."""
-        entry = self._read(self.store, query, self.state.address)
+        entry = self._read(self.store, query, self.state.address, self.state.address)
         key = int(self.state.words[self.fields + FOUND].view(np.int64))
         return key, ctypes.c_uint32.from_address(entry).value
 

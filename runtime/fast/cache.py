@@ -34,7 +34,7 @@ def load_or_compile(model: Transformer, probe: str | None = None, trusting: bool
         return _compile(model, probe, trusting)
     path = folder / f"{_key(model, probe, trusting)}.bin"
     with suppress(OSError, ValueError, KeyError, TypeError):
-        program = _decode(path.read_bytes())
+        program = _decode(_read(path))
         os.utime(path)
         return program
     program = _compile(model, probe, trusting)
@@ -100,6 +100,13 @@ def _decode(data: bytes) -> Program:
         raise ValueError("damaged cache file")
     size = int.from_bytes(body[:8], "little")
     return Program(body[8 : 8 + size], Image.from_bytes(body[8 + size :]))
+
+
+def _read(path: Path) -> bytes:
+    """Code is taken from files of this user only."""
+    if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
+        raise ValueError("a file of another user")
+    return path.read_bytes()
 
 
 def _write(path: Path, data: bytes) -> None:

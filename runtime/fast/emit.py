@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .forms import ONE, Bounds, Form, Graph, knots_value
+from .forms import ONE, Bounds, Form, Graph, exponent_of, knots_value
 from .index import FOUND, PAGE_BITS, PAGE_HEADER, PAGE_KEYS
-from .interface import KEY_LIMIT
-from .layout import DOUBLE, INTEGER_LIMIT, Layout, Tables, Type, type_for
+from .interface import INTEGER_LIMIT, KEY_LIMIT
+from .layout import DOUBLE, Layout, Tables, Type, type_for
 from .live import Live
 from .pack import Packs
 from .specialise import Context, Dependence, Static, TokenClasses
@@ -152,7 +152,10 @@ class Emitter:
     # -- conversions ----------------------------------------------------------------------------------------------
 
     def as_int(self, value: Value, exponent: int, factor: int = 1) -> str:
-        """i64: factor * value * 2^-exponent, for exponent <= value.exponent."""
+        """i64: factor * value * 2^-exponent, for a multiple of 2^exponent that fits."""
+        if value.kind == "f":
+            scaled = self.code.op(f"fmul double {value.ref}, {double(factor * 2.0**-exponent)}")
+            return self.code.op(f"fptosi double {scaled} to i64")
         factor <<= value.exponent - exponent
         if value.kind == "b":
             return self.code.op(f"select i1 {value.ref}, i64 {factor}, i64 0")
@@ -175,6 +178,14 @@ class Emitter:
         if value.exponent:
             result = self.code.op(f"fmul double {result}, {double(2.0**value.exponent)}")
         return result
+
+    def _cut(self, value: Value, low: float, high: float) -> Value:
+        """A double, cut off at both ends."""
+        code = self.code
+        code.intrinsic("double @llvm.maxnum.f64(double, double)")
+        code.intrinsic("double @llvm.minnum.f64(double, double)")
+        cut = code.op(f"call double @llvm.maxnum.f64(double {self.as_double(value)}, double {double(low)})")
+        return Value("f", code.op(f"call double @llvm.minnum.f64(double {cut}, double {double(high)})"))
 
     def address(self, field: int, pointer: str = "%state") -> str:
         return self.code.op(f"getelementptr i64, ptr {pointer}, i64 {field}")
@@ -423,12 +434,15 @@ class Emitter:
     def _knots(self, x: Form, knots: tuple) -> Value:
         """A step is a comparison, a one-hot an equality, everything else on integers a small table."""
         grid, value, code = self.graph.knot_grid(x, knots), self.form(x), self.code
-        if grid is None or value.kind == "f":
+        if grid is None:
             return self._ramps(value, knots)
         values = knots_value(grid, list(knots))
         exponent = self.graph.bounds(Form({self.graph.atom("knots", x, knots): 1.0})).exponent
         assert exponent is not None
         whole = [int(v * 2.0**-exponent) for v in values]
+        if value.kind == "f":  # too large for an integer, but not on the grid
+            step_exponent = exponent_of(float(grid[-1] - grid[0]) / max(1, len(grid) - 1)) or 0
+            value = Value("i", self.as_int(self._cut(value, grid[0], grid[-1]), step_exponent), step_exponent)
         at = [int(g * 2.0**-value.exponent) for g in grid]
         ref = self.as_int(value, value.exponent)
         changes = [i for i in range(1, len(whole)) if whole[i] != whole[i - 1]]
@@ -594,7 +608,7 @@ class Emitter:
         found, stamp = self._probe(number, key)
         missing = code.op(f"icmp eq i32 {stamp}, 0")
         new, ready = code.label("new"), code.label("ready")
-        if store.unique:
+        if not store.latest and set(store.key.terms) != {self.graph.n}:
             self.bail_if(code.op(f"xor i1 {missing}, true"))
         known = code.block
         code.do(f"br i1 {missing}, label %{new}, label %{ready}")
@@ -634,12 +648,7 @@ class Emitter:
         value = self.form(form)
         if value.kind != "f":
             return self.as_int(value, 0)
-        code = self.code
-        code.intrinsic("double @llvm.maxnum.f64(double, double)")
-        code.intrinsic("double @llvm.minnum.f64(double, double)")
-        cut = code.op(f"call double @llvm.maxnum.f64(double {value.ref}, double {double(-2.0 * KEY_LIMIT)})")
-        cut = code.op(f"call double @llvm.minnum.f64(double {cut}, double {double(2.0 * KEY_LIMIT)})")
-        return code.op(f"fptosi double {cut} to i64")
+        return self.as_int(self._cut(value, -2.0 * KEY_LIMIT, 2.0 * KEY_LIMIT), 0)
 
     def keep(self, store: int, column: int) -> None:
         """Stores one column of this position."""
@@ -699,13 +708,9 @@ class Emitter:
                 code.start(inside)
             entry, stamp = self._probe(store, wanted)
         else:
-            for name in ("maxnum", "minnum"):
-                code.intrinsic(f"double @llvm.{name}.f64(double, double)")
             code.intrinsic("double @llvm.rint.f64(double)")
             code.intrinsic("double @llvm.fabs.f64(double)")
-            number = self.as_double(value)
-            number = code.op(f"call double @llvm.maxnum.f64(double {number}, double {double(-KEY_LIMIT)})")
-            number = code.op(f"call double @llvm.minnum.f64(double {number}, double {double(KEY_LIMIT - 1)})")
+            number = self._cut(value, -KEY_LIMIT, KEY_LIMIT - 1).ref
             rounded = code.op(f"call double @llvm.rint.f64(double {number})")
             wanted = code.op(f"fptosi double {rounded} to i64")
             distance = code.op(f"fsub double {number}, {rounded}")
@@ -719,7 +724,11 @@ class Emitter:
         code.do(f"br i1 {hit}, label %{found}, label %{near}")
         code.start(near)
         fields, zero = (self.address(self.layout.fields[name, store]) for name in ("keyed", "zero"))
-        other = code.op(f"call ptr @search(ptr {fields}, double {number}, ptr {zero})")
+        other = code.op(f"call ptr @search(ptr {fields}, double {number}, ptr {zero}, ptr %state)")
+        if not self.graph.stores[store].latest:
+            status = code.op("load i64, ptr %state")
+            self.bail_if(code.op(f"icmp ne i64 {status}, 0"))
+            near = code.block
         other_key = code.op(f"load i64, ptr {code.op(f'getelementptr i64, ptr {fields}, i64 {FOUND}')}")
         code.do(f"br label %{found}")
         code.start(found)

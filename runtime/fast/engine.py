@@ -32,18 +32,25 @@ class FastEngine:
     def __init__(self, model: Transformer, probe: str | None = None):
         self.model = model
         self._probe = probe
-        self._history: list[np.ndarray] | None = []
+        self._history: list[np.ndarray] | None = None
         self.probed: list[np.ndarray] = []
         self._start(trusting=True)
 
     def _start(self, trusting: bool) -> None:
+        """From the beginning: compiled code, empty state, the prefix."""
         program = load_or_compile(self.model, self._probe, trusting)
         self._image, self._trusting = program.image, trusting
         self._code = Loaded(program.code)
         self._state = State(self._image)
         self.position = 0
-        if len(self.model.prefix):
-            self.append(self.model.prefix)
+        self._history, self.probed = [], []
+        try:
+            self._read(np.ascontiguousarray(self.model.prefix, dtype=np.int32))
+        except _Unexpected:
+            if not trusting:
+                raise
+            self._start(trusting=False)
+        self._history = []
 
     def _remember(self, tokens: np.ndarray) -> None:
         if self._history is not None:
@@ -53,15 +60,13 @@ class FastEngine:
 
     def _distrust(self) -> None:
         """Starts over, with code that assumes nothing, and reads what has been read."""
-        if self._history is None or not self._trusting:
+        if self._history is None:
             raise NotImplementedError("a lookup of this checkpoint is none of those that the fast engine can follow")
-        history, probed = self._history, self.probed
-        self._history, self.probed = [], []
+        history, known = self._history, sum(map(len, self.probed))
         self._start(trusting=False)
-        for tokens in history[1 if len(self.model.prefix) else 0 :]:
-            self.append(tokens)
+        for tokens in history:
+            self._read(tokens)
         # What has been taken out of `probed` by now stays out.
-        known = sum(map(len, probed))
         self.probed = [np.concatenate(self.probed)[-known:]] if known else []
 
     def _run(self, run, tokens: np.ndarray | None, count: int, out: np.ndarray, flags: np.ndarray) -> int:
@@ -93,16 +98,20 @@ class FastEngine:
         tokens = np.ascontiguousarray(tokens, dtype=np.int32)
         if len(tokens) and not (tokens.min() >= 0 and tokens.max() < len(self.model.vocabulary)):
             raise ValueError("token id outside the vocabulary")
-        nothing = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.uint8)
         while len(tokens):
             before = self.position
-            part = tokens[:CHUNK]
             try:
-                self._run(self._code.general, part, len(part), *nothing)
+                self._read(tokens)
+                break
             except _Unexpected:
-                part = part[: self.position - before]
+                tokens = tokens[self.position - before :]
                 self._distrust()
-            tokens = tokens[len(part) :]
+
+    def _read(self, tokens: np.ndarray) -> None:
+        nothing = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.uint8)
+        for i in range(0, len(tokens), CHUNK):
+            part = tokens[i : i + CHUNK]
+            self._run(self._code.general, part, len(part), *nothing)
 
     def decode(self, stop: np.ndarray, limit: int) -> np.ndarray:
         """Emits tokens until one with stop[token], at most `limit`; int32 [m]."""

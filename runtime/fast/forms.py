@@ -168,7 +168,7 @@ class Store:
          "keyed":    by integer key the latest position whose penalty is 0
          "soft":     all positions, with their two-dimensional keys
     columns: what is kept of a position: a form's value, or a source (its index in Graph.sources).
-    unique: equal keys must not occur (no preference for the latest among them).
+    latest: the latest of equal keys, and of equally near ones, wins. Without that they must not occur.
     nonnegative: the key's square is only right for keys >= 0.
     keys, layer: of a soft store.
     """
@@ -176,14 +176,14 @@ class Store:
     kind: str
     key: Form = ZERO
     penalty: Form = ZERO
-    unique: bool = False
+    latest: bool = True
     nonnegative: bool = False
     keys: tuple[Form, Form] = (ZERO, ZERO)
     layer: int = 0
     columns: list[Form | int] = field(default_factory=list)
 
     def identity(self) -> tuple:
-        return (self.kind, self.key, self.penalty, self.unique, self.nonnegative, self.keys, self.layer)
+        return (self.kind, self.key, self.penalty, self.latest, self.nonnegative, self.keys, self.layer)
 
     def column(self, what: Form | int) -> int:
         if what not in self.columns:

@@ -11,9 +11,10 @@ With score = q0 k0 + q1 k1, n the position and K large:
 
 "K large" means that whatever loses, loses by more than a double can hold (`HARD`).
 
-Some conditions may escape the analysis: that keys stay in range, that penalties are never negative, that keys without a
-preference for the latest do not repeat, that a key is not negative where only relu(a) a stands for its square. Generated
-code checks them, and when one fails the sequence is read again by code that does not trust such lookups (`Graph.trusting`).
+Some conditions may escape the analysis: that keys stay in range, that penalties are never negative, that without a
+preference for the latest no key repeats and no two are equally near, that a key is not negative where only relu(a) a
+stands for its square. Generated code checks them, and when one fails the sequence is read again by code that does not
+trust such lookups (`Graph.trusting`).
 """
 
 from __future__ import annotations
@@ -40,12 +41,11 @@ def classify(graph: Graph, q: tuple[Form, Form], k: tuple[Form, Form], layer: in
     q = (graph.expanded(q[0]), graph.expanded(q[1]))
     k = (graph.expanded(k[0]), graph.expanded(k[1]))
     found = None
-    if q[0].is_constant() and q[1].is_constant():
+    for i in (1, 0):
+        if found is None and q[i].is_constant() and q[i].constant > 0:
+            found = _parabola(graph, q[1 - i], q[i].constant, k[1 - i], k[i])
+    if found is None and q[0].is_constant() and q[1].is_constant():
         found = _register(graph, linear([(q[0].constant, k[0]), (q[1].constant, k[1])]))
-    else:
-        for i in (1, 0):
-            if found is None and q[i].is_constant() and q[i].constant > 0:
-                found = _parabola(graph, q[1 - i], q[i].constant, k[1 - i], k[i])
     if found is None:
         found = Lookup(graph.store(Store("soft", keys=k, layer=layer)), q)
     return found
@@ -88,11 +88,11 @@ def _parabola(graph: Graph, q0: Form, temperature: float, k0: Form, k1: Form) ->
     never = max(min((keys.high - keys.low) ** 2, NEVER_NEARER), later * NEVER_LATER)
     if not penalty.is_zero() and not _never(graph.bounds(penalty), never):
         return None
-    unique, nonnegative = later == 0 and set(key.terms) != {graph.n}, nonnegative and keys.low < 0
-    proven = not unique and not nonnegative and graph.bounds(penalty).low >= 0
+    latest, nonnegative = later > 0, nonnegative and keys.low < 0
+    proven = latest and not nonnegative and graph.bounds(penalty).low >= 0
     if not graph.trusting and not (proven and keys.low >= -KEY_LIMIT and keys.high < KEY_LIMIT):
         return None
-    store = Store("keyed", graph.merged(key), graph.merged(penalty), unique, nonnegative)
+    store = Store("keyed", graph.merged(key), graph.merged(penalty), latest, nonnegative)
     return Lookup(graph.store(store), graph.merged(query))
 
 

@@ -25,7 +25,8 @@ _CALLOC = ctypes.cast(_libc.calloc, ctypes.c_void_p).value or 0
 @dataclass
 class Image:
     """size: 8-byte fields of the state. fields: indices of "status", "next" and "n". arrays: (field index, constant data).
-    keyed: per keyed store the indices of its fields, directory and page bits, and its entry size. soft: per soft store
+    keyed: per keyed store the indices of its fields, directory and page bits, its entry size, and whether the latest wins.
+    soft: per soft store
     its field and entry size. settled: positions that `general` must read before `special` may take over, for
     token ids below `decodable`.
     """
@@ -66,11 +67,11 @@ class Program:
 def image(layout: Layout, settled: int, decodable: int) -> Image:
     """The image of a finished layout."""
     at, kinds = layout.fields, layout.graph.stores
-    keyed = [
-        {"fields": at["keyed", s], "directory": at["directory", s], "present": at["present", s], "stride": entry.size}
-        for s, entry in layout.entries.items()
-        if kinds[s].kind == "keyed"
-    ]
+    keyed = []
+    for s, entry in layout.entries.items():
+        if kinds[s].kind == "keyed":
+            places = {"fields": at["keyed", s], "directory": at["directory", s], "present": at["present", s]}
+            keyed.append(places | {"stride": entry.size, "latest": int(kinds[s].latest)})
     soft = [
         {"field": at["soft", s], "size": entry.size} for s, entry in layout.entries.items() if kinds[s].kind == "soft"
     ]
@@ -98,7 +99,7 @@ class State:
             base = self.words.ctypes.data
             directory, present = base + 8 * store["directory"], base + 8 * store["present"]
             self.words[store["directory"] : store["directory"] + PAGES] = empty.ctypes.data
-            values = np.array([directory, present, empty.ctypes.data, store["stride"], _CALLOC or 0, 0], np.int64)
+            values = (directory, present, empty.ctypes.data, store["stride"], _CALLOC, 0, store["latest"])
             self.words[store["fields"] : store["fields"] + len(values)] = values
         directories = [(s["directory"], e.ctypes.data) for s, e in zip(image.keyed, self._empty)]
         finalizer = weakref.finalize(self, _free, self.words, directories)

@@ -4,12 +4,13 @@ A directory of PAGES pointers covers keys [-KEY_LIMIT, KEY_LIMIT). A page is a b
 followed by PAGE_KEYS entries; an entry begins with the position (32 bits) at which it was last written, 0 when never. Pages
 not yet written all point to one page of zeros. `present` has a bit per page, in words of 64 and a summary of those.
 
-The store's fields in the state, 8 bytes each, are FIELDS; "found" is the key that the latest search came to.
+The store's fields in the state, 8 bytes each, are FIELDS; "found" is the key that the latest search came to,
+"latest" is 0 when two equally near keys are unexpected.
 """
 
 from __future__ import annotations
 
-from .interface import EXHAUSTED, KEY_LIMIT
+from .interface import EXHAUSTED, KEY_LIMIT, UNEXPECTED
 
 PAGE_BITS = 12
 PAGE_KEYS = 1 << PAGE_BITS
@@ -18,7 +19,7 @@ PRESENT_WORDS = PAGES // 64
 PRESENT_SUMMARIES = PRESENT_WORDS // 64
 # 64 words and one summary, rounded up to a cache line.
 PAGE_HEADER = 576
-FIELDS = ("directory", "present", "empty", "stride", "calloc", "found")
+FIELDS = ("directory", "present", "empty", "stride", "calloc", "found", "latest")
 FOUND = FIELDS.index("found")
 NONE = -(2**63)
 
@@ -302,10 +303,10 @@ define private ptr @entry(ptr %store, i64 %off) {
 }
 
 ; The entry of the present key nearest to %query, and the key in "found"; the zero entry and 0 when the store is empty.
-define private ptr @search(ptr %store, double %query, ptr %zero) noinline cold {
+define private ptr @search(ptr %store, double %query, ptr %zero, ptr %status) noinline cold {
   %low = call double @llvm.maxnum.f64(double %query, double -LIMIT.0)
   %cut = call double @llvm.minnum.f64(double %low, double LIMIT.0)
-  %key = call i64 @nearest(ptr %store, double %cut)
+  %key = call i64 @nearest(ptr %store, double %cut, ptr %status)
   %none = icmp eq i64 %key, NONE
   %found.p = getelementptr i64, ptr %store, i64 FOUND
   br i1 %none, label %empty, label %some
@@ -321,7 +322,7 @@ some:
 
 ; The present key nearest to %query (a number within the key range); of two equally near ones the later written.
 ; NONE when the store is empty.
-define private i64 @nearest(ptr %store, double %query) noinline {
+define private i64 @nearest(ptr %store, double %query, ptr %status) noinline {
   %floor = call double @llvm.floor.f64(double %query)
   %f = fptosi double %floor to i64
   %off = add i64 %f, KEY_LIMIT
@@ -349,6 +350,14 @@ maybe.hi:
   %hi.nearer = fcmp olt double %d.hi, %d.lo
   br i1 %hi.nearer, label %take.hi, label %tie
 tie:
+  %latest.p = getelementptr i64, ptr %store, i64 LATEST
+  %latest = load i64, ptr %latest.p
+  %allowed = icmp ne i64 %latest, 0
+  br i1 %allowed, label %compare, label %unexpected
+unexpected:
+  store i64 UNEXPECTED, ptr %status
+  br label %compare
+compare:
   %e.lo = call ptr @entry(ptr %store, i64 %lo)
   %e.hi = call ptr @entry(ptr %store, i64 %hi)
   %t.lo = load i32, ptr %e.lo, align 1
@@ -381,7 +390,9 @@ def support() -> str:
         "KEY_RANGE": 2 * KEY_LIMIT,
         "NONE": NONE,
         "FOUND": FIELDS.index("found"),
+        "LATEST": FIELDS.index("latest"),
         "EXHAUSTED": EXHAUSTED,
+        "UNEXPECTED": UNEXPECTED,
         "LIMIT": KEY_LIMIT - 1,
     }
     text = _TEMPLATE

@@ -5,7 +5,9 @@
 UNEXPECTED, EXHAUSTED = 1, 2
 # Bits of the flags of a token id: decoding ends behind it; it must not be processed by the function called.
 STOP, FOREIGN = 1, 2
-# Positions are below this: longer sequences are refused, and integer ranges are computed with it.
-MAX_POSITION = 2**32
+# The longest sequence: longer ones are refused, and integer ranges are computed with it. A position fits 32 bits.
+MAX_POSITION = 2**32 - 1
 # Keys of a keyed store are integers in [-KEY_LIMIT, KEY_LIMIT).
 KEY_LIMIT = 2**27
+# Integers in generated code have 64 bits; numbers that are provably below this are integers there.
+INTEGER_LIMIT = 2.0**62

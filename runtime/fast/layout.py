@@ -13,10 +13,8 @@ import numpy as np
 
 from .forms import Bounds, Form, Graph
 from .index import FIELDS, PAGES, PRESENT_SUMMARIES, PRESENT_WORDS
+from .interface import INTEGER_LIMIT
 from .live import Live
-
-# Integers in generated code are 64 bits; values provably below this stay integers.
-INTEGER_LIMIT = 2.0**62
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .forms import Form, Graph, Source, linear
-from .interface import KEY_LIMIT
+from .interface import INTEGER_LIMIT, KEY_LIMIT
 
 if TYPE_CHECKING:
     from .live import Live
@@ -80,7 +80,8 @@ def static_stores(graph: Graph, reached: Live, prefix: np.ndarray) -> tuple[dict
 
 
 def _whole(graph: Graph, query: Form) -> bool:
-    return graph.bounds(query).integer
+    bounds = graph.bounds(query)
+    return bounds.integer and bounds.magnitude < INTEGER_LIMIT
 
 
 @dataclass
