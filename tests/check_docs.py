@@ -1,7 +1,7 @@
 """The commands and scripts in README.md and docs/ do what is printed there.
 
 Blocks marked `console` hold commands after "$ " and, below each, everything that it prints. To write anew what they
-print: python -m tests.test_docs
+print: python -m tests.check_docs
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def test_commands_print_what_the_page_says(page: Path, tmp_path: Path):
     prepare(tmp_path)
     for block in BLOCK.findall(page.read_text(encoding="utf-8")):
         for command, printed in commands(block):
-            assert output(command, tmp_path) == printed, f"{command}: if that is right, run python -m tests.test_docs"
+            assert output(command, tmp_path) == printed, f"{command}: if that is right, run python -m tests.check_docs"
 
 
 def test_python_of_the_readme_runs(tmp_path: Path):
