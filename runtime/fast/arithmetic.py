@@ -1,0 +1,293 @@
+"""Forms and neurons as straight-line code.
+
+A value is an i64 that stands for integer * 2^exponent, an i1 (0 or 1), or a double. Integers are used where the bounds
+prove that they fit: exact like the doubles of the dense model below 2^53, and faster.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, fields
+from typing import NamedTuple
+
+from .code import Code, Value, double
+from .forms import ONE, Form, Graph, exponent_of, knots_value
+from .interface import INTEGER_LIMIT
+from .layout import Type
+from .pack import Packs
+
+
+class Resolved(NamedTuple):
+    """What a query found: entry pointer and key."""
+
+    entry: str
+    key: str
+
+
+@dataclass
+class Known:
+    """What has been emitted, and is valid wherever the code at hand is reached from.
+
+    forms, atoms: values. sources: i64 by source. rows: pointers to records of tables, by source. inserted: where the
+    position's columns go, by store. stored: (store, column) pairs written. resolved: by (store, query). softened:
+    softmax averages by lookup and column. delayed: by (store, column, distance). shifted: delayed columns moved on.
+    """
+
+    forms: dict[tuple, Value] = field(default_factory=dict)
+    atoms: dict[int, Value] = field(default_factory=dict)
+    sources: dict[int, str] = field(default_factory=dict)
+    rows: dict[int, str] = field(default_factory=dict)
+    inserted: dict[int, str] = field(default_factory=dict)
+    stored: set[tuple[int, int]] = field(default_factory=set)
+    resolved: dict[tuple, Resolved] = field(default_factory=dict)
+    softened: dict[int, dict[int, Value]] = field(default_factory=dict)
+    delayed: dict[tuple[int, int, int], str] = field(default_factory=dict)
+    shifted: set[tuple[int, int]] = field(default_factory=set)
+
+    def copy(self) -> Known:
+        return Known(**{f.name: getattr(self, f.name).copy() for f in fields(self)})
+
+
+class Arithmetic(ABC):
+    """packs: rewrites forms so that they read packed columns (see pack.py)."""
+
+    def __init__(self, graph: Graph, code: Code, packs: Packs):
+        self.graph, self.code, self.packs = graph, code, packs
+        self.known = Known()
+        self.n = "%n"  # i64: the position, counted from 1
+
+    @abstractmethod
+    def leaf(self, atom: int) -> Value:
+        """The value of an atom that is no function of other atoms at this position."""
+
+    # -- conversions ----------------------------------------------------------------------------------------------
+
+    def as_int(self, value: Value, exponent: int, factor: int = 1) -> str:
+        """i64: factor * value * 2^-exponent, for a multiple of 2^exponent that fits."""
+        if value.kind == "f":
+            scaled = self.code.op(f"fmul double {value.ref}, {double(factor * 2.0**-exponent)}")
+            return self.code.op(f"fptosi double {scaled} to i64")
+        factor <<= value.exponent - exponent
+        if value.kind == "b":
+            return self.code.op(f"select i1 {value.ref}, i64 {factor}, i64 0")
+        if factor == 1:
+            return value.ref
+        if value.ref.lstrip("-").isdigit():
+            return str(int(value.ref) * factor)
+        if factor > 0 and factor & (factor - 1) == 0:
+            return self.code.op(f"shl i64 {value.ref}, {factor.bit_length() - 1}")
+        return self.code.op(f"mul i64 {value.ref}, {factor}")
+
+    def as_double(self, value: Value) -> str:
+        if value.kind == "f":
+            return value.ref
+        if value.kind == "b":
+            return self.code.op(f"uitofp i1 {value.ref} to double")
+        if value.ref.lstrip("-").isdigit():
+            return double(float(int(value.ref)) * 2.0**value.exponent)
+        result = self.code.op(f"sitofp i64 {value.ref} to double")
+        if value.exponent:
+            result = self.code.op(f"fmul double {result}, {double(2.0**value.exponent)}")
+        return result
+
+    def _cut(self, value: Value, low: float, high: float) -> Value:
+        """A double, cut off at both ends."""
+        code = self.code
+        code.intrinsic("double @llvm.maxnum.f64(double, double)")
+        code.intrinsic("double @llvm.minnum.f64(double, double)")
+        cut = code.op(f"call double @llvm.maxnum.f64(double {self.as_double(value)}, double {double(low)})")
+        return Value("f", code.op(f"call double @llvm.minnum.f64(double {cut}, double {double(high)})"))
+
+    def load(self, pointer: str, type: Type) -> Value:
+        if type.floating:
+            return Value("f", self.code.op(f"load double, ptr {pointer}, align 1"))
+        raw = self.code.op(f"load {type.llvm}, ptr {pointer}, align 1")
+        if type.size < 8:
+            raw = self.code.op(f"{'sext' if type.signed else 'zext'} {type.llvm} {raw} to i64")
+        return Value("i", raw, type.exponent)
+
+    def store(self, value: Value, pointer: str, type: Type) -> None:
+        if type.floating:
+            self.code.do(f"store double {self.as_double(value)}, ptr {pointer}, align 1")
+            return
+        whole = self.as_int(value, type.exponent)
+        if type.size < 8:
+            whole = self.code.op(f"trunc i64 {whole} to {type.llvm}")
+        self.code.do(f"store {type.llvm} {whole}, ptr {pointer}, align 1")
+
+    def address(self, field: int, pointer: str = "%state") -> str:
+        return self.code.op(f"getelementptr i64, ptr {pointer}, i64 {field}")
+
+    # -- forms ----------------------------------------------------------------------------------------------------
+
+    def form(self, form: Form) -> Value:
+        found = self.known.forms.get(form.key)
+        if found is None:
+            found = self.known.forms[form.key] = self._form(self.packs(self.graph.merged(form)))
+        return found
+
+    def _form(self, form: Form) -> Value:
+        if len(form.terms) == 1 and not form.constant:
+            ((atom, c),) = form.terms.items()
+            if c == 1.0:
+                return self.atom(atom)
+        bounds = self.graph.bounds(form)
+        e = bounds.exponent
+        if form.constant and len(form.terms) > 1:
+            # Gates often differ in the constant only: share the rest.
+            base = form.without_constant()
+            whole = self.form(base)
+            if whole.kind != "f" and e is not None and bounds.magnitude < INTEGER_LIMIT * 2.0**e:
+                sum_ = self.code.op(f"add i64 {self.as_int(whole, e)}, {int(form.constant * 2.0**-e)}")
+                return Value("i", sum_, e)
+            return Value("f", self.code.op(f"fadd double {self.as_double(whole)}, {double(form.constant)}"))
+        terms = [(self.atom(a), c) for a, c in sorted(form.terms.items(), key=lambda t: -t[1])]
+        if e is not None and bounds.magnitude < INTEGER_LIMIT * 2.0**e and all(v.kind != "f" for v, _ in terms):
+            return self._integer_form(form, terms, e)
+        total = ""
+        for value, c in terms:
+            term = self.as_double(value)
+            if total and c in (1.0, -1.0):
+                total = self.code.op(f"{'fadd' if c > 0 else 'fsub'} double {total}, {term}")
+                continue
+            if c != 1.0:
+                term = self.code.op(f"fmul double {term}, {double(c)}")
+            total = self.code.op(f"fadd double {total}, {term}") if total else term
+        if form.constant or not total:
+            total = self.code.op(f"fadd double {total or double(0.0)}, {double(form.constant)}")
+        return Value("f", total)
+
+    def _integer_form(self, form: Form, terms: list[tuple[Value, float]], e: int) -> Value:
+        total, constant = "", int(form.constant * 2.0**-e)
+        for value, c in terms:
+            factor = int(c * 2.0 ** (value.exponent - e))
+            # shift-free difference instead of a multiplication by a negative factor
+            negative = factor < 0 and bool(total or constant)
+            term = self.as_int(Value(value.kind, value.ref, 0), 0, -factor if negative else factor)
+            if not total and negative:
+                total, constant = self.code.op(f"sub i64 {constant}, {term}"), 0
+            elif negative:
+                total = self.code.op(f"sub i64 {total}, {term}")
+            else:
+                total = self.code.op(f"add i64 {total}, {term}") if total else term
+        if constant and total:
+            total = self.code.op(f"add i64 {total}, {constant}")
+        return Value("i", total or str(constant), e)
+
+    # -- atoms ----------------------------------------------------------------------------------------------------
+
+    def atom(self, atom: int) -> Value:
+        found = self.known.atoms.get(atom)
+        if found is None:
+            found = self.known.atoms[atom] = self._atom(atom)
+        return found
+
+    def _atom(self, atom: int) -> Value:
+        kind, args = self.graph.kinds[atom], self.graph.args[atom]
+        if kind == "n":
+            return Value("i", self.n)
+        if kind == "nn":
+            n = self.as_double(Value("i", self.n))
+            return Value("f", self.code.op(f"fmul double {n}, {n}"))
+        if kind == "let":
+            return self.form(args[0])
+        if kind == "relu":
+            return self._relu(*args)
+        if kind == "knots":
+            return self._knots(*args)
+        return self.leaf(atom)
+
+    def _relu(self, gate: Form, up: Form) -> Value:
+        g = self.form(gate)
+        bounds = self.graph.bounds(gate)
+        code = self.code
+        if g.kind == "f":
+            positive = g.ref
+            if bounds.low < 0:
+                test = code.op(f"fcmp ogt double {g.ref}, {double(0.0)}")
+                positive = code.op(f"select i1 {test}, double {g.ref}, double {double(0.0)}")
+            if up == ONE:
+                return Value("f", positive)
+            return Value("f", code.op(f"fmul double {positive}, {self.as_double(self.form(up))}"))
+        boolean = bounds.high == 1 and (bounds.exponent or 0) >= 0
+        if boolean:
+            test = g.ref if g.kind == "b" else code.op(f"icmp sgt i64 {g.ref}, 0")
+            if up == ONE:
+                return Value("b", test)
+            u = self.form(up)
+            if u.kind == "f":
+                return Value("f", code.op(f"select i1 {test}, double {u.ref}, double {double(0.0)}"))
+            if u.kind == "b":
+                return Value("b", code.op(f"and i1 {test}, {u.ref}"))
+            return Value("i", code.op(f"select i1 {test}, i64 {u.ref}, i64 0"), u.exponent)
+        positive = g.ref
+        if bounds.low < 0:
+            code.intrinsic("i64 @llvm.smax.i64(i64, i64)")
+            positive = code.op(f"call i64 @llvm.smax.i64(i64 {g.ref}, i64 0)")
+        if up == ONE:
+            return Value("i", positive, g.exponent)
+        u = self.form(up)
+        top, other = max(bounds.high, 0.0), self.graph.bounds(up).magnitude
+        if u.kind == "f" or top * other >= INTEGER_LIMIT * 2.0 ** (g.exponent + u.exponent):
+            product = code.op(f"fmul double {self.as_double(Value('i', positive, g.exponent))}, {self.as_double(u)}")
+            return Value("f", product)
+        return Value("i", code.op(f"mul i64 {positive}, {self.as_int(u, u.exponent)}"), g.exponent + u.exponent)
+
+    def _knots(self, x: Form, knots: tuple) -> Value:
+        """A step is a comparison, a one-hot an equality, everything else on integers a small table."""
+        grid, value, code = self.graph.knot_grid(x, knots), self.form(x), self.code
+        if grid is None:
+            return self._ramps(value, knots)
+        values = knots_value(grid, list(knots))
+        exponent = self.graph.bounds(Form({self.graph.atom("knots", x, knots): 1.0})).exponent
+        assert exponent is not None
+        whole = [int(v * 2.0**-exponent) for v in values]
+        if value.kind == "f":  # too large for an integer, but not on the grid
+            step_exponent = exponent_of(float(grid[-1] - grid[0]) / max(1, len(grid) - 1)) or 0
+            value = Value("i", self.as_int(self._cut(value, grid[0], grid[-1]), step_exponent), step_exponent)
+        at = [int(g * 2.0**-value.exponent) for g in grid]
+        ref = self.as_int(value, value.exponent)
+        changes = [i for i in range(1, len(whole)) if whole[i] != whole[i - 1]]
+        if not changes:
+            return Value("i", str(whole[0]), exponent)
+        test = ""
+        if len(changes) == 1:
+            test = code.op(f"icmp sge i64 {ref}, {at[changes[0]]}")
+            outside, inside = whole[0], whole[-1]
+        elif len(changes) == 2 and changes[1] == changes[0] + 1 and whole[0] == whole[-1]:
+            test = code.op(f"icmp eq i64 {ref}, {at[changes[0]]}")
+            outside, inside = whole[0], whole[changes[0]]
+        if test:
+            if (outside, inside) == (0, 1) and exponent == 0:
+                return Value("b", test)
+            return Value("i", code.op(f"select i1 {test}, i64 {inside}, i64 {outside}"), exponent)
+        code.intrinsic("i64 @llvm.smax.i64(i64, i64)")
+        code.intrinsic("i64 @llvm.smin.i64(i64, i64)")
+        step = at[1] - at[0]
+        index = code.op(f"call i64 @llvm.smax.i64(i64 {ref}, i64 {at[0]})")
+        index = code.op(f"call i64 @llvm.smin.i64(i64 {index}, i64 {at[-1]})")
+        index = code.op(f"sub i64 {index}, {at[0]}")
+        if step > 1:
+            index = code.op(f"ashr i64 {index}, {step.bit_length() - 1}")
+        array, type = code.array(whole)
+        pointer = code.op(f"getelementptr {type.llvm}, ptr {array}, i64 {index}")
+        return Value("i", self.load(pointer, type).ref, exponent)
+
+    def _ramps(self, value: Value, knots: tuple) -> Value:
+        """Without a grid. A pair of opposite slopes is a clamp: no large numbers are subtracted."""
+        code, x, total = self.code, self.as_double(value), double(0.0)
+        code.intrinsic("double @llvm.maxnum.f64(double, double)")
+        code.intrinsic("double @llvm.minnum.f64(double, double)")
+        slope = 0.0
+        for (t, c), following in zip(knots, [*knots[1:], None]):
+            slope += c
+            if following is None or slope == 0:
+                continue
+            width = t - following[0]
+            part = code.op(f"fadd double {x}, {double(t)}")
+            part = code.op(f"call double @llvm.maxnum.f64(double {part}, double {double(0.0)})")
+            part = code.op(f"call double @llvm.minnum.f64(double {part}, double {double(width)})")
+            if slope != 1.0:
+                part = code.op(f"fmul double {part}, {double(slope)}")
+            total = code.op(f"fadd double {total}, {part}")
+        return Value("f", total)

@@ -1,0 +1,290 @@
+"""What positions leave behind for later ones, and how later ones find it: sums, delays, registers, keyed stores.
+
+A position inserts before it queries, and stores a column before it reads that column: with causal attention a position
+attends to itself too.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from .arithmetic import Arithmetic, Resolved
+from .code import Code, Value, double
+from .forms import Form, Graph
+from .index import FOUND, PAGE_BITS, PAGE_HEADER, PAGE_KEYS
+from .interface import KEY_LIMIT
+from .layout import Layout, Type, type_for
+from .pack import Packs
+from .specialise import Context
+
+
+class Past(Arithmetic):
+    """context: rewrites every form that comes out of stores, lookups and sums; forms passed in are rewritten already.
+    first: whether the position may be one of the first ones, where a delay reaches before the start.
+    """
+
+    def __init__(self, graph: Graph, layout: Layout, code: Code, context: Context, packs: Packs, first: bool):
+        super().__init__(graph, code, packs)
+        self.layout, self.context, self.first = layout, context, first
+
+    @abstractmethod
+    def source(self, source: int) -> str:
+        """The source's value at this position, an i64."""
+
+    def bail_if(self, test: str) -> None:
+        """Gives up on this position when a condition holds that the analysis did not expect."""
+        go = self.code.label("go")
+        self.code.do(f"br i1 {test}, label %bail, label %{go}")
+        self.code.start(go)
+
+    def sum(self, number: int) -> Value:
+        """The running sum with this position included; the state's field is updated at once."""
+        atom = self.graph.atom("sum", number)
+        if atom in self.known.atoms:
+            return self.known.atoms[atom]
+        bounds = self.graph.atom_bounds(atom)
+        pointer = self.address(self.layout.fields["sum", number])
+        value = self.form(self.context(self.graph.sums[number]))
+        if type_for(bounds).floating:
+            old = self.code.op(f"load double, ptr {pointer}")
+            result = Value("f", self.code.op(f"fadd double {old}, {self.as_double(value)}"))
+        else:
+            assert bounds.exponent is not None
+            old = self.code.op(f"load i64, ptr {pointer}")
+            new = self.code.op(f"add i64 {old}, {self.as_int(value, bounds.exponent)}")
+            result = Value("i", new, bounds.exponent)
+        self.code.do(f"store {'double' if result.kind == 'f' else 'i64'} {result.ref}, ptr {pointer}")
+        self.known.atoms[atom] = result
+        return result
+
+    def kept(self, store: int, column: int) -> tuple[Value, Type]:
+        """What this position puts into a column."""
+        what = self.graph.stores[store].columns[column]
+        type = self.layout.column_type(store, column)
+        if isinstance(what, Form):
+            return self.form(self.context(what)), type
+        return Value("i", self.code.op(f"add i64 {self.source(what)}, 1")), type
+
+    # -- delays ---------------------------------------------------------------------------------------------------
+
+    def _delay(self, store: int, column: int, distance: int) -> Value:
+        type = self.layout.column_type(store, column)
+        ref = self._delayed(store, column, distance)
+        return Value("f", ref) if type.floating else Value("i", ref, type.exponent)
+
+    def _delayed(self, store: int, column: int, distance: int) -> str:
+        """The column's value `distance` positions back; distance 0 is this position's own."""
+        key = (store, column, distance)
+        if key in self.known.delayed:
+            return self.known.delayed[key]
+        type = self.layout.column_type(store, column)
+        llvm = "double" if type.floating else "i64"
+        if distance == 0:
+            value, _ = self.kept(store, column)
+            result = self.as_double(value) if type.floating else self.as_int(value, type.exponent)
+        else:
+            pointer = self.address(self.layout.fields["delay", store, column] + distance - 1)
+            result = self.code.op(f"load {llvm}, ptr {pointer}")
+            if self.first:
+                own = self._delayed(store, column, 0)
+                start = self.code.op(f"icmp eq i64 {self.n}, 1")
+                result = self.code.op(f"select i1 {start}, {llvm} {own}, {llvm} {result}")
+        self.known.delayed[key] = result
+        return result
+
+    def shift(self, column: tuple[int, int]) -> None:
+        """Moves a delayed column by one position, once it has been read at every distance."""
+        if column in self.known.shifted:
+            return
+        self.known.shifted.add(column)
+        type = self.layout.column_type(*column)
+        depth = self.layout.live.delays[column]
+        values = [self._delayed(*column, distance) for distance in range(depth + 1)]
+        for distance in range(1, depth + 1):
+            pointer = self.address(self.layout.fields[("delay", *column)] + distance - 1)
+            llvm = "double" if type.floating else "i64"
+            self.code.do(f"store {llvm} {values[distance - 1]}, ptr {pointer}")
+
+    # -- writing to stores ----------------------------------------------------------------------------------------
+
+    def insert(self, store: int) -> str:
+        """Where this position's columns go: the entry of its key; a scratch entry when its penalty turns out not to be 0;
+        "" when that is known beforehand."""
+        if store not in self.known.inserted:
+            self.known.inserted[store] = self._insert(store)
+        return self.known.inserted[store]
+
+    def _insert(self, number: int) -> str:
+        code, store = self.code, self.graph.stores[number]
+        valid = self._valid(self.context(store.penalty))
+        if valid == "false":
+            return ""
+        scratch = self.address(self.layout.fields["scratch", number])
+        if store.kind == "register":
+            entry = self.address(self.layout.fields["register", number])
+            if valid != "true":
+                entry = code.op(f"select i1 {valid}, ptr {entry}, ptr {scratch}")
+            code.do(f"store i64 {self.n}, ptr {entry}")
+            return entry
+        key_form = self.context(store.key)
+        key, bounds = self._key(key_form), self.graph.bounds(key_form)
+        inside, after = code.label("insert"), code.label("inserted")
+        before = code.block
+        if valid != "true":
+            code.do(f"br i1 {valid}, label %{inside}, label %{after}")
+            code.start(inside)
+        if bounds.low < -KEY_LIMIT or bounds.high >= KEY_LIMIT:
+            off = code.op(f"add i64 {key}, {KEY_LIMIT}")
+            self.bail_if(code.op(f"icmp uge i64 {off}, {2 * KEY_LIMIT}"))
+        if store.nonnegative and bounds.low < 0:
+            self.bail_if(code.op(f"icmp slt i64 {key}, 0"))
+        found, stamp = self._probe(number, key)
+        missing = code.op(f"icmp eq i32 {stamp}, 0")
+        new, ready = code.label("new"), code.label("ready")
+        if not store.latest and set(store.key.terms) != {self.graph.n}:
+            self.bail_if(code.op(f"xor i1 {missing}, true"))
+        known = code.block
+        code.do(f"br i1 {missing}, label %{new}, label %{ready}")
+        code.start(new)
+        fields = self.address(self.layout.fields["keyed", number])
+        created = code.op(f"call ptr @create(ptr {fields}, i64 {key}, ptr {scratch}, ptr %state)")
+        code.do(f"br label %{ready}")
+        code.start(ready)
+        entry = code.op(f"phi ptr [ {found}, %{known} ], [ {created}, %{new} ]")
+        n32 = code.op(f"trunc i64 {self.n} to i32")
+        code.do(f"store i32 {n32}, ptr {entry}, align 4")
+        if valid != "true":
+            last = code.block
+            code.do(f"br label %{after}")
+            code.start(after)
+            entry = code.op(f"phi ptr [ {scratch}, %{before} ], [ {entry}, %{last} ]")
+        return entry
+
+    def _valid(self, penalty: Form) -> str:
+        """i1: penalty == 0. Negative penalties are outside the pattern."""
+        code = self.code
+        if penalty.is_constant():
+            return "true" if penalty.constant == 0 else "false"
+        value, low = self.form(penalty), self.graph.bounds(penalty).low
+        if value.kind == "b":
+            return code.op(f"xor i1 {value.ref}, true")
+        if value.kind == "f":
+            if low < 0:
+                self.bail_if(code.op(f"fcmp olt double {value.ref}, {double(0.0)}"))
+            return code.op(f"fcmp oeq double {value.ref}, {double(0.0)}")
+        if low < 0:
+            self.bail_if(code.op(f"icmp slt i64 {value.ref}, 0"))
+        return code.op(f"icmp eq i64 {value.ref}, 0")
+
+    def _key(self, form: Form) -> str:
+        """An integer-valued form as i64; far-away doubles are cut off outside the key range."""
+        value = self.form(form)
+        if value.kind != "f":
+            return self.as_int(value, 0)
+        return self.as_int(self._cut(value, -2.0 * KEY_LIMIT, 2.0 * KEY_LIMIT), 0)
+
+    def keep(self, store: int, column: int) -> None:
+        """Stores one column of this position."""
+        if (store, column) in self.known.stored:
+            return
+        self.known.stored.add((store, column))
+        entry = self.insert(store)
+        if not entry:
+            return
+        value, _ = self.kept(store, column)
+        offset, type = self.layout.entries[store].columns[column]
+        self.store(value, self.code.op(f"getelementptr i8, ptr {entry}, i64 {offset}"), type)
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    def read(self, number: int, column: int) -> Value:
+        lookup = self.graph.lookups[number]
+        store = self.graph.stores[lookup.store]
+        if store.kind == "delay":
+            return self._delay(lookup.store, column, lookup.query)
+        entry = self.entry(number)
+        self.keep(lookup.store, column)
+        offset, type = self.layout.entries[lookup.store].columns[column]
+        return self.load(self.code.op(f"getelementptr i8, ptr {entry}, i64 {offset}"), type)
+
+    def stamp(self, number: int) -> Value:
+        """The position that a lookup finds, 0 for none."""
+        entry = self.entry(number)
+        if self.graph.stores[self.graph.lookups[number].store].kind == "register":
+            return Value("i", self.code.op(f"load i64, ptr {entry}"))
+        stamp = self.code.op(f"load i32, ptr {entry}, align 4")
+        return Value("i", self.code.op(f"zext i32 {stamp} to i64"))
+
+    def entry(self, number: int) -> str:
+        lookup = self.graph.lookups[number]
+        if self.graph.stores[lookup.store].kind == "register":
+            self.insert(lookup.store)
+            return self.address(self.layout.fields["register", lookup.store])
+        return self.resolve(number).entry
+
+    def _probe(self, store: int, key: str) -> tuple[str, str]:
+        """Entry pointer and stamp for a key in range (stamp 0: never written; the pointer may be into the page of zeros)."""
+        code = self.code
+        off = code.op(f"add i64 {key}, {KEY_LIMIT}")
+        page = code.op(f"lshr i64 {off}, {PAGE_BITS}")
+        at = code.op(f"and i64 {off}, {PAGE_KEYS - 1}")
+        directory = self.address(self.layout.fields["directory", store])
+        slot = code.op(f"getelementptr ptr, ptr {directory}, i64 {page}")
+        base = code.op(f"load ptr, ptr {slot}")
+        offset = code.op(f"mul i64 {at}, {self.layout.entries[store].size}")
+        entry = code.op(f"getelementptr i8, ptr {base}, i64 {offset}")
+        entry = code.op(f"getelementptr i8, ptr {entry}, i64 {PAGE_HEADER}")
+        return entry, code.op(f"load i32, ptr {entry}, align 4")
+
+    def resolve(self, number: int) -> Resolved:
+        lookup = self.graph.lookups[number]
+        query = self.context(lookup.query)
+        key = (lookup.store, query)
+        if key not in self.known.resolved:
+            self.insert(lookup.store)
+            self.known.resolved[key] = self._search(lookup.store, query)
+        return self.known.resolved[key]
+
+    def _search(self, store: int, query: Form) -> Resolved:
+        """A key that is present is found inline; otherwise the nearest one is searched."""
+        code, bounds = self.code, self.graph.bounds(query)
+        value = self.form(query)
+        near, found, tests = code.label("near"), code.label("found"), []
+        if value.kind != "f" and value.exponent >= 0:
+            wanted = self.as_int(value, 0)
+            number = code.op(f"sitofp i64 {wanted} to double")
+            if bounds.low < -KEY_LIMIT or bounds.high >= KEY_LIMIT:
+                inside = code.label("inside")
+                off = code.op(f"add i64 {wanted}, {KEY_LIMIT}")
+                in_range = code.op(f"icmp ult i64 {off}, {2 * KEY_LIMIT}")
+                code.do(f"br i1 {in_range}, label %{inside}, label %{near}")
+                code.start(inside)
+            entry, stamp = self._probe(store, wanted)
+        else:
+            code.intrinsic("double @llvm.rint.f64(double)")
+            code.intrinsic("double @llvm.fabs.f64(double)")
+            number = self._cut(value, -KEY_LIMIT, KEY_LIMIT - 1).ref
+            rounded = code.op(f"call double @llvm.rint.f64(double {number})")
+            wanted = code.op(f"fptosi double {rounded} to i64")
+            distance = code.op(f"fsub double {number}, {rounded}")
+            distance = code.op(f"call double @llvm.fabs.f64(double {distance})")
+            tests = [code.op(f"fcmp olt double {distance}, {double(0.5)}")]
+            entry, stamp = self._probe(store, wanted)
+        hit = code.op(f"icmp ne i32 {stamp}, 0")
+        for test in tests:
+            hit = code.op(f"and i1 {hit}, {test}")
+        direct = code.block
+        code.do(f"br i1 {hit}, label %{found}, label %{near}")
+        code.start(near)
+        fields, zero = (self.address(self.layout.fields[name, store]) for name in ("keyed", "zero"))
+        other = code.op(f"call ptr @search(ptr {fields}, double {number}, ptr {zero}, ptr %state)")
+        if not self.graph.stores[store].latest:
+            status = code.op("load i64, ptr %state")
+            self.bail_if(code.op(f"icmp ne i64 {status}, 0"))
+            near = code.block
+        other_key = code.op(f"load i64, ptr {code.op(f'getelementptr i64, ptr {fields}, i64 {FOUND}')}")
+        code.do(f"br label %{found}")
+        code.start(found)
+        entry = code.op(f"phi ptr [ {entry}, %{direct} ], [ {other}, %{near} ]")
+        key = code.op(f"phi i64 [ {wanted}, %{direct} ], [ {other_key}, %{near} ]")
+        return Resolved(entry, key)
