@@ -1,13 +1,13 @@
-"""The instances of a script: one program for each module, with the modules it imports from linked into it.
+"""The instances of a script as programs: one for each module, with the modules it imports from linked into it.
 
-Linking is static, so an importing program holds a *copy* of the instances it imports from, as they were instantiated.
-That is the same as sharing them as long as nothing changes in any other instance that should share; what would not be
-the same is refused.
+Linking is static. So when a module imports state of instances that are already there (a memory, a table, a global), one
+new program takes the place of theirs: it instantiates all of them again, in order, and exports the functions of all. That
+is the same as sharing as long as nothing that has run in between may have changed their state; such imports are refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy as np
 from wasm2xformer import CompileError, Instance, Model, Run, Trap
 from wasm2xformer.compiler.compile import compile_steps, realise
 from wasm2xformer.compiler.frontend.encode import encode
-from wasm2xformer.compiler.frontend.module import Export, Function, FuncType, Instr, Module
+from wasm2xformer.compiler.frontend.module import Export, Function, FuncType, Import, Instr, Module
 from wasm2xformer.compiler.frontend.source import Source, load
 from wasm2xformer.runtime.trace import TokenTable, decode
 
@@ -27,42 +27,52 @@ from .values import argument, bit_patterns
 SPECTEST = (Path(__file__).parent / "spectest.wat").read_bytes()
 # Nothing in the suite needs nearly as many, except to exhaust the call stack.
 MAX_TOKENS = 10_000_000
-_WRITES = ("global.set", "table.set", "table.grow", "table.fill", "table.copy", "table.init", "elem.drop", "data.drop")
-_WRITES += ("memory.grow", "memory.fill", "memory.copy", "memory.init")
+_WRITES = (
+    *("global.set", "table.set", "table.grow", "table.fill", "table.copy", "table.init", "elem.drop"),
+    *("memory.grow", "memory.fill", "memory.copy", "memory.init", "data.drop"),
+)
 
 
 class Refused(Exception):
     """The compiler does not take it, or static linking cannot express it; the message says why."""
 
 
-@dataclass
-class Sharing:
-    """What an instance shares with those that import from it. writer: the only one whose copy is up to date."""
-
-    writer: Unit | None = None
-
-
-@dataclass
+@dataclass(eq=False)
 class Unit:
-    """One module of the script.
+    """An instance of one module of the script.
 
-    wasm: its binary. libraries: what it imports from, by module name. writes: running it can change memory, tables or
-    globals, its own or shared ones. shared: its own state, then that of instances it imports state from. ran: it may
-    have changed something since it was instantiated.
-    refused: reason, by export, of what could not be compiled; whole: why not all was.
+    number: in the order of instantiation. libraries: the instances that it imports from, by module name. writes: running
+    it can change memory, tables or globals. group: the instances that share its program.
     """
 
+    number: int
     wasm: bytes
     module: Module
     libraries: dict[str, Unit]
     writes: bool
-    shared: list[Sharing] = field(default_factory=lambda: [Sharing()])
-    refused: dict[str, str] = field(default_factory=dict)
-    whole: str = ""
-    model: Model | None = None
+    group: Group = field(init=False)
+
+
+@dataclass(eq=False)
+class Group:
+    """Instances in one program, in order of instantiation.
+
+    refused: reason, by export of the program, of what could not be compiled; whole: why not all was. lost: why it cannot
+    run any more. ran: what has run may have changed state.
+    """
+
+    units: list[Unit]
+    model: Model
+    refused: dict[str, str]
+    whole: str
     instance: Instance | None = None
     dense: DenseCheck | None = None
+    lost: str = ""
     ran: bool = False
+
+    def export(self, unit: Unit, name: str) -> str:
+        """The program's name for an export of one of its units."""
+        return name if len(self.units) == 1 else _qualified(unit, name)
 
 
 class Instances:
@@ -77,7 +87,8 @@ class Instances:
         self.opt_level = opt_level
         self.dense_tokens = dense_tokens
         self.globals_read = frozenset(globals_read)
-        self.registered: dict[str, Unit | str] = {"spectest": _unit(SPECTEST, {})}
+        self._count = 0
+        self.registered: dict[str, Unit | str] = {"spectest": self._unit(SPECTEST)}
         self._models: dict[object, Model] = {}
 
     def instantiate(self, wasm: bytes) -> Unit:
@@ -85,124 +96,181 @@ class Instances:
 
         Raises CompileError (nothing of the module can be compiled, or instantiation traps), Trap, Refused.
         """
-        unit = _unit(wasm, self._imported(wasm), self.globals_read)
+        unit = self._unit(wasm)
+        groups = list(dict.fromkeys(library.group for library in self._shared(unit)))
         try:
-            self._share(unit)
-            self._compile(unit)
-            if unit.module.start is not None:
-                started = self._instance(unit).started
+            if any(group.ran or group.lost for group in groups):
+                raise Refused("imports from an instance whose state has changed")
+            group = self._compile(sorted({unit, *(u for g in groups for u in g.units)}, key=lambda u: u.number))
+            if group.model.program.start is not None:
+                started = self._instance(group).started
                 if started is not None and started.trap is not None:
                     raise Trap(started.trap, started)
-        finally:
-            segments = (*unit.module.elements, *unit.module.data)
-            if unit.module.start is not None or any(s.mode == "active" for s in segments):
-                # Also when instantiation fails: segments before the one that traps have been written.
-                _mark_written(unit, unit.shared[1:])
+        except (CompileError, Trap, Refused):
+            if _initialises(unit.module):  # in part, perhaps: segments before the one that traps
+                for group in groups:
+                    group.lost = "an instance that shares state with this one has changed it"
+            raise
+        for member in group.units:
+            member.group = group
         return unit
 
     def link(self, wasm: bytes) -> None:
         """Whether the module can be linked at all. Raises CompileError."""
-        unit = _unit(wasm, self._imported(wasm))
-        compile_steps(Source(unit.module, unit.wasm), self.opt_level, None, _binaries(unit))
+        unit = self._unit(wasm)
+        compile_steps(Source(unit.module, unit.wasm), self.opt_level, None, _binaries([unit]))
 
     def invoke(self, unit: Unit, name: str, args: Sequence[Value]) -> list[int | None]:
         """Results as bit patterns. Raises Trap, Refused, AssertionError where the dense engine differs."""
-        if name in unit.refused:
-            raise Refused(unit.refused[name])
-        if unit.model is None:
-            raise Refused(unit.whole)
-        if any(s.writer not in (None, unit) for s in unit.shared):
-            raise Refused("an instance that shares state with this one has changed it")
-        if unit.writes:
-            unit.ran = True
-            _mark_written(unit, unit.shared)
-        instance = self._instance(unit)
+        group = unit.group
+        export = group.export(unit, name)
+        if group.lost or export in group.refused:
+            raise Refused(group.lost or group.refused[export])
+        group.ran |= any(u.writes for u in group.units)
+        instance = self._instance(group)
         trap = None
         try:
-            run = instance.invoke(name, *(argument(a) for a in args), max_tokens=MAX_TOKENS)
+            run = instance.invoke(export, *(argument(a) for a in args), max_tokens=MAX_TOKENS)
         except Trap as caught:
             trap, run = caught, caught.run
-        if unit.dense is not None:
-            unit.dense.follow(run)
+        if group.dense is not None:
+            group.dense.follow(run)
         if trap is not None:
             raise trap
-        return self._results(unit, name, run)
+        return _results(group.model, export, run)
 
     def read_global(self, unit: Unit, name: str) -> int | None:
         """The value of an exported global."""
         return self.invoke(unit, _getter(name), ())[0]
 
-    def _imported(self, wasm: bytes) -> dict[str, Unit]:
-        names = dict.fromkeys(i.module for i in load(wasm).module.imports)
-        units = {name: self.registered[name] for name in names if name in self.registered}
-        for unit in units.values():
-            if isinstance(unit, str):
-                raise Refused(unit)
-        return units  # type: ignore[return-value]
+    def _unit(self, wasm: bytes) -> Unit:
+        source = load(wasm)
+        module, binary = source.module, source.wasm
+        read = [e for e in module.exports if e.kind == "global" and e.name in self.globals_read]
+        if read:
+            module = _with_getters(module, read)
+            binary = encode(module)
+        libraries = {}
+        for name in dict.fromkeys(i.module for i in module.imports if i.module in self.registered):
+            library = self.registered[name]
+            if isinstance(library, str):
+                raise Refused(library)
+            libraries[name] = library
+        writes = any(_writes(i) for f in module.functions for i in f.body) or any(u.writes for u in libraries.values())
+        self._count += 1
+        return Unit(self._count, binary, module, libraries, writes)
 
-    def _share(self, unit: Unit) -> None:
-        """Finds the instances that it shares state with. Raises Refused when a copy of them would be out of date."""
-        changed = False
+    def _shared(self, unit: Unit) -> list[Unit]:
+        """The libraries whose state it can see or change."""
+        shared = []
         for name, library in unit.libraries.items():
-            if library is self.registered["spectest"]:
-                continue
-            imported = [i for i in unit.module.imports if i.module == name and i.kind != "func"]
-            if library.writes or any(i.kind in ("memory", "table", "global") for i in imported):
-                changed |= library.ran or any(s.writer not in (None, library) for s in library.shared)
-                unit.shared += library.shared
-        if changed:
-            raise Refused("imports from an instance whose state has changed")
+            kinds = {i.kind for i in unit.module.imports if i.module == name}
+            if library is not self.registered["spectest"] and (library.writes or kinds - {"func"}):
+                shared.append(library)
+        return shared
 
-    def _compile(self, unit: Unit) -> None:
-        """All exports, or those that can be compiled when others cannot."""
-        source = Source(unit.module, unit.wasm)
+    def _compile(self, units: list[Unit]) -> Group:
+        """All exports, or those that can be compiled when others cannot. Raises CompileError when nothing can."""
+        if len(units) == 1:
+            source, libraries = Source(units[0].module, units[0].wasm), _binaries(units)
+        else:
+            source, libraries = _bundle(units)
         try:
-            unit.model = self._model(source, None, unit)
-            return
+            return Group(units, self._model(source, libraries, None), {}, "")
         except CompileError as error:
-            unit.whole = reason_group(error)
             whole = error
-        good = []
-        for export in unit.module.exports:
+        good, refused = [], {}
+        for export in source.module.exports:
             if export.kind == "func":
                 try:
-                    compile_steps(source, self.opt_level, [export.name], _binaries(unit))
+                    compile_steps(source, self.opt_level, [export.name], libraries)
                     good.append(export.name)
                 except CompileError as error:
-                    unit.refused[export.name] = reason_group(error)
+                    refused[export.name] = reason_group(error)
         if not good:
             raise whole
-        unit.model = self._model(source, good, unit)
+        return Group(units, self._model(source, libraries, good), refused, reason_group(whole))
 
-    def _model(self, source: Source, exports: Sequence[str] | None, unit: Unit) -> Model:
-        libraries = _binaries(unit)
+    def _model(self, source: Source, libraries: dict[str, str | bytes], exports: Sequence[str] | None) -> Model:
         key = (source.wasm, tuple(exports or ()), tuple(libraries.items()))
         if key not in self._models:
             program, module = compile_steps(source, self.opt_level, exports, libraries)
             self._models[key] = realise(program, module)
         return self._models[key]
 
-    def _instance(self, unit: Unit) -> Instance:
+    def _instance(self, group: Group) -> Instance:
         """Made when something is to run: most modules of the suite are only instantiated."""
-        if unit.instance is None:
-            assert unit.model is not None
-            unit.instance = Instance(unit.model)
+        if group.instance is None:
+            group.instance = Instance(group.model)
             if self.dense_tokens:
-                unit.dense = DenseCheck(unit.model, self.dense_tokens, unit.instance.started, unit.writes)
-        return unit.instance
+                writes = any(u.writes for u in group.units)
+                group.dense = DenseCheck(group.model, self.dense_tokens, group.instance.started, writes)
+        return group.instance
 
-    def _results(self, unit: Unit, name: str, run: Run) -> list[int | None]:
-        assert unit.model is not None
-        types = unit.model.program.entries[name].results
-        if not {"f32", "f64"}.intersection(types):
-            return bit_patterns(run.values, types)
-        # A Python float cannot hold every NaN, so the bits are taken from the trace.
-        model = unit.model
-        deltas = ([d for d, _ in model.jumps], [f for _, f in model.jumps])
-        table = TokenTable.build(model.transformer.vocabulary, *deltas, [ip for _, ip in model.entries])
-        trace = decode(np.concatenate([run.prompt, run.tokens]), table, model.program)
-        floats = trace.results(model.program)
-        return [b if t in ("f32", "f64") else v for v, b, t in zip(bit_patterns(run.values, types), floats, types)]
+
+def _results(model: Model, name: str, run: Run) -> list[int | None]:
+    types = model.program.entries[name].results
+    values = bit_patterns(run.values, types)
+    if not {"f32", "f64"}.intersection(types):
+        return values
+    # A Python float cannot hold every NaN, so the bits are taken from the trace.
+    trace = decode(np.concatenate([run.prompt, run.tokens]), TokenTable.of(model), model.program)
+    return [bits if t in ("f32", "f64") else v for v, bits, t in zip(values, trace.results(model.program), types)]
+
+
+def _libraries(units: Sequence[Unit]) -> dict[str, Unit]:
+    """What units import from, directly or not, by name. Raises Refused when names and instances are not one to one."""
+    found: dict[str, Unit] = {}
+    todo = list(units)
+    while todo:
+        imported = todo.pop().libraries
+        todo += imported.values()
+        for name, unit in imported.items():
+            if found.setdefault(name, unit) is not unit:
+                raise Refused(f"{name!r} is the name of two instances")
+    if len(set(found.values())) < len(found):
+        raise Refused("an instance that is imported under two names")
+    return found
+
+
+def _binaries(units: Sequence[Unit]) -> dict[str, str | bytes]:
+    """Their libraries as `compile` takes them."""
+    return {name: unit.wasm for name, unit in _libraries(units).items()}
+
+
+def _bundle(units: Sequence[Unit]) -> tuple[Source, dict[str, str | bytes]]:
+    """A program that instantiates all units in order and exports their functions, and its libraries."""
+    libraries, names = _binaries(units), {unit: name for name, unit in _libraries(units).items()}
+    imports: list[Import] = []
+    functions: list[Function] = []
+    exports: list[Export] = []
+    for unit in units:
+        # A unit that exports nothing is instantiated like the others, for the function that is added here.
+        module = replace(unit.module, functions=(*unit.module.functions, Function(FuncType(), (), (Instr("end"),))))
+        module = replace(module, exports=(*module.exports, Export(_ANCHOR, "func", len(module.functions) - 1)))
+        name = names.get(unit, f"instance {unit.number}")
+        libraries[name] = encode(module)
+        for export in module.exports:
+            if export.kind == "func":
+                imports.append(Import(name, export.name, "func", module.functions[export.index].type))
+                exports.append(Export(_qualified(unit, export.name), "func", len(functions)))
+                functions.append(Function(module.functions[export.index].type, imported=imports[-1]))
+    types = tuple(dict.fromkeys(f.type for f in functions))
+    source = Module(types=types, functions=tuple(functions), exports=tuple(exports), imports=tuple(imports))
+    binary = encode(source)
+    return Source(load(binary).module, binary), libraries
+
+
+_ANCHOR = "instantiated"
+
+
+def _qualified(unit: Unit, name: str) -> str:
+    return f"{unit.number}: {name}"
+
+
+def _initialises(module: Module) -> bool:
+    """Whether instantiation changes what the module imports, or can."""
+    return module.start is not None or any(s.mode == "active" for s in (*module.elements, *module.data))
 
 
 def reason_group(error: CompileError) -> str:
@@ -212,23 +280,6 @@ def reason_group(error: CompileError) -> str:
         quoted = word[0] in "\"'" or word.rstrip(":,").replace(",", "").isdigit()
         words.append("..." if quoted else word)
     return " ".join(words)
-
-
-def _mark_written(unit: Unit, shared: Sequence[Sharing]) -> None:
-    for state in shared:
-        state.writer = unit
-
-
-def _unit(wasm: bytes, libraries: dict[str, Unit], globals_read: Collection[str] = ()) -> Unit:
-    source = load(wasm)
-    module = source.module
-    read = [e for e in module.exports if e.kind == "global" and e.name in globals_read]
-    binary = source.wasm
-    if read:
-        module = _with_getters(module, read)
-        binary = encode(module)
-    writes = any(_writes(i) for f in module.functions for i in f.body) or any(u.writes for u in libraries.values())
-    return Unit(binary, load(binary).module, libraries, writes)
 
 
 def _writes(instruction: Instr) -> bool:
@@ -247,14 +298,3 @@ def _with_getters(module: Module, exports: Sequence[Export]) -> Module:
 
 def _getter(name: str) -> str:
     return f"value of {name}"
-
-
-def _binaries(unit: Unit) -> dict[str, str | bytes]:
-    """What the unit imports from, directly or not, as `compile` takes it."""
-    return dict(_libraries(unit.libraries))
-
-
-def _libraries(units: Mapping[str, Unit]) -> Iterator[tuple[str, bytes]]:
-    for name, unit in units.items():
-        yield name, unit.wasm
-        yield from _libraries(unit.libraries)

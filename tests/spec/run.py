@@ -86,8 +86,8 @@ class _Script:
             self.units.update(dict.fromkeys(names, str(error)))
             raise
         self.units.update(dict.fromkeys(names, unit))
-        if unit.whole:
-            raise Refused(unit.whole)
+        if unit.group.whole:
+            raise Refused(unit.group.whole)
 
     def _register(self, command: Command) -> None:
         self.instances.registered[command.name] = self.units.get(command.target, "no such module")
