@@ -66,6 +66,25 @@ REFUSING = """
 (assert_return (invoke $table "size") (i32.const 2))
 """
 
+# Addresses up to 2^26, and a table below address 0.
+LARGEST = """
+(module
+  (type $t (func (result i32)))
+  (table funcref (elem $f))
+  (memory 1 1024)
+  (func $f (result i32) (memory.grow (i32.const 1023)))
+  (func (export "grow") (result i32) (call_indirect (type $t) (i32.const 0)))
+  (func (export "store") (param i32 i64) (i64.store (local.get 0) (local.get 1)))
+  (func (export "load") (param i32) (result i64) (i64.load (local.get 0))))
+(assert_return (invoke "grow") (i32.const 1))
+(assert_return (invoke "grow") (i32.const -1))
+(assert_return (invoke "store" (i32.const 67108856) (i64.const -2)))
+(assert_return (invoke "store" (i32.const 0) (i64.const 5)))
+(assert_return (invoke "load" (i32.const 67108855)) (i64.const -512))
+(assert_return (invoke "load" (i32.const 0)) (i64.const 5))
+(assert_trap (invoke "load" (i32.const 67108857)) "out of bounds memory access")
+"""
+
 
 def run(tmp_path: Path, text: str, **options: int) -> list[Outcome]:
     path = tmp_path / "script.wast"
@@ -78,6 +97,10 @@ def test_what_holds_passes(tmp_path: Path, level: int):
     outcomes = run(tmp_path, PASSING, opt_level=level)
     assert [o for o in outcomes if o.status != PASSED] == []
     assert len(outcomes) == 18
+
+
+def test_the_largest_memory(tmp_path: Path):
+    assert [o for o in run(tmp_path, LARGEST) if o.status != PASSED] == []
 
 
 def test_what_does_not_hold_fails(tmp_path: Path):
