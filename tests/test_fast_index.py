@@ -35,7 +35,7 @@ class Index:
         present = directory + PAGES
         keyed = [{"fields": fields, "directory": directory, "present": present, "stride": STRIDE, "latest": 1}]
         size = present + PRESENT_WORDS + PRESENT_SUMMARIES
-        self.state = State(Image(size, {"status": 0, "next": 1, "n": 2}, [], keyed, [], 0, 0))
+        self.state = State(Image(size, {"status": 0, "next": 1, "n": 2}, [], keyed, [], [], 0, 0))
         self.store = self.state.address + 8 * fields
         self.fields = fields
         declarations = "\n".join(f"declare double @llvm.{n}num.f64(double, double)" for n in ("max", "min"))

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .emit import Code, Emitter, Value, double
+from .code import Code, Value, double
+from .emit import Emitter
 from .unembed import Family, Unembedding
 
 
@@ -102,21 +103,19 @@ def _rows(
     initial = best or (double(float("-inf")), str(2**40))
     code.do(f"br label %{head}")
     code.start(head)
-    i = f"%{head}.i"
-    code.do(f"{i} = phi i64 [ 0, %{before} ], [ {i}.next, %{head} ]")
-    code.do(f"%{head}.logit = phi double [ {initial[0]}, %{before} ], [ %{head}.logit.next, %{head} ]")
-    code.do(f"%{head}.id = phi i64 [ {initial[1]}, %{before} ], [ %{head}.id.next, %{head} ]")
+    i, loop = code.open_phi("i64", "0", before)
+    old, old_handle = code.open_phi("double", initial[0], before)
+    id, id_handle = code.open_phi("i64", initial[1], before)
     row = code.op(f"getelementptr double, ptr {rows}, i64 {code.op(f'mul i64 {i}, {width}')}")
-    id = code.op(f"fptosi double {code.op(f'load double, ptr {row}')} to i64")
+    own = code.op(f"fptosi double {code.op(f'load double, ptr {row}')} to i64")
     total = double(0.0)
     for j, column in enumerate(columns):
         weight = code.op(f"load double, ptr {code.op(f'getelementptr double, ptr {row}, i64 {j + 1}')}")
         total = code.op(f"fadd double {total}, {code.op(f'fmul double {weight}, {column}')}")
-    logit, winner = _better(code, (f"%{head}.logit", f"%{head}.id"), (total, id))
-    code.do(f"%{head}.logit.next = select i1 true, double {logit}, double {logit}")
-    code.do(f"%{head}.id.next = select i1 true, i64 {winner}, i64 {winner}")
-    code.do(f"{i}.next = add i64 {i}, 1")
-    test = code.op(f"icmp slt i64 {i}.next, {len(matrix)}")
-    code.do(f"br i1 {test}, label %{head}, label %{done}")
+    logit, winner = _better(code, (old, id), (total, own))
+    following = code.op(f"add i64 {i}, 1")
+    for handle, value in ((loop, following), (old_handle, logit), (id_handle, winner)):
+        code.close_phi(handle, value, head)
+    code.do(f"br i1 {code.op(f'icmp slt i64 {following}, {len(matrix)}')}, label %{head}, label %{done}")
     code.start(done)
-    return f"%{head}.logit.next", f"%{head}.id.next"
+    return logit, winner

@@ -42,7 +42,7 @@ class FastEngine:
         self._image, self._trusting = program.image, trusting
         self._code = Loaded(program.code)
         self._state = State(self._image)
-        self.position = 0
+        self.position, self._settled = 0, False
         self._history, self.probed = [], []
         try:
             self._read(np.ascontiguousarray(self.model.prefix, dtype=np.int32))
@@ -136,7 +136,8 @@ class FastEngine:
     def _decode(self, stops: np.ndarray, count: int, out: np.ndarray) -> None:
         flags = stops.copy()
         flags[self._image.decodable :] |= FOREIGN
-        if self.position < self._image.settled or flags[self._state.field("next")] & FOREIGN:
+        self._settled = self._settled or (self.position >= self._image.settled and self._state.registers_filled())
+        if not self._settled or flags[self._state.field("next")] & FOREIGN:
             self._run(self._code.general, None, 1, out, stops)
         else:
             self._run(self._code.special, None, count, out, flags)

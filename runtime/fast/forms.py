@@ -164,7 +164,7 @@ class Store:
     """What positions leave behind for later ones. Lookups with different queries share a store.
 
     kind "delay":    the last few positions
-         "register": the latest position whose penalty is 0
+         "register": the latest position with the least penalty
          "keyed":    by integer key the latest position whose penalty is 0
          "soft":     all positions, with their two-dimensional keys
     columns: what is kept of a position: a form's value, or a source (its index in Graph.sources).

@@ -3,7 +3,7 @@
 With score = q0 k0 + q1 k1, n the position and K large:
 
     q = 0 or k constant                      uniform: a running mean
-    q constant, q.k = eps n - penalty        register: the latest position whose penalty is 0
+    q constant, q.k = eps n - penalty        register: the latest position with the least penalty
     q = K (b, 1), k = (2a, -a^2 + eps n - penalty)    score / K = b^2 - (a - b)^2 + eps n - penalty: the position whose key
                                              a is nearest to b among those with penalty 0, the latest of equals.
                                              a = n, b = n - j: the position j back
@@ -61,8 +61,7 @@ def _register(graph: Graph, score: Form) -> Lookup | None:
         return None
     if penalty.is_zero():
         return delay(graph, 0)
-    bounds = graph.bounds(penalty)
-    if not _never(bounds, later * NEVER_LATER) or (bounds.low < 0 and not graph.trusting):
+    if not _never(graph.bounds(penalty), later * NEVER_LATER):
         return None
     return Lookup(graph.store(Store("register", penalty=penalty)), None)
 
@@ -76,6 +75,8 @@ def _parabola(graph: Graph, q0: Form, temperature: float, k0: Form, k1: Form) ->
         return None
     rest, nonnegative = squared
     later, penalty = _split(graph, rest)
+    if len(penalty.terms) == 1:
+        penalty = penalty.shifted(-graph.bounds(penalty).low)
     if later < 0 or 0 < later * temperature < HARD:
         return None
     if key == Form({graph.n: 1.0}) and penalty.is_zero():
@@ -86,7 +87,7 @@ def _parabola(graph: Graph, q0: Form, temperature: float, k0: Form, k1: Form) ->
         return None
     keys = graph.bounds(key)
     never = max(min((keys.high - keys.low) ** 2, NEVER_NEARER), later * NEVER_LATER)
-    if not penalty.is_zero() and not _never(graph.bounds(penalty), never):
+    if not penalty.is_zero() and (graph.bounds(penalty).low > 0 or not _never(graph.bounds(penalty), never)):
         return None
     latest, nonnegative = later > 0, nonnegative and keys.low < 0
     proven = latest and not nonnegative and graph.bounds(penalty).low >= 0
@@ -100,12 +101,12 @@ def _split(graph: Graph, score: Form) -> tuple[float, Form]:
     """score = later * n - penalty + constant; a constant that all positions share decides nothing."""
     later = score.terms.get(graph.n, 0.0)
     rest = linear([(-1.0, score), (later, Form({graph.n: 1.0}))])
-    rest = graph.merged(rest)
+    rest = graph.merged(graph.expanded(rest))
     return later, (ZERO if rest.is_constant() else rest)
 
 
 def _never(penalty: Bounds, least: float) -> bool:
-    """Whether every positive value of a penalty is at least `least`."""
+    """Whether two different values of a penalty are at least that far apart."""
     return penalty.exponent is not None and 2.0**penalty.exponent >= least
 
 
@@ -135,7 +136,8 @@ def _without_square(graph: Graph, form: Form, key: Form) -> tuple[Form, bool] | 
             positive += c * g * u
         else:
             negative += c * g * u
-    if positive != -1.0 or negative not in (-1.0, 0.0):
+    bounds = graph.bounds(key)
+    if (positive != -1.0 and bounds.high > 0) or negative not in ((-1.0, 0.0) if bounds.high > 0 else (-1.0,)):
         return None
     return Form(terms, form.constant), negative == 0.0
 

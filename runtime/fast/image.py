@@ -27,8 +27,9 @@ class Image:
     """size: 8-byte fields of the state. fields: indices of "status", "next" and "n". arrays: (field index, constant data).
     keyed: per keyed store the indices of its fields, directory and page bits, its entry size, and whether the latest wins.
     soft: per soft store
-    its field and entry size. settled: positions that `general` must read before `special` may take over, for
-    token ids below `decodable`.
+    its field and entry size. registers: (field of the position, field of its penalty) of registers whose penalties are
+    not negative. `general` must read `settled` positions, and all registers must have a penalty of 0, before `special`
+    may take over, for token ids below `decodable`.
     """
 
     size: int
@@ -36,6 +37,7 @@ class Image:
     arrays: list[tuple[int, np.ndarray]]
     keyed: list[dict[str, int]]
     soft: list[dict[str, int]]
+    registers: list[tuple[int, int]]
     settled: int
     decodable: int
 
@@ -75,9 +77,14 @@ def image(layout: Layout, settled: int, decodable: int) -> Image:
     soft = [
         {"field": at["soft", s], "size": entry.size} for s, entry in layout.entries.items() if kinds[s].kind == "soft"
     ]
+    registers = [
+        (at["register", s], at["least", s])
+        for s in layout.entries
+        if kinds[s].kind == "register" and layout.graph.bounds(kinds[s].penalty).low >= 0
+    ]
     fields = {name: at[name,] for name in ("status", "next", "n")}
     arrays = [(at[name], values.reshape(-1).view(np.uint8)) for name, values in layout.arrays.items()]
-    return Image(layout.size, fields, arrays, keyed, soft, settled, decodable)
+    return Image(layout.size, fields, arrays, keyed, soft, registers, settled, decodable)
 
 
 class State:
@@ -111,6 +118,10 @@ class State:
 
     def field(self, name: str) -> int:
         return int(self.words[self._image.fields[name]])
+
+    def registers_filled(self) -> bool:
+        """Whether every register has a position with penalty 0. From then on it always has."""
+        return all(self.words[stamp] != 0 and self.words[least] == 0 for stamp, least in self._image.registers)
 
     def reserve(self, positions: int) -> None:
         """Room for that many positions in the stores that keep them all."""

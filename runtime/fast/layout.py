@@ -91,6 +91,7 @@ class Layout:
             self.entries[s] = self._entry(s, wide=kind != "keyed", stamp=kind != "soft")
             if kind == "register":
                 self.add(("register", s), self.entries[s].size // 8)
+                self.add(("least", s))
                 self.add(("scratch", s), self.entries[s].size // 8)
             elif kind == "keyed":
                 self.add(("keyed", s), len(FIELDS))

@@ -10,7 +10,8 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from .choose import choose
-from .emit import Code, Emitter
+from .code import Code
+from .emit import Emitter
 from .index import support
 from .interface import FOREIGN, STOP, UNEXPECTED
 from .layout import Layout, Tables

@@ -20,7 +20,8 @@ from .specialise import Context
 
 class Past(Arithmetic):
     """context: rewrites every form that comes out of stores, lookups and sums; forms passed in are rewritten already.
-    first: whether the position may be one of the first ones, where a delay reaches before the start.
+    first: whether the position may be one of the first ones, where a delay reaches before the start, and registers may
+    not yet hold a position without a penalty.
     """
 
     def __init__(self, graph: Graph, layout: Layout, code: Code, context: Context, packs: Packs, first: bool):
@@ -116,7 +117,8 @@ class Past(Arithmetic):
 
     def _insert(self, number: int) -> str:
         code, store = self.code, self.graph.stores[number]
-        valid = self._valid(self.context(store.penalty))
+        compared = store.kind == "register" and (self.first or self.graph.bounds(store.penalty).low < 0)
+        valid = self._not_more(number) if compared else self._valid(self.context(store.penalty))
         if valid == "false":
             return ""
         scratch = self.address(self.layout.fields["scratch", number])
@@ -159,6 +161,20 @@ class Past(Arithmetic):
             code.start(after)
             entry = code.op(f"phi ptr [ {scratch}, %{before} ], [ {entry}, %{last} ]")
         return entry
+
+    def _not_more(self, number: int) -> str:
+        """i1: a register's penalty is not above the least one so far; if so, it is the least one now."""
+        code, penalty = self.code, self.graph.stores[number].penalty
+        value, type = self.form(self.context(penalty)), type_for(self.graph.bounds(penalty))
+        least = self.address(self.layout.fields["least", number])
+        stamp = code.op(f"load i64, ptr {self.address(self.layout.fields['register', number])}")
+        empty = code.op(f"icmp eq i64 {stamp}, 0")
+        llvm, compare = ("double", "fcmp ole") if type.floating else ("i64", "icmp sle")
+        own = self.as_double(value) if type.floating else self.as_int(value, type.exponent)
+        old = code.op(f"load {llvm}, ptr {least}")
+        result = code.op(f"or i1 {empty}, {code.op(f'{compare} {llvm} {own}, {old}')}")
+        code.do(f"store {llvm} {code.op(f'select i1 {result}, {llvm} {own}, {llvm} {old}')}, ptr {least}")
+        return result
 
     def _valid(self, penalty: Form) -> str:
         """i1: penalty == 0. Negative penalties are outside the pattern."""
