@@ -81,7 +81,7 @@ class Instance:
 
     engine: "fast" or "torch". stdin, args (argv, the program's name first) and env are what WASI programs see; they are
     part of every invocation's prompt. probe: name of a probe of the model to record along (see Transformer.probes).
-    The start function, if there is one, runs now; raises Trap if it traps.
+    The start function, if there is one, runs now: `started` is its run, `started.trap` says whether it trapped.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from ..errors import CompileError
 from ..frontend.module import FuncType
-from ..steps.isa import FRAME_LIMIT, FRAME_SIZE_LIMIT, TRAPS, Program, Slot, Step
+from ..steps.isa import FRAME_LIMIT, FRAME_SIZE_LIMIT, MEMORY_LIMIT, TRAPS, Program, Slot, Step
 from .rows import Row, fields
 
 # Quotients that a product may carry out of a word: 4 byte columns reach 1019, all 8 of an i64 product 2038.
@@ -144,6 +144,10 @@ def _memory(out: Assembly) -> None:
     out.segments = [(s.address + (bottom if s.hidden else 0), s.bytes) for s in program.segments]
     out.inputs = {name: bottom + offset for name, (offset, _) in program.inputs.items()}
     out.lowest_address = bottom - 256  # 256 bytes of scratch below: where the byte tokens of the prefix land
+    if 16 - out.lowest_address > MEMORY_LIMIT:
+        raise CompileError(
+            f"tables, passive segments and input need {program.hidden_bytes:,} bytes, at most {MEMORY_LIMIT:,} have exact keys"
+        )
     grows = any(step.dest == Slot("hidden", "memory_bytes") for step in program.steps)
     out.highest_address = (program.memory_maximum if grows else program.memory_pages) * PAGE
 
