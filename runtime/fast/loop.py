@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,13 @@ from .unembed import Unembeddings
 # Bits of a dispatch word that hold the byte offset of a row's record; the group's number is above them.
 OFFSET_BITS = 40
 # A calling convention without callee-saved registers, for functions that only the loop calls.
-CONVENTION = "preserve_nonecc " if llvm.llvm_version_info >= (19,) else ""
+_CONVENTION_KNOWN = llvm.llvm_version_info >= (19,) and platform.machine().lower() in (
+    "x86_64",
+    "amd64",
+    "aarch64",
+    "arm64",
+)
+CONVENTION = "preserve_nonecc " if _CONVENTION_KNOWN else ""
 
 
 @dataclass
