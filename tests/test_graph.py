@@ -79,6 +79,17 @@ def test_cumulative_sum_to_rounding() -> None:
     assert np.abs(got - np.cumsum(values)).max() < 1e-9
 
 
+def test_a_sum_of_sums() -> None:
+    values = [3.0, -1.0, 4.0, 1.0, -5.0, 9.0]
+
+    def circuit(g: Graph, f: dict[str, Variable]) -> Variable:
+        (inner,) = g.cumulative_sum({"inner": f["x"]})
+        return g.cumulative_sum({"outer": inner})[0]
+
+    got = sequence_of(column("x", values), circuit)
+    assert np.abs(got - np.cumsum(np.cumsum(values))).max() < 1e-9
+
+
 @pytest.mark.parametrize("offset", [1, 2, 5])
 def test_relative_reads_back_and_stops_at_the_start(offset: int) -> None:
     values = [float(v) for v in range(10, 40)]

@@ -64,8 +64,9 @@ def _needed(graph: Graph) -> list[Unit]:
     units: list[Unit] = []
     for lookup in graph.lookups:
         outputs = [(e, v) for e, v in lookup.outputs if v in live]
-        if outputs:
-            units.append(Lookup(lookup.name, lookup.kind, lookup.query, lookup.key, lookup.limit, outputs))
+        # All uniform heads are one lookup, but a mean may need another mean: each runs as soon as its own value is there.
+        parts = [[o] for o in outputs] if lookup.kind == "uniform" else [outputs] if outputs else []
+        units += [Lookup(lookup.name, lookup.kind, lookup.query, lookup.key, lookup.limit, part) for part in parts]
     for neuron in graph.neurons:
         kept = [(w, v) for w, v in neuron.outputs if v in live]
         if kept:
@@ -175,6 +176,10 @@ def _weights(
             continue
         if unit.limit:
             limits.append(unit.limit)
+        open_head = heads[layer][-1] if heads[layer] else None
+        if unit.kind == "uniform" and open_head and open_head[0].kind == "uniform" and len(open_head[1]) < HEAD_DIM:
+            open_head[1].extend(unit.outputs)
+            continue
         for i in range(0, len(unit.outputs), HEAD_DIM):
             heads[layer].append((unit, unit.outputs[i : i + HEAD_DIM]))
     for layer, slot, old in erasures:
