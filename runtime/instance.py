@@ -16,6 +16,7 @@ import numpy as np
 from ..compiler.checkpoint import Model
 from ..compiler.frontend.module import ValType
 from ..compiler.steps.isa import TRAPS, Entry
+from .arrays import join
 from .engine import Engine
 
 ENGINES = ("fast", "torch")
@@ -75,13 +76,19 @@ class Run:
     exit_code: int | None = None
     probed: np.ndarray | None = field(default=None, repr=False)
 
+    @property
+    def returned(self) -> bool:
+        """It neither trapped nor called proc_exit."""
+        return self.trap is None and self.exit_code is None
+
 
 class Instance:
     """One instance of a compiled program. Memory, globals and tables persist from one `invoke` to the next.
 
     engine: "fast" or "torch". stdin, args (argv, the program's name first) and env are what WASI programs see; they are
     part of every invocation's prompt. probe: name of a probe of the model to record along (see Transformer.probes).
-    The start function, if there is one, runs now: `started` is its run, `started.trap` says whether it trapped.
+    The start function, if there is one, runs now: `started` is its run. Raises Trap when it traps: there is no instance
+    then, as in wasmtime.
     """
 
     def __init__(
@@ -108,6 +115,8 @@ class Instance:
         self._ip_delta[kinds == "J"] = [delta for delta, _ in model.jumps]
         self._inputs, self._registers = _inputs(model, stdin, args, env or {})
         self.started = self._run(model.program.start, "", []) if model.program.start else None
+        if self.started and self.started.trap is not None:
+            raise Trap(self.started.trap, self.started)
 
     @property
     def position(self) -> int:
@@ -172,9 +181,7 @@ class Instance:
                 break
             if max_tokens is not None and count >= max_tokens:
                 raise Unfinished(f"{name}: not finished after {count:,} tokens")
-        tokens = np.concatenate(parts)
-        parts.clear()  # a trace may be hundreds of megabytes
-        return self._result(entry, name, prompt, tokens)
+        return self._result(entry, name, prompt, join(parts))
 
     def _prompt(self, entry: Entry, name: str, values: list[int]) -> list[int]:
         """Input bytes, the entry token, then the digits of hidden registers and arguments."""
@@ -214,10 +221,7 @@ class Instance:
         return run
 
     def _take_probed(self) -> np.ndarray:
-        recorded = self._engine.probed  # type: ignore[attr-defined]
-        values = np.concatenate(recorded) if recorded else np.zeros(0)
-        recorded.clear()
-        return values
+        return join(self._engine.probed)  # type: ignore[attr-defined]
 
     def _bytes(self, tokens: np.ndarray, kind: str) -> bytes:
         first = self._ids.get(f"{kind}.0")

@@ -187,19 +187,19 @@ class Trace:
 
 
 def decode(
-    tokens: np.ndarray, table: TokenTable, program: Program, addresses: np.ndarray | None = None, block: int = BLOCK
+    tokens: np.ndarray, table: TokenTable, program: Program, keys: np.ndarray | None = None, block: int = BLOCK
 ) -> Trace:
     """The trace of one invocation: int [T] token ids, the prompt (input bytes, entry token, arguments) included.
 
-    addresses: float64 [T], for every digit token of a store the address that the model wrote it to: its memory key at
-    the position before, at which the digit was decided. Raises ValueError when there is no entry token.
+    keys: float64 [T], the model's memory key at each position. A store's digit is decided at the position before it, and
+    the key there is the address that it is written to. Raises ValueError when there is no entry token.
     """
     tokens = np.asarray(tokens)
     entries = np.flatnonzero(table.kind[tokens] == Kind.ENTRY)
     if not len(entries):
         raise ValueError("no entry token: these are not the tokens of an invocation")
     entry = int(entries[0])
-    blocks = _Blocks(table, len(program.steps), int(table.ip_delta[tokens[entry]]), addresses)
+    blocks = _Blocks(table, len(program.steps), int(table.ip_delta[tokens[entry]]), keys, len(tokens))
     position = entry + 1
     while position < len(tokens) and blocks.open:
         taken = blocks.read(tokens, position, min(position + block, len(tokens)))
@@ -210,11 +210,10 @@ def decode(
         position += taken
     if blocks.outcome != "unfinished" and position < len(tokens):
         blocks.fault = Fault(position, "a token behind the end of the invocation")
-    columns = [np.concatenate(c) if c else np.empty(0, t) for c, t in zip(blocks.columns, _COLUMN_TYPES, strict=True)]
-    step, end, length, kind, value, frame, address = columns
+    step, end, length, kind, value, frame, address = (column[: blocks.count] for column in blocks.columns)
     return Trace(
         table, tokens, entry, step, end, length, kind, value, frame,
-        None if addresses is None else address, blocks.outcome, blocks.fault,
+        None if keys is None else address, blocks.outcome, blocks.fault,
     )  # fmt: skip
 
 
@@ -224,12 +223,14 @@ _COLUMN_TYPES = (np.int32, np.int64, np.int32, np.uint8, np.uint64, np.int32, np
 class _Blocks:
     """Decodes block after block; instruction pointer and frame base are carried along."""
 
-    def __init__(self, table: TokenTable, steps: int, ip: int, addresses: np.ndarray | None):
-        self.table, self.steps, self.ip, self.frame, self.addresses = table, steps, ip, 0, addresses
+    def __init__(self, table: TokenTable, steps: int, ip: int, keys: np.ndarray | None, room: int):
+        self.table, self.steps, self.ip, self.frame, self.keys = table, steps, ip, 0, keys
         self.commits, self.contribution = table.commits, table.contribution
         # 0: no digit; p + 1: digit at place p. Behind digit p > 0 comes digit p - 1.
         self.digit = np.where(table.kind == Kind.DIGIT, table.place + 1, 0).astype(np.int8)
-        self.columns: list[list[np.ndarray]] = [[] for _ in _COLUMN_TYPES]
+        # What is never written never becomes memory: a trace of 10^7 tokens is too long to be there twice.
+        self.columns = [np.empty(room, t) for t in _COLUMN_TYPES]
+        self.count = 0
         self.outcome = "unfinished"
         self.fault: Fault | None = None
 
@@ -271,20 +272,19 @@ class _Blocks:
         frames = self.frame + np.concatenate([[0], np.cumsum(table.frame_delta[last], dtype=np.int64)])
         used = ids[: ends[-1] + 1]
         value = np.add.reduceat(self.contribution[used], starts)
-        self._add(ips[:-1], start + ends, ends - starts + 1, table.kind[last], value, frames[:-1])
-        if self.addresses is not None:
-            base = self.addresses[start : start + len(used)] - table.place[used]
+        rows = (ips[:-1], start + ends, ends - starts + 1, table.kind[last], value, frames[:-1])
+        for column, row in zip(self.columns, rows, strict=False):
+            column[self.count : self.count + len(ends)] = row
+        if self.keys is not None:
+            base = self.keys[start - 1 : start - 1 + len(used)] - table.place[used]
             low, high = np.minimum.reduceat(base, starts), np.maximum.reduceat(base, starts)
-            self.columns[6].append(np.where(low == high, low, np.nan))
+            self.columns[6][self.count : self.count + len(ends)] = np.where(low == high, low, np.nan)
+        self.count += len(ends)
         self.ip, self.frame = int(ips[-1]), int(frames[-1])
         if not faults and table.kind[last[-1]] >= Kind.HALT:
             trapped = table.kind[last[-1]] == Kind.TRAP
             self.outcome = table.traps[table.value[last[-1]]] if trapped else "halt"
         return len(used)
-
-    def _add(self, *arrays: np.ndarray) -> None:
-        for column, array, type_ in zip(self.columns, arrays, _COLUMN_TYPES, strict=False):
-            column.append(array.astype(type_))
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Verifier:
     """A compiled program and its original side by side; state persists on both sides from one `invoke` to the next.
 
     Parameters as for `compile` and `Instance`. model: use this one instead of compiling (it must come from `source`).
-    Raises CompileError; a start function is run and compared at once (`started`).
+    Raises CompileError. A start function is run and compared at once (`started`), also when it traps.
     """
 
     def __init__(
@@ -89,20 +89,29 @@ class Verifier:
             environment=env,
         )
         probe = "memory.key" if "memory.key" in model.transformer.probes else None
-        self._instance = Instance(model, engine, stdin=stdin, args=argv, env=env, probe=probe)
+        self._instance: Instance | None = None
+        try:
+            self._instance = Instance(model, engine, stdin=stdin, args=argv, env=env, probe=probe)
+            started = self._instance.started
+        except Trap as trap:
+            started = trap.run
         self._sequence = [model.transformer.prefix]
         self.started: Report | None = None
-        if self._instance.started and self._oracle.start:
-            self.started = self._compare(self._instance.started, self._oracle.start)
+        if started and self._oracle.start:
+            self.started = self._compare(started, self._oracle.start)
 
     def invoke(
         self, name: str, args: Sequence[Any] = (), *, max_tokens: int | None = None,
         progress: Callable[[int], None] | None = None, replay: bool = False,
     ) -> Report:  # fmt: skip
-        """Runs one call on both sides and compares. Raises ArgumentError; a trap on both sides is no error.
+        """Runs one call on both sides and compares. Raises ArgumentError; a trap on both sides is no error, but when the
+        start function trapped there is nothing to call, and Trap is raised.
 
         replay: also check every decoded token against the dense matrices (see `replay.replay`).
         """
+        if self._instance is None:
+            assert self.started is not None
+            raise Trap(str(self.started.run.trap), self.started.run)
         try:
             run = self._instance.invoke(name, *args, max_tokens=max_tokens, progress=progress)
         except Trap as trap:
@@ -119,11 +128,8 @@ class Verifier:
     def _compare(self, run: Run, oracle: OracleRun) -> Report:
         tokens = np.concatenate([run.prompt, run.tokens])
         self._sequence.append(tokens)
-        addresses = None
-        if run.probed is not None:
-            # The key of a store's digit stands at the position that decided it, one before the digit itself.
-            addresses = np.concatenate([[np.nan], run.probed[: len(tokens) - 1]])
-        trace = decode(tokens, self._table, self.program, addresses)
+        trace = decode(tokens, self._table, self.program, run.probed)
+        run.probed = None  # the trace has what matters of it; a long one's is hundreds of megabytes
         return Report(compare(self.program, self.source.module, trace, oracle), run, trace, oracle)
 
 
@@ -133,10 +139,10 @@ def verify(
 ) -> Report:  # fmt: skip
     """Compiles `source`, calls `name` and checks every step against wasmtime. options: as for `Verifier`.
 
-    When the start function already diverges, its report is returned.
+    When the start function already diverges, or does not return, its report is returned.
     """
     verifier = Verifier(source, **options)
-    if verifier.started is not None and not verifier.started.ok:
+    if verifier.started is not None and not (verifier.started.ok and verifier.started.run.returned):
         return verifier.started
     return verifier.invoke(name, args, progress=progress, max_tokens=max_tokens, replay=replay)
 

@@ -33,6 +33,11 @@ def ids(tokens: TokenTable, text: str) -> np.ndarray:
     return np.array([number[name] for name in text.split()], dtype=np.int32)
 
 
+def keys(addresses: np.ndarray | None) -> np.ndarray | None:
+    """From the address that each digit is written to, to the memory key at each position: that of the next one."""
+    return None if addresses is None else np.append(addresses[1:], np.nan)
+
+
 def slot(index: int) -> Slot:
     return Slot("frame", index)
 
@@ -58,7 +63,7 @@ class Case:
             self.addresses[position] = address
 
     def decode(self, tokens: Sequence[str], addresses: np.ndarray | None = None) -> Trace:
-        return decode(ids(self.table, " ".join(tokens)), self.table, self.program, addresses)
+        return decode(ids(self.table, " ".join(tokens)), self.table, self.program, keys(addresses))
 
     def compare(self, tokens: Sequence[str] | None = None, run: OracleRun | None = None) -> Divergence | None:
         """Changed tokens are compared without addresses, which they would shift."""
@@ -121,10 +126,10 @@ def test_addresses_are_those_of_the_byte_at_place_0():
     t = table([(1, 4)])
     addresses = np.full(20, np.nan)
     addresses[[3, 4]] = 101, 100
-    trace = decode(ids(t, TOKENS), t, VALUES, addresses)
+    trace = decode(ids(t, TOKENS), t, VALUES, keys(addresses))
     assert trace.address[0] == 100
     addresses[3] = 102  # bytes that are not adjacent
-    assert np.isnan(decode(ids(t, TOKENS), t, VALUES, addresses).address[0])
+    assert np.isnan(decode(ids(t, TOKENS), t, VALUES, keys(addresses)).address[0])
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from ...compiler.frontend.decode import decode
 from ...compiler.frontend.encode import encode
 from ...compiler.frontend.module import Function, Module
 from ...compiler.steps.isa import FRAME_LIMIT, TRAPS, Site
+from ..arrays import join
 from . import instrument as names
 from .instrument import RECORD, instrument
 
@@ -141,7 +142,7 @@ class Oracle:
             outcome, trap_site = self._trap(trap)
         self._flush()
         log, self._log = self._log, _Log()
-        records = np.concatenate(log.chunks) if log.chunks else np.empty(0, RECORD)
+        records = join(log.chunks, RECORD)
         stdout, stderr = files.read() if files else (b"", b"")
         return OracleRun(self.sites, records, log.bulk, self._references, outcome, results, trap_site, stdout, stderr)
 
