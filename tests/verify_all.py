@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import wasm2xformer as w2x
 from tests.programs import SIZES, ProgramCase, Run, load_programs
+from wasm2xformer.runtime.bench.measure import peak_memory
 
 
 @dataclass
@@ -64,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     longest = max((t.longest for t in sums), default=0)
     print(
         f"{sum(t.invocations for t in sums):,} invocations, {sum(t.steps for t in sums):,} steps, "
-        f"{sum(t.tokens for t in sums):,} tokens, the longest trace {longest:,} tokens: {differences} differences"
+        f"{sum(t.tokens for t in sums):,} tokens, the longest trace {longest:,} tokens: {differences} differences; "
+        f"peak memory {peak_memory():.0f} MiB"
     )
     return 1 if differences else 0
 
