@@ -244,6 +244,8 @@ def _verify(
         reports: list[tuple[str, tuple[str, ...], Report]] = []
         if verifier.started:
             reports.append(("start function", (), verifier.started))
+            if not verifier.started.run.returned:
+                calls = []
         for name, types, values in _parsed(loaded, calls):
             if not reports or reports[-1][2].ok:
                 with _progress(name) as progress:
@@ -498,12 +500,17 @@ def _instance(
     from .instance import Instance, Trap
 
     with _working("reading the checkpoint"):
-        vm = Instance(model, engine, stdin=_read_stdin(stdin), args=_argv(path, argv), env=_environment(env))
+        try:
+            vm = Instance(model, engine, stdin=_read_stdin(stdin), args=_argv(path, argv), env=_environment(env))
+        except Trap as trap:
+            _write("stdout", trap.run.stdout)
+            _write("stderr", trap.run.stderr)
+            raise
     if vm.started:
         _write("stdout", vm.started.stdout)
         _write("stderr", vm.started.stderr)
-        if vm.started.trap:
-            raise Trap(vm.started.trap, vm.started)
+        if vm.started.exit_code is not None:
+            raise click.exceptions.Exit(vm.started.exit_code)
     return vm
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wasm2xformer import load
+from wasm2xformer import Instance, Trap, Verifier, load, verify
 from wasm2xformer.runtime.cli import main
 
 WAT = """
@@ -117,6 +117,43 @@ def test_a_trap_says_what_wasmtime_says(shell: Shell):
     assert shell("run", "prog.safetensors", "--invoke", "div", "1", "0") == (3, "", "trap: integer divide by zero\n")
     code, out, err = shell("run", "prog.safetensors", "--invoke", "count", "--invoke", "div", "-2147483648", "-1")
     assert (code, out, err) == (3, "1\n", "trap: integer overflow\n")
+
+
+STARTS = """
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\\08\\00\\00\\00\\03\\00\\00\\00hi\\n")
+  (func (export "f") (result i32) (i32.const 7))
+  (start $start)
+  (func $start (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16))) %s))
+"""
+
+
+def test_a_start_function_that_traps_leaves_no_instance(shell: Shell):
+    """As in wasmtime: the instantiation traps. What was written before is out."""
+    words = "wasm `unreachable` instruction executed"
+    Path("start.wat").write_text(STARTS % "unreachable")
+    assert shell("start.wat", "-o", "start.safetensors")[0] == 0
+    with pytest.raises(Trap, match=words) as trapped:
+        Instance(load("start.safetensors"))
+    assert trapped.value.run.stdout == b"hi\n"
+    assert shell("run", "start.safetensors", "--invoke", "f") == (3, "hi\n", f"trap: {words}\n")
+    code, out, _ = shell("verify", "start.wat", "--invoke", "f")
+    assert code == 0 and out.startswith(f"start function = trap: {words}: ") and len(out.splitlines()) == 1
+    assert verify(STARTS % "unreachable", "f").run.trap == words
+    verifier = Verifier(STARTS % "unreachable")
+    assert verifier.started and verifier.started.ok
+    with pytest.raises(Trap, match=words):
+        verifier.invoke("f")
+
+
+def test_a_start_function_may_exit(shell: Shell):
+    Path("exits.wat").write_text(STARTS % "(call $exit (i32.const 5))")
+    assert shell("run", "exits.wat", "--invoke", "f") == (5, "hi\n", "")
+    code, out, _ = shell("verify", "exits.wat", "--invoke", "f")
+    assert code == 0 and out.startswith("start function = exit code 5: ") and len(out.splitlines()) == 1
 
 
 def test_a_wasi_program_reads_writes_and_exits(shell: Shell):
