@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from wasm2xformer.compiler.graph.build import build
 from wasm2xformer.compiler.graph.graph import Graph
@@ -13,8 +12,6 @@ from wasm2xformer.runtime.fast.lift import lift
 from wasm2xformer.runtime.torch_engine import TorchEngine
 
 TOKENS = 32
-# Matrices this small gain nothing from a second thread, and lose a lot when the processor is busy.
-torch.set_num_threads(1)
 
 
 def compare(model: Transformer, seed: int = 0, rounds: int = 3, probe: str | None = None, below: int = 0) -> FastEngine:

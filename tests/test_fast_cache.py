@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,3 +93,8 @@ def test_oldest_go_first(folder, compiled, monkeypatch):
     decoded(model(1))
     assert len(list(folder.iterdir())) == 1
     assert not first.exists()
+
+
+def test_the_users_cache_is_not_the_tests_own():
+    """tests/conftest.py chose another."""
+    assert cache._folder() == Path(os.environ["WASM2XFORMER_CACHE"]) / "fast"

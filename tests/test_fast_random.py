@@ -96,7 +96,10 @@ class Circuit:
             if bound + x < 3 * TOKENS:
                 index, bound = index + a, bound + x
             else:
-                index, bound = index + self.graph.table(a, self.rng.integers(-4, 5, 4).astype(float).tolist()), bound + 4
+                index, bound = (
+                    index + self.graph.table(a, self.rng.integers(-4, 5, 4).astype(float).tolist()),
+                    bound + 4,
+                )
         model = self.features.finish(self.graph.gated("index", (1.0, index)))
         model.prefix = np.array([5, 1], dtype=np.int32)
         return model
