@@ -4,19 +4,19 @@ Tensors (float64): model.embed_tokens.weight [V, d], model.embed_positions.weigh
 model.layers.N.self_attn.{q,k,v}_proj.weight [2H, d], .self_attn.o_proj.weight [d, 2H],
 model.layers.N.mlp.{gate,up}_proj.weight [F, d], .mlp.down_proj.weight [d, F]; prompt.prefix [n] (int32).
 Metadata: format, version, config, vocabulary, names (slots, heads, neurons), program. Loading only reads: nothing in the
-file is executed.
+file is executed. The same program gives the same file, byte for byte.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from .frontend.module import FuncType
 from .graph.transformer import HEAD_DIM, Layer, Transformer
@@ -54,6 +54,7 @@ class Model:
 
 
 _ATTENTION = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "o": "o_proj"}
+_DTYPES = {"float64": "F64", "int32": "I32"}
 _MLP = {"gate": "gate_proj", "up": "up_proj", "down": "down_proj"}
 
 
@@ -100,10 +101,26 @@ def save(model: Model, path: str | Path) -> None:
     parts = {"config": config, "vocabulary": t.vocabulary, "names": names, "program": program}
     metadata = {"format": FORMAT, "version": str(VERSION)}
     metadata |= {name: json.dumps(part, separators=(",", ":")) for name, part in parts.items()}
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
+    _write(Path(path), tensors, metadata)
+
+
+def _write(path: Path, tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
+    """Writes a safetensors file, in the order of the dicts (the library's own writer leaves the metadata's to chance)."""
+    header: dict[str, Any] = {"__metadata__": metadata}
+    arrays, end = [], 0
+    for name, tensor in sorted(tensors.items(), key=lambda item: -item[1].itemsize):  # so that all are aligned
+        array = np.ascontiguousarray(tensor, dtype=tensor.dtype.newbyteorder("<"))
+        start, end = end, end + array.nbytes
+        header[name] = {"dtype": _DTYPES[array.dtype.name], "shape": array.shape, "data_offsets": [start, end]}
+        arrays.append(array)
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        save_file({n: np.ascontiguousarray(a) for n, a in tensors.items()}, partial, metadata)
+        with partial.open("wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            for array in arrays:
+                file.write(array.data)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

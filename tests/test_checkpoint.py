@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import FOLDER
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -47,12 +51,29 @@ def test_runs_without_the_source(path: Path) -> None:
     assert w2x.Instance(w2x.load(path), engine="torch").invoke("twice", -5).values == [-5 + 2**32 - 5]
 
 
-def test_compiling_twice_gives_the_same_checkpoint(tmp_path: Path, path: Path) -> None:
-    again = tmp_path / "again.safetensors"
-    w2x.compile(SOURCE).save(again)
-    (tensors, metadata), (others, other_metadata) = parts(path), parts(again)
-    assert metadata == other_metadata  # as values: the file's order of metadata is not fixed
-    assert tensors.keys() == others.keys() and all(np.array_equal(tensors[n], others[n]) for n in tensors)
+@pytest.mark.parametrize("program", ["i32/sudoku.wasm", "c/word_count.wasm"])
+def test_every_process_writes_the_same_bytes(tmp_path: Path, program: str) -> None:
+    written = []
+    for seed in ("1", "2"):
+        command = [sys.executable, "-m", "wasm2xformer", FOLDER / program, "-o", tmp_path / seed]
+        subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, check=True, stdout=subprocess.DEVNULL)
+        written.append((tmp_path / seed).read_bytes())
+    assert written[0] == written[1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
+def test_an_existing_file_is_replaced_as_a_whole(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, target = w2x.load(path), tmp_path / "model.safetensors"
+    before = os.umask(0o022)
+    try:
+        model.save(target)
+    finally:
+        os.umask(before)
+    assert target.read_bytes() == path.read_bytes() and target.stat().st_mode & 0o777 == 0o644
+    monkeypatch.setattr(Path, "replace", lambda *paths: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        w2x.compile("(module)").save(target)
+    assert target.read_bytes() == path.read_bytes() and list(tmp_path.iterdir()) == [target]
 
 
 @pytest.mark.parametrize("size", [0, 7, 8, 100, -1, -1000])
