@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from programs import FOLDER
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import wasm2xformer as w2x
+from programs import FOLDER
 
 SOURCE = """(module (memory 1) (data (i32.const 3) "abc")
   (func $add (export "add") (param i32 i64) (result i64) (i64.add (i64.extend_i32_s (local.get 0)) (local.get 1)))
