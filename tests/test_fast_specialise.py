@@ -27,7 +27,6 @@ def machine(seed: int, rows: int = 9, gap: int = 1) -> Transformer:
     add, copy, store, number = (g.feature(f"row.{n}") for n in ("add", "copy", "store", "number"))
     for token in range(TOKENS):
         off.embedding[token] = 1.0
-    off.written = True
     for k in range(rows):
         flags = {(add, copy, store)[k % 3]: 1, store: rng.integers(0, 2)}
         row = {index: gap * k, squared: (gap * k) ** 2, number: rng.integers(-9, 10)}

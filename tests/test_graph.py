@@ -157,6 +157,41 @@ def test_slots_are_reused_and_exact_after_reuse() -> None:
     assert build(g).width < 12
 
 
+def test_what_is_always_0_takes_no_part() -> None:
+    def circuit(g: Graph, f: dict[str, Variable]) -> Expr:
+        nothing = g.feature("nothing")
+        (moved,) = g.relative(1, {"moved": g.product(f["x"], nothing)})
+        (found,) = g.lookup("found", f["x"], f["x"], {"value": moved + nothing}, key_bits=8)
+        closed = g.gated("closed", (nothing - 1.0, f["x"]), (f["x"], nothing), (moved, 1.0))
+        return found + closed + g.step(f["x"] - 2.0 + nothing, "step")
+
+    g = Graph()
+    x = g.feature("x")
+    g.token("t", {x: 1})
+    g.unembed(circuit(g, {"x": x}))
+    model = build(g)
+    assert [name for layer in model.layers for name in layer.neuron_names] == ["step", "step"]
+    assert not any(layer.head_names for layer in model.layers) and model.width == 5
+    assert sequence_of(column("x", [1, 2, 3]), circuit).tolist() == [0.0, 1.0, 1.0]
+    assert sequence_of(column("x", [1, 2]), lambda g, f: g.product(f["x"], g.feature("no"))).tolist() == [0.0, 0.0]
+
+
+def test_an_embedding_may_be_filled_in_by_hand() -> None:
+    def circuit(g: Graph, f: dict[str, Variable]) -> Expr:
+        by_hand = g.feature("by hand")
+        by_hand.embedding[1] = 7.0
+        return f["x"] + by_hand
+
+    assert sequence_of(column("x", [1, 2]), circuit).tolist() == [1.0, 9.0]
+    g = Graph()
+    g.token("t")
+    x = g.feature("x")
+    x.embedding[1] = 7.0
+    g.unembed(x)
+    with pytest.raises(ValueError, match="token 1, which does not exist"):
+        build(g)
+
+
 def test_a_cycle_and_a_foreign_variable_are_refused() -> None:
     g, other = Graph(), Graph()
     foreign = other.feature("elsewhere")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable
+from copy import copy
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,7 +20,11 @@ EMBEDDING = -1
 
 
 def build(graph: Graph) -> Transformer:
-    """The passes in order: needed units, schedule (as soon as possible), slots (reuse by liveness), weights."""
+    """The passes in order: what is not 0, needed units, schedule (as soon as possible), slots (reuse by liveness), weights.
+
+    Raises ValueError when no transformer can be made of the graph; the message says why.
+    """
+    graph = _without_zeros(graph)
     units = _needed(graph)
     times = _schedule(graph, units)
     layers = max((t // 2 + 1 for t in times.values()), default=1)
@@ -40,9 +46,69 @@ def _outputs(graph: Graph) -> list[Expr]:
 
 
 def _variables(exprs: Iterable[Expr]) -> list[Variable]:
-    """The variables that something writes; one that nothing writes is 0 and needs no slot. In a fixed order, so that a
-    graph always gives the same matrices."""
-    return list(dict.fromkeys(v for e in exprs for v in e.terms if v.written))
+    """In a fixed order, so that a graph always gives the same matrices."""
+    return list(dict.fromkeys(v for e in exprs for v in e.terms))
+
+
+def _without_zeros(graph: Graph) -> Graph:
+    """The same graph without what is 0 at every position: variables that nothing writes, what only multiplies or moves
+    them, and so on."""
+    written = _written(graph)
+    result = copy(graph)
+    result.neurons, result.lookups, result.writers = [], [], defaultdict(list)
+    units: list[Unit] = [*graph.lookups, *graph.neurons]
+    for unit in units:
+        if not (outputs := _writes(unit, written)):
+            continue
+        if isinstance(unit, Neuron):
+            unit = Neuron(unit.name, unit.gate.only(written), unit.up.only(written), unit.outputs)
+            result.neurons.append(unit)
+        else:
+            query, key = ((a.only(written), b.only(written)) for a, b in (unit.query, unit.key))
+            moved = [(e.only(written), v) for e, v in unit.outputs if v in outputs]
+            unit = Lookup(unit.name, unit.kind, query, key, unit.limit, moved)
+            result.lookups.append(unit)
+        for variable in dict.fromkeys(outputs):
+            result.writers[variable].append(unit)
+    assert graph.index is not None
+    result.index = (graph.index[0].only(written), graph.index[1].only(written))
+    result.blocks = [
+        replace(b, g1=b.g1.only(written), g2=b.g2.only(written), penalty=b.penalty.only(written)) for b in graph.blocks
+    ]
+    result.others_penalty = graph.others_penalty.only(written)
+    return result
+
+
+def _written(graph: Graph) -> set[Variable]:
+    """The variables to which the embedding or a unit adds something that is not 0."""
+    units: list[Unit] = [*graph.lookups, *graph.neurons]
+    written = {graph.one, graph.position, graph.position_squared}
+    for variable in _variables([*_outputs(graph), *(e for unit in units for e in _inputs(unit))]):
+        if variable.graph is not graph:  # slots of two graphs have nothing to do with each other
+            raise ValueError(f"variable {variable} belongs to another graph")
+        for token, value in variable.embedding.items():
+            if not 0 <= token < len(graph.tokens):
+                raise ValueError(f"variable {variable} has an embedding for token {token}, which does not exist")
+            if value:
+                written.add(variable)
+    before = 0
+    while len(written) > before:
+        before = len(written)
+        for unit in units:
+            written.update(_writes(unit, written))
+    return written
+
+
+def _writes(unit: Unit, written: set[Variable]) -> list[Variable]:
+    """The outputs that get anything but 0 from it, when all variables but the written ones are 0."""
+
+    def zero(e: Expr) -> bool:
+        return not e.constant and written.isdisjoint(e.terms)
+
+    if isinstance(unit, Neuron):
+        closed = unit.gate.constant <= 0 and written.isdisjoint(unit.gate.terms)
+        return [] if closed or zero(unit.up) else [v for _, v in unit.outputs]
+    return [v for e, v in unit.outputs if not zero(e)]
 
 
 def _needed(graph: Graph) -> list[Unit]:
@@ -53,8 +119,6 @@ def _needed(graph: Graph) -> list[Unit]:
         variable = todo.pop()
         if variable in live:
             continue
-        if variable.graph is not graph:  # slots of two graphs have nothing to do with each other
-            raise ValueError(f"variable {variable} belongs to another graph")
         live.add(variable)
         for unit in graph.writers.get(variable, []):
             if isinstance(unit, Neuron):
@@ -120,6 +184,7 @@ def _assign_slots(
             last[v] = max(last.get(v, time), time)
     for v in _variables(_outputs(graph)):
         last[v] = end
+        first.setdefault(v, EMBEDDING)  # the probe of something that is always 0
     for v in last:
         if v.embedding:
             first[v] = EMBEDDING
@@ -161,8 +226,7 @@ def _weights(
     def row(expr: Expr) -> np.ndarray:
         result = np.zeros(width)
         for variable, weight in expr.terms.items():
-            if variable.written:
-                result[slots[variable]] += weight
+            result[slots[variable]] += weight
         result[slots[graph.one]] += expr.constant
         return result
 

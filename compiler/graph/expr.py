@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 
@@ -11,13 +12,11 @@ class Variable:
     an embedding column, head outputs, neurons. Identity is the object; the name is for people.
 
     embedding: value by token id (absent: 0). Heads and neurons keep their own lists of what they write.
-    written: whether anything writes it; otherwise it is 0 everywhere.
     """
 
     name: str
     graph: object
     embedding: dict[int, float] = field(default_factory=dict)
-    written: bool = False
 
     def __add__(self, other: Number) -> Expr:
         return Expr.of(self) + other
@@ -87,6 +86,10 @@ class Expr:
         return Expr({v: w * factor for v, w in self.terms.items()}, self.constant * factor)
 
     __rmul__ = __mul__
+
+    def only(self, variables: Container[Variable]) -> Expr:
+        """Its terms over these variables, and the constant."""
+        return Expr({v: w for v, w in self.terms.items() if v in variables}, self.constant)
 
     def key(self) -> tuple:
         """Equal keys mean equal forms; used to share heads and neurons."""

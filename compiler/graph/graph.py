@@ -81,8 +81,6 @@ class Graph:
         self.one = Variable("one", self)
         self.position = Variable("position", self)
         self.position_squared = Variable("position^2", self)
-        for variable in (self.one, self.position, self.position_squared):
-            variable.written = True
 
     # -- tokens and embedding -------------------------------------------------------------------------------------
 
@@ -94,7 +92,6 @@ class Graph:
         self.tokens.append(name)
         for variable, value in (features or {}).items():
             if value:
-                variable.written = True
                 variable.embedding[token] = variable.embedding.get(token, 0.0) + float(value)
         return token
 
@@ -103,7 +100,6 @@ class Graph:
         return Variable(name, self)
 
     def _written_by(self, variable: Variable, unit: Lookup | Neuron) -> None:
-        variable.written = True
         self.writers.setdefault(variable, []).append(unit)
 
     # -- attention ------------------------------------------------------------------------------------------------
