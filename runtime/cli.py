@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -114,9 +114,19 @@ class _Invoking(click.Command):
             formatter.write_dl(rows)
 
 
-_opt_level = click.option(
-    "-O", "opt_level", type=click.Choice(["0", "1"]), default="1", help="Optimisation level.", show_default=True
-)
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _compiling(command: _Command) -> _Command:
+    """The options of `_compile_model`."""
+    level = click.option(
+        "-O", "opt_level", type=click.Choice(["0", "1"]), default="1", help="Optimisation level.", show_default=True
+    )
+    library = click.option("--library", "libraries", multiple=True, metavar="NAME=FILE",
+                           help="A module (.wat, .wasm, .c) that provides the imports from NAME. Repeatable.")  # fmt: skip
+    return level(library(command))
+
+
 _exports = click.option(
     "--export", "exports", multiple=True, metavar="NAME", help="Compile only what this reaches. Repeatable."
 )
@@ -146,11 +156,11 @@ def cli() -> None:
 @cli.command("compile")
 @click.argument("prog")
 @click.option("-o", "output", required=True, metavar="MODEL", help="The checkpoint to write (.safetensors).")
-@_opt_level
+@_compiling
 @_exports
 @click.pass_obj
 def _compile(
-    program_arguments: list[str] | None, prog: str, output: str, opt_level: str, exports: tuple[str, ...]
+    program_arguments: list[str] | None, prog: str, output: str, exports: tuple[str, ...], **compiling: Any
 ) -> int:
     """Compiles PROG (.wat, .wasm or .c) into a checkpoint. `wasm2xformer PROG -o MODEL` is short for it."""
     if program_arguments:
@@ -160,7 +170,7 @@ def _compile(
         return _refuse(f"{folder}: no such folder")
     with _refusals():
         with _working(f"compiling {prog}"):
-            model = _compile_model(_source(prog), opt_level, exports)
+            model = _compile_model(_source(prog), exports, **compiling)
             model.save(output)
         t = model.transformer
         heads, neurons = sum(len(y.head_names) for y in t.layers), sum(len(y.neuron_names) for y in t.layers)
@@ -178,19 +188,19 @@ def _compile(
 @_engine
 @_stdin
 @_env
-@_opt_level
+@_compiling
 @_max_tokens
 @click.pass_obj
 def _run(
-    argv: list[str] | None, model: str, engine: str, stdin: str | None, env: tuple[str, ...], opt_level: str,
-    max_tokens: int | None, calls: list[tuple[str, list[str]]],
+    argv: list[str] | None, model: str, engine: str, stdin: str | None, env: tuple[str, ...], max_tokens: int | None,
+    calls: list[tuple[str, list[str]]], **compiling: Any,
 ) -> int:  # fmt: skip
     """Runs MODEL, or compiles and runs a program, by decoding; prints the results, one a line.
 
     Without --invoke it calls `_start`, the main function of a WASI program.
     """
     with _refusals():
-        loaded, calls = _model(model, opt_level, calls)
+        loaded, calls = _model(model, calls, **compiling)
         vm = _instance(loaded, engine, stdin, model, argv, env)
         for name, types, values in _parsed(loaded, calls):
             with _progress(name) as progress:
@@ -208,14 +218,14 @@ def _run(
 @_engine
 @_stdin
 @_env
-@_opt_level
+@_compiling
 @_exports
 @_max_tokens
 @click.pass_obj
 def _verify(
     argv: list[str] | None, prog: str, model: str | None, replay: bool, engine: str, stdin: str | None,
-    env: tuple[str, ...], opt_level: str, exports: tuple[str, ...], max_tokens: int | None,
-    calls: list[tuple[str, list[str]]],
+    env: tuple[str, ...], exports: tuple[str, ...], max_tokens: int | None, calls: list[tuple[str, list[str]]],
+    libraries: tuple[str, ...], **compiling: Any,
 ) -> int:  # fmt: skip
     """Decodes PROG and compares every step with wasmtime running the original program.
 
@@ -232,14 +242,15 @@ def _verify(
         calls = calls or _default_calls(source.module)
         if model is None:
             with _working(f"compiling {prog}"):
-                loaded = _compile_model(source, opt_level, exports or [name for name, _ in calls])
+                loaded = _compile_model(source, exports or [name for name, _ in calls], libraries, **compiling)
         else:
             loaded = _load(model)
-            if not _made_from(loaded, source):
+            if not _made_from(loaded, source, libraries):
                 click.echo(f"{model} was not compiled from {prog}, or by another version: its steps are DIFFERENT")
                 return FAILED
         verifier = Verifier(
-            source, engine=engine, stdin=_read_stdin(stdin), argv=_argv(prog, argv), env=_environment(env), model=loaded
+            source, engine=engine, stdin=_read_stdin(stdin), argv=_argv(prog, argv), env=_environment(env), model=loaded,
+            libraries=_libraries(libraries),
         )  # fmt: skip
         reports: list[tuple[str, tuple[str, ...], Report]] = []
         if verifier.started:
@@ -276,12 +287,12 @@ def _verify(
 @_engine
 @_stdin
 @_env
-@_opt_level
+@_compiling
 @_max_tokens
 @click.pass_obj
 def _trace(
     argv: list[str] | None, model: str, as_json: bool, limit: int | None, engine: str, stdin: str | None,
-    env: tuple[str, ...], opt_level: str, max_tokens: int | None, calls: list[tuple[str, list[str]]],
+    env: tuple[str, ...], max_tokens: int | None, calls: list[tuple[str, list[str]]], **compiling: Any,
 ) -> int:  # fmt: skip
     """Runs MODEL (or a program) and shows the decoded trace, step by step, with the tokens of each.
 
@@ -291,7 +302,7 @@ def _trace(
         from .instance import Trap
         from .listing import json_lines, text_lines
 
-        loaded, calls = _model(model, opt_level, calls)
+        loaded, calls = _model(model, calls, **compiling)
         vm = _instance(loaded, engine, stdin, model, argv, env)
         for name, _, values in _parsed(loaded, calls):
             trap = None
@@ -444,17 +455,35 @@ def _load(path: str) -> Model:
     return load(path)
 
 
-def _compile_model(source: Source, opt_level: str, exports: Sequence[str]) -> Model:
+def _compile_model(source: Source, exports: Sequence[str], libraries: Sequence[str], opt_level: str) -> Model:
     from ..compiler.compile import compile
 
-    return compile(source, int(opt_level), exports or None)
+    return compile(source, int(opt_level), exports or None, _libraries(libraries))
 
 
-def _made_from(model: Model, source: Source) -> bool:
+def _libraries(pairs: Sequence[str]) -> dict[str, str | bytes]:
+    """The modules of --library NAME=FILE, by name."""
+    from ..compiler.errors import CompileError, Reason
+
+    modules: dict[str, str | bytes] = {}
+    for pair in pairs:
+        name, _, path = pair.partition("=")
+        if not path:
+            raise click.UsageError(f"--library {pair}: NAME=FILE expected")
+        if name in modules:
+            raise click.UsageError(f"--library {pair}: there is another for {name} already")
+        try:
+            modules[name] = _source(path).wasm
+        except CompileError as error:
+            raise CompileError([Reason(f"library {name}: {reason}") for reason in error.reasons]) from None
+    return modules
+
+
+def _made_from(model: Model, source: Source, libraries: Sequence[str]) -> bool:
     """Whether the checkpoint says that it holds what compiling `source` in the same way gives."""
     from ..compiler.compile import compile_steps
 
-    program, _ = compile_steps(source, model.program.opt_level, [name for name, _ in model.entries if name])
+    program, _ = compile_steps(source, model.program.opt_level, [*model.program.entries], _libraries(libraries))
     return program.steps == model.program.steps
 
 
@@ -480,9 +509,13 @@ def _require_start(functions: dict[str, tuple[Sequence[str], Sequence[str]]]) ->
         raise click.UsageError(f"say what to call with --invoke NAME ARG...; there are: {there_are}")
 
 
-def _model(path: str, opt_level: str, calls: list[tuple[str, list[str]]]) -> tuple[Model, list[tuple[str, list[str]]]]:
+def _model(
+    path: str, calls: list[tuple[str, list[str]]], **compiling: Any
+) -> tuple[Model, list[tuple[str, list[str]]]]:
     """A checkpoint, or a program compiled in memory for these calls; and the calls, `_start` if there are none."""
     if _is_checkpoint(path):
+        if compiling["libraries"]:
+            raise click.UsageError(f"{path} is a checkpoint: --library is for a program that is to be compiled")
         model = _load(path)
         if not calls:
             _require_start({name: (e.params, e.results) for name, e in model.program.entries.items()})
@@ -490,7 +523,7 @@ def _model(path: str, opt_level: str, calls: list[tuple[str, list[str]]]) -> tup
     source = _source(path)
     calls = calls or _default_calls(source.module)
     with _working(f"compiling {path}"):
-        return _compile_model(source, opt_level, [name for name, _ in calls]), calls
+        return _compile_model(source, [name for name, _ in calls], **compiling), calls
 
 
 def _instance(

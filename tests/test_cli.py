@@ -165,6 +165,35 @@ def test_a_wasi_program_reads_writes_and_exits(shell: Shell):
     assert code == 0 and "exit code 1" in out and "no difference" in out
 
 
+def test_libraries_are_named(shell: Shell):
+    Path("uses.wat").write_text("""(module (import "env" "twice" (func $twice (param i32) (result i32)))
+      (import "more" "seven" (global i32))
+      (func (export "f") (param i32) (result i32) (i32.add (call $twice (local.get 0)) (global.get 0))))""")
+    Path("twice.wat").write_text("""(module (func (export "twice") (param i32) (result i32)
+      (i32.shl (local.get 0) (i32.const 1))))""")
+    Path("more.wat").write_text('(module (global (export "seven") i32 (i32.const 7)))')
+    given = ("--library", "env=twice.wat", "--library=more=more.wat")
+    assert shell("uses.wat", "-o", "uses.safetensors", *given)[0] == 0
+    assert shell("run", "uses.safetensors", "--invoke", "f", "4") == (0, "15\n", "")
+    assert shell("run", "uses.wat", "--invoke", "f", "5", *given) == (0, "17\n", "")
+    assert shell("trace", "uses.wat", *given, "--invoke", "f", "5")[1].splitlines()[-1].startswith("= 17")
+    for model in ((), ("--model", "uses.safetensors")):
+        code, out, err = shell("verify", "uses.wat", *model, *given, "--invoke", "f", "6")
+        assert code == 0 and out.startswith("f(6) = 19: ") and "no difference" in out, err
+    Path("bad.wat").write_text("(module (func (result i32)))")
+    for arguments, message in {
+        "": 'the import "env" "twice" (func) is not provided',
+        "--library env": "--library env: NAME=FILE expected",
+        "--library env=": "--library env=: NAME=FILE expected",
+        "--library env=missing.wat": "library env: missing.wat: no such file",
+        "--library env=bad.wat": "library env: function func[0], offset 0x18, end: invalid module",
+        "--library env=prog.safetensors": "prog.safetensors: neither WAT",
+        "--library env=twice.wat --library env=more.wat": "there is another for env already",
+    }.items():
+        assert message in _refused(shell, "uses.wat", "-o", "x.safetensors", *arguments.split())[0]
+    assert "for a program" in _refused(shell, "run", "uses.safetensors", *given, "--invoke", "f", "1")[0]
+
+
 def test_verify_reports_every_call(shell: Shell):
     code, out, _ = shell("verify", "prog.wat", "--invoke", "count", "--invoke", "count", "--invoke", "div", "1", "0")
     lines = out.splitlines()
