@@ -255,6 +255,7 @@ def _program(plain: dict[str, Any]) -> Program:
         functions={int(k): function(p) for k, p in plain.get("functions", {}).items()},
         entries={k: entry(p) for k, p in plain.get("entries", {}).items()},
         start=entry(plain["start"]) if "start" in plain else None,
+        host={k: entry(p) for k, p in plain.get("host", {}).items()},
         references={int(k): v for k, v in plain.get("references", {}).items()},
         inputs={k: (v[0], v[1]) for k, v in plain.get("inputs", {}).items()},
         exported_globals={k: (Slot(*v[0]), v[1]) for k, v in plain.get("exported_globals", {}).items()},

@@ -147,7 +147,7 @@ def _overview(console: Console, model: Model, title: str, layers: Sequence[int])
     print_table(console, title, ("", "#"), _summary(model))
     rows: list[tuple[Any, ...]] = []
     for name, first in model.entries:
-        entry = model.program.entries.get(name) or model.program.start
+        entry = model.program.entries.get(name) if name else model.program.start
         if entry is not None:
             rows.append((name or "(start)", ", ".join(entry.params), ", ".join(entry.results), first))
     print_table(console, "exported functions", ("name", "parameters", "results", "#first step"), rows)

@@ -16,6 +16,7 @@ import numpy as np
 from ..compiler.checkpoint import Model
 from ..compiler.frontend.module import ValType
 from ..compiler.steps.isa import TRAPS, Entry
+from . import host
 from .arrays import join
 from .engine import Engine
 
@@ -113,6 +114,7 @@ class Instance:
         self._ends_step = np.isin(kinds, ["D0", "N", "J", "O", "E", "H", "T"])
         self._ip_delta = np.isin(kinds, ["D0", "N", "O", "E"]).astype(np.int64)
         self._ip_delta[kinds == "J"] = [delta for delta, _ in model.jumps]
+        self._entry_numbers = {first: k for k, (_, first) in enumerate(model.entries)}
         self._inputs, self._registers = _inputs(model, stdin, args, env or {})
         self.started = self._run(model.program.start, "", []) if model.program.start else None
         if self.started and self.started.trap is not None:
@@ -152,6 +154,29 @@ class Instance:
             raise Trap(run.trap, run)
         return run
 
+    def write_memory(self, address: int, data: bytes) -> None:
+        """Puts bytes into the memory that the program exports, e.g. the input of a function that takes a pointer.
+
+        They go in as tokens: one short invocation for four bytes. Raises Trap where there is no memory (what lies
+        before is written), ArgumentError if the program exports none.
+        """
+        for op, values in host.writes(address, data):
+            self.access(op, *values)
+
+    def read_memory(self, address: int, length: int) -> bytes:
+        """Bytes of the memory that the program exports, by invocations too. Raises Trap, ArgumentError."""
+        values = (self.access(op, at).values[0] for op, at in host.reads(address, length))
+        return host.joined(length, values)
+
+    def access(self, op: str, *values: int) -> Run:
+        """One load or store of the host, see `host`. Raises Trap, ArgumentError."""
+        if op not in self.model.program.host:
+            raise ArgumentError("the program does not export a memory that it uses")
+        run = self._run(self.model.program.host[op], op, list(values))
+        if run.trap is not None:
+            raise Trap(run.trap, run)
+        return run
+
     def _run(
         self,
         entry: Entry,
@@ -161,7 +186,7 @@ class Instance:
         progress: Callable[[int], None] | None = None,
         output: Callable[[str, bytes], None] | None = None,
     ) -> Run:
-        prompt = np.array(self._prompt(entry, name, values), dtype=np.int32)
+        prompt = np.array(self._prompt(entry, values), dtype=np.int32)
         self._engine.append(prompt)
         parts: list[np.ndarray] = []
         count, chunk = 0, FIRST_CHUNK
@@ -183,7 +208,7 @@ class Instance:
                 raise Unfinished(f"{name}: not finished after {count:,} tokens")
         return self._result(entry, name, prompt, join(parts))
 
-    def _prompt(self, entry: Entry, name: str, values: list[int]) -> list[int]:
+    def _prompt(self, entry: Entry, values: list[int]) -> list[int]:
         """Input bytes, the entry token, then the digits of hidden registers and arguments."""
         prompt: list[int] = []
         if entry.registers:
@@ -191,7 +216,7 @@ class Instance:
             for area, data in self._inputs.items():
                 prompt.append(self._ids[f"G.{self.model.inputs[area]}"])
                 prompt += [byte + v for v in data]
-        prompt.append(self._ids[f"I.{[n for n, _ in self.model.entries].index(name)}"])
+        prompt.append(self._ids[f"I.{self._entry_numbers[entry.entry]}"])
         for value in [*(self._registers[r] for r in entry.registers), *values]:
             prompt += self._digits(value)
         return prompt

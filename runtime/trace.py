@@ -313,7 +313,11 @@ def location(program: Program, module: Module, index: int) -> Location:
     at = bisect_right([f.entry for f in functions], index) - 1
     if at >= 0 and index < functions[at].end:
         return Location(functions[at].name)
-    entries = [e for e in (*program.entries.values(), program.start) if e is not None and e.entry <= index]
+    entries = [
+        e
+        for e in (*program.entries.values(), program.start, *program.host.values())
+        if e is not None and e.entry <= index
+    ]
     return Location(f"entry of {max(entries, key=lambda e: e.entry).name}" if entries else "")
 
 

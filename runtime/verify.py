@@ -14,6 +14,7 @@ from ..compiler.checkpoint import Model
 from ..compiler.compile import compile_steps, realise
 from ..compiler.frontend.module import ValType
 from ..compiler.frontend.source import Source, load
+from . import host
 from .diff import Divergence, compare
 from .instance import Instance, Run, Trap
 from .oracle import OracleRun, oracle_for
@@ -70,6 +71,7 @@ class Verifier:
         engine: str = "fast",
         exports: Sequence[str] | None = None,
         libraries: Mapping[str, str | bytes] | None = None,
+        max_memory_pages: int | None = None,
         stdin: bytes = b"",
         argv: Sequence[str] = (),
         env: dict[str, str] | None = None,
@@ -77,7 +79,7 @@ class Verifier:
     ):
         self.source = source if isinstance(source, Source) else load(source)
         if model is None:
-            program, _ = compile_steps(self.source, opt_level, exports, libraries)
+            program, _ = compile_steps(self.source, opt_level, exports, libraries, max_memory_pages)
             model = realise(program, self.source.module)
         self.model, self.program, self._stdin = model, model.program, stdin
         self._table = TokenTable.of(model)
@@ -124,6 +126,22 @@ class Verifier:
             sequence = np.concatenate(self._sequence)
             report.mismatch = check(self.model.transformer, sequence, len(sequence) - len(run.tokens) - 1, progress)
         return report
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        """As `Instance.write_memory`, on both sides. Raises Trap, ArgumentError."""
+        for op, values in host.writes(address, data):
+            self._access(op, *values)
+        self._oracle.write_memory(address, data)
+
+    def read_memory(self, address: int, length: int) -> tuple[bytes, bytes]:
+        """Bytes of exported memory: what the model has there, and what wasmtime has. Raises Trap, ArgumentError."""
+        values = [self._access(op, at).values[0] for op, at in host.reads(address, length)]
+        return host.joined(length, values), self._oracle.read_memory(address, length)
+
+    def _access(self, op: str, *values: int) -> Run:
+        run = self._instance.access(op, *values)
+        self._sequence.append(np.concatenate([run.prompt, run.tokens]))
+        return run
 
     def _compare(self, run: Run, oracle: OracleRun) -> Report:
         tokens = np.concatenate([run.prompt, run.tokens])

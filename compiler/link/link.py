@@ -32,17 +32,20 @@ from .units import PROGRAM, Definition, Units
 
 
 def link(
-    module: Module, libraries: Mapping[str, Module] | None = None, exports: Sequence[str] | None = None
+    module: Module,
+    libraries: Mapping[str, Module] | None = None,
+    exports: Sequence[str] | None = None,
+    max_memory_pages: int | None = None,
 ) -> LinkedModule:
     """Links `module` with what it imports from `libraries` and from the standard libraries.
 
-    exports: names of the exported functions to link (None: all). Raises CompileError naming every import that is
+    exports: names of the exported functions to link (None: all). max_memory_pages: see `compile`. Raises CompileError naming every import that is
     missing or does not fit, or when instantiation would trap.
     """
     units = Units(module, {**standard_libraries(), **(libraries or {})})
     reached = reach(units, exports)
     indices = number(units, reached)
-    state = lay_out(units, reached, indices)
+    state = lay_out(units, reached, indices, max_memory_pages)
     merged = merge(units, reached, indices, state)
     functions = indices.functions
     registers = {
@@ -65,6 +68,7 @@ def link(
         input_registers=tuple(r for name in state.inputs for r in INPUTS[name][1]),
         memory_pages=state.memory_pages,
         memory_maximum=state.memory_maximum,
+        memory_exported=bool(reached.memories) and any(e.kind == "memory" for e in module.exports),
         exports={name: functions[f] for name, f in reached.exports.items()},
         exported_globals={
             name: (indices.globals[g], merged.globals[indices.globals[g]].type.type)

@@ -49,6 +49,7 @@ class LinkedModule:
     input_registers: tuple[str, ...] = ()  # filled by the first param steps of every entry
     memory_pages: int = 0
     memory_maximum: int = 0
+    memory_exported: bool = False
     exports: dict[str, int] = field(default_factory=dict)  # invocable functions: export name -> function index
     exported_globals: dict[str, tuple[int, ValType]] = field(default_factory=dict)
     start: tuple[int, ...] = ()

@@ -80,6 +80,7 @@ def assemble(program: Program) -> Assembly:
     out.entries = [(name, entry.entry) for name, entry in program.entries.items()]
     if program.start:
         out.entries.append(("", program.start.entry))
+    out.entries += [(entry.name, entry.entry) for entry in program.host.values()]
     _emitted_ids(out)
     jumps = _Jumps(out)
     for index, step in enumerate(program.steps):

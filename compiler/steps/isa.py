@@ -58,6 +58,7 @@ TRAPS = {
     "null_reference": "uninitialized element",
     "type_mismatch": "indirect call type mismatch",
     "host_error": "invalid argument of a host function",
+    "invalid_conversion": "invalid conversion to integer",
 }
 
 # A frame may begin at most this many slots above the first one; one more call traps "call stack exhausted".
@@ -163,6 +164,7 @@ class Program:
     functions: dict[int, StepFunction]
     entries: dict[str, Entry]
     start: Entry | None = None  # run once at instantiation
+    host: dict[str, Entry] = field(default_factory=dict)  # access to exported memory from outside, see `lower`
     # initial values by slot; constants are not listed, the assembler collects them from the operands
     initial: dict[Slot, int] = field(default_factory=dict)
     segments: tuple[Segment, ...] = ()

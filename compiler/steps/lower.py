@@ -6,6 +6,7 @@ from ..errors import CompileError, Reason
 from ..frontend.module import FuncType
 from ..link.linked import LinkedModule
 from .cleanup import clean
+from .context import MEMORY_BYTES
 from .function import FunctionLowering
 from .isa import FRAME_SIZE_LIMIT, Entry, Program, Slot, Step, StepFunction
 from .liveness import Effects
@@ -48,6 +49,7 @@ def lower(linked: LinkedModule, opt_level: int) -> Program:
 
     entries = {name: _entry(linked, steps, name, (index,), types[index]) for name, index in linked.exports.items()}
     start_entry = _entry(linked, steps, "start", linked.start, FuncType()) if linked.start else None
+    host = _host_access(steps) if linked.memory_exported else {}
     initial = {Slot("global", index): value for index, value in linked.global_values.items()}
     initial |= {Slot("hidden", name): value for name, value in linked.registers.items()}
     return Program(
@@ -55,6 +57,7 @@ def lower(linked: LinkedModule, opt_level: int) -> Program:
         functions=functions,
         entries=entries,
         start=start_entry,
+        host=host,
         initial=initial,
         segments=linked.segments,
         references=linked.references,
@@ -81,6 +84,21 @@ def _entry(linked: LinkedModule, steps: list[Step], name: str, callees: tuple[in
         steps.append(Step("result", a=Slot("frame", 1 + i), wide=result in ("i64", "f64")))
     steps.append(Step("halt"))
     return entry
+
+
+def _host_access(steps: list[Step]) -> dict[str, Entry]:
+    """Append an entry for each single load and store with which the host reads and writes exported memory."""
+    address, value = Slot("frame", 1), Slot("frame", 2)
+    entries = {}
+    for op in ("i32.load", "i32.load8_u"):
+        entries[op] = Entry(f"memory {op}", len(steps), ("i32",), ("i32",))
+        load = Step(op, a=address, c=MEMORY_BYTES, dest=value)
+        steps += [Step("param", dest=address), load, Step("result", a=value), Step("halt")]
+    for op in ("i32.store", "i32.store8"):
+        entries[op] = Entry(f"memory {op}", len(steps), ("i32", "i32"), ())
+        store = Step(op, a=address, b=value, c=MEMORY_BYTES)
+        steps += [Step("param", dest=address), Step("param", dest=value), store, Step("halt")]
+    return entries
 
 
 def _global(linked: LinkedModule, index: int) -> Slot:

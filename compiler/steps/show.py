@@ -30,6 +30,8 @@ def _lines(program: Program, module: Module | None, texts: Mapping[int, str]) ->
         headings.setdefault(entry.entry, []).append(_entry_heading("entry", entry))
     if program.start is not None:
         headings.setdefault(program.start.entry, []).append(_entry_heading("start", program.start))
+    for entry in program.host.values():
+        headings.setdefault(entry.entry, []).append(_entry_heading("host", entry))
     targets = {target for step in program.steps for target in (step.target, *step.targets) if target is not None}
 
     for at, step in enumerate(program.steps):

@@ -123,6 +123,13 @@ class Oracle:
         values = [self._to_wasm(v, t) for v, t in zip(args, function.type.params, strict=True)]
         return self._run(self._exports[names.ENTRY + name], values, function.type.results, stdin)
 
+    def write_memory(self, address: int, data: bytes) -> None:
+        """What the host writes between two calls."""
+        self._exports[names.MEMORY + "0"].write(self._store, bytearray(data), address)
+
+    def read_memory(self, address: int, length: int) -> bytes:
+        return bytes(self._exports[names.MEMORY + "0"].read(self._store, address, address + length))
+
     def _run(self, function: Any, values: Sequence[Any], types: Sequence[str], stdin: bytes) -> OracleRun:
         store, exports = self._store, self._exports
         for name, value in ((names.FRAMES, self._entry_delta), (names.STOPPED, 0), (names.INDIRECT, 0)):
@@ -294,6 +301,7 @@ def on_large_stack(function: Callable[[], T]) -> T:
 def _instantiate(wasm: bytes, libraries: Mapping[str, bytes], fuel: bool) -> tuple[wasmtime.Store, wasmtime.Instance]:
     config = wasmtime.Config()
     config.wasm_multi_memory = True
+    config.cranelift_nan_canonicalization = True  # WebAssembly leaves the bits of a NaN open; the routines do not
     config.consume_fuel = fuel
     # wasmtime wants its asynchronous stacks, which are not used here, to be no smaller.
     ffi.wasmtime_config_async_stack_size_set(config.ptr(), WASM_STACK + _STACK_MARGIN)
