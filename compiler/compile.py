@@ -10,6 +10,7 @@ from .frontend.check import check, prune
 from .frontend.module import Instr, Module
 from .frontend.source import Source, load
 from .graph.build import build
+from .link.layout import MAXIMUM_PAGES
 from .link.link import link, provided_imports
 from .link.linked import LinkedModule
 from .machine.assemble import Assembly, assemble
@@ -23,16 +24,20 @@ def compile(
     opt_level: int = 1,
     exports: Sequence[str] | None = None,
     libraries: Mapping[str, str | bytes] | None = None,
+    max_memory_pages: int | None = None,
 ) -> Model:
     """Compiles a WebAssembly module into a transformer that executes it.
 
     source: WAT text, WASM bytes, or the path of a file with either (or C). opt_level: 0 (one step for each instruction)
     or 1 (operands folded, comparisons fused). exports: only what these exported functions reach is compiled (None: all of
-    them). libraries: modules (WAT or WASM) that provide imports, by module name; they are linked in.
+    them). libraries: modules (WAT or WASM) that provide imports, by module name; they are linked in. max_memory_pages:
+    memory.grow beyond so many pages of 64 KiB gives -1 (1 to 1,024). Without it a declared maximum counts; memory that has
+    none may grow to 8 pages, or to 1,024 if it has more than 4 at first or the program uses WASI. The fewer, the longer the
+    sequences for which real softmax is exact.
 
     Raises CompileError with every reason when the module cannot be compiled exactly.
     """
-    program, module = compile_steps(source, opt_level, exports, libraries)
+    program, module = compile_steps(source, opt_level, exports, libraries, max_memory_pages)
     return realise(program, module)
 
 
@@ -41,15 +46,18 @@ def compile_steps(
     opt_level: int = 1,
     exports: Sequence[str] | None = None,
     libraries: Mapping[str, str | bytes] | None = None,
+    max_memory_pages: int | None = None,
 ) -> tuple[Program, Module]:
     """The front half: from the source to the step program, and the decoded module it was made from."""
     if opt_level not in (0, 1):
         raise ValueError(f"opt_level is 0 or 1, not {opt_level}")
+    if max_memory_pages is not None and not 1 <= max_memory_pages <= MAXIMUM_PAGES:
+        raise ValueError(f"max_memory_pages is 1 to {MAXIMUM_PAGES}, not {max_memory_pages}")
     if not isinstance(source, Source):
         source = load(source)
     provided = {name: load(text).module for name, text in (libraries or {}).items()}
     selection = check(source.module, exports, provided_imports(provided))
-    linked: LinkedModule = link(prune(source.module, selection), provided, exports)
+    linked: LinkedModule = link(prune(source.module, selection), provided, exports, max_memory_pages)
     return lower(linked, opt_level), source.module
 
 

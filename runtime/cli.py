@@ -124,7 +124,10 @@ def _compiling(command: _Command) -> _Command:
     )
     library = click.option("--library", "libraries", multiple=True, metavar="NAME=FILE",
                            help="A module (.wat, .wasm, .c) that provides the imports from NAME. Repeatable.")  # fmt: skip
-    return level(library(command))
+    memory = click.option("--max-memory", type=click.IntRange(1, 1024), metavar="PAGES",
+                          help="How far memory may grow, in pages of 64 KiB.  [default: what the module says, or 8; "
+                          "1024 if it has more than 4 at first, or uses WASI]")  # fmt: skip
+    return level(library(memory(command)))
 
 
 _exports = click.option(
@@ -225,7 +228,7 @@ def _run(
 def _verify(
     argv: list[str] | None, prog: str, model: str | None, replay: bool, engine: str, stdin: str | None,
     env: tuple[str, ...], exports: tuple[str, ...], max_tokens: int | None, calls: list[tuple[str, list[str]]],
-    libraries: tuple[str, ...], **compiling: Any,
+    libraries: tuple[str, ...], max_memory: int | None, **compiling: Any,
 ) -> int:  # fmt: skip
     """Decodes PROG and compares every step with wasmtime running the original program.
 
@@ -242,7 +245,7 @@ def _verify(
         calls = calls or _default_calls(source.module)
         if model is None:
             with _working(f"compiling {prog}"):
-                loaded = _compile_model(source, exports or [name for name, _ in calls], libraries, **compiling)
+                loaded = _compile_model(source, exports or [n for n, _ in calls], libraries, max_memory, **compiling)
         else:
             loaded = _load(model)
             if not _made_from(loaded, source, libraries):
@@ -455,10 +458,12 @@ def _load(path: str) -> Model:
     return load(path)
 
 
-def _compile_model(source: Source, exports: Sequence[str], libraries: Sequence[str], opt_level: str) -> Model:
+def _compile_model(
+    source: Source, exports: Sequence[str], libraries: Sequence[str], max_memory: int | None, opt_level: str
+) -> Model:
     from ..compiler.compile import compile
 
-    return compile(source, int(opt_level), exports or None, _libraries(libraries))
+    return compile(source, int(opt_level), exports or None, _libraries(libraries), max_memory)
 
 
 def _libraries(pairs: Sequence[str]) -> dict[str, str | bytes]:
@@ -483,7 +488,9 @@ def _made_from(model: Model, source: Source, libraries: Sequence[str]) -> bool:
     """Whether the checkpoint says that it holds what compiling `source` in the same way gives."""
     from ..compiler.compile import compile_steps
 
-    program, _ = compile_steps(source, model.program.opt_level, [*model.program.entries], _libraries(libraries))
+    pages = model.program.memory_maximum or None
+    exports = [*model.program.entries]
+    program, _ = compile_steps(source, model.program.opt_level, exports, _libraries(libraries), pages)
     return program.steps == model.program.steps
 
 
@@ -514,8 +521,8 @@ def _model(
 ) -> tuple[Model, list[tuple[str, list[str]]]]:
     """A checkpoint, or a program compiled in memory for these calls; and the calls, `_start` if there are none."""
     if _is_checkpoint(path):
-        if compiling["libraries"]:
-            raise click.UsageError(f"{path} is a checkpoint: --library is for a program that is to be compiled")
+        if compiling["libraries"] or compiling["max_memory"]:
+            raise click.UsageError(f"{path} is compiled already: --library and --max-memory are for programs")
         model = _load(path)
         if not calls:
             _require_start({name: (e.params, e.results) for name, e in model.program.entries.items()})

@@ -191,7 +191,28 @@ def test_libraries_are_named(shell: Shell):
         "--library env=twice.wat --library env=more.wat": "there is another for env already",
     }.items():
         assert message in _refused(shell, "uses.wat", "-o", "x.safetensors", *arguments.split())[0]
-    assert "for a program" in _refused(shell, "run", "uses.safetensors", *given, "--invoke", "f", "1")[0]
+    assert "are for programs" in _refused(shell, "run", "uses.safetensors", *given, "--invoke", "f", "1")[0]
+
+
+def test_memory_grows_up_to_its_maximum(shell: Shell):
+    """Which is low where nobody says more: real softmax is then exact for some thousand tokens."""
+    Path("grows.wat").write_text("""(module (memory 1) (func (export "grow") (param i32) (result i32)
+      (memory.grow (local.get 0))))""")
+    calls = [part for pages in (7, 1, 16) for part in ("--invoke", "grow", str(pages))]
+    assert shell("run", "grows.wat", "--engine", "torch", *calls) == (0, "1\n-1\n-1\n", "")
+    assert shell("grows.wat", "-o", "grows.safetensors", "--max-memory", "24")[0] == 0
+    assert shell("run", "grows.safetensors", *calls) == (0, "1\n8\n-1\n", "")
+    for options in ((), ("--max-memory", "24"), ("--model", "grows.safetensors")):
+        code, out, _ = shell("verify", "grows.wat", *options, *calls)
+        assert code == 0 and out.splitlines()[-1].startswith("all 3 calls: "), out
+    text = Path("grows.wat").read_text()
+    Path("imports.wat").write_text(text.replace("(memory 1)", '(import "env" "memory" (memory 1))'))
+    Path("memory.wat").write_text('(module (memory (export "memory") 1))')
+    code, out, _ = shell("verify", "imports.wat", "--library", "env=memory.wat", *calls)
+    assert code == 0 and out.splitlines()[-1].startswith("all 3 calls: "), out
+    assert "2000 is not in the range" in _refused(shell, "grows.wat", "-o", "x", "--max-memory", "2000")[0]
+    Path("large.wat").write_text('(module (memory 3) (func (export "f") (drop (i32.load (i32.const 0)))))')
+    assert "3 pages at first" in _refused(shell, "large.wat", "-o", "x", "--max-memory", "2")[0]
 
 
 def test_verify_reports_every_call(shell: Shell):

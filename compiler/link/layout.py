@@ -12,10 +12,15 @@ from ..steps.isa import MEMORY_LIMIT, TRAPS, Segment
 from .indices import Indices
 from .linked import TableLayout
 from .reach import Reached
+from .routines import WASI_MODULES
 from .units import Definition, Intrinsic, Layout, Units
 
 PAGE = 1 << 16
 MAXIMUM_PAGES = MEMORY_LIMIT // PAGE
+# A small memory without a declared maximum may grow to so many pages: real softmax then finds an address exactly among
+# 4,096 tokens. WASI programs, whose C library alone is more tokens than that, and larger memories may grow to
+# MAXIMUM_PAGES.
+SMALL_PAGES = 8
 # A table may grow by this many elements where its declared maximum is further away.
 TABLE_GROWTH = 4096
 # Zeros in a row that are worth a new segment.
@@ -47,12 +52,12 @@ class Instantiation:
     constants: dict[Layout, int] = field(default_factory=dict)
 
 
-def lay_out(units: Units, reached: Reached, indices: Indices) -> Instantiation:
+def lay_out(units: Units, reached: Reached, indices: Indices, max_memory_pages: int | None = None) -> Instantiation:
     """Instantiates the live part of all units: globals, tables, then memory, each unit behind those it imports from.
 
-    Raises CompileError when instantiation would trap or needs more memory than there is.
+    max_memory_pages: the memory does not grow further (None: see SMALL_PAGES). Raises CompileError when instantiation would trap or needs more memory than there is.
     """
-    return _LayOut(units, reached, indices).run()
+    return _LayOut(units, reached, indices, max_memory_pages).run()
 
 
 def register_name(units: Units, indices: Indices, register: Intrinsic | Layout) -> str:
@@ -67,10 +72,11 @@ def register_name(units: Units, indices: Indices, register: Intrinsic | Layout) 
 
 
 class _LayOut:
-    def __init__(self, units: Units, reached: Reached, indices: Indices):
+    def __init__(self, units: Units, reached: Reached, indices: Indices, max_memory_pages: int | None):
         self.units = units
         self.reached = reached
         self.indices = indices
+        self.max_memory_pages = max_memory_pages
         self.out = Instantiation()
         self.hidden = bytearray()
 
@@ -220,9 +226,13 @@ class _LayOut:
                 raise CompileError(
                     f"the memory has {limits.minimum} pages at first; at most {MAXIMUM_PAGES} are supported"
                 )
+            if self.max_memory_pages is not None and limits.minimum > self.max_memory_pages:
+                raise CompileError(
+                    f"the memory has {limits.minimum} pages at first, its maximum is to be {self.max_memory_pages}"
+                )
             out.memory_pages = out.memory_maximum = limits.minimum
             if Layout(None, "maximum") in self.reached.layouts:
-                out.memory_maximum = min(_maximum(limits), MAXIMUM_PAGES)
+                out.memory_maximum = min(_maximum(limits), self._most_pages(limits))
         out.registers["memory_bytes"] = out.memory_pages * PAGE
         out.constants[Layout(None, "maximum")] = out.memory_maximum
         image = bytearray()
@@ -231,6 +241,13 @@ class _LayOut:
                 if data.mode == "active":
                     self._active_data(unit, index, memory, image)
         out.segments += _segments(image, hidden=False)
+
+    def _most_pages(self, limits: Limits) -> int:
+        if self.max_memory_pages is not None:
+            return self.max_memory_pages
+        wasi = any(unit.name in WASI_MODULES for unit in self.units.all)
+        small = limits.maximum is None and 2 * limits.minimum <= SMALL_PAGES and not wasi
+        return SMALL_PAGES if small else MAXIMUM_PAGES
 
     def _active_data(self, unit: int, index: int, memory: Definition | None, image: bytearray) -> None:
         data = self.units.all[unit].module.data[index]

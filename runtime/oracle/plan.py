@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ...compiler.frontend.decode import decode
+from ...compiler.frontend.encode import encode
 from ...compiler.link.layout import TABLE_GROWTH
 from ...compiler.steps.isa import Program, Site
 from .run import Oracle
@@ -48,7 +50,16 @@ def oracle_for(
         memory_maximum=program.memory_maximum or None,
         table_limits=[table.limits.minimum + TABLE_GROWTH for table in decode(wasm).tables],
         entry_delta=next((call.imm for call in calls), 0),
-        libraries=libraries,
+        libraries={name: _limited(library, program.memory_maximum) for name, library in (libraries or {}).items()},
         arguments=arguments,
         environment=environment,
     )
+
+
+def _limited(wasm: bytes, pages: int) -> bytes:
+    """The module, whose memory (the program's, if it is imported) grows as far as the program's may."""
+    module = decode(wasm)
+    memories = tuple(
+        replace(m, maximum=pages) if m.minimum <= pages < (m.maximum or 2**32) else m for m in module.memories
+    )
+    return encode(replace(module, memories=memories)) if memories != tuple(module.memories) else wasm

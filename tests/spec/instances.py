@@ -18,6 +18,7 @@ from wasm2xformer.compiler.compile import compile_steps, realise
 from wasm2xformer.compiler.frontend.encode import encode
 from wasm2xformer.compiler.frontend.module import Export, Function, FuncType, Import, Instr, Module
 from wasm2xformer.compiler.frontend.source import Source, load
+from wasm2xformer.compiler.link.layout import MAXIMUM_PAGES
 from wasm2xformer.runtime.trace import TokenTable, decode
 
 from .dense import DenseCheck
@@ -118,7 +119,7 @@ class Instances:
     def link(self, wasm: bytes) -> None:
         """Whether the module can be linked at all. Raises CompileError."""
         unit = self._unit(wasm)
-        compile_steps(Source(unit.module, unit.wasm), self.opt_level, None, _binaries([unit]))
+        compile_steps(Source(unit.module, unit.wasm), self.opt_level, None, _binaries([unit]), MAXIMUM_PAGES)
 
     def invoke(self, unit: Unit, name: str, args: Sequence[Value]) -> list[int | None]:
         """Results as bit patterns. Raises Trap, Refused, AssertionError where the dense engine differs."""
@@ -183,7 +184,7 @@ class Instances:
         for export in source.module.exports:
             if export.kind == "func":
                 try:
-                    compile_steps(source, self.opt_level, [export.name], libraries)
+                    compile_steps(source, self.opt_level, [export.name], libraries, MAXIMUM_PAGES)
                     good.append(export.name)
                 except CompileError as error:
                     refused[export.name] = reason_group(error)
@@ -194,7 +195,7 @@ class Instances:
     def _model(self, source: Source, libraries: dict[str, str | bytes], exports: Sequence[str] | None) -> Model:
         key = (source.wasm, tuple(exports or ()), tuple(libraries.items()))
         if key not in self._models:
-            program, module = compile_steps(source, self.opt_level, exports, libraries)
+            program, module = compile_steps(source, self.opt_level, exports, libraries, MAXIMUM_PAGES)
             self._models[key] = realise(program, module)
         return self._models[key]
 
