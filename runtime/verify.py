@@ -111,11 +111,9 @@ class Verifier:
 
         replay: also check every decoded token against the dense matrices (see `replay.replay`).
         """
-        if self._instance is None:
-            assert self.started is not None
-            raise Trap(str(self.started.run.trap), self.started.run)
+        instance = self._running()
         try:
-            run = self._instance.invoke(name, *args, max_tokens=max_tokens, progress=progress)
+            run = instance.invoke(name, *args, max_tokens=max_tokens, progress=progress)
         except Trap as trap:
             run = trap.run
         types = self.program.entries[name].params
@@ -138,8 +136,15 @@ class Verifier:
         values = [self._access(op, at).values[0] for op, at in host.reads(address, length)]
         return host.joined(length, values), self._oracle.read_memory(address, length)
 
+    def _running(self) -> Instance:
+        """Raises Trap when there is no instance, because the start function trapped."""
+        if self._instance is None:
+            assert self.started is not None
+            raise Trap(str(self.started.run.trap), self.started.run)
+        return self._instance
+
     def _access(self, op: str, *values: int) -> Run:
-        run = self._instance.access(op, *values)
+        run = self._running().access(op, *values)
         self._sequence.append(np.concatenate([run.prompt, run.tokens]))
         return run
 

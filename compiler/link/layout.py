@@ -55,7 +55,8 @@ class Instantiation:
 def lay_out(units: Units, reached: Reached, indices: Indices, max_memory_pages: int | None = None) -> Instantiation:
     """Instantiates the live part of all units: globals, tables, then memory, each unit behind those it imports from.
 
-    max_memory_pages: the memory does not grow further (None: see SMALL_PAGES). Raises CompileError when instantiation would trap or needs more memory than there is.
+    max_memory_pages: the memory does not grow further (None: see SMALL_PAGES).
+    Raises CompileError when instantiation would trap or needs more memory than there is.
     """
     return _LayOut(units, reached, indices, max_memory_pages).run()
 

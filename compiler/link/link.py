@@ -39,8 +39,8 @@ def link(
 ) -> LinkedModule:
     """Links `module` with what it imports from `libraries` and from the standard libraries.
 
-    exports: names of the exported functions to link (None: all). max_memory_pages: see `compile`. Raises CompileError naming every import that is
-    missing or does not fit, or when instantiation would trap.
+    exports: names of the exported functions to link (None: all). max_memory_pages: see `compile`.
+    Raises CompileError naming every import that is missing or does not fit, or when instantiation would trap.
     """
     units = Units(module, {**standard_libraries(), **(libraries or {})})
     reached = reach(units, exports)
