@@ -327,9 +327,9 @@ def test_every_reason_is_listed_in_order():
       (tag $t)
       (global v128 (v128.const i64x2 0 0))
       (global i32 (i32.add (i32.const 1) (i32.const 2)))
-      (func $unreachable_one f64.const 1 f64.sqrt drop)
+      (func $unreachable_one f32.const 1 f32x4.splat drop)
       (func $f (export "f") (local v128)
-        f32.const 1 f32.const 2 f32.add i32.trunc_sat_f32_s drop
+        f32.const 1 f32x4.splat i32x4.trunc_sat_f32x4_s drop
         i32.const 0 i32.atomic.load drop
         v128.const i64x2 0 0 drop
         call $log
@@ -345,8 +345,8 @@ def test_every_reason_is_listed_in_order():
     assert "constant expression with arithmetic" in found[4]
     assert [r.rpartition(": ")[0].split(", ")[-1] for r in found[5:]] == [
         "function f",
-        "f32.add",
-        "i32.trunc_sat_f32_s",
+        "f32x4.splat",
+        "i32x4.trunc_sat_f32x4_s",
         "i32.atomic.load",
         "v128.const",
         "throw",
@@ -354,14 +354,15 @@ def test_every_reason_is_listed_in_order():
     ]
 
 
-def test_float_moves_pass():
+def test_floats_pass():
     check(
         load("""(module (memory 1) (global $g (mut f64) (f64.const 1.5))
           (func (export "f") (param f32) (result f32) (local f64)
             i32.const 0 local.get 0 f32.neg f32.store
             global.get $g local.tee 1 f64.abs global.set $g
             local.get 0 i32.const 0 f32.load i32.const 1 select
-            i32.const 5 f32.reinterpret_i32 f32.copysign))""").module
+            i32.const 5 f32.reinterpret_i32 f32.copysign
+            f64.promote_f32 f64.sqrt f32.demote_f64 f32.const 1 f32.add))""").module
     )
 
 
@@ -374,7 +375,7 @@ REACH = """(module
   (func $start)
   (func $leaf)
   (func $indirect_same_type (type $i) call $leaf i32.const 0)
-  (func $indirect_other_type (param f32) (result f32) local.get 0 f32.sqrt)
+  (func $indirect_other_type (param f32) (result f32) local.get 0 f32x4.splat f32x4.extract_lane 0)
   (func $passive_one (type $i) i32.const 1)
   (func $referred (type $i) i32.const 2)
   (func $direct (export "direct") call $start)

@@ -18,11 +18,14 @@ SUPPORTED = {
     "tables": "table.get table.set table.size table.grow table.fill table.copy table.init elem.drop",
     "references": "ref.null ref.is_null ref.func",
     "integers": " ".join(name for name, (a, b) in SIGNATURES.items() if {"i32", "i64"}.issuperset(a + b)),
-    # A float is carried as its bit pattern, so whatever only moves or masks bits works.
-    "f32 moves": "f32.const f32.load f32.store f32.reinterpret_i32 i32.reinterpret_f32 f32.abs f32.neg f32.copysign",
-    "f64 moves": "f64.const f64.load f64.store f64.reinterpret_i64 i64.reinterpret_f64 f64.abs f64.neg f64.copysign",
+    "floats": " ".join(name for name, (a, b) in SIGNATURES.items() if {"f32", "f64"}.intersection(a + b)),
 }
 SUPPORTED_INSTRUCTIONS = frozenset(name for names in SUPPORTED.values() for name in names.split())
+# A float is carried as its bit pattern: these only move or mask bits, all other float instructions are arithmetic.
+FLOAT_MOVES = frozenset(
+    f"{t}.{name}" for t in ("f32", "f64") for name in ("const", "load", "store", "abs", "neg", "copysign")
+) | {"f32.reinterpret_i32", "i32.reinterpret_f32", "f64.reinterpret_i64", "i64.reinterpret_f64"}
+FLOAT_ARITHMETIC = tuple(name for name in SUPPORTED["floats"].split() if name not in FLOAT_MOVES)
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,4 @@ def _family(name: str) -> str:
         return "atomic operations are not supported"
     if name.startswith("return_call"):
         return "tail calls are not supported"
-    if name in SIGNATURES:
-        return "floating-point arithmetic is not supported (loads, stores, moves, abs, neg and copysign are)"
     return "exceptions are not supported"

@@ -19,6 +19,7 @@ from importlib.resources import files
 
 import wasmtime
 
+from ..frontend.check import FLOAT_ARITHMETIC
 from ..frontend.decode import decode
 from ..frontend.module import Module
 from .units import Definition, Layout
@@ -42,8 +43,16 @@ _DATA = (("data", ""),)
 _TABLE = (("table", ""),)
 _ELEMENTS = (("elem", ""),)
 
+# Instructions whose routine has their name, by file: floating-point numbers are bit patterns in integer words.
+_VALUES = {
+    "division": ("i64.div_u", "i64.div_s", "i64.rem_u", "i64.rem_s"),
+    "f32": tuple(name for name in FLOAT_ARITHMETIC if name.startswith("f32.")),
+    "f64": tuple(name for name in FLOAT_ARITHMETIC if name.startswith("f64.")),
+    "conversions": tuple(name for name in FLOAT_ARITHMETIC if name.startswith("i")),
+}
+
 ROUTINES: dict[str, Routine] = {
-    **{name: Routine("division", name, "value") for name in ("i64.div_u", "i64.div_s", "i64.rem_u", "i64.rem_s")},
+    **{name: Routine(file, name, "value") for file, names in _VALUES.items() for name in names},
     "memory.grow": Routine("memory", "memory.grow", "value"),
     "memory.fill": Routine("memory", "memory.fill", "bulk"),
     "memory.copy": Routine("memory", "memory.copy", "bulk"),
