@@ -11,11 +11,14 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 
+from rich.console import Console
+from rich.progress import track
+
 from .check import Tally
-from .kinds import KINDS, run_seed
+from .kinds import KINDS, run_job
 
 OWN = ("expressions", "structured")  # those that need no other program
 TASKS = 40  # after which a process is replaced: compiled machine code stays in its memory
@@ -29,12 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seeds = range(options.seed, options.seed + options.count)
     totals = {(kind, level): Tally() for kind in kinds for level in levels}
     began = time.monotonic()
-    with ProcessPoolExecutor(options.jobs, max_tasks_per_child=TASKS) as pool:
-        jobs = [(k, s, level) for s in seeds for k in kinds for level in levels]
-        futures = {pool.submit(run_seed, *job): job for job in jobs}
-        for future in as_completed(futures):
-            kind, seed, level = futures[future]
-            tally = future.result()
+    jobs = [(k, s, level) for s in seeds for k in kinds for level in levels]
+    with get_context("spawn").Pool(options.jobs, maxtasksperchild=TASKS) as pool:
+        done = pool.imap_unordered(run_job, jobs)
+        quiet = not sys.stderr.isatty()
+        for (kind, seed, level), tally in track(
+            done, "modules", len(jobs), console=Console(stderr=True), disable=quiet
+        ):
             totals[kind, level].add(tally)
             for text in tally.diverged:
                 print(

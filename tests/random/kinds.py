@@ -22,3 +22,11 @@ def run_seed(kind: str, seed: int, opt_level: int) -> Tally:
         return run(KINDS[kind](seed), opt_level)
     except Exception:
         return Tally(diverged=[traceback.format_exc()])
+
+
+Job = tuple[str, int, int]  # kind, seed, level
+
+
+def run_job(job: Job) -> tuple[Job, Tally]:
+    """For the processes of a pool."""
+    return job, run_seed(*job)
