@@ -64,7 +64,8 @@ class Run:
 
     values: results, i32 and i64 signed, floats as floats, references as int or None. prompt: int32 [p], the tokens that
     the runtime supplied; tokens: int32 [n], those that the model decoded. steps: steps executed. stdout, stderr: output
-    bytes. trap: wasmtime's words, or None. exit_code: of proc_exit, or None.
+    bytes. trap: wasmtime's words, or None. exit_code: of proc_exit, or None. bits: the results as they stand in their
+    slots, unsigned; a Python float does not keep every NaN of an f32, these do.
     """
 
     values: list[Any]
@@ -76,6 +77,7 @@ class Run:
     trap: str | None = None
     exit_code: int | None = None
     probed: np.ndarray | None = field(default=None, repr=False)
+    bits: list[int] = field(default_factory=list)
 
     @property
     def returned(self) -> bool:
@@ -135,8 +137,9 @@ class Instance:
     ) -> Run:
         """Calls an exported function and decodes until it halts.
 
-        args: one per parameter: ints (signed or unsigned) for i32 and i64, floats for f32 and f64, None or an int for
-        references. max_tokens: give up after that many. progress: called with the tokens decoded so far.
+        args: one per parameter: ints (signed or unsigned) for i32 and i64, floats for f32 and f64 (rounded to f32; an
+        int is a bit pattern), None or an int for references. max_tokens: give up after that many. progress: called with
+        the tokens decoded so far.
         output: called with "stdout" or "stderr" and the bytes that the program wrote since the last call.
         Raises Trap, ArgumentError, Unfinished.
         """
@@ -240,7 +243,8 @@ class Instance:
         halted = entry.entry + _count(self._ip_delta, prompt) + _count(self._ip_delta, tokens)
         ops = [step.op for step in self.model.program.steps]
         if halted == ops.index("halt", entry.entry):
-            run.values = [_decode(t, bits) for t, bits in zip(entry.results, results)]
+            run.bits = results[: len(entry.results)]
+            run.values = [_decode(t, bits) for t, bits in zip(entry.results, run.bits)]
         else:
             run.exit_code = results[-1]
         return run
@@ -298,7 +302,10 @@ def _encode(function: str, index: int, type_: ValType, value: Any) -> int:
     """An argument as its bit pattern."""
     if type_ in _FLOATS and isinstance(value, float):
         as_float, as_int = _FLOATS[type_]
-        return struct.unpack(as_int, struct.pack(as_float, value))[0]
+        try:
+            return struct.unpack(as_int, struct.pack(as_float, value))[0]
+        except OverflowError:
+            raise ArgumentError(f"{function}: argument {index + 1} = {value} does not fit into {type_}") from None
     if value is None and type_.endswith("ref"):
         return 0
     bits = _BITS[type_]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,8 @@ from .instance import ArgumentError
 
 
 def parse_arguments(function: str, types: Sequence[ValType], texts: Sequence[str]) -> list[Any]:
-    """One value per parameter. Integers also in hexadecimal (0x1f), floats also as inf and nan, `null` for references.
+    """One value per parameter. Integers also in hexadecimal (0x1f), `null` for references. Floats in decimal or hexadecimal
+    (0x1.8p3), rounded to nearest, and inf, nan, nan:0x200001 (a NaN with this fraction).
 
     Raises ArgumentError; whether an integer fits its type is checked by `Instance.invoke`.
     """
@@ -30,14 +34,38 @@ def _count(types: Sequence[ValType]) -> str:
 def _parse(function: str, index: int, type_: ValType, text: str) -> Any:
     try:
         if type_ in ("f32", "f64"):
-            value = float.fromhex(text) if "0x" in text.lower() else float(text)
-            with np.errstate(over="ignore"):
-                return float(np.float32(value)) if type_ == "f32" else value
+            return _parse_float(type_, text)
         if type_.endswith("ref") and text == "null":
             return None
         return int(text, 0) if text.lstrip("+-").lower().startswith("0x") else int(text)
     except (ValueError, OverflowError):
         raise ArgumentError(f"{function}: argument {index + 1} is {text!r}, expected {type_}") from None
+
+
+_NAN = re.compile(r"([+-]?)nan:(0x[0-9a-f]+)", re.IGNORECASE)
+_FRACTION = {"f32": 23, "f64": 52}
+
+
+def _parse_float(type_: ValType, text: str) -> float | int:
+    """A NaN with a fraction as its bit pattern."""
+    if named := _NAN.fullmatch(text):
+        bits, fraction = _FRACTION[type_], int(named[2], 16)
+        if not 0 < fraction < 1 << bits:
+            raise ValueError("the fraction of a NaN is not zero and fits into its bits")
+        ones = 0x1FF if type_ == "f32" else 0xFFF
+        return (ones if named[1] == "-" else ones >> 1) << bits | fraction
+    hexadecimal = "0x" in text.lower()
+    value = float.fromhex(text) if hexadecimal else float(text)
+    if type_ == "f64":
+        return value
+    if 1e-50 < abs(value) < 1e39 and not hexadecimal:
+        # Rounded twice, a decimal number may end up beside the nearest f32. Of the two neighbours of what is not exact,
+        # the one with an odd last bit makes the second rounding right.
+        exact = Fraction(text)
+        if exact != Fraction(value) and np.float64(value).view(np.uint64) % 2 == 0:
+            value = math.nextafter(value, math.inf if exact > Fraction(value) else -math.inf)
+    with np.errstate(over="ignore"):
+        return float(np.float32(value))
 
 
 def format_value(type_: ValType, value: Any) -> str:

@@ -11,19 +11,15 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from wasm2xformer import CompileError, Instance, Model, Run, Trap
 from wasm2xformer.compiler.compile import compile_steps, realise
 from wasm2xformer.compiler.frontend.encode import encode
 from wasm2xformer.compiler.frontend.module import Export, Function, FuncType, Import, Instr, Module
 from wasm2xformer.compiler.frontend.source import Source, load
-from wasm2xformer.compiler.link.layout import MAXIMUM_PAGES
-from wasm2xformer.runtime.trace import TokenTable, decode
 
 from .dense import DenseCheck
 from .script import Value
-from .values import argument, bit_patterns
+from .values import argument
 
 SPECTEST = (Path(__file__).parent / "spectest.wat").read_bytes()
 # Nothing in the suite needs nearly as many, except to exhaust the call stack.
@@ -119,7 +115,7 @@ class Instances:
     def link(self, wasm: bytes) -> None:
         """Whether the module can be linked at all. Raises CompileError."""
         unit = self._unit(wasm)
-        compile_steps(Source(unit.module, unit.wasm), self.opt_level, None, _binaries([unit]), MAXIMUM_PAGES)
+        compile_steps(Source(unit.module, unit.wasm), self.opt_level, None, _binaries([unit]))
 
     def invoke(self, unit: Unit, name: str, args: Sequence[Value]) -> list[int | None]:
         """Results as bit patterns. Raises Trap, Refused, AssertionError where the dense engine differs."""
@@ -184,7 +180,7 @@ class Instances:
         for export in source.module.exports:
             if export.kind == "func":
                 try:
-                    compile_steps(source, self.opt_level, [export.name], libraries, MAXIMUM_PAGES)
+                    compile_steps(source, self.opt_level, [export.name], libraries)
                     good.append(export.name)
                 except CompileError as error:
                     refused[export.name] = reason_group(error)
@@ -195,7 +191,7 @@ class Instances:
     def _model(self, source: Source, libraries: dict[str, str | bytes], exports: Sequence[str] | None) -> Model:
         key = (source.wasm, tuple(exports or ()), tuple(libraries.items()))
         if key not in self._models:
-            program, module = compile_steps(source, self.opt_level, exports, libraries, MAXIMUM_PAGES)
+            program, module = compile_steps(source, self.opt_level, exports, libraries)
             self._models[key] = realise(program, module)
         return self._models[key]
 
@@ -211,12 +207,7 @@ class Instances:
 
 def _results(model: Model, name: str, run: Run) -> list[int | None]:
     types = model.program.entries[name].results
-    values = bit_patterns(run.values, types)
-    if not {"f32", "f64"}.intersection(types):
-        return values
-    # A Python float cannot hold every NaN, so the bits are taken from the trace.
-    trace = decode(np.concatenate([run.prompt, run.tokens]), TokenTable.of(model), model.program)
-    return [bits if t in ("f32", "f64") else v for v, bits, t in zip(values, trace.results(model.program), types)]
+    return [v if t.endswith("ref") else bits for v, bits, t in zip(run.values, run.bits, types, strict=True)]
 
 
 def _libraries(units: Sequence[Unit]) -> dict[str, Unit]:

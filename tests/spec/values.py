@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from .script import Value
 
 WIDTH = {"i32": 32, "i64": 64, "f32": 32, "f64": 64}
@@ -14,11 +12,6 @@ QUIET_NAN = {"f32": 0x7FC0_0000, "f64": 0x7FF8_0000_0000_0000}
 def argument(value: Value) -> int | None:
     """As `Instance.invoke` takes it: floats as bit patterns, too."""
     return value.bits
-
-
-def bit_patterns(values: Sequence[int | None], types: Sequence[str]) -> list[int | None]:
-    """Results as unsigned bit patterns; references stay as they are."""
-    return [v % 2 ** WIDTH[t] if v is not None and t in WIDTH else v for v, t in zip(values, types, strict=True)]
 
 
 def matches(expected: Value, actual: int | None) -> bool:
