@@ -31,9 +31,8 @@ def compile(
     source: WAT text, WASM bytes, or the path of a file with either (or C). opt_level: 0 (one step for each instruction)
     or 1 (operands folded, comparisons fused). exports: only what these exported functions reach is compiled (None: all of
     them). libraries: modules (WAT or WASM) that provide imports, by module name; they are linked in. max_memory_pages:
-    memory.grow beyond so many pages of 64 KiB gives -1 (1 to 1,024). Without it a declared maximum counts; memory that has
-    none may grow to 8 pages, or to 1,024 if it has more than 4 at first or the program uses WASI. The fewer, the longer the
-    sequences for which real softmax is exact.
+    memory.grow beyond so many pages of 64 KiB gives -1 (1 to 1,024, the default), as beyond a declared maximum. The fewer,
+    the longer the sequences for which real softmax is exact.
 
     Raises CompileError with every reason when the module cannot be compiled exactly.
     """

@@ -34,7 +34,8 @@ class TorchEngine:
         if self.model.envelope and start + k > self.model.envelope:
             raise EnvelopeError(
                 f"the sequence would reach {start + k:,} tokens, but real softmax is exact only up to "
-                f"{self.model.envelope:,} for this checkpoint; use the fast engine"
+                f"{self.model.envelope:,} for this checkpoint; use the fast engine, or let memory grow less far when "
+                "compiling (--max-memory)"
             )
         n = torch.arange(start + 1, start + k + 1, dtype=torch.float64)
         x = self._embed[ids] + n[:, None] * self._positions[0] + (n * n)[:, None] * self._positions[1]

@@ -12,15 +12,10 @@ from ..steps.isa import MEMORY_LIMIT, TRAPS, Segment
 from .indices import Indices
 from .linked import TableLayout
 from .reach import Reached
-from .routines import WASI_MODULES
 from .units import Definition, Intrinsic, Layout, Units
 
 PAGE = 1 << 16
 MAXIMUM_PAGES = MEMORY_LIMIT // PAGE
-# A small memory without a declared maximum may grow to so many pages: real softmax then finds an address exactly among
-# 4,096 tokens. WASI programs, whose C library alone is more tokens than that, and larger memories may grow to
-# MAXIMUM_PAGES.
-SMALL_PAGES = 8
 # A table may grow by this many elements where its declared maximum is further away.
 TABLE_GROWTH = 4096
 # Zeros in a row that are worth a new segment.
@@ -55,7 +50,7 @@ class Instantiation:
 def lay_out(units: Units, reached: Reached, indices: Indices, max_memory_pages: int | None = None) -> Instantiation:
     """Instantiates the live part of all units: globals, tables, then memory, each unit behind those it imports from.
 
-    max_memory_pages: the memory does not grow further (None: see SMALL_PAGES).
+    max_memory_pages: the memory does not grow further (None: than MAXIMUM_PAGES).
     Raises CompileError when instantiation would trap or needs more memory than there is.
     """
     return _LayOut(units, reached, indices, max_memory_pages).run()
@@ -233,7 +228,7 @@ class _LayOut:
                 )
             out.memory_pages = out.memory_maximum = limits.minimum
             if Layout(None, "maximum") in self.reached.layouts:
-                out.memory_maximum = min(_maximum(limits), self._most_pages(limits))
+                out.memory_maximum = min(_maximum(limits), self.max_memory_pages or MAXIMUM_PAGES)
         out.registers["memory_bytes"] = out.memory_pages * PAGE
         out.constants[Layout(None, "maximum")] = out.memory_maximum
         image = bytearray()
@@ -242,13 +237,6 @@ class _LayOut:
                 if data.mode == "active":
                     self._active_data(unit, index, memory, image)
         out.segments += _segments(image, hidden=False)
-
-    def _most_pages(self, limits: Limits) -> int:
-        if self.max_memory_pages is not None:
-            return self.max_memory_pages
-        wasi = any(unit.name in WASI_MODULES for unit in self.units.all)
-        small = limits.maximum is None and 2 * limits.minimum <= SMALL_PAGES and not wasi
-        return SMALL_PAGES if small else MAXIMUM_PAGES
 
     def _active_data(self, unit: int, index: int, memory: Definition | None, image: bytearray) -> None:
         data = self.units.all[unit].module.data[index]
