@@ -115,22 +115,28 @@ def _write(path: Path, tensors: dict[str, np.ndarray], metadata: dict[str, str])
         arrays.append(array)
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    special = path.exists() and not path.is_file()  # a device is written to, not replaced; a folder is an error
+    path = path if special else path.resolve()  # a link stays one
+    partial = path if special else path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
             for array in arrays:
                 file.write(array.data)
-        partial.replace(path)
+        if not special:
+            partial.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
-        partial.unlink(missing_ok=True)
+        if not special:
+            partial.unlink(missing_ok=True)
 
 
 def load(path: str | Path) -> Model:
     """Reads a checkpoint. Raises CheckpointError for anything that is not one of this version, whole and consistent."""
     path = Path(path)
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such file")
+        raise CheckpointError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}

@@ -31,6 +31,9 @@ FAILED, REFUSED, TRAPPED, INTERRUPTED = 1, 2, 3, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line (default: this process's) and returns its exit code. Never raises for what a user does."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started this process
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (open until the end)
     arguments = list(sys.argv[1:] if argv is None else argv)
     own, program = arguments, None
     if "--" in arguments:
@@ -53,12 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Who reads has gone. Python would complain once more when it closes stdout at exit.
+    except (BrokenPipeError, SystemExit):
+        # Who reads has gone (click makes it a SystemExit). Python would complain once more when it closes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return _refuse(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        return _refuse(f"{error.filename or 'output'}: {error.strerror or error}")
     except MemoryError:
         return _refuse("out of memory")
 
@@ -77,6 +80,9 @@ class _DefaultCompile(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in ("--help", "--version") and args[0] not in self.commands:
+            if re.fullmatch(r"\w+", args[0]) and not Path(args[0]).exists():
+                names = ", ".join(self.commands)
+                raise click.UsageError(f"{args[0]} is neither a file nor a command; the commands are {names}", ctx)
             args = ["compile", *args]
         return super().parse_args(ctx, args)
 
@@ -125,8 +131,8 @@ def _compiling(command: _Command) -> _Command:
     library = click.option("--library", "libraries", multiple=True, metavar="NAME=FILE",
                            help="A module (.wat, .wasm, .c) that provides the imports from NAME. Repeatable.")  # fmt: skip
     memory = click.option("--max-memory", type=click.IntRange(1, 1024), metavar="PAGES",
-                          help="How far memory may grow, in pages of 64 KiB.  [default: what the module says, or 8; "
-                          "1024 if it has more than 4 at first, or uses WASI]")  # fmt: skip
+                          help="How far memory may grow, in pages of 64 KiB. The torch engine is exact for longer "
+                          "sequences where it is less.  [default: 1024]")  # fmt: skip
     return level(library(memory(command)))
 
 
@@ -171,6 +177,8 @@ def _compile(
     folder = Path(output).absolute().parent
     if not folder.is_dir():
         return _refuse(f"{folder}: no such folder")
+    if Path(output).is_dir():
+        return _refuse(f"-o {output}: a folder, not a file")
     with _refusals():
         with _working(f"compiling {prog}"):
             model = _compile_model(_source(prog), exports, **compiling)
@@ -455,6 +463,8 @@ def _source(path: str) -> Source:
 def _load(path: str) -> Model:
     from ..compiler.checkpoint import load
 
+    if path.endswith((".wat", ".wasm", ".c")):
+        raise click.UsageError(f"{path} is a program, not a checkpoint; `wasm2xformer {path} -o MODEL` makes one")
     return load(path)
 
 
@@ -487,10 +497,15 @@ def _libraries(pairs: Sequence[str]) -> dict[str, str | bytes]:
 def _made_from(model: Model, source: Source, libraries: Sequence[str]) -> bool:
     """Whether the checkpoint says that it holds what compiling `source` in the same way gives."""
     from ..compiler.compile import compile_steps
+    from ..compiler.errors import CompileError
 
     pages = model.program.memory_maximum or None
     exports = [*model.program.entries]
-    program, _ = compile_steps(source, model.program.opt_level, exports, _libraries(libraries), pages)
+    provided = _libraries(libraries)
+    try:
+        program, _ = compile_steps(source, model.program.opt_level, exports, provided, pages)
+    except CompileError:  # it has no such exports
+        return False
     return program.steps == model.program.steps
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,16 @@ def test_an_existing_file_is_replaced_as_a_whole(path: Path, tmp_path: Path, mon
     finally:
         os.umask(before)
     assert target.read_bytes() == path.read_bytes() and target.stat().st_mode & 0o777 == 0o644
+    (tmp_path / "link").symlink_to(target)
+    model.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and target.read_bytes() == path.read_bytes()
+    (tmp_path / "link").unlink()
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((tmp_path / "pipe").read_bytes)
+        model.save(tmp_path / "pipe")
+        assert read.result() == path.read_bytes() and (tmp_path / "pipe").is_fifo()
+    (tmp_path / "pipe").unlink()
     monkeypatch.setattr(Path, "replace", lambda *paths: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         w2x.compile("(module)").save(target)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from wasm2xformer import Instance, Trap, Verifier, load, verify
+from wasm2xformer.compiler.frontend.source import load as load_source
 from wasm2xformer.runtime.cli import main
 
 WAT = """
@@ -65,6 +66,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("cli")
     (path / "prog.wat").write_text(WAT)
     (path / "wasi.wat").write_text(WASI)
+    (path / "notes").write_text("notes")
+    (path / "cut.wasm").write_bytes(load_source(WAT).wasm[:99])
     (path / "simd.wat").write_text(SIMD)
     assert main([str(path / "prog.wat"), "-o", str(path / "prog.safetensors")]) == 0
     return path
@@ -196,20 +199,22 @@ def test_libraries_are_named(shell: Shell):
 
 
 def test_memory_grows_up_to_its_maximum(shell: Shell):
-    """Which is low where nobody says more: real softmax is then exact for some thousand tokens."""
+    """With a low one real softmax is exact for some thousand tokens."""
     Path("grows.wat").write_text("""(module (memory 1) (func (export "grow") (param i32) (result i32)
-      (memory.grow (local.get 0))))""")
+      (drop (i32.load (i32.const 0))) (memory.grow (local.get 0))))""")
     calls = [part for pages in (7, 1, 16) for part in ("--invoke", "grow", str(pages))]
-    assert shell("run", "grows.wat", "--engine", "torch", *calls) == (0, "1\n-1\n-1\n", "")
+    assert "--max-memory" in _refused(shell, "run", "grows.wat", "--engine", "torch", *calls)[0]
+    limited = ("--max-memory", "8")
+    assert shell("run", "grows.wat", *limited, "--engine", "torch", *calls) == (0, "1\n-1\n-1\n", "")
     assert shell("grows.wat", "-o", "grows.safetensors", "--max-memory", "24")[0] == 0
     assert shell("run", "grows.safetensors", *calls) == (0, "1\n8\n-1\n", "")
-    for options in ((), ("--max-memory", "24"), ("--model", "grows.safetensors")):
+    for options in ((), limited, ("--model", "grows.safetensors")):
         code, out, _ = shell("verify", "grows.wat", *options, *calls)
         assert code == 0 and out.splitlines()[-1].startswith("all 3 calls: "), out
     text = Path("grows.wat").read_text()
     Path("imports.wat").write_text(text.replace("(memory 1)", '(import "env" "memory" (memory 1))'))
     Path("memory.wat").write_text('(module (memory (export "memory") 1))')
-    code, out, _ = shell("verify", "imports.wat", "--library", "env=memory.wat", *calls)
+    code, out, _ = shell("verify", "imports.wat", *limited, "--library", "env=memory.wat", *calls)
     assert code == 0 and out.splitlines()[-1].startswith("all 3 calls: "), out
     assert "2000 is not in the range" in _refused(shell, "grows.wat", "-o", "x", "--max-memory", "2000")[0]
     Path("large.wat").write_text('(module (memory 3) (func (export "f") (drop (i32.load (i32.const 0)))))')
@@ -240,8 +245,10 @@ def test_verify_finds_a_spoiled_weight_in_a_checkpoint(shell: Shell):
 
 def test_verify_wants_the_checkpoint_of_the_program(shell: Shell):
     Path("other.wat").write_text(WAT.replace("i64.const 1)", "i64.const 3)"))
-    code, out, _ = shell("verify", "other.wat", "--model", "prog.safetensors", "--invoke", "wide", "5")
-    assert code == 1 and "prog.safetensors was not compiled from other.wat" in out
+    Path("less.wat").write_text('(module (func (export "wide") (param i64) (result i64) (local.get 0)))')
+    for name in ("other.wat", "less.wat"):
+        code, out, _ = shell("verify", name, "--model", "prog.safetensors", "--invoke", "wide", "5")
+        assert code == 1 and f"prog.safetensors was not compiled from {name}" in out
 
 
 def test_trace_names_instruction_result_and_tokens(shell: Shell):
@@ -313,7 +320,15 @@ def _refused(shell: Shell, *arguments: str) -> list[str]:
         ("run prog.safetensors --engine slow --invoke count", "'slow' is not one of"),
         ("run missing.safetensors --invoke f", "missing.safetensors: no such file"),
         ("verify prog.safetensors --invoke div 1 2", "is a checkpoint; verify needs the program"),
-        ("inspect prog.wat", "not a safetensors file"),
+        ("inspect prog.wat", "prog.wat is a program, not a checkpoint"),
+        ("inspect notes", "not a safetensors file"),
+        ("inspect .", ".: not a file"),
+        ("run . --invoke f", ".: is a directory"),
+        ("prog.wat -o .", "-o .: a folder, not a file"),
+        ("prog.wat -o prog.wat/x", "prog.wat: no such folder"),
+        ("simulate prog.wat", "simulate is neither a file nor a command; the commands are"),
+        ("cut.wasm -o x.safetensors", "cut.wasm: offset 0x"),
+        ("run notes --invoke f", "notes: neither WAT"),
         ("inspect prog.safetensors --layer 99", "has layers 0 to"),
     ],
 )
@@ -370,6 +385,24 @@ def test_interrupted_it_says_so(folder: Path):
 
 @pytest.mark.skipif(os.name != "posix" or not shutil.which("head"), reason="needs a POSIX shell")
 def test_a_reader_that_goes_away_is_no_error(folder: Path):
-    command = f"{sys.executable} -m wasm2xformer trace prog.safetensors --max-tokens 99999 --invoke div 1 2 | head -n 1"
-    done = subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True, timeout=120)
-    assert (done.stdout, done.stderr) == ("div(1, 2)\n", "")
+    command = "{ %s -m wasm2xformer trace prog.safetensors --invoke div 1 2; echo code $? >&2; } | head -n 1"
+    done = subprocess.run(command % sys.executable, shell=True, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("div(1, 2)\n", "code 0\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a POSIX shell, and a full device")
+@pytest.mark.parametrize(
+    ("redirected", "code", "err"),
+    [(">&-", 0, ""), (">&- 2>&-", 0, ""), (">/dev/full", 2, "error: output: No space left on device\n")],
+)
+def test_output_that_cannot_be_written(folder: Path, redirected: str, code: int, err: str):
+    command = f"{sys.executable} -m wasm2xformer run prog.safetensors --invoke count {redirected}"
+    done = subprocess.run(command, shell=True, cwd=folder, stderr=subprocess.PIPE, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (code, err)
+
+
+def test_without_a_c_compiler(shell: Shell, monkeypatch: pytest.MonkeyPatch):
+    Path("f.c").write_text("int f(int x) { return x; }")
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "pip install 'wasm2xformer[c]'" in _refused(shell, "f.c", "-o", "x.safetensors")[0]

@@ -1,7 +1,18 @@
-"""python -m wasm2xformer"""
+"""The command `wasm2xformer`, also as python -m wasm2xformer."""
 
 import sys
 
-from .runtime.cli import main
 
-sys.exit(main())
+def main() -> int:
+    """Runs the command line of this process; may be interrupted while that is still being imported, too."""
+    try:
+        from .runtime.cli import main as command_line
+
+        return command_line()
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

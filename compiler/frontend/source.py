@@ -64,10 +64,10 @@ def load_file(path: str | Path) -> Source:
         return load(compile_c(path) if path.suffix == ".c" else content)
     except CompileError as error:
         first, *others = error.reasons
-        if first.function or first.offset is not None or path.suffix == ".c":
+        if first.function or path.suffix == ".c":
             raise
-        # A syntax error says where it is in the text; in which file is said here.
-        raise CompileError([Reason(f"{path}: {first.message}"), *others]) from None
+        # The error says where in the text or the bytes it is; in which file is said here.
+        raise CompileError([Reason(f"{path}: {first}"), *others]) from None
 
 
 def _assemble(source: str | bytes) -> bytes:
