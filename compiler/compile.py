@@ -13,6 +13,8 @@ from .graph.build import build
 from .link.layout import MAXIMUM_PAGES
 from .link.link import link, provided_imports
 from .link.linked import LinkedModule
+from .link.routines import standard_libraries
+from .link.stubs import extended, trapping
 from .machine.assemble import Assembly, assemble
 from .machine.machine import machine
 from .steps.isa import Program
@@ -25,6 +27,7 @@ def compile(
     exports: Sequence[str] | None = None,
     libraries: Mapping[str, str | bytes] | None = None,
     max_memory_pages: int | None = None,
+    unknown_imports_trap: bool = False,
 ) -> Model:
     """Compiles a WebAssembly module into a transformer that executes it.
 
@@ -32,11 +35,12 @@ def compile(
     or 1 (operands folded, comparisons fused). exports: only what these exported functions reach is compiled (None: all of
     them). libraries: modules (WAT or WASM) that provide imports, by module name; they are linked in. max_memory_pages:
     memory.grow beyond so many pages of 64 KiB gives -1 (1 to 1,024, the default), as beyond a declared maximum. The fewer,
-    the longer the sequences for which real softmax is exact.
+    the longer the sequences for which real softmax is exact. unknown_imports_trap: an imported function that nobody
+    provides is no reason to refuse the module; calling it traps.
 
     Raises CompileError with every reason when the module cannot be compiled exactly.
     """
-    program, module = compile_steps(source, opt_level, exports, libraries, max_memory_pages)
+    program, module = compile_steps(source, opt_level, exports, libraries, max_memory_pages, unknown_imports_trap)
     return realise(program, module)
 
 
@@ -46,6 +50,7 @@ def compile_steps(
     exports: Sequence[str] | None = None,
     libraries: Mapping[str, str | bytes] | None = None,
     max_memory_pages: int | None = None,
+    unknown_imports_trap: bool = False,
 ) -> tuple[Program, Module]:
     """The front half: from the source to the step program, and the decoded module it was made from."""
     if opt_level not in (0, 1):
@@ -55,6 +60,10 @@ def compile_steps(
     if not isinstance(source, Source):
         source = load(source)
     provided = {name: load(text).module for name, text in (libraries or {}).items()}
+    if unknown_imports_trap:
+        known = {**standard_libraries(), **provided}
+        stubs = trapping(source.module, provided_imports(provided))
+        provided |= {name: extended(known.get(name, Module()), stub) for name, stub in stubs.items()}
     selection = check(source.module, exports, provided_imports(provided))
     linked: LinkedModule = link(prune(source.module, selection), provided, exports, max_memory_pages)
     return lower(linked, opt_level), source.module

@@ -12,8 +12,11 @@ import numpy as np
 
 from ..compiler.checkpoint import Model
 from ..compiler.compile import compile_steps, realise
+from ..compiler.frontend.encode import encode
 from ..compiler.frontend.module import ValType
 from ..compiler.frontend.source import Source, load
+from ..compiler.link.link import provided_imports
+from ..compiler.link.stubs import trapping
 from . import host
 from .diff import Divergence, compare
 from .instance import Instance, Run, Trap
@@ -72,6 +75,7 @@ class Verifier:
         exports: Sequence[str] | None = None,
         libraries: Mapping[str, str | bytes] | None = None,
         max_memory_pages: int | None = None,
+        unknown_imports_trap: bool = False,
         stdin: bytes = b"",
         argv: Sequence[str] = (),
         env: dict[str, str] | None = None,
@@ -79,14 +83,20 @@ class Verifier:
     ):
         self.source = source if isinstance(source, Source) else load(source)
         if model is None:
-            program, _ = compile_steps(self.source, opt_level, exports, libraries, max_memory_pages)
+            program, _ = compile_steps(
+                self.source, opt_level, exports, libraries, max_memory_pages, unknown_imports_trap
+            )
             model = realise(program, self.source.module)
         self.model, self.program, self._stdin = model, model.program, stdin
         self._table = TokenTable.of(model)
+        given = {name: load(text) for name, text in (libraries or {}).items()}
+        provided = provided_imports({name: library.module for name, library in given.items()})
+        stubs = trapping(self.source.module, provided) if unknown_imports_trap else {}
         self._oracle = oracle_for(
             self.source.wasm,
             self.program,
-            libraries={name: load(text).wasm for name, text in (libraries or {}).items()},
+            libraries={name: library.wasm for name, library in given.items()},
+            stubs={name: encode(stub) for name, stub in stubs.items()},
             arguments=argv,
             environment=env,
         )

@@ -37,6 +37,7 @@ def oracle_for(
     wasm: bytes,
     program: Program,
     libraries: Mapping[str, bytes] | None = None,
+    stubs: Mapping[str, bytes] | None = None,
     arguments: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> Oracle:
@@ -51,6 +52,7 @@ def oracle_for(
         table_limits=[table.limits.minimum + TABLE_GROWTH for table in decode(wasm).tables],
         entry_delta=next((call.imm for call in calls), 0),
         libraries={name: _limited(library, program.memory_maximum) for name, library in (libraries or {}).items()},
+        stubs=stubs,
         arguments=arguments,
         environment=environment,
     )

@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -77,7 +78,8 @@ class Oracle:
     wasm: the binary that was compiled.
     sites, frame_deltas, frame_limit, memory_maximum, table_limits: see `instrument`.
     entry_delta: slots by which the call of an exported function itself moves the frame.
-    libraries: modules to import from, by name. arguments (argv), environment: what WASI tells the program.
+    libraries: modules to import from, by name. stubs: the same, for functions that neither these nor the model's WASI have.
+    arguments (argv), environment: what WASI tells the program.
     start: the run of the module's start function, None if it has none.
 
     Raises ValueError for a module that cannot be instrumented, wasmtime.WasmtimeError for one that cannot be linked.
@@ -93,6 +95,7 @@ class Oracle:
         table_limits: Sequence[int | None] = (),
         entry_delta: int = 0,
         libraries: Mapping[str, bytes] | None = None,
+        stubs: Mapping[str, bytes] | None = None,
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
     ):
@@ -104,7 +107,7 @@ class Oracle:
         self._references = np.isin(np.arange(len(self.sites)), list(done.references))
         self._instrumented, self._origins, self._stops = encode(done.module), done.origins, done.stops
         self._offsets: dict[int, list[int]] = {}
-        self._store, instance = _instantiate(self._instrumented, libraries or {}, fuel=False)
+        self._store, instance = _instantiate(self._instrumented, libraries or {}, fuel=False, stubs=stubs or {})
         self._exports: dict[str, Any] = dict(instance.exports(self._store).items())
         self._log = _Log()
         self._connect()
@@ -298,7 +301,9 @@ def on_large_stack(function: Callable[[], T]) -> T:
     return outcome[0]
 
 
-def _instantiate(wasm: bytes, libraries: Mapping[str, bytes], fuel: bool) -> tuple[wasmtime.Store, wasmtime.Instance]:
+def _instantiate(
+    wasm: bytes, libraries: Mapping[str, bytes], fuel: bool, stubs: Mapping[str, bytes] = MappingProxyType({})
+) -> tuple[wasmtime.Store, wasmtime.Instance]:
     config = wasmtime.Config()
     config.wasm_multi_memory = True
     config.cranelift_nan_canonicalization = True  # WebAssembly leaves the bits of a NaN open; the routines do not
@@ -313,7 +318,8 @@ def _instantiate(wasm: bytes, libraries: Mapping[str, bytes], fuel: bool) -> tup
     if _WASI not in libraries:
         linker.define_wasi()
         store.set_wasi(wasmtime.WasiConfig())
-    for name, library in libraries.items():
+    linker.allow_shadowing = True  # wasmtime's WASI has functions that the model's has not
+    for name, library in (*libraries.items(), *stubs.items()):
         linker.define_instance(store, name, linker.instantiate(store, wasmtime.Module(engine, library)))
     return store, linker.instantiate(store, wasmtime.Module(engine, wasm))
 
