@@ -153,7 +153,8 @@
     (if (i64.lt_u (local.get $p) (i64.const 1023)) (then (return (i32.const 0))))
     (block $fits
       (br_if $fits (i64.le_u (local.get $p) (i64.const 1053)))
-      (if (i64.gt_u (i64.shl (local.get $a) (i64.const 1)) (i64.const 0xffe0000000000000)) (then (return (i32.const 0))))
+      (if (i64.gt_u (i64.shl (local.get $a) (i64.const 1)) (i64.const 0xffe0000000000000))
+        (then (return (i32.const 0))))
       (if (i64.lt_s (local.get $a) (i64.const 0)) (then (return (i32.const 0x80000000))))
       (return (i32.const 0x7fffffff)))
     (local.set $m (i32.shr_u
@@ -185,7 +186,8 @@
       (block $beyond
         (br_if $beyond (i64.lt_s (local.get $a) (i64.const 0)))
         (br_if $fits (i64.le_u (local.get $p) (i64.const 1054))))
-      (if (i64.gt_u (i64.shl (local.get $a) (i64.const 1)) (i64.const 0xffe0000000000000)) (then (return (i32.const 0))))
+      (if (i64.gt_u (i64.shl (local.get $a) (i64.const 1)) (i64.const 0xffe0000000000000))
+        (then (return (i32.const 0))))
       (if (i64.lt_s (local.get $a) (i64.const 0)) (then (return (i32.const 0))))
       (return (i32.const 0xffffffff)))
     (local.set $m (i32.shr_u
@@ -214,7 +216,8 @@
     (if (i64.lt_u (local.get $p) (i64.const 1023)) (then (return (i64.const 0))))
     (block $fits
       (br_if $fits (i64.le_u (local.get $p) (i64.const 1085)))
-      (if (i64.gt_u (i64.shl (local.get $a) (i64.const 1)) (i64.const 0xffe0000000000000)) (then (return (i64.const 0))))
+      (if (i64.gt_u (i64.shl (local.get $a) (i64.const 1)) (i64.const 0xffe0000000000000))
+        (then (return (i64.const 0))))
       (if (i64.lt_s (local.get $a) (i64.const 0)) (then (return (i64.const 0x8000000000000000))))
       (return (i64.const 0x7fffffffffffffff)))
     (local.set $m (i64.shr_u
@@ -246,7 +249,8 @@
       (block $beyond
         (br_if $beyond (i64.lt_s (local.get $a) (i64.const 0)))
         (br_if $fits (i64.le_u (local.get $p) (i64.const 1086))))
-      (if (i64.gt_u (i64.shl (local.get $a) (i64.const 1)) (i64.const 0xffe0000000000000)) (then (return (i64.const 0))))
+      (if (i64.gt_u (i64.shl (local.get $a) (i64.const 1)) (i64.const 0xffe0000000000000))
+        (then (return (i64.const 0))))
       (if (i64.lt_s (local.get $a) (i64.const 0)) (then (return (i64.const 0))))
       (return (i64.const 0xffffffffffffffff)))
     (local.set $m (i64.shr_u

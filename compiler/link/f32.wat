@@ -4,7 +4,8 @@
   ;; carries out of the fraction raises the exponent, and the fraction is halved then. Operands of different signs: the
   ;; negated significand is shifted and added. s is the sum so far, r the bits shifted out of it, left-aligned.
   (func $f32.add (export "f32.add") (param $a i32) (param $b i32) (result i32)
-    (local $x i32) (local $y i32) (local $p i32) (local $q i32) (local $d i32) (local $m i32) (local $s i32) (local $r i32)
+    (local $x i32) (local $y i32) (local $p i32) (local $q i32) (local $d i32) (local $m i32) (local $s i32)
+    (local $r i32)
     ;; sign and exponent
     (local.set $x (i32.shr_u (local.get $a) (i32.const 23)))
     (local.set $y (i32.shr_u (local.get $b) (i32.const 23)))
@@ -50,13 +51,16 @@
                   (br $carry)))
               ;; equal exponents: a mean with the next exponent, at most one bit is lost
               (local.set $p (i32.and (local.get $x) (i32.const 255)))
-              (if (i32.eqz (local.get $p)) (then (return (i32.add (local.get $a) (i32.and (local.get $b) (i32.const 0x7fffff))))))
+              (if (i32.eqz (local.get $p))
+                (then (return (i32.add (local.get $a) (i32.and (local.get $b) (i32.const 0x7fffff))))))
               (if (i32.ge_u (local.get $p) (i32.const 254))
                 (then
                   (br_if $special (i32.eq (local.get $p) (i32.const 255)))
                   (return (i32.shl (i32.add (local.get $x) (i32.const 1)) (i32.const 23)))))
               (local.set $d (i32.sub (local.get $b) (local.get $a)))
-              (local.set $s (i32.add (local.get $a) (i32.add (i32.shr_s (local.get $d) (i32.const 1)) (i32.const 0x800000))))
+              (local.set $s (i32.add
+                (local.get $a)
+                (i32.add (i32.shr_s (local.get $d) (i32.const 1)) (i32.const 0x800000))))
               (if (i32.eqz (i32.and (local.get $d) (i32.const 1))) (then (return (local.get $s))))
               (return (i32.add (local.get $s) (i32.and (local.get $s) (i32.const 1))))))
           (local.set $p (i32.and (local.get $x) (i32.const 255)))
@@ -64,24 +68,32 @@
           (if (i32.eq (local.get $p) (local.get $q))
             (then
               (if (i32.eq (local.get $p) (i32.const 255)) (then (return (i32.const 0x7fc00000))))
-              (local.set $m (i32.sub (i32.and (local.get $a) (i32.const 0x7fffff)) (i32.and (local.get $b) (i32.const 0x7fffff))))
+              (local.set $m (i32.sub
+                (i32.and (local.get $a) (i32.const 0x7fffff))
+                (i32.and (local.get $b) (i32.const 0x7fffff))))
               (if (i32.eqz (local.get $m)) (then (return (i32.const 0))))
               (if (i32.lt_s (local.get $m) (i32.const 0))
                 (then
                   (local.set $m (i32.sub (i32.const 0) (local.get $m)))
                   (local.set $x (local.get $y))))
-              (if (i32.eqz (local.get $p)) (then (return (i32.add (i32.shl (local.get $x) (i32.const 23)) (local.get $m)))))
+              (if (i32.eqz (local.get $p))
+                (then (return (i32.add (i32.shl (local.get $x) (i32.const 23)) (local.get $m)))))
               ;; normalise, but not below the least exponent
               (local.set $d (i32.sub (i32.clz (local.get $m)) (i32.const 8)))
-              (if (i32.ge_u (local.get $d) (local.get $p)) (then (local.set $d (i32.sub (local.get $p) (i32.const 1)))))
-              (return (i32.add (i32.shl (i32.sub (i32.sub (local.get $x) (i32.const 1)) (local.get $d)) (i32.const 23)) (i32.shl (local.get $m) (local.get $d))))))
+              (if (i32.ge_u (local.get $d) (local.get $p))
+                (then (local.set $d (i32.sub (local.get $p) (i32.const 1)))))
+              (return
+                (i32.add
+                  (i32.shl (i32.sub (i32.sub (local.get $x) (i32.const 1)) (local.get $d)) (i32.const 23))
+                  (i32.shl (local.get $m) (local.get $d))))))
           (if (i32.gt_u (local.get $p) (local.get $q))
             (then
               (br_if $special (i32.eq (local.get $p) (i32.const 255)))
               (local.set $d (i32.sub (local.get $p) (local.get $q)))
               (if (i32.gt_u (local.get $d) (i32.const 26)) (then (return (local.get $a))))
               (local.set $m (i32.sub (i32.const 0xff800000) (i32.and (local.get $b) (i32.const 0x7fffff))))
-              (if (i32.eqz (local.get $q)) (then (local.set $m (i32.shl (i32.add (local.get $m) (i32.const 0x800000)) (i32.const 1)))))
+              (if (i32.eqz (local.get $q))
+                (then (local.set $m (i32.shl (i32.add (local.get $m) (i32.const 0x800000)) (i32.const 1)))))
               (local.set $r (i32.shl (local.get $m) (i32.sub (i32.const 32) (local.get $d))))
               (local.set $s (i32.add (local.get $a) (i32.shr_s (local.get $m) (local.get $d))))
               (br_if $round (i32.eq (i32.shr_u (local.get $s) (i32.const 23)) (local.get $x))))
@@ -90,7 +102,8 @@
               (local.set $d (i32.sub (local.get $q) (local.get $p)))
               (if (i32.gt_u (local.get $d) (i32.const 26)) (then (return (local.get $b))))
               (local.set $m (i32.sub (i32.const 0xff800000) (i32.and (local.get $a) (i32.const 0x7fffff))))
-              (if (i32.eqz (local.get $p)) (then (local.set $m (i32.shl (i32.add (local.get $m) (i32.const 0x800000)) (i32.const 1)))))
+              (if (i32.eqz (local.get $p))
+                (then (local.set $m (i32.shl (i32.add (local.get $m) (i32.const 0x800000)) (i32.const 1)))))
               (local.set $r (i32.shl (local.get $m) (i32.sub (i32.const 32) (local.get $d))))
               (local.set $s (i32.add (local.get $b) (i32.shr_s (local.get $m) (local.get $d))))
               (br_if $round (i32.eq (i32.shr_u (local.get $s) (i32.const 23)) (local.get $y)))
@@ -101,19 +114,27 @@
           (if (i32.eq (local.get $d) (i32.const 1))
             (then
               ;; any number of them, but nothing is lost
-              (local.set $m (i32.or (i32.shl (i32.and (local.get $s) (i32.const 0x7fffff)) (i32.const 1)) (i32.shr_u (local.get $r) (i32.const 31))))
+              (local.set $m (i32.or
+                (i32.shl (i32.and (local.get $s) (i32.const 0x7fffff)) (i32.const 1))
+                (i32.shr_u (local.get $r) (i32.const 31))))
               (local.set $d (i32.sub (i32.clz (local.get $m)) (i32.const 8)))
               (local.set $p (i32.sub (local.get $p) (i32.const 2)))
               (if (i32.gt_u (local.get $d) (local.get $p)) (then (local.set $d (local.get $p))))
-              (return (i32.add (i32.shl (i32.sub (i32.sub (local.get $x) (i32.const 2)) (local.get $d)) (i32.const 23)) (i32.shl (local.get $m) (local.get $d))))))
+              (return
+                (i32.add
+                  (i32.shl (i32.sub (i32.sub (local.get $x) (i32.const 2)) (local.get $d)) (i32.const 23))
+                  (i32.shl (local.get $m) (local.get $d))))))
           ;; one of them
-          (local.set $s (i32.add (i32.add (local.get $s) (i32.or (local.get $s) (i32.const 0xff800000))) (i32.shr_u (local.get $r) (i32.const 31))))
+          (local.set $s (i32.add
+            (i32.add (local.get $s) (i32.or (local.get $s) (i32.const 0xff800000)))
+            (i32.shr_u (local.get $r) (i32.const 31))))
           (local.set $r (i32.shl (local.get $r) (i32.const 1)))
           (br $round))
         ;; y: the exponent that the carry has raised
         (local.set $m (i32.and (local.get $s) (i32.const 0x7fffff)))
         (local.set $s (i32.add (i32.shl (local.get $y) (i32.const 23)) (i32.shr_u (local.get $m) (i32.const 1))))
-        (if (i32.eq (i32.and (local.get $y) (i32.const 255)) (i32.const 255)) (then (return (i32.shl (local.get $y) (i32.const 23)))))
+        (if (i32.eq (i32.and (local.get $y) (i32.const 255)) (i32.const 255))
+          (then (return (i32.shl (local.get $y) (i32.const 23)))))
         (if (i32.eqz (i32.and (local.get $m) (i32.const 1))) (then (return (local.get $s))))
         (if (i32.eqz (local.get $r)) (then (return (i32.add (local.get $s) (i32.and (local.get $s) (i32.const 1))))))
         (return (i32.add (local.get $s) (i32.const 1))))
@@ -121,8 +142,10 @@
       (if (i32.gt_u (local.get $r) (i32.const 0x80000000)) (then (return (i32.add (local.get $s) (i32.const 1)))))
       (return (i32.add (local.get $s) (i32.and (local.get $s) (i32.const 1)))))
     ;; one operand at least is infinite or not a number; infinities of different signs do not come here
-    (if (i32.gt_u (i32.shl (local.get $a) (i32.const 1)) (i32.const 0xff000000)) (then (return (i32.const 0x7fc00000))))
-    (if (i32.gt_u (i32.shl (local.get $b) (i32.const 1)) (i32.const 0xff000000)) (then (return (i32.const 0x7fc00000))))
+    (if (i32.gt_u (i32.shl (local.get $a) (i32.const 1)) (i32.const 0xff000000))
+      (then (return (i32.const 0x7fc00000))))
+    (if (i32.gt_u (i32.shl (local.get $b) (i32.const 1)) (i32.const 0xff000000))
+      (then (return (i32.const 0x7fc00000))))
     (if (i32.eq (i32.shl (local.get $a) (i32.const 1)) (i32.const 0xff000000)) (then (return (local.get $a))))
     (local.get $b))
 
@@ -130,7 +153,8 @@
     (call $f32.add (local.get $a) (i32.xor (local.get $b) (i32.const 0x80000000))))
 
   (func $f32.mul (export "f32.mul") (param $a i32) (param $b i32) (result i32)
-    (local $x i32) (local $y i32) (local $p i32) (local $q i32) (local $h i32) (local $k i32) (local $s i32) (local $m i64)
+    (local $x i32) (local $y i32) (local $p i32) (local $q i32) (local $h i32) (local $k i32) (local $s i32)
+    (local $m i64)
     (local.set $x (i32.shr_u (local.get $a) (i32.const 23)))
     (local.set $y (i32.shr_u (local.get $b) (i32.const 23)))
     (local.set $p (i32.and (local.get $x) (i32.const 255)))
@@ -154,13 +178,17 @@
       (if (i32.eqz (local.get $p))
         (then
           (local.set $h (i32.sub (i32.clz (i32.and (local.get $a) (i32.const 0x7fffff))) (i32.const 8)))
-          (local.set $a (i32.or (i32.and (local.get $a) (i32.const 0x80000000)) (i32.shl (local.get $a) (local.get $h))))
+          (local.set $a (i32.or
+            (i32.and (local.get $a) (i32.const 0x80000000))
+            (i32.shl (local.get $a) (local.get $h))))
           (local.set $p (i32.sub (i32.const 1) (local.get $h)))
           (local.set $x (i32.add (local.get $x) (local.get $p)))))
       (if (i32.eqz (local.get $q))
         (then
           (local.set $h (i32.sub (i32.clz (i32.and (local.get $b) (i32.const 0x7fffff))) (i32.const 8)))
-          (local.set $b (i32.or (i32.and (local.get $b) (i32.const 0x80000000)) (i32.shl (local.get $b) (local.get $h))))
+          (local.set $b (i32.or
+            (i32.and (local.get $b) (i32.const 0x80000000))
+            (i32.shl (local.get $b) (local.get $h))))
           (local.set $q (i32.sub (i32.const 1) (local.get $h)))
           (local.set $y (i32.add (local.get $y) (local.get $q))))))
     ;; 47 or 48 bits
@@ -193,13 +221,18 @@
         (local.set $m (i64.shl (local.get $m) (i64.const 1)))
         (local.set $p (i32.sub (local.get $p) (i32.const 1)))))
     (local.set $s (i32.wrap_i64 (i64.shr_u (local.get $m) (i64.const 16))))
-    (if (i64.ne (i64.and (local.get $m) (i64.const 0xffff)) (i64.const 0)) (then (local.set $s (i32.or (local.get $s) (i32.const 1)))))
-    (call $f32.pack (i32.and (i32.xor (local.get $a) (local.get $b)) (i32.const 0x80000000)) (local.get $p) (local.get $s)))
+    (if (i64.ne (i64.and (local.get $m) (i64.const 0xffff)) (i64.const 0))
+      (then (local.set $s (i32.or (local.get $s) (i32.const 1)))))
+    (call $f32.pack
+      (i32.and (i32.xor (local.get $a) (local.get $b)) (i32.const 0x80000000))
+      (local.get $p)
+      (local.get $s)))
 
   ;; Two digits, of 16 and 14 bits: u / t never exceeds the true digit when t is the leading 16 bits of the divisor,
   ;; rounded up. The second one leaves less than 4 divisors, and only where that matters they are found out.
   (func $f32.div (export "f32.div") (param $a i32) (param $b i32) (result i32)
-    (local $x i32) (local $y i32) (local $p i32) (local $q i32) (local $h i32) (local $k i32) (local $s i32) (local $g i32)
+    (local $x i32) (local $y i32) (local $p i32) (local $q i32) (local $h i32) (local $k i32) (local $s i32)
+    (local $g i32)
     (local $half i32) (local $t i32) (local $d i32)
     (local.set $x (i32.shr_u (local.get $a) (i32.const 23)))
     (local.set $y (i32.shr_u (local.get $b) (i32.const 23)))
@@ -228,13 +261,17 @@
       (if (i32.eqz (local.get $p))
         (then
           (local.set $h (i32.sub (i32.clz (i32.and (local.get $a) (i32.const 0x7fffff))) (i32.const 8)))
-          (local.set $a (i32.or (i32.and (local.get $a) (i32.const 0x80000000)) (i32.shl (local.get $a) (local.get $h))))
+          (local.set $a (i32.or
+            (i32.and (local.get $a) (i32.const 0x80000000))
+            (i32.shl (local.get $a) (local.get $h))))
           (local.set $p (i32.sub (i32.const 1) (local.get $h)))
           (local.set $x (i32.add (local.get $x) (local.get $p)))))
       (if (i32.eqz (local.get $q))
         (then
           (local.set $h (i32.sub (i32.clz (i32.and (local.get $b) (i32.const 0x7fffff))) (i32.const 8)))
-          (local.set $b (i32.or (i32.and (local.get $b) (i32.const 0x80000000)) (i32.shl (local.get $b) (local.get $h))))
+          (local.set $b (i32.or
+            (i32.and (local.get $b) (i32.const 0x80000000))
+            (i32.shl (local.get $b) (local.get $h))))
           (local.set $q (i32.sub (i32.const 1) (local.get $h)))
           (local.set $y (i32.add (local.get $y) (local.get $q))))))
     (local.set $h (i32.or (i32.and (local.get $a) (i32.const 0x7fffff)) (i32.const 0x800000)))
@@ -254,7 +291,9 @@
         (if (i32.ge_u (local.get $s) (i32.const 0x40000000))
           (then
             (local.set $g (i32.and (local.get $s) (i32.const 127)))
-            (local.set $s (i32.add (i32.shl (i32.add (local.get $x) (i32.const 1)) (i32.const 23)) (i32.shr_u (local.get $s) (i32.const 7))))
+            (local.set $s (i32.add
+              (i32.shl (i32.add (local.get $x) (i32.const 1)) (i32.const 23))
+              (i32.shr_u (local.get $s) (i32.const 7))))
             (if (i32.lt_u (local.get $g) (i32.const 61)) (then (return (local.get $s))))
             (if (i32.gt_u (local.get $g) (i32.const 64)) (then (return (i32.add (local.get $s) (i32.const 1)))))
             (local.set $half (i32.const 64)))
@@ -278,7 +317,11 @@
           (local.set $s (i32.shl (local.get $s) (i32.const 2)))
           (local.set $p (i32.sub (local.get $p) (i32.const 1)))))
       (if (i32.ne (local.get $h) (i32.const 0)) (then (local.set $s (i32.or (local.get $s) (i32.const 1)))))
-      (return (call $f32.pack (i32.and (i32.xor (local.get $a) (local.get $b)) (i32.const 0x80000000)) (local.get $p) (local.get $s))))
+      (return
+        (call $f32.pack
+          (i32.and (i32.xor (local.get $a) (local.get $b)) (i32.const 0x80000000))
+          (local.get $p)
+          (local.get $s))))
     (local.set $h (i32.sub (i32.shl (local.get $h) (i32.const 14)) (i32.mul (local.get $k) (local.get $t))))
     (block $done
       (loop $correct
@@ -287,7 +330,8 @@
         (local.set $g (i32.add (local.get $g) (i32.const 1)))
         (br $correct)))
     (if (i32.lt_u (local.get $g) (local.get $half)) (then (return (local.get $s))))
-    (if (i32.and (i32.eq (local.get $g) (local.get $half)) (i32.eqz (local.get $h))) (then (return (i32.add (local.get $s) (i32.and (local.get $s) (i32.const 1))))))
+    (if (i32.and (i32.eq (local.get $g) (local.get $half)) (i32.eqz (local.get $h)))
+      (then (return (i32.add (local.get $s) (i32.and (local.get $s) (i32.const 1))))))
     (i32.add (local.get $s) (i32.const 1)))
 
   ;; As f64.sqrt: 16 bits by Heron's method, 15 more by a division; less than 2 below the true root.
@@ -304,21 +348,31 @@
       (local.set $h (i32.sub (i32.clz (local.get $a)) (i32.const 8)))
       (local.set $a (i32.shl (local.get $a) (local.get $h)))
       (local.set $p (i32.sub (i32.const 1) (local.get $h))))
-    (local.set $m (i32.shl (i32.or (i32.and (local.get $a) (i32.const 0x7fffff)) (i32.const 0x800000)) (i32.sub (i32.const 8) (i32.and (local.get $p) (i32.const 1)))))
+    (local.set $m (i32.shl
+      (i32.or (i32.and (local.get $a) (i32.const 0x7fffff)) (i32.const 0x800000))
+      (i32.sub (i32.const 8) (i32.and (local.get $p) (i32.const 1)))))
     (local.set $t (i32.add (i32.div_u (local.get $m) (i32.const 98304)) (i32.const 23210)))
     (local.set $t (i32.shr_u (i32.add (local.get $t) (i32.div_u (local.get $m) (local.get $t))) (i32.const 1)))
     (local.set $t (i32.shr_u (i32.add (local.get $t) (i32.div_u (local.get $m) (local.get $t))) (i32.const 1)))
     (local.set $r (i32.sub (local.get $t) (i32.const 1)))
     (local.set $r (i32.add
       (i32.shl (local.get $r) (i32.const 15))
-      (i32.div_u (i32.shl (i32.sub (local.get $m) (i32.mul (local.get $r) (local.get $r))) (i32.const 14)) (local.get $t))))
+      (i32.div_u
+        (i32.shl (i32.sub (local.get $m) (i32.mul (local.get $r) (local.get $r))) (i32.const 14))
+        (local.get $t))))
     (local.set $g (i32.and (local.get $r) (i32.const 127)))
     (local.set $r (i32.shr_u (local.get $r) (i32.const 7)))
-    (local.set $p (i32.add (local.get $r) (i32.shl (i32.shr_u (i32.add (local.get $p) (i32.const 125)) (i32.const 1)) (i32.const 23))))
+    (local.set $p (i32.add
+      (local.get $r)
+      (i32.shl (i32.shr_u (i32.add (local.get $p) (i32.const 125)) (i32.const 1)) (i32.const 23))))
     (if (i32.lt_u (local.get $g) (i32.const 62)) (then (return (local.get $p))))
     (if (i32.ge_u (local.get $g) (i32.const 64)) (then (return (i32.add (local.get $p) (i32.const 1)))))
     (local.set $h (i32.add (i32.shl (local.get $r) (i32.const 1)) (i32.const 1)))
-    (if (i32.lt_s (i32.sub (i32.shl (local.get $m) (i32.const 18)) (i32.mul (local.get $h) (local.get $h))) (i32.const 0)) (then (return (local.get $p))))
+    (if
+      (i32.lt_s
+        (i32.sub (i32.shl (local.get $m) (i32.const 18)) (i32.mul (local.get $h) (local.get $h)))
+        (i32.const 0))
+      (then (return (local.get $p))))
     (i32.add (local.get $p) (i32.const 1)))
 
   ;; The number with this sign (0 or the sign bit), this biased exponent of the significand's leading bit, which is the
@@ -331,11 +385,15 @@
         (local.set $d (i32.sub (i32.const 1) (local.get $e)))
         (if (i32.gt_u (local.get $d) (i32.const 31)) (then (return (local.get $sign))))
         (local.set $s (i32.shr_u (local.get $m) (local.get $d)))
-        (if (i32.ne (i32.shl (local.get $s) (local.get $d)) (local.get $m)) (then (local.set $s (i32.or (local.get $s) (i32.const 1)))))
+        (if (i32.ne (i32.shl (local.get $s) (local.get $d)) (local.get $m))
+          (then (local.set $s (i32.or (local.get $s) (i32.const 1)))))
         (local.set $m (local.get $s))
         (local.set $e (i32.const 1))
         (local.set $s (i32.add (local.get $sign) (i32.shr_u (local.get $m) (i32.const 8)))))
-      (else (local.set $s (i32.add (i32.or (local.get $sign) (i32.shl (i32.sub (local.get $e) (i32.const 1)) (i32.const 23))) (i32.shr_u (local.get $m) (i32.const 8))))))
+      (else
+        (local.set $s (i32.add
+          (i32.or (local.get $sign) (i32.shl (i32.sub (local.get $e) (i32.const 1)) (i32.const 23)))
+          (i32.shr_u (local.get $m) (i32.const 8))))))
     (local.set $d (i32.and (local.get $m) (i32.const 0xff)))
     (if (i32.lt_u (local.get $d) (i32.const 0x80)) (then (return (local.get $s))))
     (if (i32.gt_u (local.get $d) (i32.const 0x80)) (then (return (i32.add (local.get $s) (i32.const 1)))))
@@ -427,7 +485,8 @@
     (if (i32.lt_u (local.get $p) (i32.const 127))
       (then
         (if (i32.lt_u (local.get $p) (i32.const 126)) (then (return (i32.and (local.get $a) (i32.const 0x80000000)))))
-        (if (i32.eqz (i32.and (local.get $a) (i32.const 0x7fffff))) (then (return (i32.and (local.get $a) (i32.const 0x80000000)))))
+        (if (i32.eqz (i32.and (local.get $a) (i32.const 0x7fffff)))
+          (then (return (i32.and (local.get $a) (i32.const 0x80000000)))))
         (return (i32.or (i32.and (local.get $a) (i32.const 0x80000000)) (i32.const 0x3f800000)))))
     (if (i32.ge_u (local.get $p) (i32.const 150)) (then (return (call $f32.integral (local.get $a)))))
     (local.set $d (i32.sub (i32.const 150) (local.get $p)))
@@ -438,7 +497,8 @@
 
   ;; What has no fraction stays as it is, unless it is not a number.
   (func $f32.integral (param $a i32) (result i32)
-    (if (i32.gt_u (i32.and (local.get $a) (i32.const 0x7fffffff)) (i32.const 0x7f800000)) (then (return (i32.const 0x7fc00000))))
+    (if (i32.gt_u (i32.and (local.get $a) (i32.const 0x7fffffff)) (i32.const 0x7f800000))
+      (then (return (i32.const 0x7fc00000))))
     (local.get $a))
 
   ;; Comparisons: numbers of one sign compare as their bits do. Not a number: above the infinity of its sign.
@@ -514,18 +574,46 @@
     (local $d i32)
     (if (i32.eqz (local.get $x)) (then (return (i32.const 0))))
     (local.set $d (i32.clz (local.get $x)))
-    (call $f32.pack (i32.const 0) (i32.sub (i32.const 158) (local.get $d)) (i32.shl (local.get $x) (local.get $d))))
+    (if (i32.lt_u (local.get $d) (i32.const 8))
+      (then
+        (return
+          (call $f32.pack
+            (i32.const 0)
+            (i32.sub (i32.const 158) (local.get $d))
+            (i32.shl (local.get $x) (local.get $d))))))
+    (i32.add
+      (i32.shl (i32.sub (i32.const 157) (local.get $d)) (i32.const 23))
+      (i32.shl (local.get $x) (i32.sub (local.get $d) (i32.const 8)))))
 
   (func $f32.convert_i32_s (export "f32.convert_i32_s") (param $x i32) (result i32)
     (local $d i32)
     (if (i32.gt_s (local.get $x) (i32.const 0))
       (then
         (local.set $d (i32.clz (local.get $x)))
-        (return (call $f32.pack (i32.const 0) (i32.sub (i32.const 158) (local.get $d)) (i32.shl (local.get $x) (local.get $d))))))
+        (if (i32.lt_u (local.get $d) (i32.const 8))
+          (then
+            (return
+              (call $f32.pack
+                (i32.const 0)
+                (i32.sub (i32.const 158) (local.get $d))
+                (i32.shl (local.get $x) (local.get $d))))))
+        (return
+          (i32.add
+            (i32.shl (i32.sub (i32.const 157) (local.get $d)) (i32.const 23))
+            (i32.shl (local.get $x) (i32.sub (local.get $d) (i32.const 8)))))))
     (if (i32.eqz (local.get $x)) (then (return (i32.const 0))))
     (local.set $x (i32.sub (i32.const 0) (local.get $x)))
     (local.set $d (i32.clz (local.get $x)))
-    (call $f32.pack (i32.const 0x80000000) (i32.sub (i32.const 158) (local.get $d)) (i32.shl (local.get $x) (local.get $d))))
+    (if (i32.lt_u (local.get $d) (i32.const 8))
+      (then
+        (return
+          (call $f32.pack
+            (i32.const 0x80000000)
+            (i32.sub (i32.const 158) (local.get $d))
+            (i32.shl (local.get $x) (local.get $d))))))
+    (i32.add
+      (i32.shl (i32.sub (i32.const 413) (local.get $d)) (i32.const 23))
+      (i32.shl (local.get $x) (i32.sub (local.get $d) (i32.const 8)))))
 
   (func $f32.convert_i64_u (export "f32.convert_i64_u") (param $x i64) (result i32)
     (call $convert (i32.const 0) (local.get $x)))
@@ -538,29 +626,42 @@
     (local $d i64) (local $m i32)
     (if (i64.eqz (local.get $x)) (then (return (i32.const 0))))
     (local.set $d (i64.clz (local.get $x)))
+    (if (i64.ge_u (local.get $d) (i64.const 40))
+      (then
+        (return (i32.or (local.get $sign) (i32.add
+          (i32.shl (i32.sub (i32.const 189) (i32.wrap_i64 (local.get $d))) (i32.const 23))
+          (i32.shl (i32.wrap_i64 (local.get $x)) (i32.sub (i32.wrap_i64 (local.get $d)) (i32.const 40))))))))
     (local.set $x (i64.shl (local.get $x) (local.get $d)))
     (local.set $m (i32.wrap_i64 (i64.shr_u (local.get $x) (i64.const 32))))
-    (if (i32.ne (i32.wrap_i64 (local.get $x)) (i32.const 0)) (then (local.set $m (i32.or (local.get $m) (i32.const 1)))))
+    (if (i32.ne (i32.wrap_i64 (local.get $x)) (i32.const 0))
+      (then (local.set $m (i32.or (local.get $m) (i32.const 1)))))
     (call $f32.pack (local.get $sign) (i32.sub (i32.const 190) (i32.wrap_i64 (local.get $d))) (local.get $m)))
 
   (func $f32.demote_f64 (export "f32.demote_f64") (param $a i64) (result i32)
     (local $p i32) (local $s i32) (local $sign i32) (local $g i64)
-    (local.set $p (i32.sub (i32.wrap_i64 (i64.and (i64.shr_u (local.get $a) (i64.const 52)) (i64.const 2047))) (i32.const 896)))
+    (local.set $p (i32.sub
+      (i32.wrap_i64 (i64.and (i64.shr_u (local.get $a) (i64.const 52)) (i64.const 2047)))
+      (i32.const 896)))
     (local.set $sign (i32.and (i32.wrap_i64 (i64.shr_u (local.get $a) (i64.const 32))) (i32.const 0x80000000)))
     (if (i32.gt_s (local.get $p) (i32.const 0))
       (then
         (if (i32.lt_s (local.get $p) (i32.const 255))
           (then
             ;; the exponent is where it belongs, and too large by 896
-            (local.set $s (i32.or (local.get $sign) (i32.sub (i32.wrap_i64 (i64.shr_u (local.get $a) (i64.const 29))) (i32.const 0xc0000000))))
+            (local.set $s (i32.or
+              (local.get $sign)
+              (i32.sub (i32.wrap_i64 (i64.shr_u (local.get $a) (i64.const 29))) (i32.const 0xc0000000))))
             (local.set $g (i64.and (local.get $a) (i64.const 0x1fffffff)))
             (if (i64.lt_u (local.get $g) (i64.const 0x10000000)) (then (return (local.get $s))))
-            (if (i64.gt_u (local.get $g) (i64.const 0x10000000)) (then (return (i32.add (local.get $s) (i32.const 1)))))
+            (if (i64.gt_u (local.get $g) (i64.const 0x10000000))
+              (then (return (i32.add (local.get $s) (i32.const 1)))))
             (return (i32.add (local.get $s) (i32.and (local.get $s) (i32.const 1))))))
-        (if (i64.gt_u (i64.shl (local.get $a) (i64.const 1)) (i64.const 0xffe0000000000000)) (then (return (i32.const 0x7fc00000))))
+        (if (i64.gt_u (i64.shl (local.get $a) (i64.const 1)) (i64.const 0xffe0000000000000))
+          (then (return (i32.const 0x7fc00000))))
         (return (i32.or (local.get $sign) (i32.const 0x7f800000)))))
     (if (i32.lt_s (local.get $p) (i32.const -30)) (then (return (local.get $sign))))
     (local.set $g (i64.or (i64.shl (local.get $a) (i64.const 11)) (i64.const 0x8000000000000000)))
     (local.set $s (i32.wrap_i64 (i64.shr_u (local.get $g) (i64.const 32))))
-    (if (i32.ne (i32.wrap_i64 (local.get $g)) (i32.const 0)) (then (local.set $s (i32.or (local.get $s) (i32.const 1)))))
+    (if (i32.ne (i32.wrap_i64 (local.get $g)) (i32.const 0))
+      (then (local.set $s (i32.or (local.get $s) (i32.const 1)))))
     (call $f32.pack (local.get $sign) (local.get $p) (local.get $s))))
