@@ -5,6 +5,7 @@ The runtime writes prompts and reads tokens. What a program computes, it compute
 
 from __future__ import annotations
 
+import os
 import struct
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..compiler.checkpoint import Model
-from ..compiler.frontend.module import ValType
+from ..compiler.frontend.types import ValType
 from ..compiler.steps.isa import TRAPS, Entry
 from . import host
 from .arrays import join
@@ -24,6 +25,7 @@ ENGINES = ("fast", "torch")
 # Tokens decoded between two looks at the progress and at the output: few at first, then as many as take this long.
 FIRST_CHUNK, LAST_CHUNK = 1 << 6, 1 << 20
 CHUNK_SECONDS = 0.1
+RANDOM_BYTES = 256  # that an invocation can get by WASI's random_get
 BLOCK = 1 << 20  # tokens of a finished trace looked at together
 _BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "funcref": 32, "externref": 32}
 _FLOATS = {"f32": ("<f", "<I"), "f64": ("<d", "<Q")}
@@ -102,6 +104,8 @@ class Instance:
         stdin: bytes = b"",
         args: Sequence[str] = (),
         env: dict[str, str] | None = None,
+        random: bytes | None = None,
+        clock: float | None = None,
         probe: str | None = None,
     ):
         self.model = model
@@ -118,6 +122,7 @@ class Instance:
         self._ip_delta[kinds == "J"] = [delta for delta, _ in model.jumps]
         self._entry_numbers = {first: k for k, (_, first) in enumerate(model.entries)}
         self._inputs, self._registers = _inputs(model, stdin, args, env or {})
+        self._random, self._clock = random, clock
         self.started = self._run(model.program.start, "", []) if model.program.start else None
         if self.started and self.started.trap is not None:
             raise Trap(self.started.trap, self.started)
@@ -216,7 +221,10 @@ class Instance:
         prompt: list[int] = []
         if entry.registers:
             byte = self._ids["B.0"]
+            self._registers |= clock_registers(time.time() if self._clock is None else self._clock)
             for area, data in self._inputs.items():
+                if area == "random":
+                    data = os.urandom(RANDOM_BYTES) if self._random is None else self._random
                 prompt.append(self._ids[f"G.{self.model.inputs[area]}"])
                 prompt += [byte + v for v in data]
         prompt.append(self._ids[f"I.{self._entry_numbers[entry.entry]}"])
@@ -280,16 +288,22 @@ def _count(table: np.ndarray, tokens: np.ndarray) -> int:
     return sum(int(table[tokens[i : i + BLOCK]].sum()) for i in range(0, len(tokens), BLOCK))
 
 
+def clock_registers(seconds: float) -> dict[str, int]:
+    """The hidden registers that tell the program what time it is: seconds since 1970, and nanoseconds."""
+    whole, nanoseconds = divmod(round(seconds * 10**9), 10**9)
+    return {"clock_seconds": whole, "clock_nanoseconds": nanoseconds}
+
+
 def _inputs(
     model: Model, stdin: bytes, args: Sequence[str], env: dict[str, str]
 ) -> tuple[dict[str, bytes], dict[str, int]]:
     """The bytes of each input area that the program has, and the hidden registers that describe them."""
     argv = [a.encode() + b"\0" for a in args]
     environ = [f"{k}={v}".encode() + b"\0" for k, v in env.items()]
-    data = {"stdin": stdin, "args": b"".join(argv), "environ": b"".join(environ)}
+    data = {"stdin": stdin, "args": b"".join(argv), "environ": b"".join(environ), "random": b"", "clock": b""}
     registers = {
         "stdin_length": len(stdin), "stdin_position": 0, "args_count": len(argv), "args_bytes": len(data["args"]),
-        "environ_count": len(environ), "environ_bytes": len(data["environ"]),
+        "environ_count": len(environ), "environ_bytes": len(data["environ"]), "random_position": 0,
     }  # fmt: skip
     areas = model.program.inputs
     for area, (_, capacity) in areas.items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ from ..compiler.link.link import provided_imports
 from ..compiler.link.stubs import trapping
 from . import host
 from .diff import Divergence, compare
-from .instance import Instance, Run, Trap
+from .instance import RANDOM_BYTES, Instance, Run, Trap
 from .oracle import OracleRun, oracle_for
 from .trace import TokenTable, Trace, decode
 
@@ -79,6 +81,8 @@ class Verifier:
         stdin: bytes = b"",
         argv: Sequence[str] = (),
         env: dict[str, str] | None = None,
+        random: bytes | None = None,
+        clock: float | None = None,
         model: Model | None = None,
     ):
         self.source = source if isinstance(source, Source) else load(source)
@@ -89,6 +93,9 @@ class Verifier:
             model = realise(program, self.source.module)
         self.model, self.program, self._stdin = model, model.program, stdin
         self._table = TokenTable.of(model)
+        # Both sides have to be told the same.
+        random = os.urandom(RANDOM_BYTES) if random is None else random
+        clock = time.time() if clock is None else clock
         given = {name: load(text) for name, text in (libraries or {}).items()}
         provided = provided_imports({name: library.module for name, library in given.items()})
         stubs = trapping(self.source.module, provided) if unknown_imports_trap else {}
@@ -99,11 +106,15 @@ class Verifier:
             stubs={name: encode(stub) for name, stub in stubs.items()},
             arguments=argv,
             environment=env,
+            random=random,
+            clock=clock,
         )
         probe = "memory.key" if "memory.key" in model.transformer.probes else None
         self._instance: Instance | None = None
         try:
-            self._instance = Instance(model, engine, stdin=stdin, args=argv, env=env, probe=probe)
+            self._instance = Instance(
+                model, engine, stdin=stdin, args=argv, env=env, random=random, clock=clock, probe=probe
+            )
             started = self._instance.started
         except Trap as trap:
             started = trap.run

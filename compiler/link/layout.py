@@ -26,6 +26,8 @@ INPUTS = {
     "stdin": (1 << 20, ("stdin_length",)),
     "args": (1 << 16, ("args_count", "args_bytes")),
     "environ": (1 << 16, ("environ_count", "environ_bytes")),
+    "random": (256, ("random_position",)),
+    "clock": (0, ("clock_seconds", "clock_nanoseconds")),
 }
 
 

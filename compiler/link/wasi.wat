@@ -16,11 +16,15 @@
   (import "w2x" "args_bytes" (global $args_bytes (mut i32)))
   (import "w2x" "environ_count" (global $environ_count (mut i32)))
   (import "w2x" "environ_bytes" (global $environ_bytes (mut i32)))
+  (import "w2x" "random_position" (global $random_position (mut i32)))
+  (import "w2x" "clock_seconds" (global $clock_seconds (mut i32)))
+  (import "w2x" "clock_nanoseconds" (global $clock_nanoseconds (mut i32)))
   (import "w2x.memory" "copy_hidden" (func $copy_hidden (param i32 i32 i32)))
   ;; areas of hidden memory
   (import "w2x.layout" "stdin" (global $stdin i32))
   (import "w2x.layout" "args" (global $args i32))
   (import "w2x.layout" "environ" (global $environ i32))
+  (import "w2x.layout" "random" (global $random i32))
 
   ;; Bit fd is set once descriptor fd (0, 1, 2) is closed.
   (global $closed (mut i32) (i32.const 0))
@@ -171,6 +175,33 @@
   (func (export "proc_exit") (param $status i32)
     (if (i32.ge_u (local.get $status) (i32.const 126)) (then (call $trap_host_error)))
     (call $exit (local.get $status)))
+
+  ;; An invocation has 256 random bytes, which the host puts into the prompt; beyond them there are none ("again").
+  (func (export "random_get") (param $p i32) (param $n i32) (result i32)
+    (local $from i32)
+    (if (i32.gt_u (local.get $n) (i32.sub (i32.const 256) (global.get $random_position))) (then (return (i32.const 6))))
+    (call $check_range (local.get $p) (local.get $n))
+    (local.set $from (i32.add (global.get $random) (global.get $random_position)))
+    (global.set $random_position (i32.add (global.get $random_position) (local.get $n)))
+    (call $copy_hidden (local.get $p) (local.get $from) (local.get $n))
+    (i32.const 0))
+
+  ;; There is a realtime and a monotonic clock; both stand at the time at which the invocation began.
+  (func $no_clock (param $id i32) (result i32)
+    (if (i32.gt_u (local.get $id) (i32.const 3)) (then (call $trap_host_error)))
+    (i32.gt_u (local.get $id) (i32.const 1)))
+  (func (export "clock_time_get") (param $id i32) (param i64) (param $time i32) (result i32)
+    (if (call $no_clock (local.get $id)) (then (return (i32.const 8))))
+    (call $check_aligned (local.get $time) (i32.const 7))
+    (i64.store (local.get $time) (i64.add
+      (i64.mul (i64.extend_i32_u (global.get $clock_seconds)) (i64.const 1000000000))
+      (i64.extend_i32_u (global.get $clock_nanoseconds))))
+    (i32.const 0))
+  (func (export "clock_res_get") (param $id i32) (param $resolution i32) (result i32)
+    (if (call $no_clock (local.get $id)) (then (return (i32.const 8))))
+    (call $check_aligned (local.get $resolution) (i32.const 7))
+    (i64.store (local.get $resolution) (i64.const 1))
+    (i32.const 0))
 
   (func (export "sched_yield") (result i32) (i32.const 0))
 

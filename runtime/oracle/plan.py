@@ -40,6 +40,8 @@ def oracle_for(
     stubs: Mapping[str, bytes] | None = None,
     arguments: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    random: bytes = b"",
+    clock: float = 0.0,
 ) -> Oracle:
     """An oracle whose runs can be compared with traces of `program`, which was compiled from `wasm`."""
     entries = [e for e in (*program.entries.values(), program.start) if e is not None]
@@ -55,6 +57,8 @@ def oracle_for(
         stubs=stubs,
         arguments=arguments,
         environment=environment,
+        random=random,
+        clock=clock,
     )
 
 

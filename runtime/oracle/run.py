@@ -79,7 +79,8 @@ class Oracle:
     sites, frame_deltas, frame_limit, memory_maximum, table_limits: see `instrument`.
     entry_delta: slots by which the call of an exported function itself moves the frame.
     libraries: modules to import from, by name. stubs: the same, for functions that neither these nor the model's WASI have.
-    arguments (argv), environment: what WASI tells the program.
+    arguments (argv), environment, random (the bytes that every call gets), clock (seconds since 1970): what WASI tells the
+    program.
     start: the run of the module's start function, None if it has none.
 
     Raises ValueError for a module that cannot be instrumented, wasmtime.WasmtimeError for one that cannot be linked.
@@ -98,16 +99,18 @@ class Oracle:
         stubs: Mapping[str, bytes] | None = None,
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        random: bytes = b"",
+        clock: float = 0.0,
     ):
         self.sites = tuple(sites)
         self.module = decode(wasm)
         self._entry_delta = entry_delta
-        self._wasi = _Wasi(arguments, environment or {}) if _uses_wasi(self.module) else None
+        self._wasi = _Wasi(arguments, environment or {}, random, clock) if _uses_wasi(self.module) else None
         done = instrument(self.module, sites, frame_deltas or {}, frame_limit, memory_maximum, table_limits)
         self._references = np.isin(np.arange(len(self.sites)), list(done.references))
         self._instrumented, self._origins, self._stops = encode(done.module), done.origins, done.stops
         self._offsets: dict[int, list[int]] = {}
-        self._store, instance = _instantiate(self._instrumented, libraries or {}, fuel=False, stubs=stubs or {})
+        self._store, instance = _instantiate(self._instrumented, libraries or {}, self._wasi, stubs or {})
         self._exports: dict[str, Any] = dict(instance.exports(self._store).items())
         self._log = _Log()
         self._connect()
@@ -260,8 +263,8 @@ def count_instructions(
     module = decode(wasm)
     function = _exported(module, name)
     values = [_float(a, t) if t in ("f32", "f64") else a for a, t in zip(args, function.type.params, strict=True)]
-    store, instance = _instantiate(wasm, libraries or {}, fuel=True)
     wasi = _Wasi(arguments, environment or {}) if _uses_wasi(module) else None
+    store, instance = _instantiate(wasm, libraries or {}, wasi, fuel=True)
     files = wasi.open(store, stdin) if wasi else None
     store.set_fuel(_FUEL)
     export: Any = instance.exports(store)[name]
@@ -302,7 +305,11 @@ def on_large_stack(function: Callable[[], T]) -> T:
 
 
 def _instantiate(
-    wasm: bytes, libraries: Mapping[str, bytes], fuel: bool, stubs: Mapping[str, bytes] = MappingProxyType({})
+    wasm: bytes,
+    libraries: Mapping[str, bytes],
+    wasi: _Wasi | None,
+    stubs: Mapping[str, bytes] = MappingProxyType({}),
+    fuel: bool = False,
 ) -> tuple[wasmtime.Store, wasmtime.Instance]:
     config = wasmtime.Config()
     config.wasm_multi_memory = True
@@ -315,10 +322,12 @@ def _instantiate(
     store, linker = wasmtime.Store(engine), wasmtime.Linker(engine)
     if fuel:
         store.set_fuel(_FUEL)
+    linker.allow_shadowing = True
     if _WASI not in libraries:
         linker.define_wasi()
         store.set_wasi(wasmtime.WasiConfig())
-    linker.allow_shadowing = True  # wasmtime's WASI has functions that the model's has not
+        if wasi:
+            wasi.define(linker)
     for name, library in (*libraries.items(), *stubs.items()):
         linker.define_instance(store, name, linker.instantiate(store, wasmtime.Module(engine, library)))
     return store, linker.instantiate(store, wasmtime.Module(engine, wasm))
@@ -333,14 +342,21 @@ class _Files:
             return Path(path, "stdout").read_bytes(), Path(path, "stderr").read_bytes()
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Wasi:
-    """A WASI world with nothing in it but these, and fresh standard streams for every call."""
+    """A WASI world with nothing in it but these, and fresh standard streams for every call.
+
+    random, clock: as the model is told; wasmtime's own would be others.
+    """
 
     arguments: Sequence[str]
     environment: Mapping[str, str]
+    random: bytes = b""
+    clock: float = 0.0
+    position: int = 0  # in `random`
 
     def open(self, store: wasmtime.Store, stdin: bytes) -> _Files:
+        self.position = 0
         directory = tempfile.TemporaryDirectory(prefix="oracle")
         path = Path(directory.name)
         (path / "stdin").write_bytes(stdin)
@@ -352,6 +368,53 @@ class _Wasi:
         config.stderr_file = str(path / "stderr")
         store.set_wasi(config)
         return _Files(directory)
+
+    def define(self, linker: wasmtime.Linker) -> None:
+        """The functions of WASI whose results are not determined by the program."""
+        i32, i64 = wasmtime.ValType.i32(), wasmtime.ValType.i64()
+        for name, params, function in (
+            ("random_get", [i32, i32], self._random_get),
+            ("clock_time_get", [i32, i64, i32], self._clock_time_get),
+            ("clock_res_get", [i32, i32], self._clock_res_get),
+        ):
+            linker.define_func(_WASI, name, wasmtime.FuncType(params, [i32]), function, access_caller=True)
+
+    def _random_get(self, caller: wasmtime.Caller, pointer: int, length: int) -> int:
+        length %= 2**32
+        if length > len(self.random) - self.position:
+            return _AGAIN
+        _write(caller, pointer, self.random[self.position : self.position + length])
+        self.position += length
+        return 0
+
+    def _clock_time_get(self, caller: wasmtime.Caller, clock: int, precision: int, pointer: int) -> int:
+        return _tell(caller, clock, pointer, round(self.clock * 10**9))
+
+    def _clock_res_get(self, caller: wasmtime.Caller, clock: int, pointer: int) -> int:
+        return _tell(caller, clock, pointer, 1)
+
+
+_AGAIN, _BAD = 6, 8  # WASI's errno
+
+
+def _tell(caller: wasmtime.Caller, clock: int, pointer: int, nanoseconds: int) -> int:
+    """What a question about a clock (0 realtime, 1 monotonic, 2 and 3 are not there) gives, as in wasmtime."""
+    if not 0 <= clock <= 3:
+        raise wasmtime.Trap(TRAPS["host_error"])
+    if clock > 1:
+        return _BAD
+    if pointer % 8:
+        raise wasmtime.Trap(TRAPS["host_error"])
+    _write(caller, pointer, nanoseconds.to_bytes(8, "little"))
+    return 0
+
+
+def _write(caller: wasmtime.Caller, pointer: int, data: bytes) -> None:
+    memory = caller["memory"]
+    assert isinstance(memory, wasmtime.Memory)
+    if pointer % 2**32 + len(data) > memory.data_len(caller):
+        raise wasmtime.Trap(TRAPS["memory_out_of_bounds"])
+    memory.write(caller, bytearray(data), pointer % 2**32)
 
 
 def _alive(method: weakref.WeakMethod[Any]) -> Callable[..., None]:

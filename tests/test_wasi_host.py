@@ -1,0 +1,50 @@
+"""What WASI gets from the host at run time: random bytes and the time, in the prompt."""
+
+import pytest
+
+import wasm2xformer as w2x
+
+PROGRAM = """
+(module
+  (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "clock_res_get" (func $resolution (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "random") (param i32 i32) (result i32 i64)
+    (call $random (local.get 0) (local.get 1)) (i64.load (i32.and (local.get 0) (i32.const 0xfff8))))
+  (func (export "twice") (result i64)
+    (drop (call $random (i32.const 0) (i32.const 8))) (drop (call $random (i32.const 4) (i32.const 8)))
+    (i64.load (i32.const 0)))
+  (func (export "time") (param i32 i32) (result i32 i64)
+    (call $time (local.get 0) (i64.const 1) (local.get 1)) (i64.load (i32.and (local.get 1) (i32.const 0xfff8))))
+  (func (export "resolution") (param i32 i32) (result i32 i64)
+    (call $resolution (local.get 0) (local.get 1)) (i64.load (i32.and (local.get 1) (i32.const 0xfff8)))))
+"""
+BYTES = bytes(range(1, 256)) + b"\xff"
+OUTSIDE, WRONG = "out of bounds memory access", "invalid argument of a host function"
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_the_model_and_wasmtime_are_told_the_same(level: int):
+    verifier = w2x.Verifier(PROGRAM, opt_level=level, random=BYTES, clock=1.5)
+    first, time = int.from_bytes(BYTES[:8], "little"), 1_500_000_000
+    for name, args, values in (
+        ("random", [8, 8], [0, first]), ("random", [8, 0], [0, first]), ("random", [0, 256], [0, first]),
+        ("random", [8, 257], [6, int.from_bytes(BYTES[8:16], "little")]), ("random", [65528, 8], [0, first]),
+        ("twice", [], [int.from_bytes(BYTES[:4] + BYTES[8:12], "little")]), ("random", [65530, 8], OUTSIDE),
+        ("time", [0, 16], [0, time]), ("time", [1, 24], [0, time]), ("time", [2, 16], [8, time]),
+        ("time", [4, 16], WRONG), ("time", [0, 3], WRONG), ("time", [0, 65536], OUTSIDE),
+        ("resolution", [0, 8], [0, 1]), ("resolution", [3, 8], [8, 1]), ("resolution", [5, 8], WRONG),
+    ):  # fmt: skip
+        report = verifier.invoke(name, args)
+        assert report.ok, report.divergence
+        assert (report.run.trap or report.run.values) == values, (name, args)
+
+
+def test_without_being_told_they_are_real():
+    model = w2x.compile(PROGRAM, exports=["random", "time"])
+    vm, other = w2x.Instance(model), w2x.Instance(model)
+    drawn = {vm.invoke("random", 0, 8).values[1] for _ in range(3)} | {other.invoke("random", 0, 8).values[1]}
+    assert len(drawn) == 4
+    times = [vm.invoke("time", 0, 0).values[1] for _ in range(2)]
+    assert 1_700_000_000 * 10**9 < times[0] < times[1]
