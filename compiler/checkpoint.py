@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from .frontend.module import FuncType
+from .frontend.types import FuncType
 from .graph.transformer import HEAD_DIM, Layer, Transformer
 from .steps.isa import Entry, Program, Site, Slot, Step, StepFunction
 

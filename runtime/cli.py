@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by who started this process
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (open until the end)
+    # Nothing here multiplies large matrices with numpy; starting threads for it is a tenth of the start-up time.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     arguments = list(sys.argv[1:] if argv is None else argv)
     own, program = arguments, None
     if "--" in arguments:

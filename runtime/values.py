@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.frontend.module import ValType
+from ..compiler.frontend.types import ValType
 from .instance import ArgumentError
 
 

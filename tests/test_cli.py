@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -111,6 +112,20 @@ def test_the_subcommand_compile_may_be_written_out(shell: Shell):
 )
 def test_run_prints_one_result_a_line(shell: Shell, arguments: str, printed: str):
     assert shell("run", "prog.safetensors", *arguments.split()) == (0, printed, "")
+
+
+def test_running_a_checkpoint_loads_no_more_than_that_takes(folder: Path):
+    """The compiler, wasmtime and torch would be most of the time it takes."""
+    script = """import sys; from wasm2xformer.runtime.cli import main
+code = main(["run", "prog.safetensors", "--invoke", "count"])
+print(code, [m for m in sys.modules if m in ("torch", "wasmtime", "rich") or m.startswith("wasm2xformer.compiler.")])"""
+    for _ in range(2):  # the second time what the engine made of it is in the cache
+        done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=True)
+    code, _, modules = done.stdout.splitlines()[-1].partition(" ")
+    loaded = {m.removeprefix("wasm2xformer.compiler.") for m in ast.literal_eval(modules)}
+    assert code == "0" and {m for m in loaded if not m.startswith("graph")} == {
+        "checkpoint", "errors", "frontend", "frontend.types", "steps", "steps.isa",
+    }  # fmt: skip
 
 
 def test_run_compiles_a_program_in_memory(shell: Shell):

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-# Value types by their text names: "i32", "i64", "f32", "f64", "v128", "funcref", "externref".
-ValType = str
-
-
-@dataclass(frozen=True)
-class FuncType:
-    params: tuple[ValType, ...] = ()
-    results: tuple[ValType, ...] = ()
+from .types import FuncType, ValType
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..frontend.module import FuncType, ValType
+from ..frontend.types import FuncType, ValType
 
 # Token classes of traps, in the order of their tokens; the text is what wasmtime says.
 TRAPS = {

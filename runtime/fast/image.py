@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import json
 import sys
 import weakref
@@ -17,7 +16,8 @@ from .index import PAGES, page_size
 if TYPE_CHECKING:
     from .layout import Layout
 
-_libc = ctypes.CDLL(ctypes.util.find_library("msvcrt" if sys.platform == "win32" else "c"))
+# Python is linked with the C library; on Windows that has a name. ctypes.util.find_library would start a process.
+_libc = ctypes.CDLL("msvcrt" if sys.platform == "win32" else None)
 _libc.free.argtypes = [ctypes.c_void_p]
 _CALLOC = ctypes.cast(_libc.calloc, ctypes.c_void_p).value or 0
 
