@@ -36,6 +36,11 @@ PROFILES = {
     "integer": [
         *FREESTANDING, "-mcpu=mvp+bulk_memory+sign_ext", "-Wl,-z,stack-size=16384",
     ],
+    # floating point; a square root is the instruction, and takes no errno
+    "float": [
+        *FREESTANDING, "-mcpu=mvp+bulk_memory+sign_ext", "-fno-math-errno", "-fno-vectorize", "-fno-slp-vectorize",
+        "-Wl,-z,stack-size=16384",
+    ],
     # an ordinary C program with the C library as it comes
     "wasi": [*COMMON, *WASI, "-Wl,-z,stack-size=65536"],
     # the same with a printf that knows no floating-point numbers: half the size, and no float instruction is left

@@ -17,14 +17,14 @@ SIZES = {"small": (0, 10_000), "medium": (10_000, 300_000), "large": (300_000, 1
 class Run:
     """One invocation and what it must give.
 
-    results: i32 and i64 values as signed integers. trap: wasmtime's words, "" when the invocation returns.
+    results: i32 and i64 values as signed integers, f32 and f64 as floats. trap: wasmtime's words, "" when the invocation returns.
     exit_code: the argument of proc_exit, 0 when `_start` returns. size: a key of SIZES.
     continues: the invocation goes on in the instance of the one before it; otherwise it gets a fresh one.
     """
 
     export: str
-    args: tuple[int, ...] = ()
-    results: tuple[int, ...] = ()
+    args: tuple[int | float, ...] = ()
+    results: tuple[int | float, ...] = ()
     stdin: bytes = b""
     stdout: bytes = b""
     trap: str = ""
@@ -35,7 +35,7 @@ class Run:
 
 @dataclass(frozen=True)
 class ProgramCase:
-    """A program of programs.toml. wasm: the built file, None for a program in WAT. group: "i32", "integer" or "c"."""
+    """A program of programs.toml. wasm: the built file, None for a program in WAT. group: as in programs.toml."""
 
     id: str
     title: str

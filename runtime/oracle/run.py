@@ -249,20 +249,21 @@ class Oracle:
 def count_instructions(
     wasm: bytes,
     name: str,
-    args: Sequence[int] = (),
+    args: Sequence[int | float] = (),
     libraries: Mapping[str, bytes] | None = None,
     stdin: bytes = b"",
     arguments: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> int:
-    """WASM instructions that the module as written executes for this call, in a fresh instance, traps included.
+    """WASM instructions that the module as written executes for this call, in a fresh instance, traps included. An int
+    as an f32 or f64 argument is a bit pattern.
 
     They are counted as wasmtime's fuel: 1 for every instruction, except 0 for nop, drop, block, loop, else, end, return
     and unreachable; and 1 for every function entered. The start function is not counted.
     """
     module = decode(wasm)
     function = _exported(module, name)
-    values = [_float(a, t) if t in ("f32", "f64") else a for a, t in zip(args, function.type.params, strict=True)]
+    values = [_float(a, t) if t in ("f32", "f64") and isinstance(a, int) else a for a, t in zip(args, function.type.params, strict=True)]
     wasi = _Wasi(arguments, environment or {}) if _uses_wasi(module) else None
     store, instance = _instantiate(wasm, libraries or {}, wasi, fuel=True)
     files = wasi.open(store, stdin) if wasi else None
