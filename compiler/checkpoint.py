@@ -135,8 +135,10 @@ def _write(path: Path, tensors: dict[str, np.ndarray], metadata: dict[str, str])
 def load(path: str | Path) -> Model:
     """Reads a checkpoint. Raises CheckpointError for anything that is not one of this version, whole and consistent."""
     path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path}: {'not a file' if path.exists() else 'no such file'}")
+    try:
+        path.open("rb").close()  # safe_open would say of a file that may not be read that it does not exist
+    except OSError as error:
+        raise CheckpointError(f"{path}: {(error.strerror or str(error)).lower()}") from None
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -95,9 +97,12 @@ def test_truncated(path: Path, tmp_path: Path, size: int) -> None:
         w2x.load(cut)
 
 
-def test_missing_and_foreign_files(path: Path, tmp_path: Path) -> None:
+def test_missing_and_foreign_files(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(w2x.CheckpointError, match="no such file"):
         w2x.load(tmp_path / "nowhere")
+    with monkeypatch.context() as patch, pytest.raises(w2x.CheckpointError, match=f"{path.name}: permission denied"):
+        patch.setattr(Path, "open", mock.Mock(side_effect=PermissionError(errno.EACCES, "Permission denied")))
+        w2x.load(path)
     foreign = tmp_path / "foreign.safetensors"
     save_file({"weight": np.zeros(3)}, foreign)
     with pytest.raises(w2x.CheckpointError, match="not a wasm2xformer checkpoint"):

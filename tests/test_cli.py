@@ -337,7 +337,7 @@ def _refused(shell: Shell, *arguments: str) -> list[str]:
         ("verify prog.safetensors --invoke div 1 2", "is a checkpoint; verify needs the program"),
         ("inspect prog.wat", "prog.wat is a program, not a checkpoint"),
         ("inspect notes", "not a safetensors file"),
-        ("inspect .", ".: not a file"),
+        ("inspect .", ".: is a directory"),
         ("run . --invoke f", ".: is a directory"),
         ("prog.wat -o .", "-o .: a folder, not a file"),
         ("prog.wat -o prog.wat/x", "prog.wat: no such folder"),
