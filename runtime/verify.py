@@ -20,7 +20,7 @@ from ..compiler.frontend.source import Source, load
 from ..compiler.link.link import provided_imports
 from ..compiler.link.stubs import trapping
 from . import host
-from .diff import Divergence, compare
+from .diff import Comparison, Divergence
 from .instance import RANDOM_BYTES, Instance, Run, Trap
 from .oracle import OracleRun, oracle_for
 from .trace import TokenTable, Trace, decode
@@ -109,6 +109,7 @@ class Verifier:
             random=random,
             clock=clock,
         )
+        self._comparison = Comparison(self.program, self.source.module, self._oracle.sites, self._oracle.references)
         probe = "memory.key" if "memory.key" in model.transformer.probes else None
         self._instance: Instance | None = None
         try:
@@ -174,7 +175,7 @@ class Verifier:
         self._sequence.append(tokens)
         trace = decode(tokens, self._table, self.program, run.probed)
         run.probed = None  # the trace has what matters of it; a long one's is hundreds of megabytes
-        return Report(compare(self.program, self.source.module, trace, oracle), run, trace, oracle)
+        return Report(self._comparison.first(trace, oracle), run, trace, oracle)
 
 
 def verify(

@@ -7,7 +7,7 @@ instruction, must end the way its operation ends: a jump at its target, a return
 bytes.
 """
 
-from .compare import compare
+from .compare import Comparison, compare
 from .divergence import Divergence
 
-__all__ = ["Divergence", "compare"]
+__all__ = ["Comparison", "Divergence", "compare"]

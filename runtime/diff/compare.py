@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from ...compiler.frontend.module import Module
-from ...compiler.steps.isa import Program
+from ...compiler.steps.isa import Program, Site
 from ..oracle import OracleRun
 from ..trace import Location, Trace, location
 from .context import WINDOW, Context
-from .copies import Copies
+from .copies import Copies, SlotTable
 from .divergence import CONTEXT, Divergence, Finding
 from .ending import check_outcome, check_output, check_results
 from .records import Records
-from .steps import BULK
+from .steps import BULK, StepTable
 from .structure import Calls, check_ends, check_form, check_jumps
 
 
-def compare(program: Program, module: Module, trace: Trace, run: OracleRun, window: int = WINDOW) -> Divergence | None:
-    """The first difference between a trace of `program` and a run of `module`, the module that it was compiled from.
+class Comparison:
+    """Compares traces of `program` with runs of `module`, the module that it was compiled from.
 
-    window: executed steps that are checked at a time. Raises ValueError when the run was not recorded for this program:
-    a site of the program is not among the run's.
+    sites, references: of the oracle. Raises ValueError when a site of the program is not among them.
     """
-    c = Context(program, module, trace, run)
-    calls = Calls(BULK)
-    findings = [*check_form(c), *check_results(c), *check_output(c), *check_outcome(c), *_structure(c, calls, window)]
-    findings += _records(c, Records(c, calls.returned), window)
-    return _divergence(c, min(findings, key=lambda f: f.order)) if findings else None
+
+    def __init__(self, program: Program, module: Module, sites: Sequence[Site], references: np.ndarray):
+        self.program, self.module = program, module
+        self._steps, self._slots = StepTable(program, sites, references), SlotTable(program)
+
+    def first(self, trace: Trace, run: OracleRun, window: int = WINDOW) -> Divergence | None:
+        """The first difference. window: executed steps that are checked at a time."""
+        c = Context(self.program, self.module, self._steps, trace, run)
+        calls = Calls(BULK)
+        findings = [*check_form(c), *check_results(c), *check_output(c), *check_outcome(c)]
+        findings += _structure(c, calls, Copies(self._slots), window)
+        findings += _records(c, Records(c, calls.returned), window)
+        return _divergence(c, min(findings, key=lambda f: f.order)) if findings else None
 
 
-def _structure(c: Context, calls: Calls, window: int) -> list[Finding]:
+def compare(program: Program, module: Module, trace: Trace, run: OracleRun, window: int = WINDOW) -> Divergence | None:
+    """The first difference between one trace and one run, as `Comparison` finds it."""
+    return Comparison(program, module, run.sites, run.references).first(trace, run, window)
+
+
+def _structure(c: Context, calls: Calls, copies: Copies, window: int) -> list[Finding]:
     """What the first window shows that shows anything."""
-    copies = Copies(c.program)
     for w in c.windows(window):
         findings = [*check_ends(w), *check_jumps(w), *calls.check(w), *copies.check(w)]
         if findings:

@@ -19,9 +19,8 @@ WINDOW = 1 << 18  # executed steps checked at a time
 class Context:
     """Both sides of the comparison, and the words for what is found. steps: the program's steps as arrays."""
 
-    def __init__(self, program: Program, module: Module, trace: Trace, run: OracleRun):
-        self.program, self.module, self.trace, self.run = program, module, trace, run
-        self.steps = StepTable(program, run.sites, run.references)
+    def __init__(self, program: Program, module: Module, steps: StepTable, trace: Trace, run: OracleRun):
+        self.program, self.module, self.steps, self.trace, self.run = program, module, steps, trace, run
 
     def windows(self, size: int) -> Iterator[Window]:
         return (Window(self, start, min(start + size, len(self.trace))) for start in range(0, len(self.trace), size))

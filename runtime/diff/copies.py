@@ -16,17 +16,15 @@ _NONE, _CONST, _FIXED, _FRAME = range(4)
 _FIXED_BASE = -1
 
 
-class Copies:
-    """Follows the slots through a trace, window after window; only moves values, and knows a slot from its first write on."""
+class SlotTable:
+    """What each step copies and writes. source, target: (kind, number) of the slot; const: the constant it copies."""
 
     def __init__(self, program: Program):
         self._fixed: dict[Slot, int] = {}
         movs = [s.a if s.op == "mov" else None for s in program.steps]
-        self._from, self._source = self._slots(movs)
-        self._const = np.array([int(s.index) if s and s.kind == "const" else 0 for s in movs], np.uint64)
-        self._to, self._written = self._slots([s.dest for s in program.steps])
-        self._known = np.empty(0, np.int64)  # slots, sorted, with the latest value of each
-        self._values = np.empty(0, np.uint64)
+        self.source = self._slots(movs)
+        self.const = np.array([int(s.index) if s and s.kind == "const" else 0 for s in movs], np.uint64)
+        self.target = self._slots([s.dest for s in program.steps])
 
     def _slots(self, slots: list[Slot | None]) -> tuple[np.ndarray, np.ndarray]:
         """Kind and number of each slot."""
@@ -43,18 +41,28 @@ class Copies:
                 numbers[i] = _FIXED_BASE - self._fixed.setdefault(slot, len(self._fixed))
         return kinds, numbers
 
+
+class Copies:
+    """Follows the slots through a trace, window after window; only moves values, and knows a slot from its first write on."""
+
+    def __init__(self, table: SlotTable):
+        self._table = table
+        self._known = np.empty(0, np.int64)  # slots, sorted, with the latest value of each
+        self._values = np.empty(0, np.uint64)
+
     def check(self, w: Window) -> Iterator[Finding]:
         trace = w.context.trace
+        source, target = self._table.source, self._table.target
         frame, value = trace.frame[w.start : w.start + len(w.index)], trace.value[w.start : w.start + len(w.index)]
         committed = w.kind == Kind.DIGIT
-        writes = np.flatnonzero(committed & (self._to[w.index] >= _FIXED))
-        slot = self._address(self._to, self._written, w.index[writes], frame[writes])
-        reads = np.flatnonzero(committed & (self._from[w.index] >= _FIXED))
-        wanted = self._address(self._from, self._source, w.index[reads], frame[reads])
+        writes = np.flatnonzero(committed & (target[0][w.index] >= _FIXED))
+        slot = self._address(*target, w.index[writes], frame[writes])
+        reads = np.flatnonzero(committed & (source[0][w.index] >= _FIXED))
+        wanted = self._address(*source, w.index[reads], frame[reads])
         expected, known = self._before(wanted, reads, slot, writes, value[writes])
-        consts = np.flatnonzero(committed & (self._from[w.index] == _CONST))
+        consts = np.flatnonzero(committed & (source[0][w.index] == _CONST))
         at = np.concatenate([reads[known], consts])
-        expected = np.concatenate([expected[known], self._const[w.index[consts]]])
+        expected = np.concatenate([expected[known], self._table.const[w.index[consts]]])
         wrong = np.flatnonzero(expected != value[at])
         for k in wrong[np.argsort(at[wrong], kind="stable")][:1]:
             yield w.finding("step", "copied value", show_value(int(expected[k])), show_value(int(value[at[k]])), at[k])

@@ -107,7 +107,7 @@ class Oracle:
         self._entry_delta = entry_delta
         self._wasi = _Wasi(arguments, environment or {}, random, clock) if _uses_wasi(self.module) else None
         done = instrument(self.module, sites, frame_deltas or {}, frame_limit, memory_maximum, table_limits)
-        self._references = np.isin(np.arange(len(self.sites)), list(done.references))
+        self.references = np.isin(np.arange(len(self.sites)), list(done.references))
         self._instrumented, self._origins, self._stops = encode(done.module), done.origins, done.stops
         self._offsets: dict[int, list[int]] = {}
         self._store, instance = _instantiate(self._instrumented, libraries or {}, self._wasi, stubs or {})
@@ -157,7 +157,7 @@ class Oracle:
         log, self._log = self._log, _Log()
         records = join(log.chunks, RECORD)
         stdout, stderr = files.read() if files else (b"", b"")
-        return OracleRun(self.sites, records, log.bulk, self._references, outcome, results, trap_site, stdout, stderr)
+        return OracleRun(self.sites, records, log.bulk, self.references, outcome, results, trap_site, stdout, stderr)
 
     def _connect(self) -> None:
         """Hands the instance the host functions of its log."""
@@ -263,7 +263,10 @@ def count_instructions(
     """
     module = decode(wasm)
     function = _exported(module, name)
-    values = [_float(a, t) if t in ("f32", "f64") and isinstance(a, int) else a for a, t in zip(args, function.type.params, strict=True)]
+    values = [
+        _float(a, t) if t in ("f32", "f64") and isinstance(a, int) else a
+        for a, t in zip(args, function.type.params, strict=True)
+    ]
     wasi = _Wasi(arguments, environment or {}) if _uses_wasi(module) else None
     store, instance = _instantiate(wasm, libraries or {}, wasi, fuel=True)
     files = wasi.open(store, stdin) if wasi else None
