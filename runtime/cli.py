@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .host_options import Host, dump, hosted, number, read_stdin, stdin_option
+
 if TYPE_CHECKING:
     from ..compiler.checkpoint import Model
     from ..compiler.frontend.module import Module
@@ -135,7 +137,9 @@ def _compiling(command: _Command) -> _Command:
     memory = click.option("--max-memory", type=click.IntRange(1, 1024), metavar="PAGES",
                           help="How far memory may grow, in pages of 64 KiB. The torch engine is exact for longer "
                           "sequences where it is less.  [default: 1024]")  # fmt: skip
-    return level(library(memory(command)))
+    unknown = click.option("--unknown-imports-trap", is_flag=True,
+                           help="Compile although nobody provides an imported function; calling it traps.")  # fmt: skip
+    return level(library(memory(unknown(command))))
 
 
 _exports = click.option(
@@ -143,8 +147,6 @@ _exports = click.option(
 )
 _engine = click.option("--engine", type=click.Choice(["fast", "torch"]), default="fast", show_default=True,
                        help="fast: compiled from the weights; torch: dense matrices, real softmax.")  # fmt: skip
-_stdin = click.option("--stdin", metavar="FILE", help="What a WASI program reads from stdin; - for this process's.")
-_env = click.option("--env", multiple=True, metavar="NAME=VALUE", help="For a WASI program. Repeatable.")
 _json = click.option("--json", "as_json", is_flag=True, help="For machines.")
 _max_tokens = click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Give up after N tokens.")
 
@@ -199,13 +201,14 @@ def _compile(
 @cli.command("run", cls=_Invoking)
 @click.argument("model")
 @_engine
-@_stdin
-@_env
+@hosted
 @_compiling
 @_max_tokens
+@click.option("--read", "reads", multiple=True, metavar="ADDRESS:LENGTH",
+              help="Show bytes of the program's exported memory after the calls. Repeatable.")  # fmt: skip
 @click.pass_obj
 def _run(
-    argv: list[str] | None, model: str, engine: str, stdin: str | None, env: tuple[str, ...], max_tokens: int | None,
+    argv: list[str] | None, model: str, engine: str, host: Host, max_tokens: int | None, reads: tuple[str, ...],
     calls: list[tuple[str, list[str]]], **compiling: Any,
 ) -> int:  # fmt: skip
     """Runs MODEL, or compiles and runs a program, by decoding; prints the results, one a line.
@@ -213,14 +216,17 @@ def _run(
     Without --invoke it calls `_start`, the main function of a WASI program.
     """
     with _refusals():
+        ranges = [_range(text) for text in reads]
         loaded, calls = _model(model, calls, **compiling)
-        vm = _instance(loaded, engine, stdin, model, argv, env)
+        vm = _instance(loaded, engine, host, model, argv)
         for name, types, values in _parsed(loaded, calls):
             with _progress(name) as progress:
                 run = vm.invoke(name, *values, max_tokens=max_tokens, progress=progress.tokens, output=progress.output)
             if run.exit_code is not None:
                 return run.exit_code
             _print_results(types, run)
+        for address, length in ranges:
+            click.echo(dump(vm.read_memory(address, length), address))
     return 0
 
 
@@ -229,16 +235,14 @@ def _run(
 @click.option("--model", metavar="MODEL", help="Check this checkpoint of PROG instead of compiling it.")
 @click.option("--replay", is_flag=True, help="Also check every token against the dense matrices, in blocks.")
 @_engine
-@_stdin
-@_env
+@hosted
 @_compiling
 @_exports
 @_max_tokens
 @click.pass_obj
 def _verify(
-    argv: list[str] | None, prog: str, model: str | None, replay: bool, engine: str, stdin: str | None,
-    env: tuple[str, ...], exports: tuple[str, ...], max_tokens: int | None, calls: list[tuple[str, list[str]]],
-    libraries: tuple[str, ...], max_memory: int | None, **compiling: Any,
+    argv: list[str] | None, prog: str, model: str | None, replay: bool, engine: str, host: Host,
+    exports: tuple[str, ...], max_tokens: int | None, calls: list[tuple[str, list[str]]], **compiling: Any,
 ) -> int:  # fmt: skip
     """Decodes PROG and compares every step with wasmtime running the original program.
 
@@ -255,21 +259,28 @@ def _verify(
         calls = calls or _default_calls(source.module)
         if model is None:
             with _working(f"compiling {prog}"):
-                loaded = _compile_model(source, exports or [n for n, _ in calls], libraries, max_memory, **compiling)
+                loaded = _compile_model(source, exports or [n for n, _ in calls], **compiling)
         else:
             loaded = _load(model)
-            if not _made_from(loaded, source, libraries):
+            if not _made_from(loaded, source, **compiling):
                 click.echo(f"{model} was not compiled from {prog}, or by another version: its steps are DIFFERENT")
                 return FAILED
         verifier = Verifier(
-            source, engine=engine, stdin=_read_stdin(stdin), argv=_argv(prog, argv), env=_environment(env), model=loaded,
-            libraries=_libraries(libraries),
-        )  # fmt: skip
+            source,
+            engine=engine,
+            model=loaded,
+            libraries=_libraries(compiling["libraries"]),
+            unknown_imports_trap=compiling["unknown_imports_trap"],
+            **host.wasi(prog, argv),
+        )
         reports: list[tuple[str, tuple[str, ...], Report]] = []
         if verifier.started:
             reports.append(("start function", (), verifier.started))
             if not verifier.started.run.returned:
                 calls = []
+        if calls:
+            for address, data in host.data():
+                verifier.write_memory(address, data)
         for name, types, values in _parsed(loaded, calls):
             if not reports or reports[-1][2].ok:
                 with _progress(name) as progress:
@@ -298,14 +309,13 @@ def _verify(
 @_json
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="Show only the first N steps of each call.")
 @_engine
-@_stdin
-@_env
+@hosted
 @_compiling
 @_max_tokens
 @click.pass_obj
 def _trace(
-    argv: list[str] | None, model: str, as_json: bool, limit: int | None, engine: str, stdin: str | None,
-    env: tuple[str, ...], max_tokens: int | None, calls: list[tuple[str, list[str]]], **compiling: Any,
+    argv: list[str] | None, model: str, as_json: bool, limit: int | None, engine: str, host: Host,
+    max_tokens: int | None, calls: list[tuple[str, list[str]]], **compiling: Any,
 ) -> int:  # fmt: skip
     """Runs MODEL (or a program) and shows the decoded trace, step by step, with the tokens of each.
 
@@ -316,7 +326,7 @@ def _trace(
         from .listing import json_lines, text_lines
 
         loaded, calls = _model(model, calls, **compiling)
-        vm = _instance(loaded, engine, stdin, model, argv, env)
+        vm = _instance(loaded, engine, host, model, argv)
         for name, _, values in _parsed(loaded, calls):
             trap = None
             try:
@@ -368,7 +378,7 @@ def _inspect(model: str, as_json: bool, layers: tuple[int, ...], weights: bool, 
 @click.option("--repeat", type=click.IntRange(1), default=3, show_default=True, help="Medians of so many repetitions.")
 @click.option("--longest", type=click.IntRange(0), metavar="N", help="Tokens of the trace for scaling; 0 for none.")
 @click.option("--native/--no-native", default=True, help="Measure wasmtime and pywasm too.")
-@_stdin
+@stdin_option
 @_json
 @click.pass_obj
 def _bench(
@@ -389,7 +399,7 @@ def _bench(
             source = _source(prog)
             calls = calls or _default_calls(source.module)
             types = {e.name: source.module.functions[e.index].type for e in source.module.exports if e.kind == "func"}
-            data, cases = _read_stdin(stdin), []
+            data, cases = read_stdin(stdin), []
             for name, texts in calls:
                 if name not in types:
                     raise click.UsageError(f"no exported function {name!r}; there are: {', '.join(types) or 'none'}")
@@ -471,11 +481,12 @@ def _load(path: str) -> Model:
 
 
 def _compile_model(
-    source: Source, exports: Sequence[str], libraries: Sequence[str], max_memory: int | None, opt_level: str
-) -> Model:
+    source: Source, exports: Sequence[str], libraries: Sequence[str], max_memory: int | None, opt_level: str,
+    unknown_imports_trap: bool,
+) -> Model:  # fmt: skip
     from ..compiler.compile import compile
 
-    return compile(source, int(opt_level), exports or None, _libraries(libraries), max_memory)
+    return compile(source, int(opt_level), exports or None, _libraries(libraries), max_memory, unknown_imports_trap)
 
 
 def _libraries(pairs: Sequence[str]) -> dict[str, str | bytes]:
@@ -496,7 +507,7 @@ def _libraries(pairs: Sequence[str]) -> dict[str, str | bytes]:
     return modules
 
 
-def _made_from(model: Model, source: Source, libraries: Sequence[str]) -> bool:
+def _made_from(model: Model, source: Source, libraries: Sequence[str], unknown_imports_trap: bool, **_: Any) -> bool:
     """Whether the checkpoint says that it holds what compiling `source` in the same way gives."""
     from ..compiler.compile import compile_steps
     from ..compiler.errors import CompileError
@@ -505,7 +516,8 @@ def _made_from(model: Model, source: Source, libraries: Sequence[str]) -> bool:
     exports = [*model.program.entries]
     provided = _libraries(libraries)
     try:
-        program, _ = compile_steps(source, model.program.opt_level, exports, provided, pages)
+        level = model.program.opt_level
+        program, _ = compile_steps(source, level, exports, provided, pages, unknown_imports_trap)
     except CompileError:  # it has no such exports
         return False
     return program.steps == model.program.steps
@@ -538,8 +550,9 @@ def _model(
 ) -> tuple[Model, list[tuple[str, list[str]]]]:
     """A checkpoint, or a program compiled in memory for these calls; and the calls, `_start` if there are none."""
     if _is_checkpoint(path):
-        if compiling["libraries"] or compiling["max_memory"]:
-            raise click.UsageError(f"{path} is compiled already: --library and --max-memory are for programs")
+        if compiling["libraries"] or compiling["max_memory"] or compiling["unknown_imports_trap"]:
+            options = "--library, --max-memory and --unknown-imports-trap"
+            raise click.UsageError(f"{path} is compiled already: {options} are for programs")
         model = _load(path)
         if not calls:
             _require_start({name: (e.params, e.results) for name, e in model.program.entries.items()})
@@ -550,15 +563,14 @@ def _model(
         return _compile_model(source, [name for name, _ in calls], **compiling), calls
 
 
-def _instance(
-    model: Model, engine: str, stdin: str | None, path: str, argv: Sequence[str] | None, env: Sequence[str]
-) -> Instance:
-    """A new instance; its start function has run, its output is out."""
+def _instance(model: Model, engine: str, host: Host, path: str, argv: Sequence[str] | None) -> Instance:
+    """A new instance; its start function has run, its output is out, and what --write says is in its memory."""
     from .instance import Instance, Trap
 
+    data, wasi = host.data(), host.wasi(path, argv)
     with _working("reading the checkpoint"):
         try:
-            vm = Instance(model, engine, stdin=_read_stdin(stdin), args=_argv(path, argv), env=_environment(env))
+            vm = Instance(model, engine, args=wasi.pop("argv"), **wasi)
         except Trap as trap:
             _write("stdout", trap.run.stdout)
             _write("stderr", trap.run.stderr)
@@ -568,24 +580,17 @@ def _instance(
         _write("stderr", vm.started.stderr)
         if vm.started.exit_code is not None:
             raise click.exceptions.Exit(vm.started.exit_code)
+    for address, part in data:
+        vm.write_memory(address, part)
     return vm
 
 
-def _argv(path: str, argv: Sequence[str] | None) -> list[str]:
-    return [Path(path).name, *(argv or [])]
-
-
-def _read_stdin(name: str | None) -> bytes:
-    if name is None:
-        return b""
-    return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-
-
-def _environment(pairs: Sequence[str]) -> dict[str, str]:
-    for pair in pairs:
-        if "=" not in pair:
-            raise click.UsageError(f"--env {pair}: NAME=VALUE expected")
-    return dict(pair.split("=", 1) for pair in pairs)
+def _range(text: str) -> tuple[int, int]:
+    """ADDRESS:LENGTH"""
+    address, separator, length = text.partition(":")
+    if not separator:
+        raise click.UsageError(f"--read {text}: ADDRESS:LENGTH expected")
+    return number(address, f"--read {text}"), number(length, f"--read {text}")
 
 
 def _parsed(model: Model, calls: list[tuple[str, list[str]]]) -> list[tuple[str, tuple[str, ...], list[Any]]]:

@@ -421,3 +421,65 @@ def test_without_a_c_compiler(shell: Shell, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "pip install 'wasm2xformer[c]'" in _refused(shell, "f.c", "-o", "x.safetensors")[0]
+
+
+MEMORY = """
+(module
+  (import "env" "abort" (func $abort))
+  (memory (export "memory") 1)
+  (func (export "sum") (param i32 i32) (result i32) (local $sum i32)
+    (if (i32.eqz (local.get 1)) (then (call $abort)))
+    (loop $next
+      (local.set $sum (i32.add (local.get $sum) (i32.load8_u (local.get 0))))
+      (local.set 0 (i32.add (local.get 0) (i32.const 1)))
+      (br_if $next (local.tee 1 (i32.sub (local.get 1) (i32.const 1)))))
+    (i32.store (i32.const 0) (local.get $sum))
+    (local.get $sum)))
+"""
+
+
+def test_bytes_for_a_program_and_imports_that_nobody_provides(shell: Shell):
+    Path("sum.wat").write_text(MEMORY)
+    Path("data").write_bytes(b"transformer")
+    given = ("--unknown-imports-trap", "--write", "0x400=data")
+    assert '"env" "abort" (func) is not provided' in _refused(shell, "run", "sum.wat", "--invoke", "sum", "0", "1")[0]
+    total = sum(b"transformer")
+    code, out, _ = shell(
+        "run", "sum.wat", *given, "--read", "0:4", "--read", "1024:17", "--invoke", "sum", "1024", "11"
+    )
+    assert code == 0
+    assert out.splitlines() == [
+        str(total),
+        f"00000000  {total.to_bytes(4, 'little').hex(' '):<47}  ....",
+        "00000400  74 72 61 6e 73 66 6f 72 6d 65 72 00 00 00 00 00  transformer.....",
+        "00000410  00                                               .",
+    ]
+    code, out, _ = shell("verify", "sum.wat", *given, "--invoke", "sum", "1024", "11", "--invoke", "sum", "0", "0")
+    assert code == 0 and "unreachable" in out and "2 calls" in out
+    code, out, err = shell("run", "sum.wat", *given, "--invoke", "sum", "0", "0")
+    assert (code, out) == (3, "") and "unreachable" in err
+    for wrong, text in (
+        (("--write", "400"), "ADDRESS=FILE"), (("--write", "x=data"), "no number"), (("--write", "0=none"), "none"),
+        (("--read", "3"), "ADDRESS:LENGTH"), (("--read", "-1:2"), "no number"),
+    ):  # fmt: skip
+        assert (
+            text in _refused(shell, "run", "sum.wat", *wrong, "--unknown-imports-trap", "--invoke", "sum", "0", "1")[0]
+        )
+    code, _, err = shell("run", "sum.wat", *given, "--read", "65535:2", "--invoke", "sum", "0", "1")
+    assert code == 3 and "out of bounds memory access" in err
+
+
+def test_random_bytes_and_time_can_be_given(shell: Shell):
+    Path("host.wat").write_text("""(module
+      (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
+      (memory (export "memory") 1)
+      (func (export "f") (result i64 i64)
+        (drop (call $random (i32.const 0) (i32.const 8))) (drop (call $time (i32.const 0) (i64.const 0) (i32.const 8)))
+        (i64.load (i32.const 0)) (i64.load (i32.const 8))))""")
+    options = ("--invoke", "f", "--seed", "7", "--clock", "2.5")
+    code, out, _ = shell("run", "host.wat", *options)
+    assert code == 0 and out.split()[1] == "2500000000"
+    assert shell("run", "host.wat", *options)[1] == out
+    assert shell("run", "host.wat", "--invoke", "f", "--seed", "8", "--clock", "2.5")[1] != out
+    assert shell("verify", "host.wat", *options)[0] == 0
