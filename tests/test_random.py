@@ -15,7 +15,7 @@ from tests.random.case import Call, Case
 from tests.random.check import run
 from tests.random.expressions import FUNCTIONS, OPERATIONS, expressions
 from tests.random.structured import structured
-from tests.random.ttf import ttf_integers
+from tests.random.ttf import ttf
 
 
 @pytest.mark.parametrize("level", [0, 1])
@@ -35,7 +35,7 @@ def test_structured(seed: int, level: int):
 
 @pytest.mark.skipif(not shutil.which("wasm-opt"), reason="wasm-opt (binaryen) is not installed")
 def test_binaryen():
-    tally = run(ttf_integers(0), 1)
+    tally = run(ttf(0), 1)
     assert not tally.diverged
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import random
+import struct
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from ..floats import number
 
 
 @dataclass(frozen=True)
@@ -56,3 +60,25 @@ def integer(rng: random.Random, type_: str) -> int:
             value = rng.getrandbits(bits)
     value %= 2**bits
     return value - 2**bits if value >> (bits - 1) else value
+
+
+def argument(rng: random.Random, type_: str) -> int:
+    """As `invoke` takes it: a float is its bit pattern."""
+    return integer(rng, type_) if type_.startswith("i") else number(rng, type_)
+
+
+def constant(rng: random.Random, type_: str) -> str:
+    """A constant instruction's text behind its name."""
+    if type_.startswith("i"):
+        return str(integer(rng, type_))
+    bits = number(rng, type_)
+    pack, unpack, fraction = ("<I", "<f", 23) if type_ == "f32" else ("<Q", "<d", 52)
+    value = struct.unpack(unpack, struct.pack(pack, bits))[0]
+    if value == value:
+        return "inf" if value == math.inf else "-inf" if value == -math.inf else value.hex()
+    return f"nan:0x{bits % 2**fraction:x}"
+
+
+def seldom_trapping(rng: random.Random, name: str) -> str:
+    """Mostly the saturating form of a conversion that traps for most floats; any other instruction as it is."""
+    return name.replace(".trunc_f", ".trunc_sat_f") if rng.random() < 0.9 else name

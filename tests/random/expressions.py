@@ -7,11 +7,11 @@ import random
 from wasm2xformer.compiler.frontend.check import SUPPORTED_INSTRUCTIONS
 from wasm2xformer.compiler.frontend.opcodes import ACCESS_WIDTH, SIGNATURES
 
-from .case import Call, Case, integer
+from .case import Call, Case, argument, constant, seldom_trapping
 
 FUNCTIONS, CALLS, DEPTH = 40, 5, 4
-INTEGERS = ("i32", "i64")
-# Name -> (operand types, result type). Floats occur as what moves and masks bits; nothing leaves as a float.
+TYPES = ("i32", "i64", "f32", "f64")
+# Name -> (operand types, result type).
 OPERATIONS = {
     name: (operands, results[0])
     for name, (operands, results) in SIGNATURES.items()
@@ -28,11 +28,11 @@ def expressions(seed: int) -> Case:
     roots = [(names * 2)[(first + i) % len(names)] for i in range(FUNCTIONS)]
     functions, calls = [], []
     for index, root in enumerate(roots):
-        params = [rng.choice(INTEGERS) for _ in range(rng.randint(1, 4))]
+        params = [rng.choice(TYPES) for _ in range(rng.randint(1, 4))]
         body, result = _Expression(rng, params).root(root)
         header = f'(func (export "f{index}") (param {" ".join(params)}) (result {result})'
         functions.append(f"  {header} ;; {root}\n    {body})")
-        calls += [Call(f"f{index}", tuple(integer(rng, p) for p in params)) for _ in range(CALLS)]
+        calls += [Call(f"f{index}", tuple(argument(rng, p) for p in params)) for _ in range(CALLS)]
     return Case("(module\n" + "\n".join(functions) + ")\n", tuple(calls))
 
 
@@ -41,12 +41,8 @@ class _Expression:
         self.rng, self.params = rng, params
 
     def root(self, name: str) -> tuple[str, str]:
-        """An expression with this operation on top, as an integer, and its type."""
-        text, result = self._apply(name, DEPTH - 1), OPERATIONS[name][1]
-        if result in INTEGERS:
-            return text, result
-        as_integer = result.replace("f", "i")
-        return f"({as_integer}.reinterpret_{result} {text})", as_integer
+        """An expression with this operation on top, and its type."""
+        return self._apply(name, DEPTH - 1), OPERATIONS[name][1]
 
     def _apply(self, name: str, depth: int) -> str:
         operands = [self._value(t, depth) for t in OPERATIONS[name][0]]
@@ -67,13 +63,10 @@ class _Expression:
             )
             return f"(select {a} {b} {condition})"
         name = rng.choice([n for n, (_, result) in OPERATIONS.items() if result == type_])
-        return self._apply(name, depth - 1)
+        return self._apply(seldom_trapping(rng, name), depth - 1)
 
     def _leaf(self, type_: str) -> str:
-        if type_ not in INTEGERS:
-            as_integer = type_.replace("f", "i")
-            return f"({type_}.reinterpret_{as_integer} {self._leaf(as_integer)})"
         fitting = [i for i, t in enumerate(self.params) if t == type_]
         if fitting and self.rng.random() < 0.65:
             return f"(local.get {self.rng.choice(fitting)})"
-        return f"({type_}.const {integer(self.rng, type_)})"
+        return f"({type_}.const {constant(self.rng, type_)})"

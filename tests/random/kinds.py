@@ -9,11 +9,9 @@ from .case import Case
 from .check import Tally, run
 from .expressions import expressions
 from .structured import structured
-from .ttf import ttf, ttf_integers
+from .ttf import ttf
 
-KINDS: dict[str, Callable[[int], Case]] = {
-    "expressions": expressions, "structured": structured, "ttf": ttf, "ttf-integers": ttf_integers,
-}  # fmt: skip
+KINDS: dict[str, Callable[[int], Case]] = {"expressions": expressions, "structured": structured, "ttf": ttf}
 
 
 def run_seed(kind: str, seed: int, opt_level: int) -> Tally:

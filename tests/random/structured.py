@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from wasm2xformer.compiler.frontend.check import SUPPORTED_INSTRUCTIONS
 from wasm2xformer.compiler.frontend.opcodes import ACCESS_WIDTH, LOADS, SIGNATURES, STORES
 
-from .case import Call, Case, integer
+from .case import Call, Case, argument, constant, seldom_trapping
 
-TYPES = ("i32", "i64")
+TYPES = ("i32", "i64", "f32", "f64")
 FUNCTIONS, EXPORTED, CALLS, FUEL = 5, 2, 4, 30
-GLOBALS = ("i32", "i64", "i32")  # the first is the fuel
+GLOBALS = ("i32", "i64", "i32", "f32", "f64")  # the first is the fuel
 TABLE = 8
 PAGE, SEGMENT = 65536, 40
 OPERATIONS = {
@@ -25,7 +25,6 @@ OPERATIONS = {
         name
         for name, (operands, results) in SIGNATURES.items()
         if name in SUPPORTED_INSTRUCTIONS and name not in ACCESS_WIDTH and operands and results == (type_,)
-        if set(operands) <= set(TYPES)
     ]
     for type_ in TYPES
 }
@@ -61,7 +60,7 @@ def structured(seed: int) -> Case:
         *(f"(type $t{i} (func {s}))" for i, s in enumerate(signatures)),
         f'(memory (export "memory") 1 {rng.randint(1, 4)})',
         f"(table $table {TABLE} {TABLE + 4} funcref)",
-        *(f"(global $g{i} (mut {t}) ({t}.const {integer(rng, t)}))" for i, t in enumerate(GLOBALS)),
+        *(f"(global $g{i} (mut {t}) ({t}.const {constant(rng, t)}))" for i, t in enumerate(GLOBALS)),
         f"(elem (table $table) (i32.const 0) funcref {' '.join(elements)})",
         f"(elem declare func {' '.join(f'$f{i}' for i in range(FUNCTIONS))})",
         f"(elem $passive funcref {' '.join(elements[:4])})",
@@ -76,7 +75,7 @@ def structured(seed: int) -> Case:
         module.append(
             f'(func (export "e{i}") (type $t{i})\ni32.const {FUEL}\nglobal.set $g0\n{loads}\ncall $f{i})',
         )
-        calls += [Call(f"e{i}", tuple(integer(rng, t) for t in params)) for _ in range(CALLS)]
+        calls += [Call(f"e{i}", tuple(argument(rng, t) for t in params)) for _ in range(CALLS)]
     rng.shuffle(calls)
     return Case("(module\n" + "\n".join(module) + ")\n", tuple(calls))
 
@@ -87,7 +86,7 @@ class _Function:
     def __init__(self, rng: random.Random, signatures: Sequence[Signature], index: int):
         self.rng, self.signatures, self.index = rng, signatures, index
         own = signatures[index]
-        self.locals = [*own.params, *("i32", "i64", "i32", "i64")]
+        self.locals = [*own.params, *TYPES, "i32", "i64"]
         self.labels = [Label("", own.results)]  # the function's own, left by `return`
         self.lines: list[str] = []
         self.names = 0
@@ -134,13 +133,13 @@ class _Function:
         elif self.rng.random() < 0.6:
             self.emit(f"local.get {self.local(type_)}")
         else:
-            self.emit(f"{type_}.const {integer(self.rng, type_)}")
+            self.emit(f"{type_}.const {constant(self.rng, type_)}")
 
     def local(self, type_: str) -> int:
         return self.rng.choice([i for i, t in enumerate(self.locals) if t == type_])
 
     def operation(self, type_: str, depth: int) -> None:
-        name = self.rng.choice(OPERATIONS[type_])
+        name = seldom_trapping(self.rng, self.rng.choice(OPERATIONS[type_]))
         self.values(SIGNATURES[name][0], depth)
         if (".div_" in name or ".rem_" in name) and self.rng.random() < 0.95:
             self.emit(f"{type_}.const {self.rng.choice((1, 3, 256))}", f"{type_}.or")
@@ -179,8 +178,8 @@ class _Function:
 
     def sizes(self, type_: str, depth: int) -> None:
         self.emit(self.rng.choice(("memory.size", "table.size $table")))
-        if type_ == "i64":
-            self.emit("i64.extend_i32_u")
+        if type_ != "i32":
+            self.emit("i64.extend_i32_u" if type_ == "i64" else f"{type_}.convert_i32_u")
 
     def block_value(self, type_: str, depth: int) -> None:
         label = self.open("block", (), (type_,))

@@ -6,18 +6,13 @@ import random
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from wasm2xformer import CompileError
-from wasm2xformer.compiler.frontend.check import SUPPORTED_INSTRUCTIONS, check
-from wasm2xformer.compiler.frontend.encode import encode
-from wasm2xformer.compiler.frontend.module import Function, Instr
-from wasm2xformer.compiler.frontend.opcodes import SIGNATURES
+from wasm2xformer.compiler.frontend.check import check
 from wasm2xformer.compiler.frontend.source import load
 
-from .case import Call, Case, integer
+from .case import Call, Case, argument
 
 DISABLED = "simd threads gc exception-handling tail-call reference-types relaxed-simd memory64 extended-const"
 ENABLED = "multivalue bulk-memory sign-ext mutable-globals nontrapping-float-to-int"
@@ -34,14 +29,6 @@ CALLS = 2
 def ttf(seed: int) -> Case:
     """The exports of one module that are accepted as they are."""
     return _case(seed, translate(seed))
-
-
-def ttf_integers(seed: int) -> Case:
-    """The same with float arithmetic replaced by operations on bits, so that more of it is accepted."""
-    wasm = translate(seed)
-    module = load(wasm).module
-    functions = tuple(without_float_arithmetic(f) for f in module.functions)
-    return _case(seed, encode(replace(module, functions=functions)))
 
 
 def translate(seed: int) -> bytes:
@@ -74,31 +61,5 @@ def _case(seed: int, wasm: bytes) -> Case:
         for _ in range(CALLS if params else 1):
             if export.name != RESET:
                 calls += [Call(RESET)] if any(e.name == RESET for e in exports) else []
-                calls.append(Call(export.name, tuple(integer(rng, t.replace("f", "i")) for t in params)))
+                calls.append(Call(export.name, tuple(argument(rng, t) for t in params)))
     return Case(wasm, tuple(calls), tuple(e.name for e in exports), LIBRARIES, refused)
-
-
-def without_float_arithmetic(function: Function) -> Function:
-    """The same function with every float operation that is not supported replaced by one on bits, of the same type."""
-    return replace(function, body=tuple(new for old in function.body for new in _replaced(old)))
-
-
-def _replaced(instruction: Instr) -> Iterable[Instr]:
-    name = instruction.name
-    if name in SUPPORTED_INSTRUCTIONS or name not in SIGNATURES:
-        yield instruction
-        return
-    operands, (result,) = SIGNATURES[name]
-    source = operands[0]
-    if len(operands) == 2:
-        yield Instr(f"{source}.copysign")
-    if source == result:
-        yield Instr(f"{source}.neg")
-        return
-    kind, width = source[0], source[1:]
-    if kind == "f":
-        yield Instr(f"i{width}.reinterpret_f{width}")
-    if width != result[1:]:
-        yield Instr("i32.wrap_i64" if width == "64" else "i64.extend_i32_s")
-    if result[0] == "f":
-        yield Instr(f"{result}.reinterpret_i{result[1:]}")
