@@ -9,6 +9,7 @@
 #   make verify-all  every program in programs/ against wasmtime, at -O0 and -O1
 #   make spec        the WebAssembly specification's scripts (SPEC=folder with *.wast)
 #   make random      random programs against wasmtime
+#   make npm         modules that other people published on npm (needs npm)
 #   make check-docs  the commands in README.md and docs/ print what is written there
 #   make bench       speed and memory
 
@@ -24,7 +25,7 @@ SUDOKU := programs/i32/sudoku.wasm
 MODEL := build/sudoku.safetensors
 ROWS := $(foreach i,0 1 2 3 4 5 6 7 8,--invoke row $(i))
 
-.PHONY: demo test lint verify-all spec random check-docs bench clean
+.PHONY: demo test lint verify-all spec random npm check-docs bench clean
 
 demo: $(RUN)
 	@mkdir -p build
@@ -57,6 +58,9 @@ spec: $(DEV)
 
 random: $(DEV)
 	$(BIN)/python -m tests.random
+
+npm: $(DEV)
+	$(BIN)/python -m tests.npm
 
 check-docs: $(DEV)
 	$(BIN)/python -m pytest tests/check_docs.py

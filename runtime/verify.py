@@ -108,6 +108,7 @@ class Verifier:
             environment=env,
             random=random,
             clock=clock,
+            stdin=stdin,
         )
         self._comparison = Comparison(self.program, self.source.module, self._oracle.sites, self._oracle.references)
         probe = "memory.key" if "memory.key" in model.transformer.probes else None

@@ -48,3 +48,15 @@ def test_without_being_told_they_are_real():
     assert len(drawn) == 4
     times = [vm.invoke("time", 0, 0).values[1] for _ in range(2)]
     assert 1_700_000_000 * 10**9 < times[0] < times[1]
+
+
+def test_a_start_function_reads_stdin_on_both_sides():
+    program = """(module
+      (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+      (memory (export "memory") 1) (data (i32.const 0) "\\10\\00\\00\\00\\04\\00\\00\\00")
+      (func $start (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8))))
+      (func (export "f") (result i32) (i32.load (i32.const 16)))
+      (start $start))"""
+    verifier = w2x.Verifier(program, stdin=b"wxyz")
+    assert verifier.started is not None and verifier.started.ok, verifier.started.divergence
+    assert verifier.invoke("f").run.values == [int.from_bytes(b"wxyz", "little")]

@@ -42,6 +42,7 @@ def oracle_for(
     environment: Mapping[str, str] | None = None,
     random: bytes = b"",
     clock: float = 0.0,
+    stdin: bytes = b"",
 ) -> Oracle:
     """An oracle whose runs can be compared with traces of `program`, which was compiled from `wasm`."""
     entries = [e for e in (*program.entries.values(), program.start) if e is not None]
@@ -59,6 +60,7 @@ def oracle_for(
         environment=environment,
         random=random,
         clock=clock,
+        stdin=stdin,
     )
 
 

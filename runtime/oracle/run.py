@@ -81,7 +81,7 @@ class Oracle:
     libraries: modules to import from, by name. stubs: the same, for functions that neither these nor the model's WASI have.
     arguments (argv), environment, random (the bytes that every call gets), clock (seconds since 1970): what WASI tells the
     program.
-    start: the run of the module's start function, None if it has none.
+    stdin: of the start function. start: its run, None if the module has none.
 
     Raises ValueError for a module that cannot be instrumented, wasmtime.WasmtimeError for one that cannot be linked.
     """
@@ -101,6 +101,7 @@ class Oracle:
         environment: Mapping[str, str] | None = None,
         random: bytes = b"",
         clock: float = 0.0,
+        stdin: bytes = b"",
     ):
         self.sites = tuple(sites)
         self.module = decode(wasm)
@@ -115,7 +116,7 @@ class Oracle:
         self._log = _Log()
         self._connect()
         has_start = self.module.start is not None
-        self.start = self._run(self._exports[names.START], (), (), b"") if has_start else None
+        self.start = self._run(self._exports[names.START], (), (), stdin) if has_start else None
 
     def invoke(self, name: str, args: Sequence[int | None] = (), stdin: bytes = b"") -> OracleRun:
         """Calls an exported function. i32 and i64 arguments may be signed or unsigned, floats are bit patterns,

@@ -1,0 +1,173 @@
+"""Modules that other people published, as they are: python -m tests.npm [PACKAGE ...]
+
+Fetches packages with `npm pack`, compiles the WebAssembly in them, calls it on data that the host writes into its memory,
+and compares every step with wasmtime; digests also with Python's. quickjs-wasi is a whole JavaScript engine: it takes some
+minutes and 4 GB of memory. Exit status 1 when anything differs.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import wasm2xformer as w2x
+
+DATA = b"the quick brown transformer jumps over the lazy dog, " * 3
+# name -> (arguments of Hash_Init, of Hash_Final, digest)
+HASHES: dict[str, tuple[list[int], list[int], bytes | None]] = {
+    "adler32": ([], [], zlib.adler32(DATA).to_bytes(4, "big")),
+    "crc32": ([0xEDB88320], [], zlib.crc32(DATA).to_bytes(4, "big")),
+    "md4": ([], [], None),
+    "md5": ([], [], hashlib.md5(DATA).digest()),
+    "ripemd160": ([], [], None),
+    "sha1": ([], [], hashlib.sha1(DATA).digest()),
+    "sha256": ([256], [], hashlib.sha256(DATA).digest()),
+    "sha512": ([512], [], hashlib.sha512(DATA).digest()),
+    "sha3": ([256], [6], hashlib.sha3_256(DATA).digest()),
+    "blake2b": ([512], [], hashlib.blake2b(DATA).digest()),
+    "blake2s": ([256], [], hashlib.blake2s(DATA).digest()),
+    "blake3": ([0], [32], None),
+    "sm3": ([], [], None),
+    "whirlpool": ([], [], None),
+    "xxhash32": ([0], [], None),
+    "xxhash64": ([], [], None),
+}
+JAVASCRIPT = {
+    "let s = 0; for (let i = 1; i <= 10; i++) s += i * i; s": 385,
+    "JSON.stringify([3, 1, 2].sort().map(x => x * 1.5)).length": 11,
+    "'hello transformer'.replace(/t\\w+/, m => m.toUpperCase()).indexOf('TRANS')": 6,
+    "Math.round(1000 * Math.sin(1))": 841,
+    "function fib(n) { return n < 2 ? n : fib(n - 1) + fib(n - 2) } fib(12)": 144,
+}
+
+
+class Session:
+    """A module on both sides. Prints a line when it is done."""
+
+    def __init__(self, name: str, wasm: bytes, exports: list[str] | None = None):
+        self.name, self.tokens, self.steps, self.problems = name, 0, 0, 0
+        self._began = time.monotonic()
+        self._verifier = w2x.Verifier(wasm, exports=exports, unknown_imports_trap=True)
+
+    def call(self, function: str, *args: int) -> int:
+        report = self._verifier.invoke(function, args)
+        self.tokens, self.steps = self.tokens + report.tokens, self.steps + report.steps
+        if not report.ok or report.run.trap:
+            self._problem(f"{function}{args}: {report.divergence or report.run.trap}")
+        return report.run.values[0] if report.run.values else 0
+
+    def write(self, address: int, data: bytes) -> None:
+        self._verifier.write_memory(address, data)
+
+    def expect(self, what: str, actual: object, wanted: object) -> None:
+        if actual != wanted:
+            self._problem(f"{what}: {actual}, expected {wanted}")
+
+    def expect_bytes(self, address: int, wanted: bytes) -> None:
+        for side, data in zip(("model", "wasmtime"), self._verifier.read_memory(address, len(wanted)), strict=True):
+            self.expect(side, data.hex(), wanted.hex())
+
+    def done(self) -> int:
+        program = len(self._verifier.program.steps)
+        seconds = time.monotonic() - self._began
+        print(
+            f"{self.name:<28}{program:>10,}{self.steps:>12,}{self.tokens:>12,}{seconds:>9.1f}"
+            f"   {self.problems or 'no'} difference{'s' * (self.problems > 1)}",
+            flush=True,
+        )
+        return self.problems
+
+    def _problem(self, text: str) -> None:
+        self.problems += 1
+        print(f"{self.name}: {text}", flush=True)
+
+
+def hash_wasm(package: Path) -> Iterator[Session]:
+    """C by clang, in JavaScript as base64."""
+    text = (package / "dist/index.umd.js").read_text()
+    modules = {m[1]: m[2] for m in re.finditer(r'name\S* = "(\w+)";\s*var data\S* = "([A-Za-z0-9+/=]+)"', text)}
+    for name, (start, end, digest) in HASHES.items():
+        session = Session(f"hash-wasm {name}", base64.b64decode(modules[name]))
+        buffer = session.call("Hash_GetBuffer")
+        session.call("Hash_Init", *start)
+        session.write(buffer, DATA)
+        session.call("Hash_Update", len(DATA))
+        session.call("Hash_Final", *end)
+        if digest:
+            session.expect_bytes(buffer, digest)
+        yield session
+
+
+def xxhash_wasm(package: Path) -> Iterator[Session]:
+    """WAT written by hand."""
+    session = Session("xxhash-wasm", next(package.rglob("*.wasm")).read_bytes())
+    session.write(0, DATA)
+    session.call("xxh32", 0, len(DATA), 0)
+    session.call("xxh64", 0, len(DATA), 1)
+    yield session
+
+
+def as_sha256(package: Path) -> Iterator[Session]:
+    """AssemblyScript. It hashes 64 bytes from one place in its memory to another."""
+    session = Session("@chainsafe/as-sha256", (package / "build/optimized.wasm").read_bytes())
+    session.write(40_000, DATA[:64])
+    session.call("digest64", 40_000, 41_000)
+    session.expect_bytes(41_000, hashlib.sha256(DATA[:64]).digest())
+    yield session
+
+
+def quickjs_wasi(package: Path) -> Iterator[Session]:
+    """A JavaScript engine. 32-bit integers are what a JSValue holds in its low half, under tag 0."""
+    exports = ["_initialize", "malloc", "JS_NewRuntime", "JS_NewContext", "JS_Eval"]
+    session = Session("quickjs-wasi", (package / "quickjs.wasm").read_bytes(), exports)
+    session.call("_initialize")
+    context = session.call("JS_NewContext", session.call("JS_NewRuntime"))
+    buffer = session.call("malloc", 4096)
+    for source, value in JAVASCRIPT.items():
+        code = source.encode()
+        session.write(buffer, code + b"\0input\0")
+        session.expect(source, session.call("JS_Eval", context, buffer, len(code), buffer + len(code) + 1, 0), value)
+    yield session
+
+
+PACKAGES: dict[str, Callable[[Path], Iterator[Session]]] = {
+    "hash-wasm@4.13.0": hash_wasm,
+    "xxhash-wasm@1.1.0": xxhash_wasm,
+    "@chainsafe/as-sha256@1.2.5": as_sha256,
+    "quickjs-wasi@3.6.2": quickjs_wasi,
+}
+
+
+def main(names: list[str]) -> int:
+    unknown = [n for n in names if not any(p.startswith(n) for p in PACKAGES)]
+    if unknown:
+        print(f"no package {unknown[0]}; there are: {', '.join(PACKAGES)}", file=sys.stderr)
+        return 2
+    print(f"{'module':<28}{'program':>10}{'steps':>12}{'tokens':>12}{'seconds':>9}")
+    problems = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (package, use) in enumerate(PACKAGES.items()):
+            if not names or any(package.startswith(n) for n in names):
+                problems += sum(session.done() for session in use(_fetch(package, Path(folder, str(number)))))
+    return 1 if problems else 0
+
+
+def _fetch(package: str, folder: Path) -> Path:
+    folder.mkdir()
+    subprocess.run(["npm", "pack", "--silent", package], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    with tarfile.open(next(folder.glob("*.tgz"))) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "package"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
