@@ -517,7 +517,7 @@ def _made_from(model: Model, source: Source, libraries: Sequence[str], unknown_i
     provided = _libraries(libraries)
     try:
         level = model.program.opt_level
-        program, _ = compile_steps(source, level, exports, provided, pages, unknown_imports_trap)
+        program = compile_steps(source, level, exports, provided, pages, unknown_imports_trap)[0]
     except CompileError:  # it has no such exports
         return False
     return program.steps == model.program.steps
