@@ -50,6 +50,28 @@ def test_without_being_told_they_are_real():
     assert 1_700_000_000 * 10**9 < times[0] < times[1]
 
 
+@pytest.mark.parametrize("level", [0, 1])
+def test_streams_have_no_offsets(level: int):
+    program = """(module
+      (import "wasi_snapshot_preview1" "fd_pread" (func $read (param i32 i32 i32 i64 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "fd_pwrite" (func $write (param i32 i32 i32 i64 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
+      (memory (export "memory") 1) (data (i32.const 0) "\\10\\00\\00\\00\\04\\00\\00\\00")
+      (func (export "read") (param i32) (result i32)
+        (call $read (local.get 0) (i32.const 0) (i32.const 1) (i64.const 0) (i32.const 8)))
+      (func (export "write") (param i32) (result i32)
+        (call $write (local.get 0) (i32.const 0) (i32.const 1) (i64.const 0) (i32.const 8)))
+      (func (export "close_and_write") (param i32) (result i32)
+        (drop (call $close (local.get 0)))
+        (call $write (local.get 0) (i32.const 0) (i32.const 1) (i64.const 0) (i32.const 8))))"""
+    verifier = w2x.Verifier(program, opt_level=level)
+    calls = [(name, fd) for name in ("read", "write") for fd in range(4)]
+    calls.append(("close_and_write", 1))
+    reports = [verifier.invoke(name, [fd]) for name, fd in calls]
+    assert all(report.ok for report in reports)
+    assert [report.run.values[0] for report in reports] == [70, 8, 8, 8, 8, 70, 70, 8, 8]
+
+
 def test_a_start_function_reads_stdin_on_both_sides():
     program = """(module
       (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))

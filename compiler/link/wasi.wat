@@ -220,6 +220,22 @@
   (func (export "fd_tell") (param $fd i32) (param i32) (result i32)
     (call $open_or_bad (local.get $fd) (i32.const 70)))
 
+  ;; Reading and writing at an offset: of the streams in the right direction, too, "not seekable".
+  (func (export "fd_pread")
+    (param $fd i32) (param $vectors i32) (param $count i32) (param i64) (param i32) (result i32)
+    (call $first_buffer (local.get $vectors) (local.get $count))
+    (drop)
+    (drop)
+    (if (local.get $fd) (then (return (i32.const 8))))
+    (call $open_or_bad (local.get $fd) (i32.const 70)))
+  (func (export "fd_pwrite")
+    (param $fd i32) (param $vectors i32) (param $count i32) (param i64) (param i32) (result i32)
+    (call $first_buffer (local.get $vectors) (local.get $count))
+    (drop)
+    (drop)
+    (if (i32.eqz (local.get $fd)) (then (return (i32.const 8))))
+    (call $open_or_bad (local.get $fd) (i32.const 70)))
+
   ;; File type 0 (unknown), no flags; the only right is to read (2) or to write (64).
   (func (export "fd_fdstat_get") (param $fd i32) (param $stat i32) (result i32)
     (local $rights i64)
