@@ -100,9 +100,7 @@ class Instances:
                 raise Refused("imports from an instance whose state has changed")
             group = self._compile(sorted({unit, *(u for g in groups for u in g.units)}, key=lambda u: u.number))
             if group.model.program.start is not None:
-                started = self._instance(group).started
-                if started is not None and started.trap is not None:
-                    raise Trap(started.trap, started)
+                self._instance(group)  # raises Trap
         except (CompileError, Trap, Refused):
             if _initialises(unit.module):  # in part, perhaps: segments before the one that traps
                 for group in groups:
