@@ -25,11 +25,13 @@ class Host:
 
     def wasi(self, path: str, argv: Sequence[str] | None) -> dict[str, Any]:
         """Arguments of `Instance` and `Verifier`; path: of the program or checkpoint, for argv[0]."""
+        from .instance import RANDOM_BYTES  # needs numpy, which takes long to import
+
         return {
             "stdin": read_stdin(self.stdin),
             "argv": [Path(path).name, *(argv or [])],
             "env": _environment(self.env),
-            "random": None if self.seed is None else random.Random(self.seed).randbytes(256),
+            "random": None if self.seed is None else random.Random(self.seed).randbytes(RANDOM_BYTES),
             "clock": self.clock,
         }
 

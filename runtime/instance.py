@@ -91,7 +91,8 @@ class Instance:
     """One instance of a compiled program. Memory, globals and tables persist from one `invoke` to the next.
 
     engine: "fast" or "torch". stdin, args (argv, the program's name first) and env are what WASI programs see; they are
-    part of every invocation's prompt. probe: name of a probe of the model to record along (see Transformer.probes).
+    part of every invocation's prompt, as are random (256 bytes, by default new ones each time) and clock (seconds since
+    1970, by default the time at which the invocation begins). probe: name of a probe of the model to record along (see Transformer.probes).
     The start function, if there is one, runs now: `started` is its run. Raises Trap when it traps: there is no instance
     then, as in wasmtime.
     """
@@ -122,6 +123,7 @@ class Instance:
         self._ip_delta[kinds == "J"] = [delta for delta, _ in model.jumps]
         self._entry_numbers = {first: k for k, (_, first) in enumerate(model.entries)}
         self._inputs, self._registers = _inputs(model, stdin, args, env or {})
+        check_host(random, clock)
         self._random, self._clock = random, clock
         self.started = self._run(model.program.start, "", []) if model.program.start else None
         if self.started and self.started.trap is not None:
@@ -180,6 +182,8 @@ class Instance:
         """One load or store of the host, see `host`. Raises Trap, ArgumentError."""
         if op not in self.model.program.host:
             raise ArgumentError("the program does not export a memory that it uses")
+        if not all(0 <= value < 2**32 for value in values):
+            raise ArgumentError(f"memory: {values[0]} is no address from 0 to 2^32 - 1")
         run = self._run(self.model.program.host[op], op, list(values))
         if run.trap is not None:
             raise Trap(run.trap, run)
@@ -286,6 +290,14 @@ class Instance:
 def _count(table: np.ndarray, tokens: np.ndarray) -> int:
     """Sum of table[token] over the tokens, without an array as long as a long trace."""
     return sum(int(table[tokens[i : i + BLOCK]].sum()) for i in range(0, len(tokens), BLOCK))
+
+
+def check_host(random: bytes | None, clock: float | None) -> None:
+    """Raises ArgumentError for random bytes or a time that the prompt cannot hold as they are."""
+    if random is not None and len(random) != RANDOM_BYTES:
+        raise ArgumentError(f"random: {len(random)} bytes; an invocation has {RANDOM_BYTES}")
+    if clock is not None and not 0 <= clock < 2**32 - 1:
+        raise ArgumentError(f"clock: {clock} is no time from 0 to 2^32 seconds")
 
 
 def clock_registers(seconds: float) -> dict[str, int]:

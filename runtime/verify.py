@@ -21,7 +21,7 @@ from ..compiler.link.link import provided_imports
 from ..compiler.link.stubs import trapping
 from . import host
 from .diff import Comparison, Divergence
-from .instance import RANDOM_BYTES, Instance, Run, Trap
+from .instance import RANDOM_BYTES, Instance, Run, Trap, check_host
 from .oracle import OracleRun, oracle_for
 from .trace import TokenTable, Trace, decode
 
@@ -93,6 +93,7 @@ class Verifier:
             model = realise(program, self.source.module)
         self.model, self.program, self._stdin = model, model.program, stdin
         self._table = TokenTable.of(model)
+        check_host(random, clock)
         # Both sides have to be told the same.
         random = os.urandom(RANDOM_BYTES) if random is None else random
         clock = time.time() if clock is None else clock

@@ -43,6 +43,14 @@ def test_up_to_the_last_byte_and_not_beyond():
             access()
 
 
+@pytest.mark.parametrize("address", [-1, 2**32])
+def test_addresses_have_32_bits(address: int):
+    vm = w2x.Instance(w2x.compile(SUM))
+    for access in (lambda: vm.read_memory(address, 1), lambda: vm.write_memory(address, b"1")):
+        with pytest.raises(w2x.ArgumentError, match=str(address)):
+            access()
+
+
 def test_memory_that_is_not_exported_is_not_accessible():
     vm = w2x.Instance(w2x.compile(SUM.replace('(export "memory") ', "")))
     with pytest.raises(w2x.ArgumentError, match="does not export"):

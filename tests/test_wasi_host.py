@@ -82,3 +82,11 @@ def test_a_start_function_reads_stdin_on_both_sides():
     verifier = w2x.Verifier(program, stdin=b"wxyz")
     assert verifier.started is not None and verifier.started.ok, verifier.started.divergence
     assert verifier.invoke("f").run.values == [int.from_bytes(b"wxyz", "little")]
+
+
+@pytest.mark.parametrize("told", [{"random": b"four"}, {"clock": -1.0}, {"clock": 2.0**32}, {"clock": float("nan")}])
+def test_what_the_prompt_cannot_hold_is_refused(told: dict):
+    model = w2x.compile(PROGRAM)
+    for make in (lambda: w2x.Instance(model, **told), lambda: w2x.Verifier(PROGRAM, model=model, **told)):
+        with pytest.raises(w2x.ArgumentError, match=next(iter(told))):
+            make()
