@@ -92,7 +92,8 @@ class Instance:
 
     engine: "fast" or "torch". stdin, args (argv, the program's name first) and env are what WASI programs see; they are
     part of every invocation's prompt, as are random (256 bytes, by default new ones each time) and clock (seconds since
-    1970, by default the time at which the invocation begins). probe: name of a probe of the model to record along (see Transformer.probes).
+    1970, by default the time at which the invocation begins). probe: name of a probe of the model to record along (see
+    Transformer.probes).
     The start function, if there is one, runs now: `started` is its run. Raises Trap when it traps: there is no instance
     then, as in wasmtime.
     """
