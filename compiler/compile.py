@@ -5,20 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .checkpoint import Model
-from .frontend.check import check, prune
-from .frontend.module import Instr, Module
-from .frontend.source import Source, load
+from .format.checkpoint import Model
+from .format.isa import Program
 from .graph.build import build
-from .link.layout import MAXIMUM_PAGES
 from .link.link import link, provided_imports
 from .link.linked import LinkedModule
 from .link.routines import standard_libraries
 from .link.stubs import extended, trapping
+from .lower.lower import lower
+from .lower.program import program_of
 from .machine.assemble import Assembly, assemble
 from .machine.machine import machine
-from .steps.isa import Program
-from .steps.lower import lower
+from .optimise.optimise import optimise
+from .options import CompileOptions
+from .wasm.check import check, prune
+from .wasm.module import Instr, Module
+from .wasm.source import Source, load
+
+DEFAULTS = CompileOptions()
 
 
 def compile(
@@ -40,33 +44,32 @@ def compile(
 
     Raises CompileError with every reason when the module cannot be compiled exactly.
     """
-    program, module = compile_steps(source, opt_level, exports, libraries, max_memory_pages, unknown_imports_trap)
-    return realise(program, module)
+    options = CompileOptions(opt_level, exports, libraries or {}, max_memory_pages, unknown_imports_trap)
+    return compile_with(source, options)
+
+
+def compile_with(source: str | bytes | Path | Source, options: CompileOptions) -> Model:
+    """`compile`, its options as one value."""
+    return realise(*compile_steps(source, options))
 
 
 def compile_steps(
-    source: str | bytes | Path | Source,
-    opt_level: int = 1,
-    exports: Sequence[str] | None = None,
-    libraries: Mapping[str, str | bytes] | None = None,
-    max_memory_pages: int | None = None,
-    unknown_imports_trap: bool = False,
+    source: str | bytes | Path | Source, options: CompileOptions = DEFAULTS
 ) -> tuple[Program, Module]:
     """The front half: from the source to the step program, and the decoded module it was made from."""
-    if opt_level not in (0, 1):
-        raise ValueError(f"opt_level is 0 or 1, not {opt_level}")
-    if max_memory_pages is not None and not 1 <= max_memory_pages <= MAXIMUM_PAGES:
-        raise ValueError(f"max_memory_pages is 1 to {MAXIMUM_PAGES}, not {max_memory_pages}")
     if not isinstance(source, Source):
         source = load(source)
-    provided = {name: load(text).module for name, text in (libraries or {}).items()}
-    if unknown_imports_trap:
+    provided = {name: load(text).module for name, text in options.libraries.items()}
+    if options.unknown_imports_trap:
         known = {**standard_libraries(), **provided}
         stubs = trapping(source.module, provided_imports(provided))
         provided |= {name: extended(known.get(name, Module()), stub) for name, stub in stubs.items()}
-    selection = check(source.module, exports, provided_imports(provided))
-    linked: LinkedModule = link(prune(source.module, selection), provided, exports, max_memory_pages)
-    return lower(linked, opt_level), source.module
+    selection = check(source.module, options.exports, provided_imports(provided))
+    pruned = prune(source.module, selection)
+    linked: LinkedModule = link(pruned, provided, options.exports, options.max_memory_pages)
+    lowered = lower(linked, options.opt_level)
+    optimise(lowered, {i: f.type for i, f in enumerate(linked.module.functions)}, options.opt_level)
+    return program_of(linked, lowered, options.opt_level), source.module
 
 
 def realise(program: Program, module: Module) -> Model:
@@ -80,11 +83,11 @@ def realise(program: Program, module: Module) -> Model:
         jumps=[(jump.delta, jump.frame) for jump in assembly.jumps],
         entries=assembly.entries,
         inputs={name: first_input + k for k, name in enumerate(assembly.inputs)},
-        texts=_texts(program, module),
+        texts=texts_of(program, module),
     )
 
 
-def _texts(program: Program, module: Module) -> dict[int, str]:
+def texts_of(program: Program, module: Module) -> dict[int, str]:
     """What each step stands for, as "function 0xoffset instruction"."""
     texts = {}
     for index, step in enumerate(program.steps):

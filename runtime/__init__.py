@@ -1,0 +1,1 @@
+"""Weights to tokens to results: `instance.Instance` runs a program on an engine."""

@@ -7,10 +7,6 @@ from typing import Protocol
 import numpy as np
 
 
-class EnvelopeError(RuntimeError):
-    """The sequence would grow past the length for which this engine is exact on this checkpoint."""
-
-
 class Engine(Protocol):
     """Decodes one growing sequence. A new engine has already read the checkpoint's prefix.
 

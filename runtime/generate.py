@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from ..compiler.graph.transformer import Transformer
+from ..compiler.format.transformer import Transformer
 from .instance import engine_class
 
 

@@ -5,7 +5,6 @@ The runtime writes prompts and reads tokens. What a program computes, it compute
 
 from __future__ import annotations
 
-import os
 import struct
 import time
 from collections.abc import Callable, Sequence
@@ -14,18 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.checkpoint import Model
-from ..compiler.frontend.types import ValType
-from ..compiler.steps.isa import TRAPS, Entry
+from ..compiler.format.checkpoint import Model
+from ..compiler.format.isa import TRAPS, Entry
+from ..compiler.format.types import ValType
 from . import host
 from .arrays import join
 from .engine import Engine
+from .errors import ArgumentError, Trap, Unfinished
+from .world import World
 
 ENGINES = ("fast", "torch")
 # Tokens decoded between two looks at the progress and at the output: few at first, then as many as take this long.
 FIRST_CHUNK, LAST_CHUNK = 1 << 6, 1 << 20
 CHUNK_SECONDS = 0.1
-RANDOM_BYTES = 256  # that an invocation can get by WASI's random_get
 BLOCK = 1 << 20  # tokens of a finished trace looked at together
 _BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "funcref": 32, "externref": 32}
 _FLOATS = {"f32": ("<f", "<I"), "f64": ("<d", "<Q")}
@@ -42,22 +42,6 @@ def engine_class(name: str) -> type:
 
         return TorchEngine
     raise ValueError(f"no engine {name!r}; there are {', '.join(ENGINES)}")
-
-
-class Trap(Exception):
-    """The program trapped. The message is wasmtime's; `run` holds the tokens and the output so far."""
-
-    def __init__(self, message: str, run: Run):
-        super().__init__(message)
-        self.run = run
-
-
-class Unfinished(RuntimeError):
-    """An invocation was given up after `max_tokens` tokens."""
-
-
-class ArgumentError(ValueError):
-    """An invocation that the program does not have, or arguments that do not fit it."""
 
 
 @dataclass
@@ -93,7 +77,7 @@ class Instance:
     engine: "fast" or "torch". stdin, args (argv, the program's name first) and env are what WASI programs see; they are
     part of every invocation's prompt, as are random (256 bytes, by default new ones each time) and clock (seconds since
     1970, by default the time at which the invocation begins). probe: name of a probe of the model to record along (see
-    Transformer.probes).
+    Transformer.probes). world: all that a program sees of its host as one value, instead of stdin ... clock.
     The start function, if there is one, runs now: `started` is its run. Raises Trap when it traps: there is no instance
     then, as in wasmtime.
     """
@@ -109,6 +93,7 @@ class Instance:
         random: bytes | None = None,
         clock: float | None = None,
         probe: str | None = None,
+        world: World | None = None,
     ):
         self.model = model
         vocabulary = model.transformer.vocabulary
@@ -123,9 +108,8 @@ class Instance:
         self._ip_delta = np.isin(kinds, ["D0", "N", "O", "E"]).astype(np.int64)
         self._ip_delta[kinds == "J"] = [delta for delta, _ in model.jumps]
         self._entry_numbers = {first: k for k, (_, first) in enumerate(model.entries)}
-        self._inputs, self._registers = _inputs(model, stdin, args, env or {})
-        check_host(random, clock)
-        self._random, self._clock = random, clock
+        self._world = world or World(stdin, args, env or {}, random, clock)
+        self._inputs, self._registers = _inputs(model, self._world)
         self.started = self._run(model.program.start, "", []) if model.program.start else None
         if self.started and self.started.trap is not None:
             raise Trap(self.started.trap, self.started)
@@ -226,10 +210,12 @@ class Instance:
         prompt: list[int] = []
         if entry.registers:
             byte = self._ids["B.0"]
-            self._registers |= clock_registers(time.time() if self._clock is None else self._clock)
+            world = self._world.fixed()
+            assert world.random is not None and world.clock is not None
+            self._registers |= clock_registers(world.clock)
             for area, data in self._inputs.items():
                 if area == "random":
-                    data = os.urandom(RANDOM_BYTES) if self._random is None else self._random
+                    data = world.random
                 prompt.append(self._ids[f"G.{self.model.inputs[area]}"])
                 prompt += [byte + v for v in data]
         prompt.append(self._ids[f"I.{self._entry_numbers[entry.entry]}"])
@@ -293,29 +279,19 @@ def _count(table: np.ndarray, tokens: np.ndarray) -> int:
     return sum(int(table[tokens[i : i + BLOCK]].sum()) for i in range(0, len(tokens), BLOCK))
 
 
-def check_host(random: bytes | None, clock: float | None) -> None:
-    """Raises ArgumentError for random bytes or a time that the prompt cannot hold as they are."""
-    if random is not None and len(random) != RANDOM_BYTES:
-        raise ArgumentError(f"random: {len(random)} bytes; an invocation has {RANDOM_BYTES}")
-    if clock is not None and not 0 <= clock < 2**32 - 1:
-        raise ArgumentError(f"clock: {clock} is no time from 0 to 2^32 seconds")
-
-
 def clock_registers(seconds: float) -> dict[str, int]:
     """The hidden registers that tell the program what time it is: seconds since 1970, and nanoseconds."""
     whole, nanoseconds = divmod(round(seconds * 10**9), 10**9)
     return {"clock_seconds": whole, "clock_nanoseconds": nanoseconds}
 
 
-def _inputs(
-    model: Model, stdin: bytes, args: Sequence[str], env: dict[str, str]
-) -> tuple[dict[str, bytes], dict[str, int]]:
+def _inputs(model: Model, world: World) -> tuple[dict[str, bytes], dict[str, int]]:
     """The bytes of each input area that the program has, and the hidden registers that describe them."""
-    argv = [a.encode() + b"\0" for a in args]
-    environ = [f"{k}={v}".encode() + b"\0" for k, v in env.items()]
-    data = {"stdin": stdin, "args": b"".join(argv), "environ": b"".join(environ), "random": b"", "clock": b""}
+    argv = [a.encode() + b"\0" for a in world.argv]
+    environ = [f"{k}={v}".encode() + b"\0" for k, v in world.env.items()]
+    data = {"stdin": world.stdin, "args": b"".join(argv), "environ": b"".join(environ), "random": b"", "clock": b""}
     registers = {
-        "stdin_length": len(stdin), "stdin_position": 0, "args_count": len(argv), "args_bytes": len(data["args"]),
+        "stdin_length": len(world.stdin), "stdin_position": 0, "args_count": len(argv), "args_bytes": len(data["args"]),
         "environ_count": len(environ), "environ_bytes": len(data["environ"]), "random_position": 0,
     }  # fmt: skip
     areas = model.program.inputs

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from ..compiler.graph.transformer import HEAD_DIM, Transformer
-from .engine import EnvelopeError
+from ..compiler.format.errors import EnvelopeError
+from ..compiler.format.transformer import HEAD_DIM, Transformer
 
 
 class TorchEngine:

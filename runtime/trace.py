@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.checkpoint import Model
-from ..compiler.frontend.module import Module
-from ..compiler.steps.isa import Program, Slot, Step
+from ..compiler.format.checkpoint import Model
+from ..compiler.format.isa import Program, Slot, Step
+from ..compiler.wasm.module import Module
 
 BLOCK = 1 << 18  # tokens decoded at a time
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from wasm2xformer.compiler.format.transformer import Layer, Transformer
 from wasm2xformer.compiler.graph.build import build
 from wasm2xformer.compiler.graph.graph import Graph
-from wasm2xformer.compiler.graph.transformer import Layer, Transformer
 from wasm2xformer.runtime.fast import FastEngine
 from wasm2xformer.runtime.fast.lift import lift
 from wasm2xformer.runtime.torch_engine import TorchEngine

@@ -15,8 +15,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 import wasm2xformer as w2x
-from wasm2xformer.compiler.frontend.check import FLOAT_ARITHMETIC
-from wasm2xformer.compiler.frontend.opcodes import SIGNATURES
+from wasm2xformer.compiler.wasm.check import FLOAT_ARITHMETIC
+from wasm2xformer.compiler.wasm.opcodes import SIGNATURES
 
 BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64}
 FRACTION = {"f32": 23, "f64": 52}

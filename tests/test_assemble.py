@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import wasm2xformer as w2x
+from wasm2xformer.compiler.format.isa import Program, Step
 from wasm2xformer.compiler.machine.assemble import assemble
-from wasm2xformer.compiler.steps.isa import Program, Step
 
 
 def test_hidden_memory_beyond_exact_keys() -> None:

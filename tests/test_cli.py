@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from wasm2xformer import Instance, Trap, Verifier, load, verify
-from wasm2xformer.compiler.frontend.source import load as load_source
-from wasm2xformer.runtime.cli import main
+from wasm2xformer.compiler.wasm.source import load as load_source
+from wasm2xformer.runtime.cli.commands import main
 
 WAT = """
 (module
@@ -116,15 +116,15 @@ def test_run_prints_one_result_a_line(shell: Shell, arguments: str, printed: str
 
 def test_running_a_checkpoint_loads_no_more_than_that_takes(folder: Path):
     """The compiler, wasmtime and torch would be most of the time it takes."""
-    script = """import sys; from wasm2xformer.runtime.cli import main
+    script = """import sys; from wasm2xformer.runtime.cli.commands import main
 code = main(["run", "prog.safetensors", "--invoke", "count"])
 print(code, [m for m in sys.modules if m in ("torch", "wasmtime", "rich") or m.startswith("wasm2xformer.compiler.")])"""
     for _ in range(2):  # the second time what the engine made of it is in the cache
         done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=True)
     code, _, modules = done.stdout.splitlines()[-1].partition(" ")
     loaded = {m.removeprefix("wasm2xformer.compiler.") for m in ast.literal_eval(modules)}
-    assert code == "0" and {m for m in loaded if not m.startswith("graph")} == {
-        "checkpoint", "errors", "frontend", "frontend.types", "steps", "steps.isa",
+    assert code == "0" and loaded == {
+        "format", *(f"format.{name}" for name in ("checkpoint", "errors", "isa", "transformer", "types")),
     }  # fmt: skip
 
 

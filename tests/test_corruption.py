@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import wasm2xformer as w2x
-from wasm2xformer.compiler.checkpoint import Model
-from wasm2xformer.compiler.frontend.source import load
-from wasm2xformer.runtime.diff import compare
+from wasm2xformer.compiler.format.checkpoint import Model
+from wasm2xformer.compiler.wasm.source import load
+from wasm2xformer.runtime.check.diff import compare
 from wasm2xformer.runtime.trace import TokenTable, Trace, decode
 
 PROGRAM = """

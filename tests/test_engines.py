@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import wasm2xformer as w2x
-from wasm2xformer.runtime.replay import Mismatch, replay
+from wasm2xformer.runtime.check.replay import Mismatch, replay
 
 # One exported function for each class of instructions; each call takes at most some hundred tokens.
 PROGRAM = """

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fast_models import Features
 
-from wasm2xformer.compiler.graph.transformer import Transformer
+from wasm2xformer.compiler.format.transformer import Transformer
 from wasm2xformer.runtime.fast import FastEngine, cache
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from fast_models import TOKENS, Features, compare
 
+from wasm2xformer.compiler.format.transformer import Transformer
 from wasm2xformer.compiler.graph.expr import Expr
-from wasm2xformer.compiler.graph.transformer import Transformer
 
 # Lookups need small keys: softmax over larger ones is not exact for long.
 KEY_BITS = 7

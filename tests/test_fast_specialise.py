@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fast_models import TOKENS, Features, compare
 
-from wasm2xformer.compiler.graph.transformer import Transformer
+from wasm2xformer.compiler.format.transformer import Transformer
 from wasm2xformer.runtime.fast.compile import compile_model
 from wasm2xformer.runtime.fast.forms import Graph
 from wasm2xformer.runtime.fast.lift import lift

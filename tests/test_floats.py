@@ -12,9 +12,9 @@ from floats import FLOAT_ARITHMETIC, TRAPPING, difference, rows
 
 import wasm2xformer as w2x
 from wasm2xformer.compiler.compile import compile_steps
-from wasm2xformer.compiler.frontend.decode import decode
-from wasm2xformer.compiler.frontend.source import load
 from wasm2xformer.compiler.link import reach
+from wasm2xformer.compiler.wasm.decode import decode
+from wasm2xformer.compiler.wasm.source import load
 
 ROWS, TRAPS = 120, 20
 GROUPS = {
@@ -93,7 +93,7 @@ def test_traps_are_attributed_to_the_instruction(name: str, value: float, trap: 
 
 def test_only_what_is_reached_is_linked():
     source = load('(module (func $f (export "f") (param f64) (result f64) (f64.add (local.get 0) (local.get 0))))')
-    program, _ = compile_steps(source, 1, None, None)
+    program, _ = compile_steps(source)
     assert [f.name for f in program.functions.values()] == ["f", "f64.add"]
 
 

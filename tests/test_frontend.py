@@ -16,14 +16,14 @@ import wasmtime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wasm2xformer.compiler.errors import CompileError
-from wasm2xformer.compiler.frontend import c
-from wasm2xformer.compiler.frontend.check import SUPPORTED_INSTRUCTIONS, check, prune
-from wasm2xformer.compiler.frontend.decode import decode
-from wasm2xformer.compiler.frontend.encode import encode
-from wasm2xformer.compiler.frontend.module import Data, Function, FuncType, Instr, Limits, Module
-from wasm2xformer.compiler.frontend.opcodes import ACCESS_WIDTH, BY_CODE, BY_NAME, LOADS, SIGNATURES, STORES
-from wasm2xformer.compiler.frontend.source import load, load_file
+from wasm2xformer.compiler.format.errors import CompileError
+from wasm2xformer.compiler.wasm import c
+from wasm2xformer.compiler.wasm.check import SUPPORTED_INSTRUCTIONS, check, prune
+from wasm2xformer.compiler.wasm.decode import decode
+from wasm2xformer.compiler.wasm.encode import encode
+from wasm2xformer.compiler.wasm.module import Data, Function, FuncType, Instr, Limits, Module
+from wasm2xformer.compiler.wasm.opcodes import ACCESS_WIDTH, BY_CODE, BY_NAME, LOADS, SIGNATURES, STORES
+from wasm2xformer.compiler.wasm.source import load, load_file
 
 SPEC = Path(__file__).resolve().parents[2] / "shared" / "spec"
 

@@ -10,12 +10,12 @@ from dataclasses import replace
 import pytest
 import wasmtime
 
-from wasm2xformer.compiler.errors import CompileError
-from wasm2xformer.compiler.frontend.decode import decode
-from wasm2xformer.compiler.frontend.encode import encode
-from wasm2xformer.compiler.frontend.module import Export, Function, FuncType, GlobalType, Import, Instr, Limits
+from wasm2xformer.compiler.format.errors import CompileError
+from wasm2xformer.compiler.format.isa import TRAPS
 from wasm2xformer.compiler.link.link import link, provided_imports
-from wasm2xformer.compiler.steps.isa import TRAPS
+from wasm2xformer.compiler.wasm.decode import decode
+from wasm2xformer.compiler.wasm.encode import encode
+from wasm2xformer.compiler.wasm.module import Export, Function, FuncType, GlobalType, Import, Instr, Limits
 
 
 class Trapped(Exception):

@@ -5,15 +5,16 @@ from __future__ import annotations
 import gc
 import struct
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import wasmtime
 
-from wasm2xformer.compiler.frontend.decode import decode
-from wasm2xformer.compiler.frontend.opcodes import STORES
-from wasm2xformer.compiler.steps.isa import TRAPS, Site
-from wasm2xformer.runtime.oracle import NULL, Oracle, OracleRun, count_instructions
+from wasm2xformer.compiler.format.isa import TRAPS, Site
+from wasm2xformer.compiler.wasm.decode import decode
+from wasm2xformer.compiler.wasm.opcodes import STORES
+from wasm2xformer.runtime.check.oracle import NOTHING, NULL, Oracle, OracleRun, count_instructions
 
 RECORDS = {
     "br_if": "branch", "if": "branch", "br_table": "br_table", "br": "control", "return": "control", "else": "control",
@@ -352,7 +353,7 @@ WASI = """(module
 
 
 def test_wasi_is_captured_call_by_call():
-    o = oracle(WASI, arguments=["program", "x"])
+    o = oracle(WASI, world=replace(NOTHING, argv=["program", "x"]))
     for text in (b"abc", b"xyz"):
         run = o.invoke("echo", [1], stdin=text)
         assert (run.outcome, run.results, run.stdout, run.stderr) == ("ok", [0], text, b"")

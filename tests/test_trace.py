@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import wasmtime
 
-from wasm2xformer.compiler.frontend.decode import decode as decode_module
-from wasm2xformer.compiler.frontend.module import FuncType
-from wasm2xformer.compiler.steps.isa import TRAPS, Entry, Program, Site, Slot, Step, StepFunction
-from wasm2xformer.runtime.diff import Divergence, compare
-from wasm2xformer.runtime.oracle import Oracle, OracleRun, frame_deltas_of, sites_of
+from wasm2xformer.compiler.format.isa import TRAPS, Entry, Program, Site, Slot, Step, StepFunction
+from wasm2xformer.compiler.wasm.decode import decode as decode_module
+from wasm2xformer.compiler.wasm.module import FuncType
+from wasm2xformer.runtime.check.diff import Divergence, compare
+from wasm2xformer.runtime.check.oracle import Oracle, OracleRun, frame_deltas_of, sites_of
 from wasm2xformer.runtime.trace import Kind, TokenTable, Trace, decode
 
 UNARY = FuncType(("i32",), ("i32",))

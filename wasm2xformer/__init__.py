@@ -6,12 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .compiler.checkpoint import CheckpointError, Model, load
     from .compiler.compile import compile
-    from .compiler.errors import CompileError
+    from .compiler.format.checkpoint import CheckpointError, Model, load
+    from .compiler.format.errors import CompileError
+    from .runtime.check.verify import Report, Verifier, verify
+    from .runtime.errors import ArgumentError, Trap, Unfinished
     from .runtime.generate import generate
-    from .runtime.instance import ArgumentError, Instance, Run, Trap, Unfinished
-    from .runtime.verify import Report, Verifier, verify
+    from .runtime.instance import Instance, Run
 
 __all__ = [
     "ArgumentError",
@@ -31,12 +32,13 @@ __all__ = [
 ]
 
 _MODULES = {
-    ".compiler.checkpoint": ("CheckpointError", "Model", "load"),
+    ".compiler.format.checkpoint": ("CheckpointError", "Model", "load"),
     ".compiler.compile": ("compile",),
-    ".compiler.errors": ("CompileError",),
+    ".compiler.format.errors": ("CompileError",),
     ".runtime.generate": ("generate",),
-    ".runtime.instance": ("ArgumentError", "Instance", "Run", "Trap", "Unfinished"),
-    ".runtime.verify": ("Report", "Verifier", "verify"),
+    ".runtime.errors": ("ArgumentError", "Trap", "Unfinished"),
+    ".runtime.instance": ("Instance", "Run"),
+    ".runtime.check.verify": ("Report", "Verifier", "verify"),
 }
 
 

@@ -6,9 +6,9 @@ generate(transformer, ["BOS"], 10)     decode (wasm2xformer.generate)
 Model(transformer).save(path)          a checkpoint like any other
 """
 
+from ..format.transformer import Layer, Transformer
 from .build import build
 from .expr import Expr, Variable, total
 from .graph import Graph
-from .transformer import Layer, Transformer
 
 __all__ = ["Expr", "Graph", "Layer", "Transformer", "Variable", "build", "total"]

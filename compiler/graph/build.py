@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..format.transformer import HEAD_DIM, Layer, Transformer
 from .expr import Expr, Variable
 from .graph import Graph, Lookup, Neuron
-from .transformer import HEAD_DIM, Layer, Transformer
 
 Unit = Lookup | Neuron
 # Times: the attention of layer l runs at 2l, its MLP at 2l + 1; the embedding is written at -1.

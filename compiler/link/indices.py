@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..frontend.module import FuncType
+from ..wasm.module import FuncType
 from .reach import Reached
 from .units import Definition, Intrinsic, Layout, Units
 

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ..errors import CompileError, Reason
-from ..frontend.module import Instr, Limits, Module
-from ..steps.isa import MEMORY_LIMIT, TRAPS, Segment
+from ..format.errors import CompileError, Reason
+from ..format.isa import MEMORY_LIMIT, TRAPS, Segment
+from ..wasm.module import Instr, Limits, Module
 from .indices import Indices
 from .linked import TableLayout
 from .reach import Reached

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..frontend.module import Module
+from ..wasm.module import Module
 from .indices import Indices, number
 from .layout import INPUTS, lay_out, register_name
 from .linked import LinkedModule

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..frontend.module import Module, ValType
-from ..steps.isa import Segment
+from ..format.isa import Segment
+from ..wasm.module import Module, ValType
 
 
 @dataclass(frozen=True)

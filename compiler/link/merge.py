@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..frontend.module import Element, Function, Global, GlobalType, Import, Instr, Limits, Module
-from ..frontend.opcodes import BY_NAME
+from ..wasm.module import Element, Function, Global, GlobalType, Import, Instr, Limits, Module
+from ..wasm.opcodes import BY_NAME
 from .indices import Indices
 from .layout import Instantiation, register_name
 from .linked import INTRINSIC_MODULE

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..errors import CompileError, Reason
-from ..frontend.module import FuncType, Instr
-from ..frontend.opcodes import BY_NAME
+from ..format.errors import CompileError, Reason
+from ..wasm.module import FuncType, Instr
+from ..wasm.opcodes import BY_NAME
 from .routines import ROUTINES, WASI_MODULES, layout_of, load
 from .units import PROGRAM, Definition, Intrinsic, Layout, Target, Units
 

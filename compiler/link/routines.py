@@ -19,9 +19,9 @@ from importlib.resources import files
 
 import wasmtime
 
-from ..frontend.check import FLOAT_ARITHMETIC
-from ..frontend.decode import decode
-from ..frontend.module import Module
+from ..wasm.check import FLOAT_ARITHMETIC
+from ..wasm.decode import decode
+from ..wasm.module import Module
 from .units import Definition, Layout
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from ..frontend.module import Export, Function, FuncType, Instr, Module
+from ..wasm.module import Export, Function, FuncType, Instr, Module
 
 
 def trapping(module: Module, provided: Collection[tuple[str, str]]) -> dict[str, Module]:

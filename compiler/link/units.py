@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ..errors import CompileError, Reason
-from ..frontend.module import Export, FuncType, GlobalType, Import, Limits, Module, TableType
+from ..format.errors import CompileError, Reason
+from ..wasm.module import Export, FuncType, GlobalType, Import, Limits, Module, TableType
 from .linked import INTRINSIC_MODULE
 
 # The module from which routines import what the linker decides per instance, see `routines`.

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from ..errors import CompileError
-from ..frontend.module import FuncType
-from ..steps.isa import FRAME_LIMIT, FRAME_SIZE_LIMIT, MEMORY_LIMIT, TRAPS, Program, Slot, Step
+from ..format.errors import CompileError
+from ..format.isa import FRAME_LIMIT, FRAME_SIZE_LIMIT, MEMORY_LIMIT, TRAPS, Program, Slot, Step
+from ..wasm.module import FuncType
 from .rows import Row, fields
 
 # Quotients that a product may carry out of a word: 4 byte columns reach 1019, all 8 of an i64 product 2038.

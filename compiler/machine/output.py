@@ -9,9 +9,9 @@ digit needs a division by an operand: it has a parabola of its own, scaled by th
 
 from __future__ import annotations
 
+from ..format.isa import TRAPS
 from ..graph.expr import Expr, Variable, total
 from ..graph.graph import Graph
-from ..steps.isa import TRAPS
 from .bytewise import Bytewise
 from .memory import Memory
 from .state import State

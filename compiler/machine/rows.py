@@ -6,7 +6,7 @@ circuits that it gates vanish. Flags are 0 or 1 and gate exactly one circuit eac
 
 from __future__ import annotations
 
-from ..steps.isa import Step
+from ..format.isa import Step
 
 Row = dict[str, float]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..format.isa import FRAME_SIZE_LIMIT
 from ..graph.expr import Expr, Number, Variable, total
 from ..graph.graph import Graph, bits_for
-from ..steps.isa import FRAME_SIZE_LIMIT
 from .assemble import Assembly
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..format.isa import TRAPS
 from ..graph.graph import Graph
-from ..steps.isa import TRAPS
 from .assemble import CARRIES, Assembly
 from .state import Features
 

@@ -2,6 +2,5 @@
 
 from .bench import Options, bench, failures
 from .cases import Case, collection
-from .report import print_tables
 
-__all__ = ["Case", "Options", "bench", "collection", "failures", "print_tables"]
+__all__ = ["Case", "Options", "bench", "collection", "failures"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import wasm2xformer
 
-from ...compiler.frontend.source import load_file
-from ..oracle import count_instructions
+from ...compiler.wasm.source import load_file
+from ..check.oracle import NOTHING, count_instructions
 
 # Size classes of the collection, in order.
 _SIZES = ("small", "medium", "large")
@@ -36,7 +36,7 @@ class Case:
         """WASM instructions that it executes, counted by wasmtime."""
         argv = [self.program.name, *self.argv]
         wasm = load_file(self.program).wasm
-        return count_instructions(wasm, self.export, self.args, stdin=self.stdin, arguments=argv)
+        return count_instructions(wasm, self.export, self.args, world=replace(NOTHING, stdin=self.stdin, argv=argv))
 
 
 def collection(ids: Sequence[str] = ()) -> list[Case]:

@@ -45,7 +45,7 @@ def peak_memory() -> float:
 def compile_program(request: dict[str, Any]) -> dict[str, Any]:
     """program, export, level, output (where the checkpoint goes), repeat -> seconds of each compilation, steps."""
     from ...compiler.compile import compile
-    from ...compiler.frontend.source import load_file
+    from ...compiler.wasm.source import load_file
 
     source = load_file(request["program"])
     seconds = []
@@ -68,9 +68,10 @@ def compile_program(request: dict[str, Any]) -> dict[str, Any]:
 
 def decode(request: dict[str, Any]) -> dict[str, Any]:
     """model, engine, export, args, stdin, argv, limit, repeat -> tokens, seconds of each repetition (engine warm)."""
-    from ...compiler.checkpoint import load
-    from ..engine import EnvelopeError
-    from ..instance import Instance, Run, Trap, Unfinished
+    from ...compiler.format.checkpoint import load
+    from ...compiler.format.errors import EnvelopeError
+    from ..errors import Trap, Unfinished
+    from ..instance import Instance, Run
 
     model = load(request["model"])
     seconds, tokens, steps = [], 0, 0
@@ -95,8 +96,9 @@ def decode(request: dict[str, Any]) -> dict[str, Any]:
 
 def first_token(request: dict[str, Any]) -> dict[str, Any]:
     """model, export, args, ... -> answers as soon as the first token is there; the parent holds the watch."""
-    from ...compiler.checkpoint import load
-    from ..instance import Instance, Trap, Unfinished
+    from ...compiler.format.checkpoint import load
+    from ..errors import Trap, Unfinished
+    from ..instance import Instance
 
     vm = Instance(
         load(request["model"]), request["engine"], stdin=bytes.fromhex(request["stdin"]), args=request["argv"]
@@ -110,7 +112,7 @@ def wasmtime_native(request: dict[str, Any]) -> dict[str, Any]:
     """program, export, args, stdin, argv, repeat -> seconds of each call in a fresh instance."""
     import wasmtime
 
-    from ...compiler.frontend.source import load_file
+    from ...compiler.wasm.source import load_file
 
     wasm = load_file(request["program"]).wasm
     engine = wasmtime.Engine()
@@ -136,7 +138,7 @@ def wasmtime_native(request: dict[str, Any]) -> dict[str, Any]:
 
 def pywasm_interpreter(request: dict[str, Any]) -> dict[str, Any]:
     """The same in pywasm, once: it takes long enough."""
-    from ...compiler.frontend.source import load_file
+    from ...compiler.wasm.source import load_file
 
     source = load_file(request["program"])
     try:
@@ -161,7 +163,8 @@ def pywasm_interpreter(request: dict[str, Any]) -> dict[str, Any]:
 def scaling(request: dict[str, Any]) -> dict[str, Any]:
     """longest, engine -> one growing trace; (tokens so far, seconds so far, MiB) after every part of it."""
     from ...compiler.compile import compile
-    from ..instance import Instance, Unfinished
+    from ..errors import Unfinished
+    from ..instance import Instance
 
     vm = Instance(compile(SCALING), request["engine"])
     points: list[tuple[int, float, float]] = []
@@ -186,7 +189,7 @@ MEASUREMENTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
 
 def main() -> None:
     """Refusals are answers too; anything else that fails is a bug, and its traceback goes to stderr."""
-    from ...compiler.errors import CompileError
+    from ...compiler.format.errors import CompileError
 
     request = json.load(sys.stdin)
     try:

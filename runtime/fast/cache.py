@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...compiler.graph.transformer import Transformer
+from ...compiler.format.transformer import Transformer
 from .image import Image, Program
 from .jit import host
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...compiler.graph.transformer import Transformer
+from ...compiler.format.transformer import Transformer
 from .forms import Form
 from .image import Program, image
 from .jit import compile_object

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...compiler.graph.transformer import Transformer
-from ..engine import EnvelopeError
+from ...compiler.format.errors import EnvelopeError
+from ...compiler.format.transformer import Transformer
 from .cache import load_or_compile
 from .image import State
 from .interface import EXHAUSTED, FOREIGN, MAX_POSITION, STOP, UNEXPECTED

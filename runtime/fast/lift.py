@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...compiler.graph.transformer import HEAD_DIM, Layer, Transformer
+from ...compiler.format.transformer import HEAD_DIM, Layer, Transformer
 from . import heads
 from .forms import ONE, ZERO, Form, Graph, Lookup, linear
 

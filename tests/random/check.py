@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import wasm2xformer as w2x
-from wasm2xformer.runtime.instance import Unfinished
+from wasm2xformer.runtime.errors import Unfinished
 
 from .case import Case
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from wasm2xformer.compiler.frontend.check import SUPPORTED_INSTRUCTIONS
-from wasm2xformer.compiler.frontend.opcodes import ACCESS_WIDTH, SIGNATURES
+from wasm2xformer.compiler.wasm.check import SUPPORTED_INSTRUCTIONS
+from wasm2xformer.compiler.wasm.opcodes import ACCESS_WIDTH, SIGNATURES
 
 from .case import Call, Case, argument, constant, seldom_trapping
 

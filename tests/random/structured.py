@@ -10,8 +10,8 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from wasm2xformer.compiler.frontend.check import SUPPORTED_INSTRUCTIONS
-from wasm2xformer.compiler.frontend.opcodes import ACCESS_WIDTH, LOADS, SIGNATURES, STORES
+from wasm2xformer.compiler.wasm.check import SUPPORTED_INSTRUCTIONS
+from wasm2xformer.compiler.wasm.opcodes import ACCESS_WIDTH, LOADS, SIGNATURES, STORES
 
 from .case import Call, Case, argument, constant, seldom_trapping
 

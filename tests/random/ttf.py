@@ -9,8 +9,8 @@ from collections import Counter
 from pathlib import Path
 
 from wasm2xformer import CompileError
-from wasm2xformer.compiler.frontend.check import check
-from wasm2xformer.compiler.frontend.source import load
+from wasm2xformer.compiler.wasm.check import check
+from wasm2xformer.compiler.wasm.source import load
 
 from .case import Call, Case, argument
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from wasm2xformer import Model, Run
-from wasm2xformer.runtime.engine import EnvelopeError
+from wasm2xformer.compiler.format.errors import EnvelopeError
 from wasm2xformer.runtime.torch_engine import TorchEngine
 
 BLOCK = 256  # positions in one forward pass

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from wasm2xformer import CompileError, Instance, Model, Run, Trap
 from wasm2xformer.compiler.compile import compile_steps, realise
-from wasm2xformer.compiler.frontend.encode import encode
-from wasm2xformer.compiler.frontend.module import Export, Function, FuncType, Import, Instr, Module
-from wasm2xformer.compiler.frontend.source import Source, load
+from wasm2xformer.compiler.options import CompileOptions
+from wasm2xformer.compiler.wasm.encode import encode
+from wasm2xformer.compiler.wasm.module import Export, Function, FuncType, Import, Instr, Module
+from wasm2xformer.compiler.wasm.source import Source, load
 
 from .dense import DenseCheck
 from .script import Value
@@ -113,7 +114,7 @@ class Instances:
     def link(self, wasm: bytes) -> None:
         """Whether the module can be linked at all. Raises CompileError."""
         unit = self._unit(wasm)
-        compile_steps(Source(unit.module, unit.wasm), self.opt_level, None, _binaries([unit]))
+        compile_steps(Source(unit.module, unit.wasm), CompileOptions(self.opt_level, None, _binaries([unit])))
 
     def invoke(self, unit: Unit, name: str, args: Sequence[Value]) -> list[int | None]:
         """Results as bit patterns. Raises Trap, Refused, AssertionError where the dense engine differs."""
@@ -178,7 +179,7 @@ class Instances:
         for export in source.module.exports:
             if export.kind == "func":
                 try:
-                    compile_steps(source, self.opt_level, [export.name], libraries)
+                    compile_steps(source, CompileOptions(self.opt_level, [export.name], libraries))
                     good.append(export.name)
                 except CompileError as error:
                     refused[export.name] = reason_group(error)
@@ -189,7 +190,7 @@ class Instances:
     def _model(self, source: Source, libraries: dict[str, str | bytes], exports: Sequence[str] | None) -> Model:
         key = (source.wasm, tuple(exports or ()), tuple(libraries.items()))
         if key not in self._models:
-            program, module = compile_steps(source, self.opt_level, exports, libraries)
+            program, module = compile_steps(source, CompileOptions(self.opt_level, exports, libraries))
             self._models[key] = realise(program, module)
         return self._models[key]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from wasm2xformer import CompileError, Trap
-from wasm2xformer.compiler.frontend.source import load
+from wasm2xformer.compiler.wasm.source import load
 
 from .dense import Skipped
 from .instances import Instances, Refused, Unit, reason_group

@@ -1,0 +1,41 @@
+"""What the compiler says when it refuses an input, and an engine when it would not be exact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One thing that cannot be compiled, and where it stands.
+
+    function: the function's name or index as text, "" when the reason is not inside a function.
+    offset: byte offset in the WASM module, or None.
+    instruction: the instruction's text name, "" when there is none.
+    message: what is wrong and, where there is one, what to do instead.
+    """
+
+    message: str
+    function: str = ""
+    offset: int | None = None
+    instruction: str = ""
+
+    def __str__(self) -> str:
+        where = f"function {self.function}" if self.function else ""
+        if self.offset is not None:
+            where += f"{', ' if where else ''}offset 0x{self.offset:x}"
+        if self.instruction:
+            where += f"{', ' if where else ''}{self.instruction}"
+        return f"{where}: {self.message}" if where else self.message
+
+
+class CompileError(Exception):
+    """The input is refused. `reasons` holds every reason found, in the module's order."""
+
+    def __init__(self, reasons: list[Reason] | str):
+        self.reasons = [Reason(reasons)] if isinstance(reasons, str) else list(reasons)
+        super().__init__("\n".join(str(r) for r in self.reasons))
+
+
+class EnvelopeError(RuntimeError):
+    """The sequence would grow past the length for which an engine is exact on this checkpoint."""

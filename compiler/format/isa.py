@@ -1,0 +1,179 @@
+"""The step program: what the transformer executes. One step is one row of the program, `P.0 ... P.(n-1)`.
+
+A step reads up to three operand slots, produces at most one value (emitted as digit tokens, most significant
+first), and moves the instruction pointer. Every operand is a slot: constants too are slots that the prompt fills.
+An i32 lives in a slot as 0..2^32-1, an i64 as 0..2^64-1; an i32 slot's high word is always 0.
+
+Operations (`Step.op`); A, B, C are the operands' values:
+
+  value-producing; `dest` is the slot written
+    mov                                   A                                   (any type)
+    select                                A if C != 0 else B                  (C is an i32)
+    i32.add sub mul div_s div_u rem_s rem_u and or xor shl shr_s shr_u rotl rotr     A op B
+    i64.add sub mul and or xor shl shr_s shr_u rotl rotr                             A op B
+    i32.|i64. eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u                          A op B, 0 or 1  (eqz: eq with 0)
+    i32.|i64. clz ctz popcnt extend8_s extend16_s ; i64.extend32_s                   of A
+    i32.wrap_i64, i64.extend_i32_s                                                   of A  (extend_i32_u: mov)
+    i32.load, i32.load8_s ..., i64.load, i64.load32_u ...   memory[A + imm]; C is the slot "memory_bytes"
+    hidden.load8_u, hidden.load32         hidden memory at A + imm, no bounds check (tables, segments, stdin, ...)
+    table.get, table.ref                  element A of the table at hidden offset imm; C is the table's size slot
+  no destination
+    i32.store, i32.store8, i32.store16, i64.store, i64.store8/16/32      memory[A + imm] = B; C is "memory_bytes"
+    hidden.store8, hidden.store32         hidden memory at A + imm = B
+    table.set                             element A of the table at hidden offset imm = B; C is the size slot
+    result                                emits A: a result of the invocation
+    stdout, stderr                        one output token, the low byte of A
+  control
+    jump                                  to `target`
+    br.<compare>                          to `target` when A <compare> B, e.g. br.i32.lt_s; else the next step
+    br_table                              to targets[min(A, len(targets) - 1)]
+    call                                  to function `callee`, frame += imm
+    call_indirect                         to the function whose reference is A; type = `type`; frame += imm
+                                          (traps: A == 0 "uninitialized element", another type
+                                          "indirect call type mismatch")
+    return                                to the step behind the call that made this frame, frame restored
+    trap                                  stops with the kind in `trap`
+    param                                 a placeholder whose digits the prompt supplies; writes `dest`
+    halt                                  ends the invocation
+
+Frames overlap: a call with imm = f makes the callee's slot 0 the caller's slot f, so the arguments stand at the
+caller's slots f, f+1, ... and the results come back there. f is at least 1 for every call (the return lookup is keyed
+by the frame base), so operand stacks begin at slot max(1, number of locals).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .types import FuncType, ValType
+
+# Token classes of traps, in the order of their tokens; the text is what wasmtime says.
+TRAPS = {
+    "unreachable": "wasm `unreachable` instruction executed",
+    "divide_by_zero": "integer divide by zero",
+    "integer_overflow": "integer overflow",
+    "memory_out_of_bounds": "out of bounds memory access",
+    "stack_exhausted": "call stack exhausted",
+    "table_out_of_bounds": "undefined element: out of bounds table access",
+    "null_reference": "uninitialized element",
+    "type_mismatch": "indirect call type mismatch",
+    "host_error": "invalid argument of a host function",
+    "invalid_conversion": "invalid conversion to integer",
+}
+
+# A frame may begin at most this many slots above the first one; one more call traps "call stack exhausted".
+FRAME_LIMIT = 2**18
+# A single function may use at most this many slots.
+FRAME_SIZE_LIMIT = 2**12
+# Linear memory: byte addresses are keys of a parabola, exact below 2^26.
+MEMORY_LIMIT = 2**26
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a value lives.
+
+    kind "frame":  index = offset from the frame base (int)
+    kind "const":  index = the value, 0..2^64-1 (int); filled once by the prompt
+    kind "global": index = the module's global index (int)
+    kind "hidden": index = a register's name (str), e.g. "memory_bytes", "table0_size"
+    """
+
+    kind: str
+    index: int | str
+
+
+@dataclass(frozen=True)
+class Site:
+    """A WASM instruction that a step answers for.
+
+    function: joint function index; instruction: index in that function's body.
+    record: what the oracle logs there and the diff compares:
+      "value"    the value the instruction leaves on the stack (local.set/global.set: the value written)
+      "store"    address and stored bytes
+      "branch"   the condition as 0/1 (br_if, if; a fused comparison too)
+      "br_table" min(index, number of labels)
+      "control"  nothing but having been here (br, call, return, else)
+      "host"     a call to a provided import; its steps are internal
+      "bulk"     memory.copy/fill/init and table operations done by a linked routine; its steps are internal
+    """
+
+    function: int
+    instruction: int
+    record: str
+
+
+@dataclass(frozen=True)
+class Step:
+    op: str
+    a: Slot | None = None
+    b: Slot | None = None
+    c: Slot | None = None
+    dest: Slot | None = None
+    imm: int = 0
+    target: int | None = None  # step index
+    targets: tuple[int, ...] = ()  # br_table
+    callee: int | None = None  # key in Program.functions
+    type: FuncType | None = None  # call_indirect
+    trap: str = ""
+    site: Site | None = None  # None: an internal step (copies that WASM does not have, routines, stubs)
+    taken: int = 1  # br.*: the boolean of the WASM condition when the jump is taken (0 for an `if`)
+    wide: bool = False  # the value moved or selected is 64 bits (display, and digits of `param`)
+
+
+@dataclass(frozen=True)
+class StepFunction:
+    """A function in the step program. index: joint function index of the (linked) module; entry: its first step."""
+
+    index: int
+    name: str
+    type: FuncType
+    entry: int
+    end: int  # one past its last step
+    frame_size: int  # slots used, parameters and locals included
+    internal: bool = False  # a linked routine, not the user's code
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An exported function as the runtime invokes it: at `entry`, `param` steps, a call, `result` steps, a halt.
+
+    The first `param` steps fill the hidden registers named in `registers` (e.g. "stdin_length"), the others the
+    parameters. The prompt of an invocation is: the input bytes, the entry token `I.{k}`, then those digits.
+    """
+
+    name: str
+    entry: int
+    params: tuple[ValType, ...]
+    results: tuple[ValType, ...]
+    registers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Bytes that the prompt puts into memory. hidden: the address counts in hidden memory."""
+
+    address: int
+    bytes: bytes
+    hidden: bool = False
+
+
+@dataclass(frozen=True)
+class Program:
+    steps: tuple[Step, ...]
+    functions: dict[int, StepFunction]
+    entries: dict[str, Entry]
+    start: Entry | None = None  # run once at instantiation
+    host: dict[str, Entry] = field(default_factory=dict)  # access to exported memory from outside, see `lower`
+    # initial values by slot; constants are not listed, the assembler collects them from the operands
+    initial: dict[Slot, int] = field(default_factory=dict)
+    segments: tuple[Segment, ...] = ()
+    # function references: reference value (>= 1) -> function index; references of one type are consecutive
+    references: dict[int, int] = field(default_factory=dict)
+    hidden_bytes: int = 0  # size of hidden memory
+    memory_pages: int = 0  # initial linear memory
+    memory_maximum: int = 0  # pages to which it may grow
+    opt_level: int = 0
+    # hidden memory areas that an invocation's prompt may fill: name -> (offset, size); e.g. "stdin"
+    inputs: dict[str, tuple[int, int]] = field(default_factory=dict)
+    exported_globals: dict[str, tuple[Slot, ValType]] = field(default_factory=dict)

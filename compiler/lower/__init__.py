@@ -1,0 +1,1 @@
+"""The linked module to steps: WebAssembly's operand stack becomes frame slots."""

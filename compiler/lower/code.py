@@ -1,0 +1,104 @@
+"""The steps of one function while it is being built: step targets are label numbers until `resolved`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from ..format.isa import Site, Slot, Step
+
+# One parallel copy: destination, source, and whether the value is 64 bits wide.
+Move = tuple[Slot, Slot, bool]
+
+
+@dataclass
+class Code:
+    """steps: `Step.target` and `Step.targets` hold label numbers. labels: label number -> index of the step it marks.
+
+    computed: sites of `mov` steps that stand for a computation (the result of a routine) and so may not be removed.
+    lost: sites whose step no longer runs each time the WASM instruction does, because a pass removed or bypassed
+        it; `resolved` takes them off all steps, so that a site left in the program is reached exactly as often as
+        its instruction.
+    """
+
+    steps: list[Step] = field(default_factory=list)
+    labels: dict[int, int] = field(default_factory=dict)
+    computed: set[Site] = field(default_factory=set)
+    lost: set[Site | None] = field(default_factory=set)
+    _next_label: int = 0
+    _last_bound: int = -1
+
+    def emit(self, step: Step) -> Step:
+        self.steps.append(step)
+        return step
+
+    def new_label(self) -> int:
+        self._next_label += 1
+        return self._next_label - 1
+
+    def bind(self, label: int) -> None:
+        """The label marks the step emitted next."""
+        self.labels[label] = self._last_bound = len(self.steps)
+
+    def marked_after(self, position: int) -> bool:
+        """Whether a label marks a step behind steps[position] (or the end of the code)."""
+        return self._last_bound > position
+
+    def emit_moves(self, moves: Iterable[Move], temporary: Callable[[], Slot]) -> None:
+        """Emit `mov` steps with the effect of all moves at once. A cycle goes through the slot `temporary()`."""
+        pending = [move for move in moves if move[0] != move[1]]
+        while pending:
+            sources = {source for _, source, _ in pending}
+            free = next((move for move in pending if move[0] not in sources), None)
+            if free is None:
+                # Only cycles are left: save one destination, and let whoever wants it read the copy.
+                saved = pending[0][0]
+                copy = temporary()
+                wide = any(w for _, source, w in pending if source == saved)
+                self.emit(Step("mov", a=saved, dest=copy, wide=wide))
+                pending = [(d, copy if s == saved else s, w) for d, s, w in pending]
+                continue
+            pending.remove(free)
+            destination, source, wide = free
+            self.emit(Step("mov", a=source, dest=destination, wide=wide))
+
+    def keep(self, kept: list[bool]) -> None:
+        """Remove the steps i with kept[i] False; a label of a removed step moves to the next one kept."""
+        position = [0]
+        for keep in kept:
+            position.append(position[-1] + keep)
+        self.steps = [step for step, keep in zip(self.steps, kept, strict=True) if keep]
+        self.labels = {label: position[at] for label, at in self.labels.items()}
+
+    def target_counts(self) -> dict[int, int]:
+        """Label number -> number of references from steps."""
+        counts: dict[int, int] = {}
+        for step in self.steps:
+            for label in labels_of(step):
+                counts[label] = counts.get(label, 0) + 1
+        return counts
+
+    def resolved(self, start: int) -> list[Step]:
+        """The steps with step indices as targets, when the first one gets the index `start`."""
+        result = []
+        for step in self.steps:
+            if step.target is not None or step.targets:
+                step = replace(
+                    step,
+                    target=None if step.target is None else start + self.labels[step.target],
+                    targets=tuple(start + self.labels[label] for label in step.targets),
+                )
+            if step.site is not None and step.site in self.lost:
+                step = replace(step, site=None)
+            result.append(step)
+        return result
+
+
+def labels_of(step: Step) -> tuple[int, ...]:
+    """The labels a step may go to."""
+    return step.targets if step.target is None else (step.target, *step.targets)
+
+
+def falls_through(step: Step) -> bool:
+    """Whether the next step in order can run after this one (a call comes back to it)."""
+    return step.op not in ("jump", "br_table", "return", "trap", "halt")

@@ -1,0 +1,93 @@
+"""The step program: the functions one behind the other, then the entries through which the runtime calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..format.errors import CompileError, Reason
+from ..format.isa import FRAME_SIZE_LIMIT, Entry, Program, Slot, Step, StepFunction
+from ..format.types import FuncType
+from ..link.linked import LinkedModule
+from .context import MEMORY_BYTES
+from .lower import LoweredFunction
+
+
+def program_of(linked: LinkedModule, lowered: Sequence[LoweredFunction], opt_level: int) -> Program:
+    """Functions come first, in the order given, then the entry of every export and of the start functions.
+
+    Raises CompileError with every function whose frame is larger than isa.FRAME_SIZE_LIMIT.
+    """
+    reasons = [
+        Reason(f"needs a frame of {f.frame_size} slots; the most is {FRAME_SIZE_LIMIT}", f.name)
+        for f in lowered
+        if f.frame_size > FRAME_SIZE_LIMIT
+    ]
+    if reasons:
+        raise CompileError(reasons)
+    steps: list[Step] = []
+    functions: dict[int, StepFunction] = {}
+    for f in lowered:
+        start = len(steps)
+        steps += f.code.resolved(start)
+        functions[f.index] = StepFunction(f.index, f.name, f.type, start, len(steps), f.frame_size, f.internal)
+
+    def type_of(index: int) -> FuncType:
+        return linked.module.functions[index].type
+
+    entries = {name: _entry(linked, steps, name, (index,), type_of(index)) for name, index in linked.exports.items()}
+    start_entry = _entry(linked, steps, "start", linked.start, FuncType()) if linked.start else None
+    host = _host_access(steps) if linked.memory_exported else {}
+    initial = {Slot("global", index): value for index, value in linked.global_values.items()}
+    initial |= {Slot("hidden", name): value for name, value in linked.registers.items()}
+    return Program(
+        steps=tuple(steps),
+        functions=functions,
+        entries=entries,
+        start=start_entry,
+        host=host,
+        initial=initial,
+        segments=linked.segments,
+        references=linked.references,
+        hidden_bytes=linked.hidden_bytes,
+        memory_pages=linked.memory_pages,
+        memory_maximum=linked.memory_maximum,
+        opt_level=opt_level,
+        inputs=linked.inputs,
+        exported_globals={
+            name: (_global(linked, index), type_) for name, (index, type_) in linked.exported_globals.items()
+        },
+    )
+
+
+def _entry(linked: LinkedModule, steps: list[Step], name: str, callees: tuple[int, ...], type_: FuncType) -> Entry:
+    """Append the steps that call these functions (one, unless they take and return nothing)."""
+    entry = Entry(name, len(steps), type_.params, type_.results, linked.input_registers)
+    steps += [Step("param", dest=Slot("hidden", register)) for register in linked.input_registers]
+    # A callee's frame may begin at slot 1 at the earliest, so this is where its parameters stand.
+    for i, param in enumerate(type_.params):
+        steps.append(Step("param", dest=Slot("frame", 1 + i), wide=param in ("i64", "f64")))
+    steps += [Step("call", callee=callee, imm=1) for callee in callees]
+    for i, result in enumerate(type_.results):
+        steps.append(Step("result", a=Slot("frame", 1 + i), wide=result in ("i64", "f64")))
+    steps.append(Step("halt"))
+    return entry
+
+
+def _host_access(steps: list[Step]) -> dict[str, Entry]:
+    """Append an entry for each single load and store with which the host reads and writes exported memory."""
+    address, value = Slot("frame", 1), Slot("frame", 2)
+    entries = {}
+    for op in ("i32.load", "i32.load8_u"):
+        entries[op] = Entry(f"memory {op}", len(steps), ("i32",), ("i32",))
+        load = Step(op, a=address, c=MEMORY_BYTES, dest=value)
+        steps += [Step("param", dest=address), load, Step("result", a=value), Step("halt")]
+    for op in ("i32.store", "i32.store8"):
+        entries[op] = Entry(f"memory {op}", len(steps), ("i32", "i32"), ())
+        store = Step(op, a=address, b=value, c=MEMORY_BYTES)
+        steps += [Step("param", dest=address), Step("param", dest=value), store, Step("halt")]
+    return entries
+
+
+def _global(linked: LinkedModule, index: int) -> Slot:
+    register = linked.register_globals.get(index)
+    return Slot("global", index) if register is None else Slot("hidden", register)

@@ -1,0 +1,1 @@
+"""Steps to fewer steps, with the same records."""

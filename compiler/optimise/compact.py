@@ -1,0 +1,31 @@
+"""Slots that nothing uses any more leave the frame, so that a call moves it by less and recursion can go deeper."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..format.isa import Slot
+from ..lower.code import Code
+from .liveness import Effects, frame_bit
+
+
+def compact(code: Code, effects: Effects, parameters: int) -> int:
+    """Renumber the frame slots of a function with so many parameters, keeping their order; the new frame size."""
+    used = (1 << max(parameters, effects.results, 1)) - 1
+    for step in code.steps:
+        used |= frame_bit(step.a) | frame_bit(step.b) | frame_bit(step.c) | frame_bit(step.dest)
+        if step.op in ("call", "call_indirect"):
+            type_ = effects.callee_type(step)
+            used |= ((1 << max(len(type_.params), len(type_.results))) - 1) << step.imm
+    # By slot: how many slots in use are below it.
+    below = [0]
+    for slot in range(effects.frame_size):
+        below.append(below[-1] + (used >> slot & 1))
+
+    def moved(slot: Slot | None) -> Slot | None:
+        return Slot("frame", below[int(slot.index)]) if slot is not None and slot.kind == "frame" else slot
+
+    for i, step in enumerate(code.steps):
+        imm = below[step.imm] if step.op in ("call", "call_indirect") else step.imm
+        code.steps[i] = replace(step, a=moved(step.a), b=moved(step.b), c=moved(step.c), dest=moved(step.dest), imm=imm)
+    return below[effects.frame_size]

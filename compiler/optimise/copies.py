@@ -1,0 +1,58 @@
+"""Copies within the frame that are not needed: nobody reads them, or the value is there already."""
+
+from __future__ import annotations
+
+from ..format.isa import Slot, Step
+from ..lower.code import Code
+from .liveness import Effects, frame_bit, live_after
+
+
+def is_copy(code: Code, step: Step) -> bool:
+    """Whether the step only copies a value into the frame, and does not stand for a computation."""
+    return step.op == "mov" and step.dest is not None and step.dest.kind == "frame" and step.site not in code.computed
+
+
+def remove_dead_copies(code: Code, effects: Effects, first: int | None = None) -> bool:
+    """Remove copies into slots that are not read before they are written again. first: only among that many steps.
+
+    Returns whether there were any.
+    """
+    found = False
+    while True:
+        after = live_after(code, effects)
+        kept = [
+            not is_copy(code, step) or bool(frame_bit(step.dest) & live) or (first is not None and i >= first)
+            for i, (step, live) in enumerate(zip(code.steps, after, strict=True))
+        ]
+        if all(kept):
+            return found
+        code.lost.update(step.site for step, keep in zip(code.steps, kept, strict=True) if not keep)
+        if first is not None:
+            first -= kept[:first].count(False)
+        code.keep(kept)
+        found = True
+
+
+def remove_redundant_copies(code: Code, effects: Effects) -> None:
+    """Remove copies into slots that hold the same value already, as far as straight runs of steps show it."""
+    entered = {code.labels[label] for label in code.target_counts()}
+    kept = [True] * len(code.steps)
+    values: dict[Slot, int] = {}  # slots with the same number hold the same value
+    count = 0
+    for i, step in enumerate(code.steps):
+        if i in entered:
+            values.clear()
+        if step.op == "mov" and step.a is not None and step.dest is not None:
+            if step.a not in values:
+                values[step.a] = count = count + 1
+            if values.get(step.dest) == values[step.a] and is_copy(code, step):
+                kept[i] = False
+            values[step.dest] = values[step.a]
+            continue
+        if step.op in ("call", "call_indirect"):
+            overwritten = effects.writes(step)
+            values = {s: v for s, v in values.items() if s.kind == "frame" and not frame_bit(s) & overwritten}
+        elif step.dest is not None:
+            values.pop(step.dest, None)
+    code.lost.update(step.site for step, keep in zip(code.steps, kept, strict=True) if not keep)
+    code.keep(kept)

@@ -1,0 +1,195 @@
+"""What is done to the steps of the functions after they are lowered: fewer steps to run, the same records.
+
+A step that stands for a computation, a store or a condition is never removed, only moved in the listing or doubled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from ..format.isa import Step
+from ..format.types import FuncType
+from ..lower.code import Code, falls_through, labels_of
+from ..lower.conditions import inverse
+from ..lower.lower import LoweredFunction
+from .coalesce import coalesce
+from .compact import compact
+from .copies import remove_dead_copies, remove_redundant_copies
+from .liveness import Effects
+
+# A jump is replaced by a copy of what stands at its target if that is at most so many steps, up to where it branches
+# itself: that saves a token each time. Forward jumps run less often, and every step costs a token of the prompt.
+_BACKWARD_COPY = 8
+_FORWARD_COPY = 2
+
+
+def optimise(lowered: Sequence[LoweredFunction], types: Mapping[int, FuncType], opt_level: int) -> None:
+    """Rewrites the functions in place. types: of every function of the linked module, by index.
+
+    -O0: only zeroing of locals that cannot be read before they are written, and jumps to the next step, go.
+    """
+    for function in lowered:
+        code, parameters = function.code, function.parameters
+        effects = Effects(types, len(function.type.results), function.frame_size)
+        if opt_level == 0:
+            remove_dead_copies(code, effects, first=function.zeroed)
+            _remove_jumps_to_next(code)
+        else:
+            function.frame_size = _shorten(code, effects, parameters)
+
+
+def _shorten(code: Code, effects: Effects, parameters: int) -> int:
+    """The passes of -O1 on one function; its new frame size."""
+    _simplify_jumps(code)
+    remove_dead_copies(code, effects)
+    coalesce(code, effects, parameters)
+    remove_redundant_copies(code, effects)
+    remove_dead_copies(code, effects)
+    _simplify_jumps(code)
+    _copy_tails(code)
+    _simplify_jumps(code)
+    return compact(code, effects, parameters)
+
+
+def _simplify_jumps(code: Code) -> None:
+    while True:
+        _thread_jumps(code)
+        _remove_unreachable(code)
+        if not (_remove_jumps_to_next(code) | _invert_branches_over_jumps(code)):
+            return
+
+
+def _thread_jumps(code: Code) -> None:
+    """What goes to a jump goes to the jump's target instead."""
+
+    def final(label: int) -> int:
+        seen = set()
+        while label not in seen:
+            seen.add(label)
+            step = code.steps[code.labels[label]]
+            if step.op != "jump":
+                break
+            assert step.target is not None
+            code.lost.add(step.site)
+            label = step.target
+        return label
+
+    for i, step in enumerate(code.steps):
+        if labels_of(step):
+            target = None if step.target is None else final(step.target)
+            targets = tuple(final(label) for label in step.targets)
+            code.steps[i] = replace(step, target=target, targets=targets)
+
+
+def _remove_unreachable(code: Code) -> None:
+    reached = [False] * len(code.steps)
+    pending = [0]
+    while pending:
+        at = pending.pop()
+        if reached[at]:
+            continue
+        reached[at] = True
+        step = code.steps[at]
+        pending += [code.labels[label] for label in labels_of(step)]
+        if falls_through(step):
+            pending.append(at + 1)
+    if not all(reached):
+        code.keep(reached)
+
+
+def _remove_jumps_to_next(code: Code) -> bool:
+    found = False
+    while True:
+        kept = [
+            step.op != "jump" or step.target is None or code.labels[step.target] != i + 1
+            for i, step in enumerate(code.steps)
+        ]
+        if all(kept):
+            return found
+        code.lost.update(step.site for step, keep in zip(code.steps, kept, strict=True) if not keep)
+        code.keep(kept)
+        found = True
+
+
+def _inverted(step: Step, target: int) -> Step:
+    """The branch that goes to `target` exactly when this one is not taken."""
+    op = "br." + inverse(step.op.removeprefix("br."))
+    return replace(step, op=op, target=target, taken=1 - step.taken)
+
+
+def _is_branch(step: Step) -> bool:
+    return step.op.startswith("br.")
+
+
+def _invert_branches_over_jumps(code: Code) -> bool:
+    """`br.c A; jump B; A:` becomes `br.not-c B; A:`."""
+    entered = {code.labels[label] for label in code.target_counts()}
+    kept = [True] * len(code.steps)
+    for i, (step, following) in enumerate(zip(code.steps, code.steps[1:], strict=False)):
+        if not _is_branch(step) or following.op != "jump" or i + 1 in entered:
+            continue
+        assert step.target is not None and following.target is not None
+        if code.labels[step.target] == i + 2:
+            code.lost.add(following.site)
+            code.steps[i] = _inverted(step, following.target)
+            kept[i + 1] = False
+    code.keep(kept)
+    return not all(kept)
+
+
+def _copy_tails(code: Code) -> None:
+    """Replace jumps by copies of the few steps at their targets. A loop that tests first comes to test last."""
+    steps: list[Step] = []
+    labels_at: dict[int, list[int]] = {}
+    for label, at in code.labels.items():
+        labels_at.setdefault(at, []).append(label)
+    moved: dict[int, int] = {}
+
+    def label_of(position: int) -> int:
+        """A label for what stands at this position in the old order."""
+        if position not in labels_at:
+            labels_at[position] = [code.new_label()]
+            if position in new_position:
+                moved[labels_at[position][0]] = new_position[position]
+        return labels_at[position][0]
+
+    new_position: dict[int, int] = {}
+    for i, step in enumerate(code.steps):
+        new_position[i] = len(steps)
+        for label in labels_at.get(i, ()):
+            moved[label] = len(steps)
+        tail = _tail(code, i)
+        if tail is None:
+            steps.append(step)
+            continue
+        code.lost.add(step.site)
+        steps += code.steps[tail.start : tail.stop - 1]
+        last = code.steps[tail.stop - 1]
+        if _is_branch(last):
+            # The path that goes on behind the original is the one that costs nothing here.
+            assert last.target is not None
+            steps.append(_inverted(last, label_of(tail.stop)))
+            steps.append(Step("jump", target=last.target))
+        else:
+            steps.append(last)
+    for label in labels_at.get(len(code.steps), ()):
+        moved[label] = len(steps)
+    code.steps, code.labels = steps, moved
+
+
+def _tail(code: Code, at: int) -> range | None:
+    """The steps that may stand in place of the jump steps[at], up to the first that does not just go on."""
+    jump = code.steps[at]
+    if jump.op != "jump":
+        return None
+    assert jump.target is not None
+    start = code.labels[jump.target]
+    limit = _BACKWARD_COPY if start <= at else _FORWARD_COPY
+    for stop in range(start, min(start + limit, len(code.steps))):
+        step = code.steps[stop]
+        if stop == at:
+            return None
+        if _is_branch(step) or not falls_through(step):
+            return range(start, stop + 1)
+    return None

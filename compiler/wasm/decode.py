@@ -1,0 +1,345 @@
+"""WASM bytes -> Module. Source: WebAssembly Core Specification 2.0, section 5 (binary format) and appendix 7.4 (names).
+
+Decoding checks that the bytes can be read, not that the module is valid: `source.load` has wasmtime validate first.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from ..format.errors import CompileError, Reason
+from .module import (
+    Data,
+    Element,
+    Export,
+    Function,
+    FuncType,
+    Global,
+    GlobalType,
+    Import,
+    Instr,
+    Limits,
+    Module,
+    TableType,
+    ValType,
+)
+from .opcodes import BY_CODE, EMPTY_BLOCK, EXTERNAL_KINDS, FUNCTION_TYPE, MAGIC, SECTIONS, VALTYPES, VERSION
+from .reader import Reader
+
+T = TypeVar("T")
+
+# As many locals as engines allow in one function; keeps a few malformed bytes from asking for gigabytes.
+LOCALS_LIMIT = 50_000
+
+
+def decode(wasm: bytes) -> Module:
+    """The module that the bytes describe. Raises CompileError when they are malformed."""
+    return _Decoder(wasm).module()
+
+
+class _Decoder:
+    """Collects the sections; imports come first in every index space because their section does."""
+
+    def __init__(self, wasm: bytes):
+        self.r = Reader(wasm)
+        self.types: list[FuncType] = []
+        self.imports: list[Import] = []
+        self.functions: list[Function] = []
+        self.tables: list[TableType] = []
+        self.memories: list[Limits] = []
+        self.globals: list[Global] = []
+        self.exports: list[Export] = []
+        self.start: int | None = None
+        self.elements: list[Element] = []
+        self.segments: list[Data] = []
+        self.names: dict[int, str] = {}
+        self.bodies = 0  # read so far
+
+    def module(self) -> Module:
+        if self.r.take(4) != MAGIC or self.r.take(4) != VERSION:
+            raise self.r.error("no WASM module of version 1")
+        order = list(SECTIONS.values())
+        last = -1
+        while self.r.position < self.r.end:
+            section = self.r.byte()
+            outer, self.r = self.r, self.r.part()
+            if section == 0:
+                self._custom()
+            elif section not in order or order.index(section) <= last:
+                raise self.r.error(f"section {section} is unknown or out of order")
+            else:
+                last = order.index(section)
+                self._section(section)
+                if self.r.position != self.r.end:
+                    raise self.r.error("section size mismatch")
+            self.r = outer
+        defined_from = sum(i.kind == "func" for i in self.imports)
+        if self.bodies != len(self.functions) - defined_from:
+            raise self.r.error("numbers of functions and of bodies differ")
+        return Module(
+            types=tuple(self.types),
+            functions=tuple(self._named_functions()),
+            tables=tuple(self.tables),
+            memories=tuple(self.memories),
+            globals=tuple(self.globals),
+            exports=tuple(self.exports),
+            start=self.start,
+            elements=tuple(self.elements),
+            data=tuple(self.segments),
+            imports=tuple(self.imports),
+        )
+
+    def _section(self, section: int) -> None:
+        r = self.r
+        match section:
+            case 1:
+                self.types += r.vector(self._function_type)
+            case 2:
+                r.vector(self._import)
+            case 3:
+                self.functions += r.vector(lambda: Function(self._type()))
+            case 4:
+                self.tables += r.vector(self._table_type)
+            case 5:
+                self.memories += r.vector(self._limits)
+            case 6:
+                self.globals += r.vector(lambda: Global(self._global_type(), self._constant()))
+            case 7:
+                self.exports += r.vector(lambda: Export(r.name(), self._external_kind(), r.unsigned()))
+            case 8:
+                self.start = r.unsigned()
+            case 9:
+                self.elements += r.vector(self._element)
+            case 10:
+                first = sum(f.imported is not None for f in self.functions)
+                for index in range(r.unsigned()):
+                    self._body(first + index)
+            case 11:
+                self.segments += r.vector(self._data)
+            case 12:
+                r.unsigned()  # data count: for one-pass validators
+            case 13:
+                r.vector(lambda: (r.byte(), r.unsigned()))  # tags: whatever uses one is refused
+
+    # Types
+
+    def _valtype(self) -> ValType:
+        code = self.r.byte()
+        if code not in VALTYPES:
+            raise self._refusal(f"value type 0x{code:02x}")
+        return VALTYPES[code]
+
+    def _function_type(self) -> FuncType:
+        if self.r.byte() != FUNCTION_TYPE:
+            raise self.r.error("not a function type (the GC proposal is not supported)")
+        return FuncType(tuple(self.r.vector(self._valtype)), tuple(self.r.vector(self._valtype)))
+
+    def _refusal(self, what: str) -> CompileError:
+        return CompileError([Reason(f"{what} is not supported", offset=self.r.position)])
+
+    def _type(self) -> FuncType:
+        return self._at(self.types, self.r.unsigned(), "type")
+
+    def _at(self, items: list[T], index: int, what: str) -> T:
+        if not 0 <= index < len(items):
+            raise self.r.error(f"unknown {what} {index}")
+        return items[index]
+
+    def _limits(self) -> Limits:
+        flags = self.r.byte()
+        if flags > 1:
+            raise self._refusal("64-bit memory" if flags & 4 else "shared memory" if flags & 2 else "custom page size")
+        return Limits(self.r.unsigned(), self.r.unsigned() if flags else None)
+
+    def _table_type(self) -> TableType:
+        return TableType(self._valtype(), self._limits())
+
+    def _global_type(self) -> GlobalType:
+        type, mutable = self._valtype(), self.r.byte()
+        if mutable > 1:
+            raise self.r.error("unknown mutability")
+        return GlobalType(type, bool(mutable))
+
+    def _external_kind(self) -> str:
+        return self._at(list(EXTERNAL_KINDS), self.r.byte(), "external kind")
+
+    # Module fields
+
+    def _import(self) -> None:
+        module, name, kind = self.r.name(), self.r.name(), self._external_kind()
+        desc: Any
+        if kind == "func":
+            desc = self._type()
+            self.functions.append(Function(desc, imported=Import(module, name, kind, desc)))
+        elif kind == "table":
+            desc = self._table_type()
+            self.tables.append(desc)
+        elif kind == "memory":
+            desc = self._limits()
+            self.memories.append(desc)
+        elif kind == "global":
+            desc = self._global_type()
+            self.globals.append(Global(desc, imported=Import(module, name, kind, desc)))
+        else:
+            raise self._refusal(f"exception tag {module}.{name}")
+        self.imports.append(Import(module, name, kind, desc))
+
+    def _element(self) -> Element:
+        """Flag bits: 1 not active; 2 explicit table index, or declarative; 4 items are expressions."""
+        flags = self.r.unsigned()
+        if flags > 7:
+            raise self.r.error(f"unknown element segment flags {flags}")
+        mode = ("declarative" if flags & 2 else "passive") if flags & 1 else "active"
+        table = self.r.unsigned() if mode == "active" and flags & 2 else 0
+        offset = self._constant() if mode == "active" else ()
+        type: ValType = "funcref"
+        if flags & 3:
+            if flags & 4:
+                type = self._valtype()
+            elif self.r.byte() != 0:
+                raise self.r.error("unknown kind of element segment")
+        items = self.r.vector(self._constant if flags & 4 else self._function_item)
+        return Element(mode, type, tuple(items), table, offset)
+
+    def _function_item(self) -> tuple[Instr, ...]:
+        return (Instr("ref.func", (self.r.unsigned(),)),)
+
+    def _data(self) -> Data:
+        flags = self.r.unsigned()
+        if flags > 2:
+            raise self.r.error(f"unknown data segment flags {flags}")
+        memory = self.r.unsigned() if flags == 2 else 0
+        offset = self._constant() if flags != 1 else ()
+        return Data("passive" if flags == 1 else "active", self.r.take(self.r.unsigned()), memory, offset)
+
+    # Code
+
+    def _body(self, index: int) -> None:
+        function = self._at(self.functions, index, "function")
+        outer, self.r = self.r, self.r.part()
+        types: list[ValType] = []
+        for _ in range(self.r.unsigned()):
+            count = self.r.unsigned()
+            if len(types) + count > LOCALS_LIMIT:
+                raise self.r.error(f"more than {LOCALS_LIMIT} locals in function {index}")
+            types += [self._valtype()] * count
+        body = self._expression()
+        if self.r.position != self.r.end:
+            raise self.r.error("bytes behind the end of a function")
+        self.r = outer
+        self.functions[index] = replace(function, locals=tuple(types), body=body)
+        self.bodies += 1
+
+    def _constant(self) -> tuple[Instr, ...]:
+        return self._expression()[:-1]
+
+    def _expression(self) -> tuple[Instr, ...]:
+        """Instructions up to and including the `end` that closes no block of theirs."""
+        body = []
+        depth = 1
+        while depth:
+            instruction = self._instruction()
+            body.append(instruction)
+            if instruction.name in ("block", "loop", "if", "try_table"):
+                depth += 1
+            elif instruction.name == "end":
+                depth -= 1
+        return tuple(body)
+
+    def _instruction(self) -> Instr:
+        r = self.r
+        offset = r.position
+        byte = r.byte()
+        code = (byte, r.unsigned()) if 0xFC <= byte <= 0xFE else (byte,)
+        opcode = BY_CODE.get(code)
+        if opcode is None:
+            r.position = offset
+            raise self._refusal(f"the instruction with opcode {' '.join(f'0x{c:02x}' for c in code)}")
+        args: list[Any] = []
+        for kind in opcode.immediates:
+            args += self._immediate(kind)
+        if opcode.immediates[-1:] == ("memory",):
+            memories = opcode.immediates.count("memory")
+            if not any(args[-memories:]):
+                del args[-memories:]
+        return Instr(opcode.name, tuple(args), offset)
+
+    def _immediate(self, kind: str) -> tuple:
+        r = self.r
+        match kind:
+            case "block":
+                return (self._block_type(),)
+            case "labels":
+                return (tuple(r.vector(r.unsigned)),)
+            case "memarg":
+                align = r.unsigned()
+                memory = (r.unsigned(),) if align & 0x40 else ()
+                return (align & ~0x40, r.unsigned(64), *memory)
+            case "valtypes":
+                return tuple(r.vector(self._valtype))
+            case "reftype":
+                return (self._valtype(),)
+            case "i32" | "i64":
+                return (r.signed(int(kind[1:])),)
+            case "f32":
+                return struct.unpack("<I", r.take(4))
+            case "f64":
+                return struct.unpack("<Q", r.take(8))
+            case "v128" | "lanes":
+                return (int.from_bytes(r.take(16), "little"),)
+            case "lane" | "zero":
+                return (r.byte(),)
+            case "catches":
+                return (tuple(r.vector(self._handler)),)
+            case _:
+                return (r.unsigned(),)
+
+    def _handler(self) -> tuple[int, ...]:
+        """catch and catch_ref (0, 1) have a tag and a label, catch_all and catch_all_ref (2, 3) only a label."""
+        kind = self.r.byte()
+        return (kind, *(self.r.unsigned() for _ in range(2 if kind < 2 else 1)))
+
+    def _block_type(self) -> FuncType:
+        code = self.r.signed(33)
+        if code >= 0:
+            return self._at(self.types, code, "type")
+        if code & 0x7F == EMPTY_BLOCK:
+            return FuncType()
+        if code & 0x7F not in VALTYPES:
+            raise self.r.error("unknown block type")
+        return FuncType((), (VALTYPES[code & 0x7F],))
+
+    # Names
+
+    def _custom(self) -> None:
+        """Reads function names. What is wrong in a custom section does not make a module malformed."""
+        names: dict[int, str] = {}
+        try:
+            if self.r.name() != "name":
+                return
+            while self.r.position < self.r.end:
+                kind = self.r.byte()
+                part = self.r.part()
+                if kind == 1:
+                    names.update(part.vector(lambda p=part: (p.unsigned(), p.name())))  # type: ignore[misc]
+        except CompileError:
+            return
+        self.names = names
+
+    def _named_functions(self) -> list[Function]:
+        """Unique names: from the name section, else the first export's, else func[i]; [i] tells equal names apart."""
+        exported: dict[int, str] = {}
+        for export in self.exports:
+            if export.kind == "func":
+                exported.setdefault(export.index, export.name)
+        used: set[str] = set()
+        functions = []
+        for index, function in enumerate(self.functions):
+            name = self.names.get(index) or exported.get(index) or f"func[{index}]"
+            while name in used:
+                name += f"[{index}]"
+            used.add(name)
+            functions.append(replace(function, name=name))
+        return functions

@@ -1,0 +1,136 @@
+"""A decoded WebAssembly module as plain values. Nothing here computes; `decode.py` makes it, `encode.py` writes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..format.types import FuncType, ValType
+
+
+@dataclass(frozen=True)
+class Instr:
+    """One instruction: text name, immediates, byte offset in the module (-1 for made-up instructions).
+
+    Immediates by name:
+      block, loop, if                  (FuncType,)              else, end: ()
+      br, br_if                        (depth,)
+      br_table                         ((depth, ...), default_depth)
+      call                             (function_index,)
+      call_indirect                    (type_index, table_index)
+      local.get/set/tee                (local_index,)
+      global.get/set                   (global_index,)
+      loads and stores                 (align_log2, offset)     offset is unsigned
+      memory.size/grow/copy/fill       ()
+      memory.init, data.drop           (data_index,)
+      table.get/set/size/grow/fill     (table_index,)
+      table.copy                       (destination_table, source_table)
+      table.init                       (elem_index, table_index)
+      elem.drop                        (elem_index,)
+      i32.const, i64.const             (signed value,)
+      f32.const, f64.const             (bit pattern as unsigned int,)
+      ref.null                         ("funcref" | "externref",)
+      ref.func                         (function_index,)
+      ref.is_null                      ()
+      select                           () or (ValType,) for the typed form
+      everything else                  () ; an opcode outside the table is decoded as far as its immediates are
+                                       known (SIMD, atomics, ...), so that it can be refused by name
+    """
+
+    name: str
+    args: tuple = ()
+    offset: int = -1
+
+
+@dataclass(frozen=True)
+class Limits:
+    minimum: int
+    maximum: int | None = None
+
+
+@dataclass(frozen=True)
+class TableType:
+    element: ValType
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class GlobalType:
+    type: ValType
+    mutable: bool
+
+
+@dataclass(frozen=True)
+class Import:
+    """desc: FuncType for "func", TableType for "table", Limits for "memory", GlobalType for "global"."""
+
+    module: str
+    name: str
+    kind: str
+    desc: object
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of the joint index space. An imported one has `imported` set and no body.
+
+    locals: the types of the declared locals only (parameters are in `type.params`).
+    body: flat, structured as in the binary, ending with its final `end`.
+    name: from the name section, else the first export name, else "func[i]".
+    """
+
+    type: FuncType
+    locals: tuple[ValType, ...] = ()
+    body: tuple[Instr, ...] = ()
+    name: str = ""
+    imported: Import | None = None
+
+
+@dataclass(frozen=True)
+class Global:
+    type: GlobalType
+    init: tuple[Instr, ...] = ()  # constant expression without its `end`; empty for an imported global
+    imported: Import | None = None
+
+
+@dataclass(frozen=True)
+class Export:
+    name: str
+    kind: str  # "func", "table", "memory", "global"
+    index: int
+
+
+@dataclass(frozen=True)
+class Element:
+    """mode: "active", "passive" or "declarative". items: one constant expression per element."""
+
+    mode: str
+    type: ValType
+    items: tuple[tuple[Instr, ...], ...]
+    table: int = 0
+    offset: tuple[Instr, ...] = ()
+
+
+@dataclass(frozen=True)
+class Data:
+    """mode: "active" or "passive"."""
+
+    mode: str
+    bytes: bytes
+    memory: int = 0
+    offset: tuple[Instr, ...] = ()
+
+
+@dataclass(frozen=True)
+class Module:
+    """Index spaces are joint: imported functions, tables, memories and globals come first, as in the binary."""
+
+    types: tuple[FuncType, ...] = ()
+    functions: tuple[Function, ...] = ()
+    tables: tuple[TableType, ...] = ()
+    memories: tuple[Limits, ...] = ()
+    globals: tuple[Global, ...] = ()
+    exports: tuple[Export, ...] = ()
+    start: int | None = None
+    elements: tuple[Element, ...] = ()
+    data: tuple[Data, ...] = ()
+    imports: tuple[Import, ...] = field(default=())

@@ -1,0 +1,117 @@
+"""Source text or bytes -> a validated Module. Parsing of WAT and validation are wasmtime's."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+from pathlib import Path
+
+import wasmtime
+
+from ..format.errors import CompileError, Reason
+from ..format.isa import MEMORY_LIMIT
+from .c import compile_c
+from .decode import decode
+from .module import Module
+from .opcodes import MAGIC, VERSION
+
+PAGE = 65536
+
+# Validation accepts what `decode` can read, so that `check` names what is not supported with its function; what
+# would need other data types (GC, memory64, ...) ends here.
+FEATURES = {
+    "bulk_memory": True, "reference_types": True, "multi_value": True,
+    "simd": True, "threads": True, "tail_call": True, "multi_memory": True, "exceptions": True,
+    "relaxed_simd": False, "memory64": False, "function_references": False, "gc": False, "stack_switching": False,
+    "custom_page_sizes": False, "wide_arithmetic": False,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """A valid module, and the bytes it was decoded from (what the oracle runs)."""
+
+    module: Module
+    wasm: bytes
+
+
+def load(source: str | bytes | Path) -> Source:
+    """WAT text, or WASM bytes, or the path of a file with either or with C.
+
+    Raises CompileError: a syntax error (with the line), an invalid module, or too much memory.
+    """
+    if isinstance(source, Path):
+        return load_file(source)
+    wasm = source if isinstance(source, bytes) and source[:4] == MAGIC else _assemble(source)
+    _validate(wasm)
+    module = decode(wasm)
+    for memory in module.memories:
+        if memory.minimum * PAGE > MEMORY_LIMIT:
+            size = f"memory of {memory.minimum} pages ({memory.minimum * PAGE / 2**20:.4g} MiB)"
+            raise CompileError(f"{size}: at most {MEMORY_LIMIT // PAGE} pages ({MEMORY_LIMIT >> 20} MiB)")
+    return Source(module, wasm)
+
+
+def load_file(path: str | Path) -> Source:
+    """Loads a file: C by its suffix, WASM by its first bytes, else WAT. Raises CompileError."""
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CompileError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+    try:
+        return load(compile_c(path) if path.suffix == ".c" else content)
+    except CompileError as error:
+        first, *others = error.reasons
+        if first.function or path.suffix == ".c":
+            raise
+        # The error says where in the text or the bytes it is; in which file is said here.
+        raise CompileError([Reason(f"{path}: {first}"), *others]) from None
+
+
+def _assemble(source: str | bytes) -> bytes:
+    neither = "neither WAT (text that begins with a parenthesis) nor WASM (bytes that begin with 00 61 73 6d)"
+    try:
+        text = source.decode() if isinstance(source, bytes) else source
+    except UnicodeDecodeError:
+        raise CompileError(neither) from None
+    if not text.lstrip().startswith(("(", ";")):
+        if re.fullmatch(r"\S+\.(wat|wasm|c)", text):
+            neither += "; the name of a file has to be a pathlib.Path"
+        raise CompileError(neither)
+    try:
+        return bytes(wasmtime.wat2wasm(text))
+    except wasmtime.WasmtimeError as error:
+        raise CompileError(f"WAT syntax error: {error}") from None
+
+
+def _validate(wasm: bytes) -> None:
+    if wasm[4:8] != VERSION:
+        raise CompileError("not a core WASM module of version 1 (a component, or a truncated file)")
+    config = wasmtime.Config()
+    for feature, enabled in FEATURES.items():
+        if hasattr(wasmtime.Config, f"wasm_{feature}"):  # the newest are missing in older versions, and off there
+            setattr(config, f"wasm_{feature}", enabled)
+    try:
+        wasmtime.Module.validate(wasmtime.Engine(config), wasm)
+    except wasmtime.WasmtimeError as error:
+        raise CompileError([_located(wasm, str(error))]) from None
+
+
+def _located(wasm: bytes, message: str) -> Reason:
+    """wasmtime's message with its byte offset, and with the function and instruction at it if the bytes decode."""
+    match = re.fullmatch(r"(.*) \(at offset 0x([0-9a-f]+)\)", message.strip(), re.DOTALL)
+    if not match:
+        return Reason(f"invalid module: {message.strip()}")
+    text, offset = f"invalid module: {match[1]}", int(match[2], 16)
+    try:
+        functions = [f for f in decode(wasm).functions if f.body]
+    except CompileError:
+        return Reason(text, offset=offset)
+    for function in functions:
+        offsets = [instruction.offset for instruction in function.body]
+        if offsets[0] <= offset <= offsets[-1]:
+            instruction = function.body[bisect_right(offsets, offset) - 1]
+            return Reason(text, function.name, offset, instruction.name)
+    return Reason(text, offset=offset)

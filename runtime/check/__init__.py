@@ -1,0 +1,1 @@
+"""Checking a decoded trace: against wasmtime (oracle, diff, verify) and against the dense matrices (replay)."""

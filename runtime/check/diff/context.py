@@ -1,0 +1,105 @@
+"""What the checks work on: the whole trace, and windows of it, so that the arrays in between stay small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ....compiler.format.isa import TRAPS, Program
+from ....compiler.wasm.module import Module
+from ...trace import Location, Trace, show_value
+from ..oracle import OracleRun
+from .divergence import Finding
+from .steps import StepTable
+
+WINDOW = 1 << 18  # executed steps checked at a time
+
+
+class Context:
+    """Both sides of the comparison, and the words for what is found. steps: the program's steps as arrays."""
+
+    def __init__(self, program: Program, module: Module, steps: StepTable, trace: Trace, run: OracleRun):
+        self.program, self.module, self.steps, self.trace, self.run = program, module, steps, trace, run
+
+    def windows(self, size: int) -> Iterator[Window]:
+        return (Window(self, start, min(start + size, len(self.trace))) for start in range(0, len(self.trace), size))
+
+    def finding(self, rank: str, what: str, expected: object, actual: object, step: int | np.integer) -> Finding:
+        """At the token that ended an executed step."""
+        return Finding(rank, what, str(expected), str(actual), int(step), int(self.trace.end[step]))
+
+    def at_end(self, rank: str, what: str, expected: object, actual: object) -> Finding:
+        """Where the trace ends, or is none any more."""
+        trace = self.trace
+        last = len(trace) - 1 if len(trace) else None
+        token = trace.entry if last is None else int(trace.end[last])
+        if trace.fault is not None:
+            token = trace.fault.token
+        return Finding(rank, what, str(expected), str(actual), last, token)
+
+    def instruction(self, function: int, instruction: int) -> str:
+        f = self.module.functions[function]
+        instr = f.body[instruction]
+        return str(Location(f.name or f"func[{function}]", instr.name, instr.offset))
+
+    def recorded(self, k: int) -> str:
+        """Record k, in words."""
+        record = self.run.records[k]
+        site = self.run.sites[record["site"]]
+        text = self.instruction(site.function, site.instruction)
+        match site.record:
+            case "value":
+                return f"{text} = {show_value(int(record['value']))}"
+            case "store":
+                return f"{text} = {show_value(int(record['value']))} at address {int(record['address'])}"
+            case "branch" | "br_table":
+                return f"{text}: {int(record['value'])}"
+            case _:
+                return text
+
+    def executed(self, step: int | np.integer) -> str:
+        """An executed step, in words."""
+        view = self.trace.view(int(step), self.program, self.module)
+        return f"{view.where} = {view.result}" if view.step.dest else f"{view.where}: {view.result}"
+
+    def run_outcome(self) -> str:
+        run = self.run
+        if run.outcome == "ok":
+            return "halt"
+        if run.outcome == "exit":
+            return f"exit with code {run.results[0]}"
+        return f"trap: {run.outcome}" + (f" at {self.instruction(*run.trap_site)}" if run.trap_site else "")
+
+    def trace_outcome(self) -> str:
+        outcome = self.trace.outcome
+        if outcome in TRAPS:
+            return f"trap: {TRAPS[outcome]}"
+        return "the tokens end without a halt" if outcome == "unfinished" else "halt"
+
+
+class Window:
+    """The executed steps start .. stop - 1; arrays have one element per step of them.
+
+    index: in the program. kind: of the last token. group: see `steps`. next: index of the step executed after it, -1
+    behind the trace's last one.
+    """
+
+    def __init__(self, context: Context, start: int, stop: int):
+        trace = context.trace
+        self.context, self.start, self.stop = context, start, stop
+        self.index = trace.step[start:stop]
+        self.kind = trace.kind[start:stop]
+        self.group = context.steps.group[self.index]
+        self.next = trace.step[start + 1 : stop + 1]
+        if stop == len(trace):
+            self.next = np.append(self.next, np.int32(-1))
+
+    def first(self, wrong: np.ndarray, at: np.ndarray | None = None) -> Iterator[int]:
+        """Where the first True is, if there is one. at: what `wrong` says of some steps, these."""
+        found = np.flatnonzero(wrong)[:1]
+        return iter(found.tolist() if at is None else at[found].tolist())
+
+    def finding(self, rank: str, what: str, expected: object, actual: object, step: int | np.integer) -> Finding:
+        """As `Context.finding`; step: counted in the window."""
+        return self.context.finding(rank, what, expected, actual, self.start + int(step))

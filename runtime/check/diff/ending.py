@@ -1,0 +1,92 @@
+"""How the invocation ends: trap, exit or halt, the results, and the output."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ....compiler.format.isa import TRAPS, Entry, Site
+from ...trace import Kind, show_value
+from .context import Context
+from .divergence import Finding
+
+
+def check_results(c: Context) -> Iterator[Finding]:
+    """What the `result` steps emit: the results, or the exit code."""
+    run, trace = c.run, c.trace
+    if run.outcome not in ("ok", "exit"):
+        return
+    at = np.flatnonzero(c.steps.result[trace.step] & (trace.kind == Kind.DIGIT))
+    entry = _entry(c)
+    types = entry.results if entry is not None and run.outcome == "ok" else ("i32",) * len(run.results)
+    for k, (i, result, type_) in enumerate(zip(at, run.results, types, strict=False)):
+        actual = int(trace.value[i])
+        if type_ in ("funcref", "externref"):
+            expected, actual = int(result is not None), int(actual != 0)
+            words = [("null", "a reference")[v] for v in (expected, actual)]
+        else:
+            wide = type_ in ("i64", "f64")
+            expected = int(result or 0) % 2 ** (64 if wide else 32)
+            words = [show_value(v, wide) for v in (expected, actual)]
+        if expected != actual:
+            yield c.finding("result", f"result {k}", words[0], words[1], i)
+            return
+    if len(at) != len(run.results) and trace.outcome == "halt":
+        yield c.at_end("missing", "number of results", len(run.results), len(at))
+
+
+def check_output(c: Context) -> Iterator[Finding]:
+    for name, kind, expected in (("stdout", Kind.STDOUT, c.run.stdout), ("stderr", Kind.STDERR, c.run.stderr)):
+        at = np.flatnonzero(c.trace.kind == kind)
+        actual, wanted = c.trace.value[at].astype(np.uint8), np.frombuffer(expected, np.uint8)
+        n = min(len(actual), len(wanted))
+        for k in np.flatnonzero(actual[:n] != wanted[:n])[:1].tolist():
+            expected_byte, actual_byte = (repr(bytes([int(b)])) for b in (wanted[k], actual[k]))
+            yield c.finding("output", f"byte {k} of {name}", expected_byte, actual_byte, at[k])
+        if len(actual) > n:
+            yield c.finding("output", f"length of {name}", f"{n} bytes", "more", at[n])
+        elif len(wanted) > n:
+            yield c.at_end("missing", f"length of {name}", f"{len(wanted)} bytes", f"{n} bytes")
+
+
+def check_outcome(c: Context) -> Iterator[Finding]:
+    run, trace = c.run, c.trace
+    expected = "halt" if run.outcome in ("ok", "exit") else run.outcome
+    actual = TRAPS.get(trace.outcome, trace.outcome)
+    if expected != actual:
+        yield c.at_end("outcome", "outcome", c.run_outcome(), c.trace_outcome())
+    elif actual != "halt":
+        yield from _check_trap_site(c)
+    else:
+        # proc_exit halts inside its routine, a return behind the entry's results.
+        exited = any(f.entry <= trace.step[-1] < f.end for f in c.program.functions.values())
+        if exited != (run.outcome == "exit"):
+            words = ("the end of the exported function", "an exit by the program")
+            yield c.at_end("outcome", "halt", words[run.outcome == "exit"], words[exited])
+
+
+def _check_trap_site(c: Context) -> Iterator[Finding]:
+    """The step that trapped stands for the instruction that trapped, where both are known."""
+    site = _trapping_site(c)
+    if site is not None and c.run.trap_site not in (None, (site.function, site.instruction)):
+        expected = c.instruction(*c.run.trap_site)  # type: ignore[misc]
+        yield c.at_end("trap site", "trapping instruction", expected, c.instruction(site.function, site.instruction))
+
+
+def _trapping_site(c: Context) -> Site | None:
+    """The last step's own; of a step inside a routine, or of one that prepares another, that of the instruction."""
+    user = np.flatnonzero(~c.steps.internal[c.trace.step])
+    if not len(user):
+        return None
+    index = int(c.trace.step[user[-1]])  # the step that trapped, or the call that led into the routine that did
+    end = next((f.end for f in c.program.functions.values() if f.entry <= index < f.end), index)
+    # A step without a site prepares the next one that has one (table.ref before call_indirect), or is the call of a
+    # routine, whose value the next one takes.
+    return next((step.site for step in c.program.steps[index:end] if step.site is not None), None)
+
+
+def _entry(c: Context) -> Entry | None:
+    first = int(c.trace.table.ip_delta[c.trace.tokens[c.trace.entry]])
+    entries = (*c.program.entries.values(), c.program.start)
+    return next((e for e in entries if e is not None and e.entry == first), None)

@@ -1,0 +1,154 @@
+"""Every site is reached when the oracle reaches it, and with the same value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...trace import Kind, show_value
+from .context import Context, Window
+from .divergence import Finding
+from .ranges import check_range
+from .steps import BR_TABLE, BRANCH, BULK, CALL_INDIRECT, STORED, VALUED
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Executed steps and the records that belong to them. at: in the window; index: in the program.
+
+    record: number in `steps.RECORDS`. value, address: what the oracle recorded.
+    """
+
+    window: Window
+    at: np.ndarray
+    index: np.ndarray
+    record: np.ndarray
+    value: np.ndarray
+    address: np.ndarray
+
+
+class Records:
+    """Goes through the records as the windows go through the trace. returned: call of a bulk instruction -> return."""
+
+    def __init__(self, context: Context, returned: Mapping[int, int]):
+        self.context, self.returned = context, returned
+        self._has_bulk = bool((context.steps.record == BULK).any())
+        self._bulk = iter(context.run.bulk)
+        self.used = 0
+
+    def check(self, w: Window) -> Iterator[Finding]:
+        c = self.context
+        events = self._events(w)
+        records = c.run.records[self.used : self.used + len(events)]
+        n = len(records)
+        other = np.flatnonzero(c.steps.site[w.index[events[:n]]] != records["site"])
+        if len(other):
+            n = int(other[0])  # behind that, steps and records are no pairs
+            expected = c.recorded(self.used + n)
+            yield w.finding("record", "instruction reached", expected, c.executed(w.start + events[n]), events[n])
+        elif len(events) > n:
+            actual = c.executed(w.start + events[n])
+            yield w.finding("record", "end of the run", c.run_outcome(), actual, events[n])
+        self.used += n
+        at, records = events[:n], records[:n]
+        index = w.index[at]
+        pairs = Pairs(w, at, index, c.steps.record[index], records["value"], records["address"])
+        yield from _check_values(pairs)
+        yield from _check_branches(pairs)
+        yield from _check_cases(pairs)
+        yield from _check_callees(pairs)
+        yield from _check_addresses(pairs)
+        yield from self._check_ranges(pairs)
+
+    def check_end(self) -> Iterator[Finding]:
+        """The oracle goes on where the trace ends."""
+        c = self.context
+        if self.used < len(c.run.records):
+            yield c.at_end("missing record", "end of the trace", c.recorded(self.used), c.trace_outcome())
+
+    def _events(self, w: Window) -> np.ndarray:
+        """The steps that have a site and completed: a bulk instruction when its call returned."""
+        events = np.flatnonzero((self.context.steps.site[w.index] >= 0) & (w.kind != Kind.TRAP))
+        if self._has_bulk:
+            bulk = np.flatnonzero(self.context.steps.record[w.index[events]] == BULK)
+            lost = [k for k in bulk.tolist() if w.start + int(events[k]) not in self.returned]
+            events = np.delete(events, lost)
+        return events
+
+    def _check_ranges(self, pairs: Pairs) -> Iterator[Finding]:
+        if self.context.trace.address is None:
+            return
+        for k in np.flatnonzero(pairs.record == BULK).tolist():
+            call = pairs.window.start + int(pairs.at[k])
+            yield from check_range(
+                self.context, call, self.returned[call], int(pairs.address[k]), next(self._bulk)
+            )  # fmt: skip
+
+
+def _check_values(pairs: Pairs) -> Iterator[Finding]:
+    w, c = pairs.window, pairs.window.context
+    k = np.flatnonzero(VALUED[pairs.record] & (w.kind[pairs.at] == Kind.DIGIT))
+    at, index, recorded = pairs.at[k], pairs.index[k], pairs.value[k]
+    digits = c.trace.value[w.start + at]
+    reference = c.steps.reference[index]
+    wrong = np.where(reference, (digits != 0) != recorded, digits != recorded)
+    for i in w.first(wrong):
+        step, expected, actual = c.program.steps[index[i]], int(recorded[i]), int(digits[i])
+        if reference[i]:
+            words = ("null", "a reference")
+            yield w.finding("record", "value", words[expected], words[actual != 0], at[i])
+        else:
+            what = "stored value" if STORED[pairs.record[k[i]]] else "value"
+            wide = step.wide or step.op.startswith("i64.store")
+            yield w.finding("record", what, show_value(expected, wide), show_value(actual, wide), at[i])
+
+
+def _check_branches(pairs: Pairs) -> Iterator[Finding]:
+    """A branch taken stands for the condition `taken`, one not taken for the other."""
+    w = pairs.window
+    k = np.flatnonzero(w.group[pairs.at] == BRANCH)
+    at, recorded, taken = pairs.at[k], pairs.value[k], w.context.steps.taken[pairs.index[k]]
+    condition = (w.kind[at] == Kind.JUMP) == (taken == 1)
+    for i in w.first(condition != recorded):
+        words = ("condition false", "condition true")
+        yield w.finding("record", "branch", words[int(recorded[i])], words[int(condition[i])], at[i])
+
+
+def _check_cases(pairs: Pairs) -> Iterator[Finding]:
+    """The step after a br_table is the target of the recorded case. (Two cases may have one target.)"""
+    w, steps = pairs.window, pairs.window.context.steps
+    k = np.flatnonzero((w.group[pairs.at] == BR_TABLE) & (w.next[pairs.at] >= 0))
+    if len(k):
+        at, index, recorded = pairs.at[k], pairs.index[k], pairs.value[k].astype(np.int64)
+        case = np.minimum(recorded, steps.case_count[index] - 1)
+        target, actual = steps.cases[steps.first_case[index] + case], w.next[at]
+        for i in w.first(target != actual):
+            expected = f"case {recorded[i]}, step {target[i]}"
+            yield w.finding("record", "br_table", expected, f"step {actual[i]}", at[i])
+
+
+def _check_callees(pairs: Pairs) -> Iterator[Finding]:
+    """An indirect call enters the recorded function, where the entered step is known to begin one."""
+    w, c = pairs.window, pairs.window.context
+    k = np.flatnonzero(w.group[pairs.at] == CALL_INDIRECT)
+    callee, recorded = c.steps.function_at[w.next[pairs.at[k]]], pairs.value[k].astype(np.int64)
+    for i in w.first((callee >= 0) & (callee != recorded)):
+        expected, actual = (c.module.functions[int(f)].name for f in (recorded[i], callee[i]))
+        yield w.finding("record", "callee", expected, actual, pairs.at[k[i]])
+
+
+def _check_addresses(pairs: Pairs) -> Iterator[Finding]:
+    """Linear memory begins at 0; element i of a table is at imm + 4 i of hidden memory, which ends at 0."""
+    w, c = pairs.window, pairs.window.context
+    if c.trace.address is None:
+        return
+    k = np.flatnonzero(STORED[pairs.record] & (w.kind[pairs.at] == Kind.DIGIT))
+    index, recorded = pairs.index[k], pairs.address[k].astype(np.int64)
+    hidden = c.steps.imm[index] - c.program.hidden_bytes + 4 * recorded
+    expected = np.where(c.steps.hidden[index], hidden, recorded)
+    actual = c.trace.address[w.start + pairs.at[k]]
+    for i in w.first(expected != actual):
+        text = "bytes that are not adjacent" if np.isnan(actual[i]) else f"{actual[i]:.17g}"
+        yield w.finding("record", "address", expected[i], text, pairs.at[k[i]])

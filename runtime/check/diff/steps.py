@@ -1,0 +1,82 @@
+"""The step program as arrays, one element per step, so that a whole trace can be checked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ....compiler.format.isa import Program, Site, Step
+from ....compiler.wasm.opcodes import ACCESS_WIDTH
+from ...trace import Kind
+
+# How an operation ends: with digits, with a jump, ...
+VALUE, STORE, JUMP, BRANCH, BR_TABLE, CALL, CALL_INDIRECT, RETURN, STDOUT, STDERR, HALT, TRAP = range(12)
+# The kind of the last token, by group; a branch that is not taken ends with NEXT, and many steps may trap.
+ENDS_WITH = np.array(
+    [Kind.DIGIT, Kind.DIGIT, Kind.JUMP, Kind.JUMP, Kind.JUMP, Kind.JUMP, Kind.JUMP, Kind.JUMP,
+     Kind.STDOUT, Kind.STDERR, Kind.HALT, Kind.TRAP], dtype=np.uint8
+)  # fmt: skip
+# What is recorded for a step's site, by number; 0: it has none.
+RECORDS = ("", "value", "store", "branch", "br_table", "control", "host", "bulk")
+BULK = RECORDS.index("bulk")
+STORED = np.array([r == "store" for r in RECORDS])
+VALUED = np.array([r in ("value", "store") for r in RECORDS])
+
+_GROUPS = {
+    "jump": JUMP, "br_table": BR_TABLE, "call": CALL, "call_indirect": CALL_INDIRECT, "return": RETURN,
+    "stdout": STDOUT, "stderr": STDERR, "halt": HALT, "trap": TRAP, "table.set": STORE,
+}  # fmt: skip
+_WIDTHS = {"hidden.store8": 1, "hidden.store32": 4, "table.set": 4} | ACCESS_WIDTH
+
+
+def group(step: Step) -> int:
+    if step.op in _GROUPS:
+        return _GROUPS[step.op]
+    if step.op.startswith("br."):
+        return BRANCH
+    return STORE if ".store" in step.op else VALUE
+
+
+class StepTable:
+    """group: how it ends. site: number in `sites`, -1 for none. record: number in RECORDS.
+
+    target: of a jump or branch, or the callee's entry. taken: the condition when the branch is taken. imm: the step's.
+    width: bytes that a store stores. hidden: the store's address is one of hidden memory. result: emits a result.
+    reference: its recorded value is only whether it is null. internal: part of a routine.
+    Target k of a br_table is cases[first_case + k], k < case_count.
+    function_at: the original function that begins at this step, -1 if that is not known; one more element, -1.
+
+    Raises ValueError when a site of the program is not among `sites`.
+    """
+
+    def __init__(self, program: Program, sites: Sequence[Site], references: np.ndarray):
+        steps = program.steps
+        numbers = {site: i for i, site in enumerate(sites)}
+        missing = [s.site for s in steps if s.site is not None and s.site not in numbers]
+        if missing:
+            raise ValueError(
+                f"{len(missing)} steps of the program have a site that was not recorded, e.g. {missing[0]}"
+            )
+        entries = {f.index: f.entry for f in program.functions.values()}
+        targets = [entries[s.callee] if s.callee is not None else -1 if s.target is None else s.target for s in steps]
+        self.group = np.array([group(s) for s in steps], np.int8)
+        self.site = np.array([-1 if s.site is None else numbers[s.site] for s in steps], np.int32)
+        self.record = np.array([0 if s.site is None else RECORDS.index(s.site.record) for s in steps], np.int8)
+        self.target = np.array(targets, np.int32)
+        self.taken = np.array([s.taken for s in steps], np.int8)
+        self.imm = np.array([s.imm for s in steps], np.int64)
+        self.width = np.array([_WIDTHS[s.op] if group(s) == STORE else 0 for s in steps], np.int8)
+        self.hidden = np.array([s.op.startswith(("hidden.", "table.")) for s in steps], np.bool_)
+        self.result = np.array([s.op == "result" for s in steps], np.bool_)
+        self.reference = (self.site >= 0) & np.append(references, False)[self.site]
+        self.cases = np.array([t for s in steps for t in s.targets], np.int64)
+        self.case_count = np.array([len(s.targets) for s in steps], np.int64)
+        self.first_case = np.cumsum(self.case_count) - self.case_count
+        self.internal = np.zeros(len(steps), np.bool_)
+        self.function_at = np.full(len(steps) + 1, -1, np.int64)
+        for f in program.functions.values():
+            self.internal[f.entry : f.end] = f.internal
+            own = {s.site.function for s in steps[f.entry : f.end] if s.site is not None}
+            if len(own) == 1:
+                self.function_at[f.entry] = own.pop()

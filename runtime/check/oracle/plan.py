@@ -1,0 +1,66 @@
+"""What the oracle has to watch for a step program: its sites, and its frame movements."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from ....compiler.format.isa import Program, Site
+from ....compiler.link.layout import TABLE_GROWTH
+from ....compiler.wasm.decode import decode
+from ....compiler.wasm.encode import encode
+from ...world import World
+from .run import NOTHING, Oracle
+
+
+def sites_of(program: Program) -> list[Site]:
+    """Every WASM instruction that a step answers for, in the order of the steps."""
+    return list(dict.fromkeys(step.site for step in program.steps if step.site is not None))
+
+
+def frame_deltas_of(program: Program) -> dict[tuple[int, int], int]:
+    """(function, instruction) -> slots by which the call that it is, or that stands for it, moves the frame."""
+    deltas = {}
+    for function in program.functions.values():
+        if function.internal:
+            continue
+        for index in range(function.entry, function.end):
+            step = program.steps[index]
+            if step.op in ("call", "call_indirect"):
+                # The call of a routine that computes a value has no site: the next step takes the value.
+                site = step.site or program.steps[index + 1].site
+                if site is not None:
+                    deltas[site.function, site.instruction] = step.imm
+    return deltas
+
+
+def oracle_for(
+    wasm: bytes,
+    program: Program,
+    libraries: Mapping[str, bytes] | None = None,
+    stubs: Mapping[str, bytes] | None = None,
+    world: World = NOTHING,
+) -> Oracle:
+    """An oracle whose runs can be compared with traces of `program`, which was compiled from `wasm`."""
+    entries = [e for e in (*program.entries.values(), program.start) if e is not None]
+    calls = (step for e in entries for step in program.steps[e.entry :] if step.op == "call")
+    return Oracle(
+        wasm,
+        sites_of(program),
+        frame_deltas_of(program),
+        memory_maximum=program.memory_maximum or None,
+        table_limits=[table.limits.minimum + TABLE_GROWTH for table in decode(wasm).tables],
+        entry_delta=next((call.imm for call in calls), 0),
+        libraries={name: _limited(library, program.memory_maximum) for name, library in (libraries or {}).items()},
+        stubs=stubs,
+        world=world,
+    )
+
+
+def _limited(wasm: bytes, pages: int) -> bytes:
+    """The module, whose memory (the program's, if it is imported) grows as far as the program's may."""
+    module = decode(wasm)
+    memories = tuple(
+        replace(m, maximum=pages) if m.minimum <= pages < (m.maximum or 2**32) else m for m in module.memories
+    )
+    return encode(replace(module, memories=memories)) if memories != tuple(module.memories) else wasm

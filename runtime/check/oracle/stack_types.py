@@ -1,0 +1,96 @@
+"""The type on top of the operand stack behind each instruction of a validated function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ....compiler.wasm.module import Function, FuncType, Module, ValType
+from ....compiler.wasm.opcodes import SIGNATURES
+
+# name -> (values popped, types pushed), where neither depends on immediates or on the module.
+_FIXED: dict[str, tuple[int, tuple[ValType, ...]]] = {
+    **{name: (len(operands), results) for name, (operands, results) in SIGNATURES.items()},
+    **dict.fromkeys(("nop", "data.drop", "elem.drop"), (0, ())),
+    **{f"memory.{name}": (3, ()) for name in ("init", "copy", "fill")},
+    **{f"table.{name}": (3, ()) for name in ("init", "copy", "fill")},
+    **dict.fromkeys(("drop", "local.set", "global.set", "br_if"), (1, ())),
+    "table.set": (2, ()),
+    "table.grow": (2, ("i32",)),
+    "table.size": (0, ("i32",)),
+    "memory.size": (0, ("i32",)),
+    "memory.grow": (1, ("i32",)),
+    "ref.is_null": (1, ("i32",)),
+    "ref.func": (0, ("funcref",)),
+    "local.tee": (0, ()),  # what it leaves is what it found
+    "select": (2, ()),  # so is this: the first operand has the result's type
+}
+_NEVER_RETURNS = frozenset({"br", "br_table", "return", "unreachable"})
+
+
+@dataclass(frozen=True)
+class Top:
+    """live: whether the instruction can be reached at all. top: the type on top of the stack behind it, if any."""
+
+    live: bool
+    top: ValType | None
+
+
+DEAD = Top(False, None)
+
+
+@dataclass
+class _Block:
+    """entered: whether the block itself stands in live code. height: the stack's below its parameters."""
+
+    type: FuncType
+    height: int
+    entered: bool
+    live: bool
+
+
+def stack_tops(module: Module, function: Function) -> list[Top]:
+    """One `Top` per instruction of the body. Dead code (behind br, return, unreachable) has live=False, top=None.
+
+    Raises ValueError for an instruction that it does not know (SIMD, atomics, exceptions, tail calls).
+    """
+    types = function.type.params + function.locals
+    stack: list[ValType] = []
+    blocks = [_Block(FuncType((), function.type.results), 0, True, True)]
+    tops = []
+    for instr in function.body:
+        live = blocks[-1].live
+        name = instr.name
+        if name in ("block", "loop", "if"):
+            if live and name == "if":
+                stack.pop()
+            (type_,) = instr.args
+            blocks.append(_Block(type_, len(stack) - len(type_.params) if live else 0, live, live))
+        elif name in ("else", "end"):
+            block = blocks[-1] if name == "else" else blocks.pop()
+            if block.entered:
+                del stack[block.height :]
+                stack += block.type.params if name == "else" else block.type.results
+                block.live = True
+        elif live and name in _NEVER_RETURNS:
+            blocks[-1].live = False
+        elif live:
+            if name in ("call", "call_indirect"):
+                callee = module.functions[instr.args[0]].type if name == "call" else module.types[instr.args[0]]
+                popped, pushed = len(callee.params) + (name == "call_indirect"), callee.results
+            elif name == "local.get":
+                popped, pushed = 0, (types[instr.args[0]],)
+            elif name == "global.get":
+                popped, pushed = 0, (module.globals[instr.args[0]].type.type,)
+            elif name == "table.get":
+                popped, pushed = 1, (module.tables[instr.args[0]].element,)
+            elif name == "ref.null":
+                popped, pushed = 0, (instr.args[0],)
+            elif name in _FIXED:
+                popped, pushed = _FIXED[name]
+            else:
+                raise ValueError(f"the oracle does not know the instruction {name}")
+            del stack[len(stack) - popped :]
+            stack += pushed
+        still_live = live and (not blocks or blocks[-1].live)
+        tops.append(Top(live, stack[-1] if still_live and stack else None))
+    return tops

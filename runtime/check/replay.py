@@ -1,0 +1,254 @@
+"""Batched replay: checks every position of a long trace against the dense matrices, a block of tokens at a time.
+
+A decoder needs token t before it can make token t + 1; a checker has them all. So each layer's matrices are applied to
+thousands of positions at once, and each lookup becomes one search in sorted keys. This is the dense model with hard
+attention and shares no code with the fast engine: it confirms, far beyond the softmax envelope, that the greedy choice
+at every position is the token that follows there.
+
+Lookups must have the forms of `compiler.graph`: uniform, or integer parabola keys k = (2a, -a^2 + eps n - penalty). The
+keys of every block are checked to have them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ...compiler.format.transformer import HEAD_DIM, Layer, Transformer
+
+BLOCK = 1 << 14
+LOGITS = 1 << 8  # positions whose logits are computed together, so that they stay in the processor's cache
+# A key within this distance of an integer is that integer (cumulative sums are rounded at about 1e-10).
+ROUNDING = 1e-3
+# Positions are the low bits of a composite (key, position).
+POSITION_BITS = 32
+
+
+class ReplayError(ValueError):
+    """The checkpoint has a head that replay cannot evaluate; the message names it."""
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """position: of the token whose greedy successor differs. expected: the trace's next token, actual: the model's."""
+
+    position: int
+    expected: int
+    actual: int
+
+
+def replay(
+    model: Transformer, tokens: np.ndarray, check_from: int = 0, progress: Callable[[int], None] | None = None
+) -> Mismatch | None:
+    """The first position p >= check_from at which argmax of the logits is not tokens[p + 1]; None if there is none.
+
+    tokens: int [T], the whole sequence from the prefix on. check_from: usually the last token of the prompt.
+    """
+    layers = [_Layer(index, layer) for index, layer in enumerate(model.layers)]
+    embed = torch.from_numpy(np.ascontiguousarray(model.embed.T))
+    read = np.flatnonzero(model.unembed.any(0))  # the slots that the logits depend on
+    unembed = torch.from_numpy(np.ascontiguousarray(model.unembed[:, read].T))
+    positions = torch.from_numpy(model.positions)
+    for start in range(0, len(tokens), BLOCK):
+        ids = torch.from_numpy(np.asarray(tokens[start : start + BLOCK], dtype=np.int64))
+        n = torch.arange(start + 1, start + len(ids) + 1, dtype=torch.float64)
+        x = embed[:, ids] + torch.outer(positions[0], n) + torch.outer(positions[1], n * n)
+        for layer in layers:
+            layer.forward(x, start)
+        first = max(check_from - start, 0)
+        last = min(len(ids), len(tokens) - 1 - start)
+        final = x[read].T
+        for low in range(first, last, LOGITS):
+            high = min(low + LOGITS, last)
+            chosen = (final[low:high] @ unembed).numpy().argmax(1)
+            wrong = np.flatnonzero(chosen != tokens[start + low + 1 : start + high + 1])
+            if len(wrong):
+                at = int(wrong[0])
+                position = start + low + at
+                return Mismatch(position, int(tokens[position + 1]), int(chosen[at]))
+        if progress:
+            progress(start + len(ids))
+    return None
+
+
+class _Sparse:
+    """x -> weight @ x without the weight's zero rows and columns. x: [slots, positions]."""
+
+    def __init__(self, weight: np.ndarray):
+        self.rows, columns = np.flatnonzero(weight.any(1)), np.flatnonzero(weight.any(0))
+        self.columns = torch.from_numpy(columns)
+        self.size = len(weight)
+        self.weight = torch.from_numpy(np.ascontiguousarray(weight[np.ix_(self.rows, columns)]))
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.weight @ x[self.columns]
+        if len(self.rows) == self.size:
+            return y
+        out = torch.zeros((self.size, x.shape[1]), dtype=torch.float64)
+        out[self.rows] = y
+        return out
+
+    def add(self, x: torch.Tensor, y: torch.Tensor) -> None:
+        """y += weight @ x."""
+        y[self.rows] += self.weight @ x[self.columns]
+
+
+class _Layer:
+    """One layer with its lookups' memory of the sequence so far."""
+
+    def __init__(self, index: int, layer: Layer):
+        self.gate, self.up, self.down = _Sparse(layer.gate), _Sparse(layer.up), _Sparse(layer.down)
+        self.heads = np.arange(len(layer.q)).reshape(-1, HEAD_DIM)
+        groups: dict[bytes, list[int]] = {}
+        for h, rows in enumerate(self.heads):
+            groups.setdefault(layer.q[rows].tobytes() + layer.k[rows].tobytes(), []).append(h)
+        self.lookups = [self._lookup(index, layer, members) for members in groups.values()]
+
+    def forward(self, x: torch.Tensor, start: int) -> None:
+        """Adds the layer's output to x: [slots, positions]."""
+        found = [lookup.attend(x, start) for lookup in self.lookups]
+        for lookup, values in zip(self.lookups, found, strict=True):
+            lookup.out.add(values, x)
+        if self.gate.size:
+            self.down.add(torch.relu(self.gate(x)) * self.up(x), x)
+
+    def _lookup(self, index: int, layer: Layer, members: list[int]) -> _Mean | _Nearest:
+        rows, first = self.heads[members].ravel(), self.heads[members[0]]
+        value, out = _Sparse(layer.v[rows]), _Sparse(layer.o[:, rows])
+        query, key = layer.q[first], layer.k[first]
+        if not query.any() and not key.any():
+            return _Mean(value, out)
+        name = layer.head_names[members[0]] if members[0] < len(layer.head_names) else str(members[0])
+        return _Nearest(f"layer {index}, head {name}", query, key, value, out)
+
+
+class _Mean:
+    """Uniform attention: running sums divided by the position."""
+
+    def __init__(self, value: _Sparse, out: _Sparse):
+        self.value, self.out = value, out
+        self.total = torch.zeros((value.size, 1), dtype=torch.float64)
+
+    def attend(self, x: torch.Tensor, start: int) -> torch.Tensor:
+        sums = torch.cumsum(self.value(x), 1) + self.total
+        self.total = sums[:, -1:].clone()
+        return sums / torch.arange(start + 1, start + x.shape[1] + 1, dtype=torch.float64)
+
+
+class _Nearest:
+    """Nearest integer key, the latest among equals; keys with a penalty never win.
+
+    Live state: per key its latest position and the value there, sorted by key.
+    """
+
+    def __init__(self, name: str, query: np.ndarray, key: np.ndarray, value: _Sparse, out: _Sparse):
+        self.name, self.value, self.out = name, value, out
+        self.query, self.key = _Sparse(query), _Sparse(key)
+        self.eps = float(key[1, 1])  # slot 1 is the position
+        self.keys = np.zeros(0, np.int64)
+        self.stamps = np.zeros(0, np.int64)
+        self.values = np.zeros((0, value.size))
+
+    def attend(self, x: torch.Tensor, start: int) -> torch.Tensor:
+        q, k = self.query(x).numpy(), self.key(x).numpy()
+        wanted = self._integers(q[0] / q[1], "query")
+        now = np.arange(start, start + len(wanted))
+        valid, keys = self._valid(k, now)
+        rows = np.flatnonzero(valid)
+        # The block's entries by (key, position): the last one not behind (wanted, now) is the latest equal key.
+        composite = (keys[rows] << POSITION_BITS) + now[rows]
+        order = rows[np.argsort(composite)]
+        entries = _Entries(self.keys, self.stamps, keys[order], now[order])
+        found = entries.latest(wanted, now)
+        missing = np.flatnonzero(found < 0)
+        if len(missing):
+            found[missing] = entries.nearest(wanted[missing], now[missing])
+        values = np.concatenate([self.values, self.value(x).T.numpy()[order], np.zeros((1, self.value.size))])
+        self.keys, self.stamps, kept = entries.remaining()
+        self.values = values[kept]
+        return torch.from_numpy(values[found].T)  # -1: before the first key there is nothing to find
+
+    def _integers(self, x: np.ndarray, what: str) -> np.ndarray:
+        """Rounded, and huge values (queries of accesses that trap) clipped to where no key is."""
+        x = np.clip(np.nan_to_num(x), -(2.0**29), 2.0**29)
+        rounded = np.rint(x)
+        if np.abs(rounded - x).max(initial=0) > ROUNDING:
+            raise ReplayError(f"{self.name}: a {what} is no integer")
+        return rounded.astype(np.int64)
+
+    def _valid(self, k: np.ndarray, now: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions whose key counts, and all keys. What is left of -a^2 + eps n is the penalty."""
+        a = k[0] / 2
+        penalty = self.eps * (now + 1) - a * a - k[1]
+        valid = penalty < 0.5
+        if np.any(penalty[valid] < -0.5):
+            raise ReplayError(f"{self.name}: keys are not on a parabola")
+        return valid, self._integers(np.where(valid, a, 0.0), "key")
+
+
+class _Entries:
+    """Keys of earlier blocks (one entry each), and this block's, both sorted by (key, position). Numbered in this order."""
+
+    def __init__(self, old: np.ndarray, old_stamps: np.ndarray, keys: np.ndarray, stamps: np.ndarray):
+        self.old, self.keys = old, keys
+        self.stamps = np.concatenate([old_stamps, stamps])
+        self.composite = (keys << POSITION_BITS) + stamps
+
+    def latest(self, wanted: np.ndarray, now: np.ndarray) -> np.ndarray:
+        """Number of the latest entry at or before `now` whose key is `wanted`, -1 where there is none."""
+        found = np.full(len(wanted), -1)
+        if len(self.old):
+            at = np.minimum(np.searchsorted(self.old, wanted), len(self.old) - 1)
+            found = np.where(self.old[at] == wanted, at, -1)
+        if len(self.keys):
+            at = np.searchsorted(self.composite, (wanted << POSITION_BITS) + now, side="right") - 1
+            found = np.where((at >= 0) & (self.keys[at] == wanted), len(self.old) + at, found)
+        return found
+
+    def nearest(self, wanted: np.ndarray, now: np.ndarray) -> np.ndarray:
+        """The same for the key that is nearest to `wanted`; of two equally near ones, the later entry."""
+        fresh, first = np.unique(self.keys, return_index=True)
+        keys = np.concatenate([fresh, self.old])
+        born = np.concatenate([self.stamps[len(self.old) + first], np.full(len(self.old), -1)])
+        keys, at = np.unique(keys, return_index=True)  # an old key is also listed as a fresh one
+        born = np.where(np.isin(keys, self.old, assume_unique=True), -1, born[at])
+        right = _first_born(born, np.searchsorted(keys, wanted), now)
+        left = len(keys) - 1 - _first_born(born[::-1], len(keys) - np.searchsorted(keys, wanted), now)
+        found, distance = np.full(len(wanted), -1), np.full(len(wanted), np.iinfo(np.int64).max)
+        for side in (left, right):
+            there = np.flatnonzero((side >= 0) & (side < len(keys)))
+            key = keys[side[there]]
+            entry, far = self.latest(key, now[there]), np.abs(key - wanted[there])
+            later = self.stamps[entry] > np.where(found[there] < 0, -1, self.stamps[found[there]])
+            better = (far < distance[there]) | ((far == distance[there]) & later)
+            found[there[better]], distance[there[better]] = entry[better], far[better]
+        return found
+
+    def remaining(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Keys, positions and numbers of the latest entries; those that they hide can never win again."""
+        last = np.flatnonzero(np.append(self.keys[1:] != self.keys[:-1], True)) if len(self.keys) else np.arange(0)
+        kept = np.flatnonzero(~np.isin(self.old, self.keys[last], assume_unique=True))
+        keys = np.concatenate([self.old[kept], self.keys[last]])
+        order = np.argsort(keys)
+        numbers = np.concatenate([kept, len(self.old) + last])[order]
+        return keys[order], self.stamps[numbers], numbers
+
+
+def _first_born(born: np.ndarray, start: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """For each query the first i >= start with born[i] <= now; len(born) where there is none.
+
+    Minima of ranges of 2^k elements say which ranges can be skipped: O(log n) steps for all queries together.
+    """
+    size = len(born)
+    minima = [np.append(born, np.iinfo(np.int64).max)]
+    while 2 ** len(minima) <= size:
+        half = 2 ** (len(minima) - 1)
+        ahead = np.minimum(np.arange(size + 1) + half, size)
+        minima.append(np.minimum(minima[-1], minima[-1][ahead]))
+    at = start.copy()
+    for k, minimum in reversed([*enumerate(minima)]):
+        at = np.where(minimum[at] > now, np.minimum(at + 2**k, size), at)
+    return at

@@ -1,0 +1,196 @@
+"""Checking a program step by step: the model decodes, wasmtime runs the original, the diff compares everything."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...compiler.compile import compile_with
+from ...compiler.format.checkpoint import Model
+from ...compiler.link.link import provided_imports
+from ...compiler.link.stubs import trapping
+from ...compiler.options import CompileOptions
+from ...compiler.wasm.encode import encode
+from ...compiler.wasm.module import ValType
+from ...compiler.wasm.source import Source, load
+from .. import host
+from ..errors import Trap
+from ..instance import Instance, Run
+from ..trace import TokenTable, Trace, decode
+from ..world import World
+from .diff import Comparison, Divergence
+from .oracle import OracleRun, oracle_for
+
+if TYPE_CHECKING:
+    from .replay import Mismatch
+
+
+@dataclass
+class Report:
+    """What one verified invocation showed.
+
+    divergence: the first difference, None when there is none. steps, tokens: executed by the model. compared: records
+    of wasmtime that were compared. run, trace, oracle: both sides, for a closer look. mismatch: where the dense
+    matrices would have chosen another token (only with `replay`).
+    """
+
+    divergence: Divergence | None
+    run: Run
+    trace: Trace
+    oracle: OracleRun
+    mismatch: Mismatch | None = None
+
+    @property
+    def steps(self) -> int:
+        return len(self.trace)
+
+    @property
+    def tokens(self) -> int:
+        return len(self.run.tokens)
+
+    @property
+    def compared(self) -> int:
+        return self.oracle.executed
+
+    @property
+    def ok(self) -> bool:
+        return self.divergence is None and self.mismatch is None
+
+
+class Verifier:
+    """A compiled program and its original side by side; state persists on both sides from one `invoke` to the next.
+
+    Parameters as for `compile` and `Instance`. model: use this one instead of compiling (it must come from `source`).
+    world: all that a program sees of its host as one value, instead of stdin ... clock.
+    Raises CompileError. A start function is run and compared at once (`started`), also when it traps.
+    """
+
+    def __init__(
+        self,
+        source: str | bytes | Path | Source,
+        *,
+        opt_level: int = 1,
+        engine: str = "fast",
+        exports: Sequence[str] | None = None,
+        libraries: Mapping[str, str | bytes] | None = None,
+        max_memory_pages: int | None = None,
+        unknown_imports_trap: bool = False,
+        stdin: bytes = b"",
+        argv: Sequence[str] = (),
+        env: dict[str, str] | None = None,
+        random: bytes | None = None,
+        clock: float | None = None,
+        model: Model | None = None,
+        world: World | None = None,
+    ):
+        self.source = source if isinstance(source, Source) else load(source)
+        options = CompileOptions(opt_level, exports, libraries or {}, max_memory_pages, unknown_imports_trap)
+        if model is None:
+            model = compile_with(self.source, options)
+        self.model, self.program = model, model.program
+        self._table = TokenTable.of(model)
+        # Both sides have to be told the same.
+        world = (world or World(stdin, argv, env or {}, random, clock)).fixed()
+        self._stdin = world.stdin
+        given = {name: load(text) for name, text in (libraries or {}).items()}
+        provided = provided_imports({name: library.module for name, library in given.items()})
+        stubs = trapping(self.source.module, provided) if unknown_imports_trap else {}
+        self._oracle = oracle_for(
+            self.source.wasm,
+            self.program,
+            libraries={name: library.wasm for name, library in given.items()},
+            stubs={name: encode(stub) for name, stub in stubs.items()},
+            world=world,
+        )
+        self._comparison = Comparison(self.program, self.source.module, self._oracle.sites, self._oracle.references)
+        probe = "memory.key" if "memory.key" in model.transformer.probes else None
+        self._instance: Instance | None = None
+        try:
+            self._instance = Instance(model, engine, world=world, probe=probe)
+            started = self._instance.started
+        except Trap as trap:
+            started = trap.run
+        self._sequence = [model.transformer.prefix]
+        self.started: Report | None = None
+        if started and self._oracle.start:
+            self.started = self._compare(started, self._oracle.start)
+
+    def invoke(
+        self, name: str, args: Sequence[Any] = (), *, max_tokens: int | None = None,
+        progress: Callable[[int], None] | None = None, replay: bool = False,
+    ) -> Report:  # fmt: skip
+        """Runs one call on both sides and compares. Raises ArgumentError; a trap on both sides is no error, but when the
+        start function trapped there is nothing to call, and Trap is raised.
+
+        replay: also check every decoded token against the dense matrices (see `replay.replay`).
+        """
+        instance = self._running()
+        try:
+            run = instance.invoke(name, *args, max_tokens=max_tokens, progress=progress)
+        except Trap as trap:
+            run = trap.run
+        types = self.program.entries[name].params
+        report = self._compare(run, self._oracle.invoke(name, [_bits(t, a) for t, a in zip(types, args)], self._stdin))
+        if replay:
+            from .replay import replay as check  # needs torch, which takes long to import
+
+            sequence = np.concatenate(self._sequence)
+            report.mismatch = check(self.model.transformer, sequence, len(sequence) - len(run.tokens) - 1, progress)
+        return report
+
+    def write_memory(self, address: int, data: bytes) -> None:
+        """As `Instance.write_memory`, on both sides. Raises Trap, ArgumentError."""
+        for op, values in host.writes(address, data):
+            self._access(op, *values)
+        self._oracle.write_memory(address, data)
+
+    def read_memory(self, address: int, length: int) -> tuple[bytes, bytes]:
+        """Bytes of exported memory: what the model has there, and what wasmtime has. Raises Trap, ArgumentError."""
+        values = [self._access(op, at).values[0] for op, at in host.reads(address, length)]
+        return host.joined(length, values), self._oracle.read_memory(address, length)
+
+    def _running(self) -> Instance:
+        """Raises Trap when there is no instance, because the start function trapped."""
+        if self._instance is None:
+            assert self.started is not None
+            raise Trap(str(self.started.run.trap), self.started.run)
+        return self._instance
+
+    def _access(self, op: str, *values: int) -> Run:
+        run = self._running().access(op, *values)
+        self._sequence.append(np.concatenate([run.prompt, run.tokens]))
+        return run
+
+    def _compare(self, run: Run, oracle: OracleRun) -> Report:
+        tokens = np.concatenate([run.prompt, run.tokens])
+        self._sequence.append(tokens)
+        trace = decode(tokens, self._table, self.program, run.probed)
+        run.probed = None  # the trace has what matters of it; a long one's is hundreds of megabytes
+        return Report(self._comparison.first(trace, oracle), run, trace, oracle)
+
+
+def verify(
+    source: str | bytes | Path | Source, name: str, args: Sequence[Any] = (), *,
+    progress: Callable[[int], None] | None = None, max_tokens: int | None = None, replay: bool = False, **options: Any,
+) -> Report:  # fmt: skip
+    """Compiles `source`, calls `name` and checks every step against wasmtime. options: as for `Verifier`.
+
+    When the start function already diverges, or does not return, its report is returned.
+    """
+    verifier = Verifier(source, **options)
+    if verifier.started is not None and not (verifier.started.ok and verifier.started.run.returned):
+        return verifier.started
+    return verifier.invoke(name, args, progress=progress, max_tokens=max_tokens, replay=replay)
+
+
+def _bits(type_: ValType, value: Any) -> int | None:
+    """Floats as bit patterns, everything else as it is."""
+    if isinstance(value, float):
+        as_float, as_int = {"f32": ("<f", "<I"), "f64": ("<d", "<Q")}[type_]
+        return struct.unpack(as_int, struct.pack(as_float, value))[0]
+    return value

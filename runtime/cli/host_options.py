@@ -1,0 +1,103 @@
+"""Options of the command line for what a program gets from its host: standard input, environment, memory, ..."""
+
+from __future__ import annotations
+
+import functools
+import random
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..world import RANDOM_BYTES, World
+
+
+@dataclass(frozen=True)
+class Host:
+    """The values of the options. writes: ADDRESS=FILE."""
+
+    stdin: str | None
+    env: tuple[str, ...]
+    seed: int | None
+    clock: float | None
+    writes: tuple[str, ...]
+
+    def world(self, path: str, argv: Sequence[str] | None) -> World:
+        """path: of the program or checkpoint, for argv[0]. Raises ArgumentError."""
+        chosen = None if self.seed is None else random.Random(self.seed).randbytes(RANDOM_BYTES)
+        arguments = [Path(path).name, *(argv or [])]
+        return World(read_stdin(self.stdin), arguments, _environment(self.env), chosen, self.clock)
+
+    def data(self) -> list[tuple[int, bytes]]:
+        """(address, bytes) of each --write."""
+        found = []
+        for pair in self.writes:
+            address, _, path = pair.partition("=")
+            if not path:
+                raise click.UsageError(f"--write {pair}: ADDRESS=FILE expected")
+            found.append((number(address, f"--write {pair}"), Path(path).read_bytes()))
+        return found
+
+
+_Command = Callable[..., Any]
+stdin_option = click.option(
+    "--stdin", metavar="FILE", help="What a WASI program reads from stdin; - for this process's."
+)
+_OPTIONS = (
+    stdin_option,
+    click.option("--env", multiple=True, metavar="NAME=VALUE", help="For a WASI program. Repeatable."),
+    click.option("--seed", type=int, metavar="N", help="Makes WASI's random bytes the same each time."),
+    click.option("--clock", type=float, metavar="SECONDS", help="The time that WASI tells, since 1970.  [default: now]"),
+    click.option("--write", "writes", multiple=True, metavar="ADDRESS=FILE",
+                 help="Put the file's bytes into the program's exported memory before the calls. Repeatable."),
+)  # fmt: skip
+
+
+def hosted(command: _Command) -> _Command:
+    """Gives a command these options, as one argument `host`."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, **options: Any) -> Any:
+        names = ("stdin", "env", "seed", "clock", "writes")
+        return command(*args, host=Host(*(options.pop(name) for name in names)), **options)
+
+    for option in reversed(_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def number(text: str, where: str) -> int:
+    """An address or length, decimal or hexadecimal (0x...)."""
+    try:
+        value = int(text, 0)
+    except ValueError:
+        value = -1
+    if not 0 <= value < 2**32:
+        raise click.UsageError(f"{where}: {text!r} is no number from 0 to 2^32 - 1")
+    return value
+
+
+def read_stdin(name: str | None) -> bytes:
+    if name is None:
+        return b""
+    return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+
+
+def _environment(pairs: Sequence[str]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise click.UsageError(f"--env {pair}: NAME=VALUE expected")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def dump(data: bytes, address: int) -> str:
+    """Sixteen bytes a line: address, hexadecimal, characters."""
+    lines = []
+    for i in range(0, len(data), 16):
+        part = data[i : i + 16]
+        shown = "".join(chr(b) if 32 <= b < 127 else "." for b in part)
+        lines.append(f"{address + i:08x}  {part.hex(' '):<47}  {shown}")
+    return "\n".join(lines)

@@ -1,0 +1,251 @@
+"""What is in a checkpoint, by name: layers, heads, neurons, residual slots, vocabulary, steps."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from ...compiler.format.checkpoint import Model
+from ...compiler.format.show import show as show_steps
+from ...compiler.format.transformer import HEAD_DIM, Layer, Transformer
+from .tables import make_console, print_line, print_table
+
+# What a token of each class is; the classes are those of the trace and of the prompt.
+_CLASSES = {
+    "D": "digit (byte) {} of a value, counted from the least significant; D0 commits it",
+    "S": "scratch digit {}, of a quotient",
+    "Q": "scratch: carry out of word {} of a product",
+    "N": "next: a step without a value",
+    "H": "halt",
+    "T": "trap",
+    "J": "jump: moves the instruction pointer, and the frame base for calls and returns",
+    "O": "byte written to stdout",
+    "E": "byte written to stderr",
+    "BOS": "begin of sequence",
+    "I": "invocation of an exported function",
+    "C": "a constant, global or hidden register with its initial value",
+    "P": "a step of the program",
+    "G": "begin of a data segment or of input bytes",
+    "B": "a byte of data or input",
+}
+
+
+def to_json(model: Model) -> str:
+    """Everything but the numbers in the matrices, as one JSON object."""
+    t = model.transformer
+    entries = model.program.entries
+    return json.dumps(
+        {
+            "summary": dict(_summary(model)),
+            "exports": [
+                {"name": n, "params": entries[n].params, "results": entries[n].results, "step": e}
+                for n, e in model.entries
+                if n in entries
+            ],
+            "functions": [
+                {"name": f.name, "entry": f.entry, "end": f.end, "slots": f.frame_size, "routine": f.internal}
+                for f in model.program.functions.values()
+            ],
+            "layers": [
+                {
+                    "heads": [
+                        {"name": name, "kind": kind} for name, kind in zip(y.head_names, _head_kinds(y), strict=True)
+                    ],
+                    "neurons": y.neuron_names,
+                    "slots": y.slot_names,
+                }
+                for y in t.layers
+            ],
+            "vocabulary": t.vocabulary,
+            "jumps": [{"token": f"J.{j}", "steps": d, "frame": f} for j, (d, f) in enumerate(model.jumps)],
+            "steps": [
+                {"op": s.op, "wasm": model.texts.get(i), "record": s.site.record if s.site else None}
+                for i, s in enumerate(model.program.steps)
+            ],
+            "probes": t.probes,
+        }
+    )
+
+
+def show(model: Model, title: str, parts: Collection[str], layers: Sequence[int], weights: bool = False) -> None:
+    """Prints the chosen parts ("heads", "neurons", "slots", "vocabulary", "steps"; none: an overview) on stdout.
+
+    layers: those to show. weights: heads and neurons as formulas over the residual slots that they read.
+    """
+    console = make_console()
+    if not parts:
+        _overview(console, model, title, layers)
+    if "heads" in parts:
+        _heads(console, model.transformer, layers, weights)
+    if "neurons" in parts:
+        _neurons(console, model.transformer, layers, weights)
+    if "slots" in parts:
+        _slots(console, model.transformer, layers)
+    if "vocabulary" in parts:
+        _vocabulary(console, model)
+    if "steps" in parts:
+        sys.stdout.write(show_steps(model.program, texts=model.texts))
+
+
+def _summary(model: Model) -> Iterator[tuple[str, Any]]:
+    t, program = model.transformer, model.program
+    yield "optimisation level", program.opt_level
+    yield "functions", len(program.functions)
+    yield "steps", len(program.steps)
+    yield "layers", len(t.layers)
+    yield "width of the residual stream", t.width
+    yield "heads", sum(len(y.head_names) for y in t.layers)
+    yield "heads with queries and keys of their own", sum(_distinct(y) for y in t.layers)
+    yield "neurons", sum(len(y.neuron_names) for y in t.layers)
+    yield "non-zero weights in the layers", sum(_nonzero(y) for y in t.layers)
+    yield "vocabulary", len(t.vocabulary)
+    yield "tokens of the prompt's prefix", len(t.prefix)
+    yield "longest sequence under real softmax", t.envelope
+
+
+def _matrices(layer: Layer) -> tuple[np.ndarray, ...]:
+    return layer.q, layer.k, layer.v, layer.o, layer.gate, layer.up, layer.down
+
+
+def _nonzero(layer: Layer) -> int:
+    return sum(int(np.count_nonzero(m)) for m in _matrices(layer))
+
+
+def _by_head(matrix: np.ndarray) -> np.ndarray:
+    return matrix.reshape(-1, HEAD_DIM * matrix.shape[1])
+
+
+def _distinct(layer: Layer) -> int:
+    """Heads that differ in query or key: the others only carry more values."""
+    return len(np.unique(np.hstack([_by_head(layer.q), _by_head(layer.k)]), axis=0)) if len(layer.q) else 0
+
+
+def _head_kinds(layer: Layer) -> list[str]:
+    """uniform: attends to all positions equally; lookup: to the positions whose keys fit the query."""
+    queries, keys = (np.abs(_by_head(m)).sum(axis=1) for m in (layer.q, layer.k))
+    return ["lookup" if used else "uniform" for used in (queries * keys).tolist()]
+
+
+def _lookups(layer: Layer) -> list[tuple[str, list[str]]]:
+    """(name, values) of each lookup: a head carries two values, several heads may share a lookup."""
+    parts = [name.partition(" -> ") for name in layer.head_names]
+    return [
+        (name, [value for _, _, values in group for value in values.split(", ")])
+        for name, group in groupby(parts, key=lambda part: part[0])
+    ]
+
+
+def _overview(console: Console, model: Model, title: str, layers: Sequence[int]) -> None:
+    t = model.transformer
+    print_table(console, title, ("", "#"), _summary(model))
+    rows: list[tuple[Any, ...]] = []
+    for name, first in model.entries:
+        entry = model.program.entries.get(name) if name else model.program.start
+        if entry is not None:
+            rows.append((name or "(start)", ", ".join(entry.params), ", ".join(entry.results), first))
+    print_table(console, "exported functions", ("name", "parameters", "results", "#first step"), rows)
+    rows = []
+    for index in layers:
+        y = t.layers[index]
+        computed = [n for n in dict.fromkeys(y.neuron_names) if not n.startswith("erase ")]
+        reads = "; ".join(name for name, _ in _lookups(y)) or "-"
+        rows.append((index, len(y.head_names), reads, len(y.neuron_names), ", ".join(computed) or "-"))
+    print_table(console, "layers", ("#layer", "#heads", "attention looks up", "#neurons", "the MLP computes"), rows)
+    print_table(console, "vocabulary", ("tokens", "#count", "#first id", "meaning"), _token_classes(t.vocabulary))
+    more = "More by name: --heads, --neurons, --slots, --vocabulary, --steps; --weights, --layer N."
+    print_line(console, f"\n{more}", "dim")
+
+
+def _token_classes(vocabulary: Sequence[str]) -> Iterator[tuple[str, int, int, str]]:
+    first = 0
+    for head, group in groupby(vocabulary, key=lambda name: name.partition(".")[0]):
+        names = list(group)
+        letters = head.rstrip("0123456789")
+        shown = names[0] if len(names) == 1 else f"{names[0]} ... {names[-1]}"
+        yield shown, len(names), first, _CLASSES.get(letters, "").format(head[len(letters) :])
+        first += len(names)
+
+
+def _heads(console: Console, t: Transformer, layers: Sequence[int], weights: bool) -> None:
+    rows = []
+    for index in layers:
+        y, before = t.layers[index], _names_before(t, index)
+        for h, (name, kind) in enumerate(zip(y.head_names, _head_kinds(y), strict=True)):
+            row: tuple[Any, ...] = (index, h, name, kind)
+            if weights:
+                pair = slice(HEAD_DIM * h, HEAD_DIM * h + HEAD_DIM)
+                row += tuple("; ".join(_form(r, before) for r in m[pair]) for m in (y.q, y.k, y.v))
+            rows.append(row)
+    columns = ("#layer", "#head", "lookup -> values", "kind", *(("query", "key", "value") if weights else ()))
+    print_table(console, "heads", columns, rows)
+
+
+def _neurons(console: Console, t: Transformer, layers: Sequence[int], weights: bool) -> None:
+    rows: list[tuple[Any, ...]] = []
+    for index in layers:
+        y = t.layers[index]
+        if not weights:
+            rows += ((index, name, count) for name, count in Counter(y.neuron_names).items())
+            continue
+        for n, name in enumerate(y.neuron_names):
+            gate, up = (_form(m[n], y.slot_names) for m in (y.gate, y.up))
+            rows.append((index, n, name, f"relu({gate}) * ({up})", _form(y.down[:, n], y.slot_names)))
+    columns = ("#layer", "#neuron", "name", "activation", "added to") if weights else ("#layer", "name", "#neurons")
+    print_table(console, "neurons", columns, rows)
+
+
+def _names_before(t: Transformer, layer: int) -> list[str]:
+    """What the slots hold as the attention of a layer reads them."""
+    return t.layers[max(layer - 1, 0)].slot_names
+
+
+def _form(row: np.ndarray, names: Sequence[str]) -> str:
+    """A row of weights as a linear form, e.g. 2 * ip + 1.5: slot 0 is the constant 1."""
+    terms = []
+    for slot in np.flatnonzero(row).tolist():
+        weight, name = float(row[slot]), names[slot] or f"slot {slot}"
+        sign = "-" if weight < 0 else "+"
+        size = _number(abs(weight))
+        terms.append(f"{sign} {size}" if slot == 0 else f"{sign} {name}" if size == "1" else f"{sign} {size} * {name}")
+    text = " ".join([*terms[1:], *terms[:1]] if row[0] else terms)
+    return text[2:] if text.startswith("+ ") else text.replace("- ", "-", 1) if text.startswith("- ") else text or "0"
+
+
+def _number(weight: float) -> str:
+    """Powers of two as such: most large weights are one."""
+    mantissa, exponent = np.frexp(weight)
+    if mantissa == 0.5 and abs(exponent - 1) > 10:
+        return f"2^{exponent - 1}"
+    return f"{weight:.17g}"
+
+
+def _slots(console: Console, t: Transformer, layers: Sequence[int]) -> None:
+    """Per slot the variables it holds, one after the other, with the layers at whose end they stand there."""
+    rows = []
+    for slot in range(t.width):
+        held = [(t.layers[index].slot_names[slot], index) for index in layers]
+        runs = [(name, [index for _, index in group]) for name, group in groupby(held, key=lambda h: h[0])]
+        shown = [f"{name} ({_span(indices)})" for name, indices in runs if name]
+        rows.append((slot, ", ".join(shown) or "-"))
+    print_table(console, "residual slots", ("#slot", "holds (at the end of layers)"), rows)
+
+
+def _span(indices: Sequence[int]) -> str:
+    return str(indices[0]) if len(indices) == 1 else f"{indices[0]}-{indices[-1]}"
+
+
+def _vocabulary(console: Console, model: Model) -> None:
+    t = model.transformer
+    notes = {f"J.{j}": f"instruction pointer {d:+}, frame {f:+}" for j, (d, f) in enumerate(model.jumps)}
+    notes |= {f"I.{k}": f"{name or '(start)'}, step {step}" for k, (name, step) in enumerate(model.entries)}
+    notes |= {f"P.{i}": f"{s.op}  {model.texts.get(i, '')}" for i, s in enumerate(model.program.steps)}
+    notes |= {f"G.{s}": name for name, s in model.inputs.items()}
+    rows = [(str(i), name, notes.get(name, "")) for i, name in enumerate(t.vocabulary)]
+    print_table(console, "vocabulary", ("#id", "token", "meaning"), rows)

@@ -1,0 +1,81 @@
+"""WASM values as text: arguments from a command line, results for people."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from ...compiler.format.types import ValType
+from ..errors import ArgumentError
+
+
+def parse_arguments(function: str, types: Sequence[ValType], texts: Sequence[str]) -> list[Any]:
+    """One value per parameter. Integers also in hexadecimal (0x1f), `null` for references. Floats in decimal or hexadecimal
+    (0x1.8p3), rounded to nearest, and inf, nan, nan:0x200001 (a NaN with this fraction).
+
+    Raises ArgumentError; whether an integer fits its type is checked by `Instance.invoke`.
+    """
+    if len(texts) != len(types):
+        raise ArgumentError(f"{function} takes {_count(types)}, got {len(texts)}")
+    return [_parse(function, i, type_, text) for i, (type_, text) in enumerate(zip(types, texts, strict=True))]
+
+
+def _count(types: Sequence[ValType]) -> str:
+    if not types:
+        return "no arguments"
+    return f"{len(types)} argument{'s' if len(types) > 1 else ''} ({', '.join(types)})"
+
+
+def _parse(function: str, index: int, type_: ValType, text: str) -> Any:
+    try:
+        if type_ in ("f32", "f64"):
+            return _parse_float(type_, text)
+        if type_.endswith("ref") and text == "null":
+            return None
+        return int(text, 0) if text.lstrip("+-").lower().startswith("0x") else int(text)
+    except (ValueError, OverflowError):
+        raise ArgumentError(f"{function}: argument {index + 1} is {text!r}, expected {type_}") from None
+
+
+_NAN = re.compile(r"([+-]?)nan:(0x[0-9a-f]+)", re.IGNORECASE)
+_FRACTION = {"f32": 23, "f64": 52}
+
+
+def _parse_float(type_: ValType, text: str) -> float | int:
+    """A NaN with a fraction as its bit pattern."""
+    if named := _NAN.fullmatch(text):
+        bits, fraction = _FRACTION[type_], int(named[2], 16)
+        if not 0 < fraction < 1 << bits:
+            raise ValueError("the fraction of a NaN is not zero and fits into its bits")
+        ones = 0x1FF if type_ == "f32" else 0xFFF
+        return (ones if named[1] == "-" else ones >> 1) << bits | fraction
+    hexadecimal = "0x" in text.lower()
+    value = float.fromhex(text) if hexadecimal else float(text)
+    if type_ == "f64":
+        return value
+    if 1e-50 < abs(value) < 1e39 and not hexadecimal:
+        # Rounded twice, a decimal number may end up beside the nearest f32. Of the two neighbours of what is not exact,
+        # the one with an odd last bit makes the second rounding right.
+        exact = Fraction(text)
+        if exact != Fraction(value) and np.float64(value).view(np.uint64) % 2 == 0:
+            value = math.nextafter(value, math.inf if exact > Fraction(value) else -math.inf)
+    with np.errstate(over="ignore"):
+        return float(np.float32(value))
+
+
+def format_value(type_: ValType, value: Any) -> str:
+    """As wasmtime's command line prints it: integers signed, floats with the fewest digits that give them back."""
+    if type_ in ("f32", "f64"):
+        if value != value:
+            return "NaN"
+        if value in (float("inf"), float("-inf")):
+            return str(value)
+        return np.format_float_positional(np.float32(value) if type_ == "f32" else value, trim="-")
+    if type_.endswith("ref"):
+        return "null" if value is None else f"{type_} {value}"
+    return str(value)

@@ -1,0 +1,24 @@
+"""What a run can end with, other than its results."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .instance import Run
+
+
+class Trap(Exception):
+    """The program trapped. The message is wasmtime's; `run` holds the tokens and the output so far."""
+
+    def __init__(self, message: str, run: Run):
+        super().__init__(message)
+        self.run = run
+
+
+class Unfinished(RuntimeError):
+    """An invocation was given up after `max_tokens` tokens."""
+
+
+class ArgumentError(ValueError):
+    """An invocation that the program does not have, arguments that do not fit it, or a world that it cannot be told."""
