@@ -9,7 +9,7 @@ import pytest
 
 from wasm2xformer.runtime.bench import collection
 from wasm2xformer.runtime.bench.bench import _at
-from wasm2xformer.runtime.cli.commands import main
+from wasm2xformer.runtime.cli import main
 
 WAT = """
 (module (func (export "sum") (param $n i32) (result i32) (local $sum i32)

@@ -17,7 +17,7 @@ import pytest
 
 from wasm2xformer import Instance, Trap, Verifier, load, verify
 from wasm2xformer.compiler.wasm.source import load as load_source
-from wasm2xformer.runtime.cli.commands import main
+from wasm2xformer.runtime.cli import main
 
 WAT = """
 (module
@@ -116,7 +116,7 @@ def test_run_prints_one_result_a_line(shell: Shell, arguments: str, printed: str
 
 def test_running_a_checkpoint_loads_no_more_than_that_takes(folder: Path):
     """The compiler, wasmtime and torch would be most of the time it takes."""
-    script = """import sys; from wasm2xformer.runtime.cli.commands import main
+    script = """import sys; from wasm2xformer.runtime.cli import main
 code = main(["run", "prog.safetensors", "--invoke", "count"])
 print(code, [m for m in sys.modules if m in ("torch", "wasmtime", "rich") or m.startswith("wasm2xformer.compiler.")])"""
     for _ in range(2):  # the second time what the engine made of it is in the cache

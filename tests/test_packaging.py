@@ -57,7 +57,7 @@ def test_the_wheel_works_without_the_checkout(wheel: Path, tmp_path: Path):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert python("-c", "import wasm2xformer.runtime.cli.commands as m; print(m.__file__)").startswith(str(site))
+    assert python("-c", "import wasm2xformer.runtime.cli as m; print(m.__file__)").startswith(str(site))
     python("-m", "wasm2xformer", "prog.wat", "-o", "model.safetensors")
     assert python("-m", "wasm2xformer", "run", "model.safetensors", "--invoke", "f", "2") == "42\n"
     assert "no difference" in python("-m", "wasm2xformer", "verify", "prog.wat", "--invoke", "f", "2")

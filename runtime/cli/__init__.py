@@ -1,5 +1,5 @@
-"""The command line: `commands.main`."""
+"""The command line: `main` runs one."""
 
-from .commands import main
+from .command_line import main
 
 __all__ = ["main"]

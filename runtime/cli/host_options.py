@@ -91,13 +91,3 @@ def _environment(pairs: Sequence[str]) -> dict[str, str]:
         if "=" not in pair:
             raise click.UsageError(f"--env {pair}: NAME=VALUE expected")
     return dict(pair.split("=", 1) for pair in pairs)
-
-
-def dump(data: bytes, address: int) -> str:
-    """Sixteen bytes a line: address, hexadecimal, characters."""
-    lines = []
-    for i in range(0, len(data), 16):
-        part = data[i : i + 16]
-        shown = "".join(chr(b) if 32 <= b < 127 else "." for b in part)
-        lines.append(f"{address + i:08x}  {part.hex(' '):<47}  {shown}")
-    return "\n".join(lines)

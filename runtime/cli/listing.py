@@ -12,7 +12,7 @@ import numpy as np
 from ...compiler.format.checkpoint import Model
 from ..instance import Run
 from ..trace import Kind, Location, TokenTable, Trace, TraceStep, decode
-from .values import format_value
+from .values import format_outcome
 
 
 def decode_run(model: Model, run: Run) -> Trace:
@@ -30,7 +30,9 @@ def text_lines(model: Model, name: str, values: Sequence[Any], run: Run, limit: 
         yield str(step).rstrip()
     if limit is not None and len(trace) > limit:
         yield f"... {len(trace) - limit:,} more steps"
-    yield f"{_outcome(model, name, run)}: {len(trace):,} steps, {len(run.tokens):,} tokens"
+    results = model.program.entries[name].results
+    equals = "= " if run.returned else ""
+    yield f"{equals}{format_outcome(results, run)}: {len(trace):,} steps, {len(run.tokens):,} tokens"
 
 
 def json_lines(model: Model, name: str, values: Sequence[Any], run: Run, limit: int | None = None) -> Iterator[str]:
@@ -53,15 +55,6 @@ def json_lines(model: Model, name: str, values: Sequence[Any], run: Run, limit: 
             "stderr": run.stderr.decode(errors="replace"),
         }
     )
-
-
-def _outcome(model: Model, name: str, run: Run) -> str:
-    if run.trap is not None:
-        return f"trap: {run.trap}"
-    if run.exit_code is not None:
-        return f"exit code {run.exit_code}"
-    types = model.program.entries[name].results
-    return "= " + (", ".join(map(format_value, types, run.values)) or "nothing")
 
 
 def _steps(model: Model, trace: Trace, limit: int | None) -> Iterator[TraceStep]:

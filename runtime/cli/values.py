@@ -6,12 +6,15 @@ import math
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...compiler.format.types import ValType
 from ..errors import ArgumentError
+
+if TYPE_CHECKING:
+    from ..instance import Run
 
 
 def parse_arguments(function: str, types: Sequence[ValType], texts: Sequence[str]) -> list[Any]:
@@ -79,3 +82,12 @@ def format_value(type_: ValType, value: Any) -> str:
     if type_.endswith("ref"):
         return "null" if value is None else f"{type_} {value}"
     return str(value)
+
+
+def format_outcome(types: Sequence[str], run: Run) -> str:
+    """How a call ended: its results, the trap, or the exit code."""
+    if run.trap is not None:
+        return f"trap: {run.trap}"
+    if run.exit_code is not None:
+        return f"exit code {run.exit_code}"
+    return ", ".join(format_value(t, v) for t, v in zip(types, run.values, strict=True)) or "nothing"

@@ -1,0 +1,92 @@
+"""The command line: compile, run, verify, trace, inspect, bench. One file for each command.
+
+Exit codes: 0 done; 1 a check failed; 2 wrong use, or an input that is refused; 3 the program trapped. A program that
+calls proc_exit decides its code itself. Results and the program's output go to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from .bench_command import bench_command
+from .compile_command import compile_command
+from .errors import INTERRUPTED, REFUSED, refuse
+from .inspect_command import inspect_command
+from .run_command import run_command
+from .trace_command import trace_command
+from .verify_command import verify_command
+
+# Everything else of the package is imported inside the commands: `--help` and wrong use answer at once.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command line (default: this process's) and returns its exit code. Never raises for what a user does."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started this process
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (open until the end)
+    # Nothing here multiplies large matrices with numpy; starting threads for it is a tenth of the start-up time.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    own, program = arguments, None
+    if "--" in arguments:
+        at = arguments.index("--")
+        own, program = arguments[:at], arguments[at + 1 :]
+    try:
+        code = cli.main(own, prog_name="wasm2xformer", standalone_mode=False, obj=program)
+        sys.stdout.flush()
+        return code or 0
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return REFUSED
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "wasm2xformer"
+        return refuse(f"{error.format_message()} (see {command} --help)")
+    except click.ClickException as error:
+        return refuse(error.format_message())
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except (BrokenPipeError, SystemExit):
+        # Who reads has gone (click makes it a SystemExit). Python would complain once more when it closes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return refuse(f"{error.filename or 'output'}: {error.strerror or error}")
+    except MemoryError:
+        return refuse("out of memory")
+
+
+class _DefaultCompile(click.Group):
+    """`wasm2xformer PROG -o MODEL` is `wasm2xformer compile PROG -o MODEL`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in ("--help", "--version") and args[0] not in self.commands:
+            if re.fullmatch(r"\w+", args[0]) and not Path(args[0]).exists():
+                names = ", ".join(self.commands)
+                raise click.UsageError(f"{args[0]} is neither a file nor a command; the commands are {names}", ctx)
+            args = ["compile", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_DefaultCompile, context_settings={"help_option_names": ["--help"]})
+@click.version_option(package_name="wasm2xformer")
+def cli() -> None:
+    """Compiles WebAssembly into the weights of a transformer, and runs it by decoding tokens.
+
+    \b
+      wasm2xformer PROG -o MODEL                 compile PROG (.wat, .wasm, .c)
+      wasm2xformer run MODEL --invoke fib 10     run it
+      wasm2xformer verify PROG --invoke fib 10   check every step against wasmtime
+    """
+
+
+for command in (compile_command, run_command, verify_command, trace_command, inspect_command, bench_command):
+    cli.add_command(command)

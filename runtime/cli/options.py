@@ -1,0 +1,71 @@
+"""Options that several commands have, and `--invoke`, which takes any number of arguments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Call = tuple[str, list[str]]  # what to call, and its arguments as they were typed
+
+
+class Invoking(click.Command):
+    """Takes `--invoke NAME ARG...` out of the arguments, any number of times, before click sees them.
+
+    An ARG ends at the next option; a minus sign before a number is none.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest, calls = [], []
+        args = [part for a in args for part in (a.split("=", 1) if a.startswith("--invoke=") else (a,))]
+        while args:
+            argument = args.pop(0)
+            if argument != "--invoke":
+                rest.append(argument)
+                continue
+            if not args or args[0].startswith("--"):
+                raise click.UsageError("--invoke needs the name of an exported function", ctx)
+            call = [args.pop(0)]
+            while args and not re.match(r"--|-O", args[0]):
+                call.append(args.pop(0))
+            calls.append((call[0], call[1:]))
+        left = super().parse_args(ctx, rest)
+        ctx.params["calls"] = calls
+        return left
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        what = "Call this exported function. Repeatable: one instance, one call after the other."
+        rows = [("--invoke NAME ARG...", what)]
+        rows += [record for p in self.get_params(ctx) if (record := p.get_help_record(ctx))]
+        rows.append(("-- ARG...", "What follows are the program's own arguments (argv)."))
+        with formatter.section("Options"):
+            formatter.write_dl(rows)
+
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def compiling_options(command: _Command) -> _Command:
+    """The options of `programs.compile_model`."""
+    level = click.option(
+        "-O", "opt_level", type=click.Choice(["0", "1"]), default="1", help="Optimisation level.", show_default=True
+    )
+    library = click.option("--library", "libraries", multiple=True, metavar="NAME=FILE",
+                           help="A module (.wat, .wasm, .c) that provides the imports from NAME. Repeatable.")  # fmt: skip
+    memory = click.option("--max-memory", type=click.IntRange(1, 1024), metavar="PAGES",
+                          help="How far memory may grow, in pages of 64 KiB. The torch engine is exact for longer "
+                          "sequences where it is less.  [default: 1024]")  # fmt: skip
+    unknown = click.option("--unknown-imports-trap", is_flag=True,
+                           help="Compile although nobody provides an imported function; calling it traps.")  # fmt: skip
+    return level(library(memory(unknown(command))))
+
+
+exports_option = click.option(
+    "--export", "exports", multiple=True, metavar="NAME", help="Compile only what this reaches. Repeatable."
+)
+engine_option = click.option("--engine", type=click.Choice(["fast", "torch"]), default="fast", show_default=True,
+                       help="fast: compiled from the weights; torch: dense matrices, real softmax.")  # fmt: skip
+json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
+max_tokens_option = click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Give up after N tokens.")

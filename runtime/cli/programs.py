@@ -1,0 +1,124 @@
+"""What a command is given, a checkpoint or a program, and the calls to make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import Call
+from .progress import working
+
+if TYPE_CHECKING:
+    from ...compiler.format.checkpoint import Model
+    from ...compiler.wasm.module import Module
+    from ...compiler.wasm.source import Source
+
+
+def is_checkpoint(path: str) -> bool:
+    """By its name or its first bytes: safetensors begins with the length of a JSON header, then the header."""
+    if path.endswith(".safetensors"):
+        return True
+    try:
+        with open(path, "rb") as file:
+            start = file.read(9)
+    except OSError:
+        return False
+    return len(start) == 9 and start[8:] == b"{" and start[:1] not in b"(; \t\r\n"
+
+
+def load_source(path: str) -> Source:
+    """Loads a program; for C the command that compiles it is shown."""
+    from ...compiler.wasm.c import compile_c
+    from ...compiler.wasm.source import load, load_file
+
+    if not path.endswith(".c") or not Path(path).is_file():
+        return load_file(path)
+    return load(compile_c(Path(path), lambda command: click.echo(command, err=True)))
+
+
+def load_model(path: str) -> Model:
+    from ...compiler.format.checkpoint import load
+
+    if path.endswith((".wat", ".wasm", ".c")):
+        raise click.UsageError(f"{path} is a program, not a checkpoint; `wasm2xformer {path} -o MODEL` makes one")
+    return load(path)
+
+
+def compile_model(
+    source: Source, exports: Sequence[str], libraries: Sequence[str], max_memory: int | None, opt_level: str,
+    unknown_imports_trap: bool,
+) -> Model:  # fmt: skip
+    from ...compiler.compile import compile_with
+    from ...compiler.options import CompileOptions
+
+    provided = load_libraries(libraries)
+    options = CompileOptions(int(opt_level), exports or None, provided, max_memory, unknown_imports_trap)
+    return compile_with(source, options)
+
+
+def load_libraries(pairs: Sequence[str]) -> dict[str, str | bytes]:
+    """The modules of --library NAME=FILE, by name."""
+    from ...compiler.format.errors import CompileError, Reason
+
+    modules: dict[str, str | bytes] = {}
+    for pair in pairs:
+        name, _, path = pair.partition("=")
+        if not path:
+            raise click.UsageError(f"--library {pair}: NAME=FILE expected")
+        if name in modules:
+            raise click.UsageError(f"--library {pair}: there is another for {name} already")
+        try:
+            modules[name] = load_source(path).wasm
+        except CompileError as error:
+            raise CompileError([Reason(f"library {name}: {reason}") for reason in error.reasons]) from None
+    return modules
+
+
+def default_calls(module: Module) -> list[Call]:
+    """`_start` if there is one; otherwise the user must say, and is told what there is."""
+    functions = {e.name: module.functions[e.index].type for e in module.exports if e.kind == "func"}
+    _require_start({name: (t.params, t.results) for name, t in functions.items()})
+    return [("_start", [])]
+
+
+def _require_start(functions: dict[str, tuple[Sequence[str], Sequence[str]]]) -> None:
+    if "_start" not in functions:
+        shown = [f"{name}({', '.join(p)}) -> ({', '.join(r)})" for name, (p, r) in functions.items()]
+        there_are = "; ".join(shown) or "no exported functions"
+        raise click.UsageError(f"say what to call with --invoke NAME ARG...; there are: {there_are}")
+
+
+def model_and_calls(
+    path: str, calls: list[Call], **compiling: Any
+) -> tuple[Model, list[Call]]:
+    """A checkpoint, or a program compiled in memory for these calls; and the calls, `_start` if there are none."""
+    if is_checkpoint(path):
+        if compiling["libraries"] or compiling["max_memory"] or compiling["unknown_imports_trap"]:
+            options = "--library, --max-memory and --unknown-imports-trap"
+            raise click.UsageError(f"{path} is compiled already: {options} are for programs")
+        model = load_model(path)
+        if not calls:
+            _require_start({name: (e.params, e.results) for name, e in model.program.entries.items()})
+        return model, calls or [("_start", [])]
+    source = load_source(path)
+    calls = calls or default_calls(source.module)
+    with working(f"compiling {path}"):
+        return compile_model(source, [name for name, _ in calls], **compiling), calls
+
+
+def parse_calls(model: Model, calls: list[Call]) -> list[tuple[str, tuple[str, ...], list[Any]]]:
+    """(name, result types, argument values) of each call; all are checked before the first one runs."""
+    from ..errors import ArgumentError
+    from .values import parse_arguments
+
+    parsed = []
+    for name, texts in calls:
+        entry = model.program.entries.get(name)
+        if entry is None:
+            names = ", ".join(sorted(model.program.entries)) or "none"
+            raise ArgumentError(f"no exported function {name!r}; there are: {names}")
+        parsed.append((name, entry.results, parse_arguments(name, entry.params, texts)))
+    return parsed

@@ -1,0 +1,66 @@
+"""run: decodes, and prints the results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .errors import refusals
+from .host_options import Host, hosted, number
+from .instances import new_instance
+from .options import Call, Invoking, compiling_options, engine_option, max_tokens_option
+from .output import dump
+from .programs import model_and_calls, parse_calls
+from .progress import progress_of
+
+if TYPE_CHECKING:
+    from ..instance import Run
+
+
+@click.command("run", cls=Invoking)
+@click.argument("model")
+@engine_option
+@hosted
+@compiling_options
+@max_tokens_option
+@click.option("--read", "reads", multiple=True, metavar="ADDRESS:LENGTH",
+              help="Show bytes of the program's exported memory after the calls. Repeatable.")  # fmt: skip
+@click.pass_obj
+def run_command(
+    argv: list[str] | None, model: str, engine: str, host: Host, max_tokens: int | None, reads: tuple[str, ...],
+    calls: list[Call], **compiling: Any,
+) -> int:  # fmt: skip
+    """Runs MODEL, or compiles and runs a program, by decoding; prints the results, one a line.
+
+    Without --invoke it calls `_start`, the main function of a WASI program.
+    """
+    with refusals():
+        ranges = [_range(text) for text in reads]
+        loaded, calls = model_and_calls(model, calls, **compiling)
+        vm = new_instance(loaded, engine, host, model, argv)
+        for name, types, values in parse_calls(loaded, calls):
+            with progress_of(name) as progress:
+                run = vm.invoke(name, *values, max_tokens=max_tokens, progress=progress.tokens, output=progress.output)
+            if run.exit_code is not None:
+                return run.exit_code
+            _print_results(types, run)
+        for address, length in ranges:
+            click.echo(dump(vm.read_memory(address, length), address))
+    return 0
+
+
+def _range(text: str) -> tuple[int, int]:
+    """ADDRESS:LENGTH"""
+    address, separator, length = text.partition(":")
+    if not separator:
+        raise click.UsageError(f"--read {text}: ADDRESS:LENGTH expected")
+    return number(address, f"--read {text}"), number(length, f"--read {text}")
+
+
+def _print_results(types: Sequence[str], run: Run) -> None:
+    from .values import format_value
+
+    for type_, value in zip(types, run.values, strict=True):
+        click.echo(format_value(type_, value))

@@ -1,0 +1,54 @@
+"""trace: decodes, and lists the executed steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .errors import refusals
+from .host_options import Host, hosted
+from .instances import new_instance
+from .options import Call, Invoking, compiling_options, engine_option, json_option, max_tokens_option
+from .programs import model_and_calls, parse_calls
+from .progress import progress_of
+
+
+@click.command("trace", cls=Invoking)
+@click.argument("model")
+@json_option
+@click.option("--limit", type=click.IntRange(0), metavar="N", help="Show only the first N steps of each call.")
+@engine_option
+@hosted
+@compiling_options
+@max_tokens_option
+@click.pass_obj
+def trace_command(
+    argv: list[str] | None, model: str, as_json: bool, limit: int | None, engine: str, host: Host,
+    max_tokens: int | None, calls: list[Call], **compiling: Any,
+) -> int:  # fmt: skip
+    """Runs MODEL (or a program) and shows the decoded trace, step by step, with the tokens of each.
+
+    With --json one object a line: a line for each step, and one for the end of each call.
+    """
+    with refusals():
+        from ..errors import Trap
+        from .listing import json_lines, text_lines
+
+        loaded, calls = model_and_calls(model, calls, **compiling)
+        vm = new_instance(loaded, engine, host, model, argv)
+        for name, _, values in parse_calls(loaded, calls):
+            trap = None
+            try:
+                with progress_of(name) as progress:
+                    run = vm.invoke(name, *values, max_tokens=max_tokens, progress=progress.tokens)
+            except Trap as trapped:
+                trap, run = trapped, trapped.run
+            lines = json_lines if as_json else text_lines
+            for line in lines(loaded, name, values, run, limit):
+                click.echo(line)
+            if trap:
+                raise trap
+            if run.exit_code is not None:
+                return run.exit_code
+    return 0

@@ -1,0 +1,119 @@
+"""verify: decodes, and compares every step with wasmtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .errors import FAILED, refusals
+from .host_options import Host, hosted
+from .options import Call, Invoking, compiling_options, engine_option, exports_option, max_tokens_option
+from .programs import compile_model, default_calls, is_checkpoint, load_libraries, load_model, load_source, parse_calls
+from .progress import progress_of, working
+
+if TYPE_CHECKING:
+    from ...compiler.format.checkpoint import Model
+    from ...compiler.wasm.source import Source
+    from ..check.verify import Report
+
+
+@click.command("verify", cls=Invoking)
+@click.argument("prog")
+@click.option("--model", metavar="MODEL", help="Check this checkpoint of PROG instead of compiling it.")
+@click.option("--replay", is_flag=True, help="Also check every token against the dense matrices, in blocks.")
+@engine_option
+@hosted
+@compiling_options
+@exports_option
+@max_tokens_option
+@click.pass_obj
+def verify_command(
+    argv: list[str] | None, prog: str, model: str | None, replay: bool, engine: str, host: Host,
+    exports: tuple[str, ...], max_tokens: int | None, calls: list[Call], **compiling: Any,
+) -> int:  # fmt: skip
+    """Decodes PROG and compares every step with wasmtime running the original program.
+
+    Every value, store, branch, call and output byte is compared. The first difference is shown; exit code 1.
+    """
+    if is_checkpoint(prog):
+        raise click.UsageError(
+            f"{prog} is a checkpoint; verify needs the program (--model {prog} checks that checkpoint)"
+        )
+    with refusals():
+        from ..check.verify import Verifier
+        from .values import format_outcome
+
+        source = load_source(prog)
+        calls = calls or default_calls(source.module)
+        if model is None:
+            with working(f"compiling {prog}"):
+                loaded = compile_model(source, exports or [n for n, _ in calls], **compiling)
+        else:
+            loaded = load_model(model)
+            if not _made_from(loaded, source, **compiling):
+                click.echo(f"{model} was not compiled from {prog}, or by another version: its steps are DIFFERENT")
+                return FAILED
+        verifier = Verifier(
+            source,
+            engine=engine,
+            model=loaded,
+            libraries=load_libraries(compiling["libraries"]),
+            unknown_imports_trap=compiling["unknown_imports_trap"],
+            world=host.world(prog, argv),
+        )
+        reports: list[tuple[str, tuple[str, ...], Report]] = []
+        if verifier.started:
+            reports.append(("start function", (), verifier.started))
+            if not verifier.started.run.returned:
+                calls = []
+        if calls:
+            for address, data in host.data():
+                verifier.write_memory(address, data)
+        for name, types, values in parse_calls(loaded, calls):
+            if not reports or reports[-1][2].ok:
+                with progress_of(name) as progress:
+                    report = verifier.invoke(
+                        name, values, max_tokens=max_tokens, progress=progress.tokens, replay=replay
+                    )  # fmt: skip
+                reports.append((f"{name}({', '.join(map(str, values))})", types, report))
+        for title, types, report in reports:
+            if not report.ok:
+                click.echo(f"{title}: DIFFERENT from wasmtime")
+                click.echo(str(report.divergence or _mismatch(report, loaded)))
+                return FAILED
+            click.echo(
+                f"{title} = {format_outcome(types, report.run)}: {report.steps:,} steps ({report.tokens:,} tokens), "
+                f"{report.compared:,} records of wasmtime compared, no difference"
+            )
+        if len(reports) > 1:
+            sums = [sum(getattr(r, k) for _, _, r in reports) for k in ("steps", "tokens", "compared")]
+            text = "{:,} steps ({:,} tokens), {:,} records compared, no difference".format(*sums)
+            click.echo(f"all {len(reports)} calls: {text}")
+    return 0
+
+
+def _made_from(model: Model, source: Source, libraries: Sequence[str], unknown_imports_trap: bool, **_: Any) -> bool:
+    """Whether the checkpoint says that it holds what compiling `source` in the same way gives."""
+    from ...compiler.compile import compile_steps
+    from ...compiler.format.errors import CompileError
+    from ...compiler.options import CompileOptions
+
+    pages = model.program.memory_maximum or None
+    exports = [*model.program.entries]
+    provided = load_libraries(libraries)
+    try:
+        level = model.program.opt_level
+        program = compile_steps(source, CompileOptions(level, exports, provided, pages, unknown_imports_trap))[0]
+    except CompileError:  # it has no such exports
+        return False
+    return program.steps == model.program.steps
+
+
+def _mismatch(report: Report, model: Model) -> str:
+    """Where the replay of the dense matrices has another token."""
+    assert report.mismatch is not None
+    names = [model.transformer.vocabulary[t] for t in (report.mismatch.expected, report.mismatch.actual)]
+    text = "the dense matrices give another token than the engine at position {:,}: {} instead of {}"
+    return text.format(report.mismatch.position, names[1], names[0])
