@@ -22,3 +22,7 @@ class Unfinished(RuntimeError):
 
 class ArgumentError(ValueError):
     """An invocation that the program does not have, arguments that do not fit it, or a world that it cannot be told."""
+
+
+class OracleError(RuntimeError):
+    """wasmtime could not be made to run the original program, or not to its end; nothing was compared."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import struct
+import subprocess
+import sys
 import weakref
 from dataclasses import replace
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 import wasmtime
 
+import wasm2xformer as w2x
 from wasm2xformer.compiler.format.isa import TRAPS, Site
 from wasm2xformer.compiler.wasm.decode import decode
 from wasm2xformer.compiler.wasm.opcodes import STORES
@@ -398,6 +401,94 @@ def test_what_cannot_be_recorded_is_refused():
         Oracle(wasm, []).invoke("g")
     with pytest.raises(ValueError, match="arguments"):
         Oracle(wasm, []).invoke("f", [1])
+
+
+CERTAIN = {
+    "i32.load": "(drop (i32.load offset=65536 (i32.const 0)))",
+    "i32.load8_u": "(drop (i32.load8_u (i32.const 65536)))",
+    "i64.store": "(i64.store (i32.const -1) (i64.const 1))",
+    "i32.div_u": "(drop (i32.div_u (i32.const 5) (i32.const 0)))",
+    "i32.rem_s": "(drop (i32.rem_s (local.get 0) (i32.const 0)))",
+    "i32.div_s": "(drop (i32.div_s (i32.const 0x80000000) (i32.const -1)))",
+    "i64.div_u": "(drop (i64.div_u (i64.const 5) (i64.const 0)))",
+    "i64.rem_u": "(drop (i64.rem_u (i64.const 5) (i64.const 0)))",
+    "i32.trunc_f32_s": "(drop (i32.trunc_f32_s (f32.const nan)))",
+    "i64.trunc_f64_u": "(drop (i64.trunc_f64_u (f64.const -2)))",
+    "memory.fill": "(memory.fill (i32.const 65536) (i32.const 0) (i32.const 1))",
+    "memory.copy": "(memory.copy (i32.const 0) (i32.const 65536) (i32.const 1))",
+    "memory.init": "(memory.init 0 (i32.const 0) (i32.const 0) (i32.const 9))",
+    "table.get": "(drop (table.get 0 (i32.const 9)))",
+    "table.set": "(table.set 0 (i32.const 9) (ref.null func))",
+    "table.fill": "(table.fill 0 (i32.const 9) (ref.null func) (i32.const 1))",
+    "call_indirect": "(call_indirect (i32.const 0))",
+    "unreachable": "(unreachable)",
+}
+
+
+@pytest.mark.parametrize("instruction", CERTAIN)
+def test_a_certain_trap_is_where_the_module_has_it(instruction: str):
+    """cranelift moves some of them to the branch that leads there."""
+    o = oracle(f"""(module (memory 1 1) (table 3 3 funcref) (data "abc")
+      (func (export "f") (param i32) (if (local.get 0) (then (nop)) (else {CERTAIN[instruction]})))
+      (func (export "g") (param i32)
+        (block (br_if 0 (local.get 0)) (i32.store (i32.const 4) (i32.const 1)) {CERTAIN[instruction]}))
+      (func (export "h") (param i32) (call 3)) (func {CERTAIN[instruction].replace("local.get 0", "i32.const 1")}))""")
+    for name in "fgh":
+        run = o.invoke(name, [0])
+        assert run.outcome in TRAPS.values()
+        function, at = run.trap_site
+        assert o.module.functions[function].body[at].name == instruction, name
+
+
+def test_what_is_not_compiled_is_never_agreed_with():
+    wat = """(module (tag $e (export "e")) (func (export "f") (result i32) i32.const 4)
+      (func (export "throws") (throw $e))
+      (func (export "simd") (param v128) (drop (i32x4.add (local.get 0) (local.get 0))))
+      (func (export "caught") (local exnref) (block (result exnref) (try_table (catch_all_ref 0)) unreachable) drop))"""
+    wasm = bytes(wasmtime.wat2wasm(wat))
+    o = Oracle(wasm, [Site(0, 0, "value")])
+    assert o.invoke("f").results == [4]
+    for name in ("throws", "caught"):
+        with pytest.raises(w2x.OracleError, match="which was not compiled"):
+            o.invoke(name)
+
+
+def test_an_exit_code_that_wasmtime_does_not_allow_is_a_trap():
+    o = oracle("""(module (import "wasi_snapshot_preview1" "proc_exit" (func $x (param i32))) (memory (export "memory") 1)
+      (func (export "exit") (param i32) (call $x (local.get 0))))""")
+    assert (o.invoke("exit", [125]).outcome, o.invoke("exit", [125]).results) == ("exit", [125])
+    for code in (126, 200, -1):
+        run = o.invoke("exit", [code])
+        assert (run.outcome, run.trap_site) == (TRAPS["host_error"], (1, 1))
+
+
+ENDLESS = """
+import signal, threading, wasmtime
+from wasm2xformer.runtime.check.oracle import Oracle
+wat = '(module (func (export "f") (loop (br 0))) (func (export "g") (result i32) (i32.const 7)))'
+oracle = Oracle(bytes(wasmtime.wat2wasm(wat)), [])
+threading.Timer(0.5, lambda: signal.raise_signal(signal.SIGINT)).start()
+try:
+    oracle.invoke("f")
+except KeyboardInterrupt:
+    print("interrupted", oracle.invoke("g").results)
+"""
+
+
+def test_what_runs_in_wasmtime_can_be_interrupted():
+    done = subprocess.run([sys.executable, "-c", ENDLESS], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "interrupted [7]\n", done.stderr
+
+
+def test_little_address_space():
+    code = """
+import resource, sys, wasm2xformer as w2x
+resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]) * 1000,) * 2)
+wat = '(module (memory 1) (func (export "f") (result i32) (i32.load (i32.const 0))))'
+print(w2x.verify(wat, "f").ok)
+"""
+    done = subprocess.run([sys.executable, "-c", code, "4000000"], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "True", done.stderr
 
 
 def test_an_oracle_goes_with_its_last_reference():

@@ -22,13 +22,13 @@ from .opcodes import (
 _VALTYPE_CODES = {name: code for code, name in VALTYPES.items()}
 
 
-def encode(module: Module) -> bytes:
-    """A binary of the whole module, with function names.
+def encode(module: Module, name: str = "") -> bytes:
+    """A binary of the whole module, with function names, and under this name.
 
     module.types stays as it is, so that type indices of call_indirect keep their meaning; function and block types
     that are not in it are written behind. Memory indices other than 0 use the multi-memory encoding.
     """
-    return _Encoder(module).wasm()
+    return _Encoder(module, name).wasm()
 
 
 def _unsigned(value: int) -> bytes:
@@ -85,8 +85,8 @@ def _function_type(type: FuncType) -> bytes:
 
 
 class _Encoder:
-    def __init__(self, module: Module):
-        self.module = module
+    def __init__(self, module: Module, name: str):
+        self.module, self.name = module, name
         self.types = list(module.types)
         self.type_indices: dict[FuncType, int] = {}
         for index, type in enumerate(module.types):
@@ -172,7 +172,9 @@ class _Encoder:
 
     def _names(self) -> bytes:
         functions = enumerate(self.module.functions)
-        return _name("name") + b"\1" + _sized(_vector(_unsigned(i) + _name(f.name) for i, f in functions if f.name))
+        module = b"\0" + _sized(_name(self.name)) if self.name else b""
+        named = _vector(_unsigned(i) + _name(f.name) for i, f in functions if f.name)
+        return _name("name") + module + b"\1" + _sized(named)
 
     # Code
 

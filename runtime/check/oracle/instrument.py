@@ -4,7 +4,7 @@ What is added stands behind what was there, in every index space, so that no ind
 
     memory     the log buffer
     table      two functions of the host: FLUSH_SLOT empties the buffer, BULK_SLOT reads a range just written
-    globals    log pointer, frame sum, which `unreachable` was met, site of the call_indirect in progress
+    globals    log pointer, frame sum, what was about to run that may trap, site of the call_indirect in progress
     functions  the logging routine, wrappers of imported functions that tables may hold, exports that pass floats
                as bit patterns
 
@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ....compiler.format.isa import Site
+from ....compiler.wasm.check import SUPPORTED_INSTRUCTIONS, SUPPORTED_TYPES
 from ....compiler.wasm.module import (
     Export,
     Function,
@@ -44,6 +45,7 @@ LOG_BYTES = LOG_PAGES * 65536
 
 # Names of what is exported for the host.
 PREFIX = "w2x:"
+MODULE_NAME = PREFIX + "program"
 LOG_MEMORY, HOST_TABLE, LOG_POINTER = PREFIX + "log", PREFIX + "host", PREFIX + "pointer"
 FRAMES, STOPPED, INDIRECT = PREFIX + "frames", PREFIX + "stopped", PREFIX + "indirect"
 MEMORY, TABLE, ENTRY, REFERENCE = PREFIX + "memory:", PREFIX + "table:", PREFIX + "entry:", PREFIX + "reference:"
@@ -52,10 +54,15 @@ FLUSH_SLOT, BULK_SLOT = 0, 1
 FLUSH_TYPE, BULK_TYPE = FuncType(), FuncType(("i32", "i32", "i32"))
 MEMORY_SPACE = -1  # first argument of the bulk function; a table is its index
 
+NOT_COMPILED = "not compiled"
 _NOT_A_SITE = 0xFFFFFFFF  # INDIRECT holds 0: no call_indirect in progress; this: one that is not recorded; site + 1
 _BITS = {"f32": "i32", "f64": "i64"}
 _BULK = frozenset({"memory.copy", "memory.fill", "memory.init", "table.copy", "table.fill", "table.init"})
 _DROPS = frozenset({"data.drop", "elem.drop"})
+_MAY_TRAP = frozenset(
+    name for name in SUPPORTED_INSTRUCTIONS
+    if (".div" in name and name[0] == "i") or ".rem" in name or (".trunc_f" in name and name[0] == "i")
+) | set(ACCESS_WIDTH) | _BULK | {"table.get", "table.set", "unreachable", "call", "call_indirect"}  # fmt: skip
 _TRANSFERS = frozenset({"br", "br_if", "br_table", "if", "return", "call", "block", "loop", "else", "end"})
 
 
@@ -64,9 +71,10 @@ class Instrumented:
     """module: the rewritten one.
 
     origins: function index -> original instruction of every instruction, -1 for none.
-    stops: (function, instruction, key of isa.TRAPS) of every `unreachable`, those included that stand for an exhausted
-        call stack; STOPPED says which was met, counted from 1. (wasmtime moves the trap itself to the branch that leads
-        to it, so its position says nothing.)
+    stops: (function, instruction, "") of everything that may trap; instead of "" a key of isa.TRAPS where an
+        `unreachable` stands for that trap, NOT_COMPILED in a function that was left out. STOPPED says which was about to
+        run, counted from 1. (wasmtime moves a trap that is certain to the branch that leads to it, so its position says
+        nothing.)
     references: numbers of the sites whose recorded value is that of a reference.
     """
 
@@ -129,9 +137,12 @@ def instrument(
     for index, function in enumerate(module.functions):
         if function.imported is None:
             body = _Body(module, added, index, frame_limit, found)
+            if not _core(function):
+                functions.append(body.left_out())
+                continue
             if index in referenced:
                 body.say_reached()
-            # What is not compiled is not called, and may hold instructions that have no types here.
+            # What is not compiled is not called.
             tops = stack_tops(module, function) if index in watched else [DEAD] * len(function.body)
             for i, (instr, top) in enumerate(zip(function.body, tops, strict=True)):
                 body.copy(i, instr, top, sites_at[index, i], frame_deltas.get((index, i)))
@@ -152,6 +163,8 @@ def instrument(
     for name, index in ((LOG_POINTER, added.pointer), (FRAMES, added.frames), (STOPPED, added.stopped)):
         exports.append(Export(name, "global", index))
     exports.append(Export(INDIRECT, "global", added.indirect))
+    # Tags are not decoded; only what is left out uses one.
+    own = tuple(e for e in module.exports if e.kind != "tag")
     exports += [Export(f"{MEMORY}{i}", "memory", i) for i in range(len(module.memories))]
     exports += [Export(f"{TABLE}{i}", "table", i) for i in range(len(module.tables))]
     exports += [Export(f"{REFERENCE}{i}", "func", wrappers.get(i, i)) for i in sorted(referenced)]
@@ -172,7 +185,7 @@ def instrument(
             tables=(*_limited_tables(module, table_limits), TableType("funcref", Limits(2, 2))),
             memories=(*_limited_memories(module, memory_maximum), Limits(LOG_PAGES, LOG_PAGES)),
             globals=(*_replace_references(module, wrappers).globals, *(Global(counter, zero) for _ in range(4))),
-            exports=(*module.exports, *exports),
+            exports=(*own, *exports),
             start=None,
         ),
         origins,
@@ -251,8 +264,19 @@ class _Body:
         self.emit(("end",))
 
     def stop(self, trap: str) -> None:
+        self.mark(trap)
+        self.emit(("unreachable",))
+
+    def mark(self, trap: str = "") -> None:
+        """Says what is about to run."""
         self.found.stops.append((self.index, self._origin, trap))
-        self.emit(("i32.const", len(self.found.stops)), ("global.set", self.added.stopped), ("unreachable",))
+        self.emit(("i32.const", len(self.found.stops)), ("global.set", self.added.stopped))
+
+    def left_out(self) -> Function:
+        """A function that the compiler does not know how to compile, so that nothing compiled calls it."""
+        self.stop(NOT_COMPILED)
+        function = self.module.functions[self.index]
+        return replace(function, locals=(), body=(*self.out, Instr("end")))
 
     def move_frames(self, delta: int) -> None:
         frames = self.added.frames
@@ -265,6 +289,7 @@ class _Body:
             return
         name = instr.name
         if name == "call_indirect":
+            self.mark()
             self._call_indirect(instr, sites, delta)
             return
         if delta is not None:
@@ -273,6 +298,8 @@ class _Body:
                 self.check_frames(("global.get", self.added.frames))
             else:  # one instruction here, a routine of its own in the model
                 self.check_frames(("global.get", self.added.frames), ("i32.const", delta), ("i32.add",))
+        if name in _MAY_TRAP and name != "unreachable":
+            self.mark()
         before = [s for s in sites if s[1].record in ("branch", "br_table") or (name in _TRANSFERS and _passing(s[1]))]
         after = [s for s in sites if s not in before]
         for number, site in before:
@@ -393,6 +420,12 @@ class _Body:
         self.emit(("i32.const", 0), ("global.set", self.added.indirect))
         if delta is not None:
             self.move_frames(-delta)
+
+
+def _core(function: Function) -> bool:
+    """Whether it has nothing in it that the compiler refuses."""
+    types = {*function.type.params, *function.type.results, *function.locals}
+    return types <= SUPPORTED_TYPES and all(instr.name in SUPPORTED_INSTRUCTIONS for instr in function.body)
 
 
 def _passing(site: Site) -> bool:

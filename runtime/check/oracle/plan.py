@@ -10,7 +10,8 @@ from ....compiler.link.layout import TABLE_GROWTH
 from ....compiler.wasm.decode import decode
 from ....compiler.wasm.encode import encode
 from ...world import World
-from .run import NOTHING, Oracle
+from .run import Oracle
+from .wasi import NOTHING
 
 
 def sites_of(program: Program) -> list[Site]:

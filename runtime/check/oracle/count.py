@@ -1,0 +1,63 @@
+"""How many instructions a call executes, as wasmtime counts them."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import wasmtime
+
+from ....compiler.wasm.decode import decode
+from ....compiler.wasm.module import Function, Module
+from ...world import World
+from .engine import FUEL, call, instantiate
+from .wasi import NOTHING, Wasi, uses_wasi
+
+
+def count_instructions(
+    wasm: bytes,
+    name: str,
+    args: Sequence[int | float] = (),
+    libraries: Mapping[str, bytes] | None = None,
+    world: World = NOTHING,
+) -> int:
+    """WASM instructions that the module as written executes for this call, in a fresh instance, traps included. An int
+    as an f32 or f64 argument is a bit pattern.
+
+    They are counted as wasmtime's fuel: 1 for every instruction, except 0 for nop, drop, block, loop, else, end, return
+    and unreachable; and 1 for every function entered. The start function is not counted.
+    """
+    module = decode(wasm)
+    function = exported(module, name)
+    values = [
+        _float(a, t) if t in ("f32", "f64") and isinstance(a, int) else a
+        for a, t in zip(args, function.type.params, strict=True)
+    ]
+    wasi = Wasi(world) if uses_wasi(module) else None
+    store, instance = instantiate(wasm, libraries or {}, wasi, fuel=True)
+    files = wasi.open(store, world.stdin) if wasi else None
+    store.set_fuel(FUEL)
+    export: Any = instance.exports(store)[name]
+    try:
+        call(store, lambda: export(store, *values))
+    except (wasmtime.Trap, wasmtime.WasmtimeError):
+        pass
+    finally:
+        if files:
+            files.read()
+    return FUEL - store.get_fuel()
+
+
+def exported(module: Module, name: str) -> Function:
+    """Raises ValueError when there is no such function."""
+    for export in module.exports:
+        if export.name == name and export.kind == "func":
+            return module.functions[export.index]
+    raise ValueError(f"no exported function {name!r}")
+
+
+def _float(bits: int, type_: str) -> float:
+    if type_ == "f32":
+        return struct.unpack("<f", struct.pack("<I", bits))[0]
+    return struct.unpack("<d", struct.pack("<Q", bits))[0]

@@ -1,0 +1,139 @@
+"""wasmtime as it is used here: deep recursion, little address space, calls that can be interrupted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TypeVar
+
+import wasmtime
+from wasmtime import _ffi as ffi
+
+from ...errors import OracleError
+from .wasi import WASI, Wasi
+
+T = TypeVar("T")
+
+# wasmtime's own stack must never be the limit that is met first: FRAME_LIMIT calls of some hundred bytes each. This
+# much address space is reserved while a call runs; only what is used becomes memory. Where there is less, less is taken.
+WASM_STACK, LEAST_STACK = 2**30, 2**26
+STACK_MARGIN = 2**24  # for the host's frames above and below
+# wasmtime reserves 4 GiB of addresses for a memory unless it is told what is enough; a larger one moves.
+MEMORY_RESERVATION = 2**26
+_LOOK = 0.2  # seconds between two looks at whether somebody wants to interrupt
+FUEL = 2**62
+
+
+def configuration(stack: int, fuel: bool = False) -> wasmtime.Config:
+    config = wasmtime.Config()
+    config.wasm_multi_memory = True
+    config.cranelift_nan_canonicalization = True  # WebAssembly leaves the bits of a NaN open; the routines do not
+    config.consume_fuel = fuel
+    config.epoch_interruption = True
+    config.memory_reservation = MEMORY_RESERVATION
+    config.memory_reservation_for_growth = MEMORY_RESERVATION
+    config.memory_guard_size = 0
+    # wasmtime wants its asynchronous stacks, which are not used here, to be no smaller.
+    ffi.wasmtime_config_async_stack_size_set(config.ptr(), stack + STACK_MARGIN)
+    config.max_wasm_stack = stack
+    return config
+
+
+def instantiate(
+    wasm: bytes,
+    libraries: Mapping[str, bytes],
+    wasi: Wasi | None,
+    stubs: Mapping[str, bytes] = MappingProxyType({}),
+    fuel: bool = False,
+) -> tuple[wasmtime.Store, wasmtime.Instance]:
+    """An instance with what it imports. Raises OracleError for what wasmtime refuses or has no room for."""
+    engine = wasmtime.Engine(configuration(stack_size(), fuel))
+    store, linker = wasmtime.Store(engine), wasmtime.Linker(engine)
+    store.set_epoch_deadline(1)
+    if fuel:
+        store.set_fuel(FUEL)
+    linker.allow_shadowing = True
+    try:
+        if WASI not in libraries:
+            linker.define_wasi()
+            store.set_wasi(wasmtime.WasiConfig())
+            if wasi:
+                wasi.define(linker)
+        for name, library in (*libraries.items(), *stubs.items()):
+            linker.define_instance(store, name, linker.instantiate(store, wasmtime.Module(engine, library)))
+        return store, linker.instantiate(store, wasmtime.Module(engine, wasm))
+    except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
+        raise OracleError(f"wasmtime does not instantiate the program: {said(error)}") from None
+
+
+def said(error: Exception) -> str:
+    """What wasmtime says, as one line."""
+    lines = (line.strip().rstrip(":") for line in str(error).splitlines())
+    return ": ".join(line for line in lines if line and line != "Caused by")
+
+
+_sizes: list[int] = []  # what `stack_size` found
+
+
+def stack_size() -> int:
+    """WASM_STACK, or as much of it as this process has addresses for. Raises OracleError below LEAST_STACK."""
+    if not _sizes:
+        size = WASM_STACK
+        while not _starts(size + STACK_MARGIN):
+            size //= 2
+            if size < LEAST_STACK:
+                raise OracleError(f"no room for a stack of {LEAST_STACK >> 20} MiB, which wasmtime needs here")
+        # What runs needs addresses too: not all that is left goes into the stack.
+        _sizes.append(size if size == WASM_STACK else max(size // 2, LEAST_STACK))
+    return _sizes[0]
+
+
+def _starts(size: int) -> bool:
+    """Whether a thread can have a stack of this size."""
+    try:
+        _thread(size, lambda: None).join()
+    except (RuntimeError, MemoryError):
+        return False
+    return True
+
+
+def _thread(size: int, work: Callable[[], None]) -> threading.Thread:
+    before = threading.stack_size(size)
+    try:
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    return thread
+
+
+def call(store: wasmtime.Store, function: Callable[[], T]) -> T:
+    """Runs a function that calls into the store, in a thread whose stack holds all of wasmtime's frames.
+
+    KeyboardInterrupt stops what runs there before it goes on.
+    """
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            outcome.append(function())
+        except BaseException as error:
+            failure.append(error)
+
+    try:
+        thread = _thread(stack_size() + STACK_MARGIN, work)
+    except (RuntimeError, MemoryError):
+        raise OracleError(f"no room for a stack of {stack_size() >> 20} MiB, which wasmtime needs here") from None
+    try:
+        while thread.is_alive():
+            thread.join(_LOOK)
+    except BaseException:
+        store.engine.increment_epoch()  # the deadline is one tick: what runs traps at its next loop or call
+        thread.join()
+        store.set_epoch_deadline(1)
+        raise
+    if failure:
+        raise failure[0]
+    return outcome[0]
