@@ -213,3 +213,14 @@ def test_two_variables_cannot_be_multiplied_by_a_linear_form() -> None:
     g = Graph()
     with pytest.raises(TypeError, match=r"Graph\.product"):
         g.feature("a") * g.feature("b")  # type: ignore[operator]
+
+
+def test_a_circuit_may_be_deeper_than_the_interpreter_recurses() -> None:
+    g = Graph()
+    x = g.feature("x")
+    g.token("t", {x: 1})
+    y: Variable = x
+    for k in range(2000):
+        y = g.product(1.0, y + k % 2, f"link{k}")
+    g.unembed(y)
+    assert len(build(g).layers) == 2000

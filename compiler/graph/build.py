@@ -140,33 +140,40 @@ def _needed(graph: Graph) -> list[Unit]:
 
 def _schedule(graph: Graph, units: list[Unit]) -> dict[Unit, int]:
     """Each unit runs as soon as all that it reads is complete."""
-    writers: dict[Variable, list[Unit]] = defaultdict(list)
+    missing: dict[Variable, int] = defaultdict(int)  # writers that have no time yet
     for unit in units:
-        for _, variable in unit.outputs:
-            writers[variable].append(unit)
+        for variable in _written_variables(unit):
+            missing[variable] += 1
+    readers: dict[Variable, list[Unit]] = defaultdict(list)
+    waiting: dict[Unit, int] = {}  # variables that are not complete yet
+    for unit in units:
+        reads = [v for v in _variables(_inputs(unit)) if missing[v]]
+        waiting[unit] = len(reads)
+        for variable in reads:
+            readers[variable].append(unit)
     times: dict[Unit, int] = {}
-    ready: dict[Variable, int] = {}
-    pending: set[Unit] = set()
-
-    def time_of(unit: Unit) -> int:
-        if unit not in times:
-            if unit in pending:
-                raise ValueError(f"{unit.name} reads what it writes: a circuit cannot have cycles")
-            pending.add(unit)
-            after = max((ready_at(v) for v in _variables(_inputs(unit))), default=EMBEDDING)
-            parity = 1 if isinstance(unit, Neuron) else 0
-            time = after + 1
-            times[unit] = time if time % 2 == parity else time + 1
-        return times[unit]
-
-    def ready_at(variable: Variable) -> int:
-        if variable not in ready:
-            ready[variable] = max((time_of(u) for u in writers.get(variable, [])), default=EMBEDDING)
-        return ready[variable]
-
+    complete: dict[Variable, int] = {}
+    todo = [unit for unit in units if not waiting[unit]]
+    for unit in todo:  # grows while it is read
+        after = max((complete.get(v, EMBEDDING) for v in _variables(_inputs(unit))), default=EMBEDDING)
+        parity = 1 if isinstance(unit, Neuron) else 0
+        times[unit] = after + 1 if (after + 1) % 2 == parity else after + 2
+        for variable in _written_variables(unit):
+            complete[variable] = max(complete.get(variable, EMBEDDING), times[unit])
+            missing[variable] -= 1
+            if not missing[variable]:
+                for reader in readers[variable]:
+                    waiting[reader] -= 1
+                    if not waiting[reader]:
+                        todo.append(reader)
     for unit in units:
-        time_of(unit)
-    return times
+        if unit not in times:
+            raise ValueError(f"{unit.name} reads what it writes, or what such a unit does: a circuit cannot have cycles")
+    return {unit: times[unit] for unit in units}
+
+
+def _written_variables(unit: Unit) -> list[Variable]:
+    return list(dict.fromkeys(variable for _, variable in unit.outputs))
 
 
 def _assign_slots(

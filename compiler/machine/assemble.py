@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ..format.errors import CompileError
 from ..format.isa import FRAME_LIMIT, FRAME_SIZE_LIMIT, MEMORY_LIMIT, TRAPS, Program, Slot, Step
 from ..wasm.module import FuncType
+from .call_graph import frame_limit
 from .rows import Row, fields
 
 # Quotients that a product may carry out of a word: 4 byte columns reach 1019, all 8 of an i64 product 2038.
@@ -112,31 +113,7 @@ def _slots(out: Assembly) -> None:
     out.addresses = {slot: address for address, slot in enumerate(values)}
     out.constants = [(out.addresses[slot], value) for slot, value in values.items()]
     out.frame_base = len(values)
-    out.frame_limit = _frame_limit(program)
-
-
-def _frame_limit(program: Program) -> int:
-    """FRAME_LIMIT, or less where no call can be recursive: short keys leave real softmax more room."""
-    callees: dict[int, set[int]] = defaultdict(set)
-    for f in program.functions.values():
-        for step in program.steps[f.entry : f.end]:
-            if step.op == "call":
-                assert step.callee is not None
-                callees[f.index].add(step.callee)
-            elif step.op == "call_indirect":
-                return FRAME_LIMIT
-    depth: dict[int, int] = {}
-
-    def deepest(index: int, path: frozenset[int]) -> int:
-        if index in path:
-            return FRAME_LIMIT
-        if index not in depth:
-            below = max((deepest(c, path | {index}) for c in callees[index]), default=0)
-            depth[index] = min(FRAME_LIMIT, program.functions[index].frame_size + below)
-        return depth[index]
-
-    used = max((deepest(i, frozenset()) for i in program.functions), default=0)
-    return min(FRAME_LIMIT, max(64, 2 * used + 64))
+    out.frame_limit = frame_limit(program)
 
 
 def _memory(out: Assembly) -> None:
@@ -228,6 +205,10 @@ class _Jumps:
                 assert step.type is not None
                 self.indirect[step.type].append(index)
         self.referenced = set(program.references.values())
+        # Caller numbers: indirect call sites of a type come first, then the direct ones of each function.
+        self.number = {
+            site: k for sites in (*self.indirect.values(), *self.direct.values()) for k, site in enumerate(sites)
+        }
         self.owner = [0] * len(program.steps)
         for f in program.functions.values():
             for i in range(f.entry, f.end):
@@ -235,9 +216,10 @@ class _Jumps:
 
     def _callers(self, function: int) -> list[int]:
         """Call sites that may call it, in the order of their caller numbers."""
-        type_ = self.out.program.functions[function].type
-        indirect = self.indirect[type_] if function in self.referenced else []
-        return [*indirect, *self.direct[function]]
+        return [*self._indirect_callers(function), *self.direct[function]]
+
+    def _indirect_callers(self, function: int) -> list[int]:
+        return self.indirect[self.out.program.functions[function].type] if function in self.referenced else []
 
     def _one(self, jump: Jump) -> int:
         if jump not in self.shared:
@@ -264,12 +246,13 @@ class _Jumps:
             row["cases"] = len(step.targets) - 1
         elif op == "call":
             assert step.callee is not None
-            caller = self._callers(step.callee).index(index)
+            before = len(self._indirect_callers(step.callee))
+            caller = before + self.number[index]
             row |= {"next": self._one(Jump(functions[step.callee].entry - index, step.imm, caller)), "frame": step.imm}
         elif op == "call_indirect":
             assert step.type is not None
             choices = self.by_type[step.type]
-            caller = self.indirect[step.type].index(index)
+            caller = self.number[index]
             first = choices[0][0] if choices else 0
             base = self._block([Jump(functions[f].entry - index, step.imm, caller) for _, f in choices])
             row |= {"next": base - first, "frame": step.imm, "first": first, "end": first + len(choices)}
