@@ -20,6 +20,10 @@ class Unfinished(RuntimeError):
     """An invocation was given up after `max_tokens` tokens."""
 
 
+class DecodingError(RuntimeError):
+    """What the model decoded is no run of its program: the checkpoint's weights and its program do not belong together."""
+
+
 class ArgumentError(ValueError):
     """An invocation that the program does not have, arguments that do not fit it, or a world that it cannot be told."""
 

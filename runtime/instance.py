@@ -15,11 +15,12 @@ import numpy as np
 
 from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import TRAPS, Entry
+from ..compiler.format.tokens import Kind, TokenTable
 from ..compiler.format.types import ValType
 from . import host
 from .arrays import join
 from .engine import Engine
-from .errors import ArgumentError, Trap, Unfinished
+from .errors import ArgumentError, DecodingError, Trap, Unfinished
 from .world import World
 
 ENGINES = ("fast", "torch")
@@ -102,11 +103,7 @@ class Instance:
         self._probe = probe
         if probe:
             self._take_probed()  # of the prefix: no invocation's
-        kinds = np.array([name.partition(".")[0] for name in vocabulary])
-        self._stop = (kinds == "H") | (kinds == "T")
-        self._ends_step = np.isin(kinds, ["D0", "N", "J", "O", "E", "H", "T"])
-        self._ip_delta = np.isin(kinds, ["D0", "N", "O", "E"]).astype(np.int64)
-        self._ip_delta[kinds == "J"] = [delta for delta, _ in model.jumps]
+        self._tokens = TokenTable.build(vocabulary, model.jumps, model.entries)
         self._entry_numbers = {first: k for k, (_, first) in enumerate(model.entries)}
         self._world = world or World(stdin, args, env or {}, random, clock)
         self._inputs, self._registers = _inputs(model, self._world)
@@ -189,17 +186,17 @@ class Instance:
         count, chunk = 0, FIRST_CHUNK
         while True:
             began = time.perf_counter()
-            part = self._engine.decode(self._stop, chunk if max_tokens is None else min(chunk, max_tokens - count))
+            part = self._engine.decode(self._tokens.stops, chunk if max_tokens is None else min(chunk, max_tokens - count))
             if time.perf_counter() - began < CHUNK_SECONDS:
                 chunk = min(2 * chunk, LAST_CHUNK)
             parts.append(part)
             count += len(part)
-            for kind, stream in (("O", "stdout"), ("E", "stderr")):
+            for kind, stream in ((Kind.STDOUT, "stdout"), (Kind.STDERR, "stderr")):
                 if output and (written := self._bytes(part, kind)):
                     output(stream, written)
             if progress:
                 progress(count)
-            if len(part) and self._stop[part[-1]]:
+            if len(part) and self._tokens.stops[part[-1]]:
                 break
             if max_tokens is not None and count >= max_tokens:
                 raise Unfinished(f"{name}: not finished after {count:,} tokens")
@@ -228,50 +225,43 @@ class Instance:
         return [self._ids[f"D{p}.{value >> 8 * p & 255}"] for p in range(top, -1, -1)]
 
     def _result(self, entry: Entry, name: str, prompt: np.ndarray, tokens: np.ndarray) -> Run:
-        vocabulary = self.model.transformer.vocabulary
-        last = vocabulary[tokens[-1]]
-        stdout, stderr = (self._bytes(tokens, kind) for kind in ("O", "E"))
-        run = Run([], prompt, tokens, _count(self._ends_step, tokens), stdout, stderr)
+        table, last = self._tokens, tokens[-1]
+        stdout, stderr = (self._bytes(tokens, kind) for kind in (Kind.STDOUT, Kind.STDERR))
+        run = Run([], prompt, tokens, _count(table.ends, tokens), stdout, stderr)
         if self._probe:
             run.probed = self._take_probed()
-        if last.startswith("T."):
-            run.trap = TRAPS[last[2:]]
+        if table.kind[last] == Kind.TRAP:
+            run.trap = TRAPS[table.traps[table.value[last]]]
             return run
-        results = self._trailing_values(tokens)
+        results = self._trailing_values(tokens, max(1, len(entry.results)))
         # proc_exit emits the code and halts on the spot; a return halts behind the entry's own result steps.
-        halted = entry.entry + _count(self._ip_delta, prompt) + _count(self._ip_delta, tokens)
+        halted = _count(table.ip_delta, prompt) + _count(table.ip_delta, tokens)
         ops = [step.op for step in self.model.program.steps]
         if halted == ops.index("halt", entry.entry):
             run.bits = results[: len(entry.results)]
             run.values = [_decode(t, bits) for t, bits in zip(entry.results, run.bits)]
-        else:
+        elif results:
             run.exit_code = results[-1]
+        if len(run.values) < len(entry.results) and run.exit_code is None:
+            raise DecodingError(f"{name}: the model halted without its results; compile the program again")
         return run
 
     def _take_probed(self) -> np.ndarray:
         return join(self._engine.probed)  # type: ignore[attr-defined]
 
-    def _bytes(self, tokens: np.ndarray, kind: str) -> bytes:
-        first = self._ids.get(f"{kind}.0")
-        if first is None:
-            return b""
-        blocks = (tokens[i : i + BLOCK] for i in range(0, len(tokens), BLOCK))
-        chosen = (block[(block >= first) & (block < first + 256)] for block in blocks)
-        return b"".join((block - first).astype(np.uint8).tobytes() for block in chosen)
+    def _bytes(self, tokens: np.ndarray, kind: Kind) -> bytes:
+        chosen = self._tokens.kind == kind
+        blocks = (tokens[i : i + BLOCK] for i in range(0, len(tokens), BLOCK)) if chosen.any() else ()
+        return b"".join(self._tokens.value[block[chosen[block]]].astype(np.uint8).tobytes() for block in blocks)
 
-    def _trailing_values(self, tokens: np.ndarray) -> list[int]:
-        """The values emitted right before the halt: the digit tokens behind the last token of another class."""
-        values: list[int] = []
-        places = 8 * 256
-        for token in tokens[-2::-1]:
-            name = self.model.transformer.vocabulary[token]
-            if token >= places or not name.startswith("D"):
-                break
-            place, _, digit = name[1:].partition(".")
-            if place == "0":
-                values.append(0)
-            values[-1] += int(digit) << 8 * int(place)
-        return values[::-1]
+    def _trailing_values(self, tokens: np.ndarray, count: int) -> list[int]:
+        """The values emitted right before the halt, at most `count`."""
+        table, tail = self._tokens, tokens[-2 - 8 * count : -1]  # one token more than they have digits
+        starts, ends = table.steps(tail)
+        digits = table.kind[tail[ends]] == Kind.DIGIT
+        found = len(ends) if digits.all() else int(np.argmin(digits[::-1]))
+        values = table.values(tail[: ends[-1] + 1], starts) if len(ends) else starts
+        return values[len(values) - min(found, count) :].tolist()
 
 
 def _count(table: np.ndarray, tokens: np.ndarray) -> int:

@@ -1,115 +1,31 @@
 """From tokens back to executed steps: which step, which value, which way. Digits are moved, nothing is computed.
 
-A step ends with the token that commits it: `D0`, `N`, `J`, `O`, `E`, `H` or `T`. The instruction pointer of a step is
-the entry's first step plus the deltas of all committing tokens before it. Everything is done on arrays, in blocks of
+What each token does is said by compiler/format/tokens.py. The instruction pointer of a step is the entry's first step plus
+the deltas of all tokens before it. Everything is done on arrays, in blocks of
 tokens, so that traces of 10^8 tokens take seconds.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
 from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import Program, Slot, Step
+from ..compiler.format.tokens import Kind, TokenTable
 from ..compiler.wasm.module import Module
 
 BLOCK = 1 << 18  # tokens decoded at a time
 
 
-class Kind(IntEnum):
-    """What a token does; also how an executed step ended, which is the kind of its last token."""
-
-    NONE = 0  # BOS, P, C, G, B: part of a prompt
-    DIGIT = 1  # D{p}.{v}
-    SCRATCH = 2  # S{p}.{v}, Q{k}.{v}
-    NEXT = 3
-    JUMP = 4
-    STDOUT = 5
-    STDERR = 6
-    HALT = 7
-    TRAP = 8
-    ENTRY = 9  # I.{k}
-
-
-_KINDS = {
-    "D": Kind.DIGIT, "S": Kind.SCRATCH, "Q": Kind.SCRATCH, "N": Kind.NEXT, "J": Kind.JUMP, "O": Kind.STDOUT,
-    "E": Kind.STDERR, "H": Kind.HALT, "T": Kind.TRAP, "I": Kind.ENTRY,
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class TokenTable:
-    """What each token id means to the decoder; all arrays have one element per id.
-
-    kind: uint8, `Kind`. place: int8, of digits and scratch digits. value: int32, the digit, the byte, the number of a
-    jump or an entry, the index in `traps`. ip_delta: int32, what the token adds to the instruction pointer (ENTRY: what
-    it sets it to). frame_delta: int32, what it adds to the frame base. traps: names of trap kinds, as in isa.TRAPS.
-    """
-
-    names: Sequence[str]
-    kind: np.ndarray
-    place: np.ndarray
-    value: np.ndarray
-    ip_delta: np.ndarray
-    frame_delta: np.ndarray
-    traps: tuple[str, ...]
-
-    @classmethod
-    def build(
-        cls, names: Sequence[str], jump_ip: Sequence[int], jump_frame: Sequence[int], entry_ip: Sequence[int]
-    ) -> TokenTable:
-        """names: the vocabulary. jump_ip, jump_frame: deltas of J.0, J.1, ...; entry_ip: first steps of I.0, ..."""
-        rows = []  # kind, place, value, ip delta, frame delta
-        traps: list[str] = []
-        for name in names:
-            head, _, tail = name.partition(".")
-            kind = _KINDS.get(head.rstrip("0123456789"), Kind.NONE)
-            place = int(head[1:]) if kind != Kind.NONE and len(head) > 1 else 0
-            value = ip = frame = 0
-            if kind == Kind.TRAP:
-                value = len(traps)
-                traps.append(tail)
-            elif tail and kind != Kind.NONE:
-                value = int(tail)
-            if kind == Kind.JUMP:
-                ip, frame = jump_ip[value], jump_frame[value]
-            elif kind == Kind.ENTRY:
-                ip = entry_ip[value]
-            elif kind in (Kind.NEXT, Kind.STDOUT, Kind.STDERR) or (kind == Kind.DIGIT and place == 0):
-                ip = 1
-            rows.append((kind, place, value, ip, frame))
-        kinds, places, values, ips, frames = np.array(rows, dtype=np.int32).reshape(-1, 5).T
-        return cls(names, kinds.astype(np.uint8), places.astype(np.int8), values, ips, frames, tuple(traps))
-
-    @classmethod
-    def of(cls, model: Model) -> TokenTable:
-        """The tokens of a compiled program."""
-        jumps = model.jumps
-        return cls.build(
-            model.transformer.vocabulary,
-            [ip for ip, _ in jumps],
-            [f for _, f in jumps],
-            [ip for _, ip in model.entries],
-        )
-
-    @property
-    def commits(self) -> np.ndarray:
-        """bool: the token ends its step."""
-        last_digit = (self.kind == Kind.DIGIT) & (self.place == 0)
-        return last_digit | ((self.kind >= Kind.NEXT) & (self.kind <= Kind.TRAP))
-
-    @property
-    def contribution(self) -> np.ndarray:
-        """uint64: what the token adds to the value of its step: digit v at place p is v * 256^p."""
-        kinds = (Kind.DIGIT, Kind.STDOUT, Kind.STDERR, Kind.TRAP)
-        shift = np.where(self.kind == Kind.DIGIT, self.place, 0).astype(np.uint64) * np.uint64(8)
-        return np.where(np.isin(self.kind, kinds), self.value, 0).astype(np.uint64) << shift
+def table_of(model: Model) -> TokenTable:
+    """The tokens of a compiled program."""
+    return TokenTable.build(model.transformer.vocabulary, model.jumps, model.entries)
 
 
 @dataclass(frozen=True)
@@ -166,8 +82,8 @@ class Trace:
         """Names of the tokens at these positions."""
         return [self.table.names[t] for t in self.tokens[max(start, 0) : max(stop, 0)]]
 
-    def view(self, number: int, program: Program, module: Module) -> TraceStep:
-        """The executed step of this number (0-based), for people. module: the one that was compiled."""
+    def view(self, number: int, program: Program, source: Module | Mapping[int, str]) -> TraceStep:
+        """The executed step of this number (0-based), for people. source: see `location`."""
         end = int(self.end[number])
         index = int(self.step[number])
         kind = Kind(int(self.kind[number]))
@@ -176,7 +92,7 @@ class Trace:
             number=number,
             index=index,
             step=program.steps[index],
-            where=location(program, module, index),
+            where=location(program, source, index),
             kind=kind,
             value=int(self.value[number]),
             trap=self.table.traps[int(self.value[number])] if kind == Kind.TRAP else "",
@@ -225,7 +141,6 @@ class _Blocks:
 
     def __init__(self, table: TokenTable, steps: int, ip: int, keys: np.ndarray | None, room: int):
         self.table, self.steps, self.ip, self.frame, self.keys = table, steps, ip, 0, keys
-        self.commits, self.contribution = table.commits, table.contribution
         # 0: no digit; p + 1: digit at place p. Behind digit p > 0 comes digit p - 1.
         self.digit = np.where(table.kind == Kind.DIGIT, table.place + 1, 0).astype(np.int8)
         # What is never written never becomes memory: a trace of 10^7 tokens is too long to be there twice.
@@ -250,13 +165,12 @@ class _Blocks:
         foreign = np.flatnonzero((kind == Kind.NONE) | (kind == Kind.ENTRY))
         if len(foreign):
             faults.append(Fault(start + int(foreign[0]), "a token of the prompt among the model's own"))
-        ends = np.flatnonzero(self.commits[ids])
-        stops = np.flatnonzero(kind[ends] >= Kind.HALT)
+        starts, ends = table.steps(ids)
+        stops = np.flatnonzero(table.stops[ids[ends]])
         if len(stops):
-            ends = ends[: stops[0] + 1]
-        starts = np.concatenate([[0], ends[:-1] + 1]) if len(ends) else ends
+            starts, ends = starts[: stops[0] + 1], ends[: stops[0] + 1]
         last = ids[ends]
-        ips = self.ip + np.concatenate([[0], np.cumsum(table.ip_delta[last], dtype=np.int64)])
+        ips = self.ip + _running(table.ip_delta[ids], starts, ends)
         outside = np.flatnonzero((ips[:-1] < 0) | (ips[:-1] >= self.steps))
         if len(outside):
             at = start + int(starts[outside[0]])
@@ -269,9 +183,9 @@ class _Blocks:
             ends, starts, last, ips = ends[:keep], starts[:keep], last[:keep], ips[: keep + 1]
         if not len(ends):
             return 0
-        frames = self.frame + np.concatenate([[0], np.cumsum(table.frame_delta[last], dtype=np.int64)])
+        frames = self.frame + _running(table.frame_delta[ids], starts, ends)
         used = ids[: ends[-1] + 1]
-        value = np.add.reduceat(self.contribution[used], starts)
+        value = table.values(used, starts)
         rows = (ips[:-1], start + ends, ends - starts + 1, table.kind[last], value, frames[:-1])
         for column, row in zip(self.columns, rows, strict=False):
             column[self.count : self.count + len(ends)] = row
@@ -281,10 +195,17 @@ class _Blocks:
             self.columns[6][self.count : self.count + len(ends)] = np.where(low == high, low, np.nan)
         self.count += len(ends)
         self.ip, self.frame = int(ips[-1]), int(frames[-1])
-        if not faults and table.kind[last[-1]] >= Kind.HALT:
+        if not faults and table.stops[last[-1]]:
             trapped = table.kind[last[-1]] == Kind.TRAP
             self.outcome = table.traps[table.value[last[-1]]] if trapped else "halt"
         return len(used)
+
+
+def _running(deltas: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Sums of the deltas of all steps before each step, and of all: int64 [steps + 1]."""
+    if not len(ends):
+        return np.zeros(1, np.int64)
+    return np.concatenate([[0], np.cumsum(np.add.reduceat(deltas[: ends[-1] + 1], starts))])
 
 
 @dataclass(frozen=True)
@@ -301,24 +222,38 @@ class Location:
             text += f"+0x{self.offset:x}"
         return f"{text} {self.instruction}" if self.instruction else text
 
+    @classmethod
+    def of_instruction(cls, module: Module, function: int, instruction: int) -> Location:
+        """By its indices in the module."""
+        f = module.functions[function]
+        return cls(f.name or f"func[{function}]", f.body[instruction].name, f.body[instruction].offset)
 
-def location(program: Program, module: Module, index: int) -> Location:
-    """Of the step with this index in the program."""
-    site = program.steps[index].site
-    if site is not None:
-        function = module.functions[site.function]
-        instr = function.body[site.instruction]
-        return Location(function.name or f"func[{site.function}]", instr.name, instr.offset)
+
+def location(program: Program, source: Module | Mapping[int, str], index: int) -> Location:
+    """Of the step with this index in the program: the WASM instruction that it stands for, or its function or entry.
+
+    source: the module that was compiled, or, where there is only the checkpoint, its texts (see Model.texts).
+    """
+    found = _by_text(source, index) if isinstance(source, Mapping) else _by_site(program, source, index)
+    if found is not None:
+        return found
     functions = sorted(program.functions.values(), key=lambda f: f.entry)
     at = bisect_right([f.entry for f in functions], index) - 1
     if at >= 0 and index < functions[at].end:
         return Location(functions[at].name)
-    entries = [
-        e
-        for e in (*program.entries.values(), program.start, *program.host.values())
-        if e is not None and e.entry <= index
-    ]
-    return Location(f"entry of {max(entries, key=lambda e: e.entry).name}" if entries else "")
+    entries = [e for e in (*program.entries.values(), program.start, *program.host.values()) if e is not None]
+    before = [e for e in entries if e.entry <= index]
+    return Location(f"entry of {max(before, key=lambda e: e.entry).name or 'the start function'}" if before else "")
+
+
+def _by_site(program: Program, module: Module, index: int) -> Location | None:
+    site = program.steps[index].site
+    return None if site is None else Location.of_instruction(module, site.function, site.instruction)
+
+
+def _by_text(texts: Mapping[int, str], index: int) -> Location | None:
+    text = re.fullmatch(r"(.*?) 0x([0-9a-f]+) (.*)", texts.get(index, ""), re.DOTALL)
+    return None if text is None else Location(text[1], text[3], int(text[2], 16))
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ print(code, [m for m in sys.modules if m in ("torch", "wasmtime", "rich") or m.s
     code, _, modules = done.stdout.splitlines()[-1].partition(" ")
     loaded = {m.removeprefix("wasm2xformer.compiler.") for m in ast.literal_eval(modules)}
     assert code == "0" and loaded == {
-        "format", *(f"format.{name}" for name in ("checkpoint", "errors", "isa", "transformer", "types")),
+        "format", *(f"format.{name}" for name in ("checkpoint", "errors", "isa", "tokens", "transformer", "types")),
     }  # fmt: skip
 
 

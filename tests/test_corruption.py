@@ -13,7 +13,7 @@ import wasm2xformer as w2x
 from wasm2xformer.compiler.format.checkpoint import Model
 from wasm2xformer.compiler.wasm.source import load
 from wasm2xformer.runtime.check.diff import compare
-from wasm2xformer.runtime.trace import TokenTable, Trace, decode
+from wasm2xformer.runtime.trace import Trace, decode, table_of
 
 PROGRAM = """
 (module
@@ -115,7 +115,7 @@ def test_most_weights_that_the_trace_uses_matter(model: Model, clean: w2x.Report
 
 def test_tokens(model: Model, clean: w2x.Report):
     rng = random.Random("tokens")
-    table, module = TokenTable.of(model), load(PROGRAM).module
+    table, module = table_of(model), load(PROGRAM).module
     tokens = clean.trace.tokens
     first = len(clean.run.prompt)
     untouched = events(model, decode(tokens, table, model.program))
@@ -136,5 +136,5 @@ def test_tokens(model: Model, clean: w2x.Report):
 
 
 def test_nothing_changed_is_no_difference(model: Model, clean: w2x.Report):
-    trace = decode(clean.trace.tokens, TokenTable.of(model), model.program)
+    trace = decode(clean.trace.tokens, table_of(model), model.program)
     assert compare(model.program, load(PROGRAM).module, trace, clean.oracle) is None

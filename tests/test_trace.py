@@ -10,11 +10,12 @@ import pytest
 import wasmtime
 
 from wasm2xformer.compiler.format.isa import TRAPS, Entry, Program, Site, Slot, Step, StepFunction
+from wasm2xformer.compiler.format.tokens import Kind, TokenTable
 from wasm2xformer.compiler.wasm.decode import decode as decode_module
 from wasm2xformer.compiler.wasm.module import FuncType
 from wasm2xformer.runtime.check.diff import Divergence, compare
 from wasm2xformer.runtime.check.oracle import Oracle, OracleRun, frame_deltas_of, sites_of
-from wasm2xformer.runtime.trace import Kind, TokenTable, Trace, decode
+from wasm2xformer.runtime.trace import Trace, decode
 
 UNARY = FuncType(("i32",), ("i32",))
 
@@ -25,7 +26,7 @@ def table(jumps: Sequence[tuple[int, int]] = (), entries: Sequence[int] = (0,)) 
     names += ["N", "H", *(f"T.{k}" for k in TRAPS)]
     names += [f"{c}.{v}" for c in "OE" for v in range(256)] + [f"J.{j}" for j in range(len(jumps))]
     names += ["BOS", *(f"I.{k}" for k in range(len(entries))), "C.0", "P.0", "G.0", "B.7"]
-    return TokenTable.build(names, [ip for ip, _ in jumps], [f for _, f in jumps], entries)
+    return TokenTable.build(names, jumps, [("", first) for first in entries])
 
 
 def ids(tokens: TokenTable, text: str) -> np.ndarray:

@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 
 from ..format.errors import CompileError
 from ..format.isa import FRAME_LIMIT, FRAME_SIZE_LIMIT, MEMORY_LIMIT, TRAPS, Program, Slot, Step
+from ..format.tokens import CLASSES, TokenClass
 from ..wasm.module import FuncType
 from .call_graph import frame_limit
 from .rows import Row, fields
 
-# Quotients that a product may carry out of a word: 4 byte columns reach 1019, all 8 of an i64 product 2038.
-CARRIES = (1024, 2048)
 PAGE = 65536
 
 
@@ -131,24 +130,24 @@ def _memory(out: Assembly) -> None:
 
 
 def _emitted_ids(out: Assembly) -> None:
+    """First ids of the classes that the model emits; those that the program has no use for are empty."""
     ops = {step.op for step in out.program.steps}
+    unused = {"S": "divide", "Q0": "mul", "Q1": "mul_high"}
+    absent = {name for name, flag in unused.items() if not out.uses(flag)}
+    absent |= {name for name, op in (("O", "stdout"), ("E", "stderr")) if op not in ops}
     next_id = 0
+    for c in CLASSES:
+        if c.emitted:
+            out.ids[c.name] = next_id
+            next_id += 0 if c.name in absent else _count(c, out.places)
 
-    def add(name: str, count: int) -> None:
-        nonlocal next_id
-        out.ids[name] = next_id
-        next_id += count
 
-    add("D", 256 * out.places)
-    add("S", 1024 if out.uses("divide") else 0)
-    add("Q0", CARRIES[0] if out.uses("mul") else 0)
-    add("Q1", CARRIES[1] if out.uses("mul_high") else 0)
-    add("N", 1)
-    add("H", 1)
-    add("T", len(TRAPS))
-    add("O", 256 if "stdout" in ops else 0)
-    add("E", 256 if "stderr" in ops else 0)
-    add("J", 0)
+def _count(c: TokenClass, digits: int) -> int:
+    """Tokens of a class that the model emits. digits: places of a value. Jumps are the last class, counted as they are made."""
+    if c.numbers is None:
+        return 0
+    places = digits if c.name == "D" else max(1, c.places)
+    return places * (len(c.names) or c.numbers or 1)
 
 
 def _trap_id(out: Assembly, kind: str) -> int:
@@ -268,4 +267,4 @@ class _Jumps:
             row["next"] = _trap_id(out, step.trap)
 
 
-__all__ = ["CARRIES", "Assembly", "Jump", "assemble"]
+__all__ = ["Assembly", "Jump", "assemble"]

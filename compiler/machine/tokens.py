@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..format.isa import TRAPS
+from ..format.tokens import CARRIES, read
 from ..graph.graph import Graph
-from .assemble import CARRIES, Assembly
+from .assemble import Assembly
 from .state import Features
 
 # Lookups over few tokens: feature -> token classes that count. Everywhere else the feature is 1: "off".
@@ -42,18 +43,18 @@ def fill(graph: Graph, assembly: Assembly, features: Features) -> None:
         if following > assembly.ids[name]:
             for v in range(CARRIES[k]):
                 add(f"{name}.{v}", (name,), {f"{name}.value": v, f"is.{name}": 1, "fresh": 1})
-    add("N", ("end",), {"ip.delta": 1, "fresh": 1})
-    add("H", ("end",), {"fresh": 1})
+    add("N", (), {})
+    add("H", (), {})
     for kind in TRAPS:
-        add(f"T.{kind}", ("end",), {"fresh": 1})
+        add(f"T.{kind}", (), {})
     for name, after in (("O", "E"), ("E", "J")):
         if assembly.ids[after] > assembly.ids[name]:
             for v in range(256):
-                add(f"{name}.{v}", ("end",), {"ip.delta": 1, "fresh": 1})
+                add(f"{name}.{v}", (), {})
     for j, jump in enumerate(assembly.jumps):
-        classes = ("end",) if jump.caller is None else ("end", "call")
+        classes = () if jump.caller is None else ("call",)
         caller: dict[str, float] = {} if jump.caller is None else {"caller": jump.caller}
-        add(f"J.{j}", classes, {"ip.delta": jump.delta, "frame.delta": jump.frame, "fresh": 1} | caller)
+        add(f"J.{j}", classes, {"ip.delta": jump.delta, "frame.delta": jump.frame} | caller)
     _prompt_tokens(graph, assembly, add)
 
 
@@ -65,6 +66,10 @@ Add = Callable[[str, tuple[str, ...], dict[str, float]], int]
 
 def _adder(graph: Graph, features: Features) -> Add:
     def add(name: str, classes: tuple[str, ...], values: dict[str, float]) -> int:
+        token = read(name)
+        assert token is not None, name
+        if token.ends:  # then the next step begins, where the table says
+            classes, values = (*classes, "end"), {"ip.delta": token.advance} | values | {"fresh": 1}
         off = {feature: 1.0 for feature, on in _ON.items() if not set(on) & set(classes)}
         return graph.token(name, {features[n]: v for n, v in (off | values).items() if v})
 
@@ -74,7 +79,7 @@ def _adder(graph: Graph, features: Features) -> Add:
 def _classes(kind: str, place: int) -> tuple[str, ...]:
     if place:
         return (kind,)
-    return ("D0", "end") if kind == "D" else ("S0",)
+    return (f"{kind}0",)
 
 
 def _digit(place: int, v: int) -> dict[str, float]:
@@ -83,7 +88,7 @@ def _digit(place: int, v: int) -> dict[str, float]:
     weighted = v * 256.0**p
     row: dict[str, float] = {f"digit.{place}": v, f"popcount.{place}": v.bit_count()} if place else {}
     if place == 0:
-        row |= {"value.byte0": v, "value.popcount": v.bit_count(), "ip.delta": 1, "fresh": 1}
+        row |= {"value.byte0": v, "value.popcount": v.bit_count()}
         row |= {"shift.bits": v % 8, "shift.bytes": v // 8 % 8}
     else:
         row["in_flight.place"] = place - 1

@@ -21,7 +21,7 @@ from ...compiler.wasm.source import Source, load
 from .. import host
 from ..errors import Trap
 from ..instance import Instance, Run
-from ..trace import TokenTable, Trace, decode
+from ..trace import Trace, decode, table_of
 from ..world import World
 from .diff import Comparison, Divergence
 from .oracle import OracleRun, oracle_for
@@ -93,7 +93,7 @@ class Verifier:
         if model is None:
             model = compile_with(self.source, options)
         self.model, self.program = model, model.program
-        self._table = TokenTable.of(model)
+        self._table = table_of(model)
         # Both sides have to be told the same.
         world = (world or World(stdin, argv, env or {}, random, clock)).fixed()
         self._stdin = world.stdin

@@ -20,7 +20,7 @@ def refusals() -> Iterator[None]:
     """Errors that the library raises for its user's input, as lines on stderr and an exit code."""
     from ...compiler.format.checkpoint import CheckpointError
     from ...compiler.format.errors import CompileError, EnvelopeError
-    from ..errors import ArgumentError, OracleError, Trap, Unfinished
+    from ..errors import ArgumentError, DecodingError, OracleError, Trap, Unfinished
 
     try:
         yield
@@ -28,7 +28,7 @@ def refusals() -> Iterator[None]:
         raise click.exceptions.Exit(refuse(*error.reasons)) from None
     except (CheckpointError, ArgumentError, OracleError, EnvelopeError, NotImplementedError) as error:
         raise click.exceptions.Exit(refuse(error)) from None
-    except Unfinished as error:
+    except (Unfinished, DecodingError) as error:
         click.echo(f"error: {error}", err=True)
         raise click.exceptions.Exit(FAILED) from None
     except Trap as trap:

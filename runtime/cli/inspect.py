@@ -14,27 +14,9 @@ from rich.console import Console
 
 from ...compiler.format.checkpoint import Model
 from ...compiler.format.show import show as show_steps
+from ...compiler.format.tokens import head_of, meaning
 from ...compiler.format.transformer import HEAD_DIM, Layer, Transformer
 from .tables import make_console, print_line, print_table
-
-# What a token of each class is; the classes are those of the trace and of the prompt.
-_CLASSES = {
-    "D": "digit (byte) {} of a value, counted from the least significant; D0 commits it",
-    "S": "scratch digit {}, of a quotient",
-    "Q": "scratch: carry out of word {} of a product",
-    "N": "next: a step without a value",
-    "H": "halt",
-    "T": "trap",
-    "J": "jump: moves the instruction pointer, and the frame base for calls and returns",
-    "O": "byte written to stdout",
-    "E": "byte written to stderr",
-    "BOS": "begin of sequence",
-    "I": "invocation of an exported function",
-    "C": "a constant, global or hidden register with its initial value",
-    "P": "a step of the program",
-    "G": "begin of a data segment or of input bytes",
-    "B": "a byte of data or input",
-}
 
 
 def to_json(model: Model) -> str:
@@ -165,11 +147,10 @@ def _overview(console: Console, model: Model, title: str, layers: Sequence[int])
 
 def _token_classes(vocabulary: Sequence[str]) -> Iterator[tuple[str, int, int, str]]:
     first = 0
-    for head, group in groupby(vocabulary, key=lambda name: name.partition(".")[0]):
+    for head, group in groupby(vocabulary, key=head_of):
         names = list(group)
-        letters = head.rstrip("0123456789")
         shown = names[0] if len(names) == 1 else f"{names[0]} ... {names[-1]}"
-        yield shown, len(names), first, _CLASSES.get(letters, "").format(head[len(letters) :])
+        yield shown, len(names), first, meaning(head)
         first += len(names)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,15 +10,13 @@ import numpy as np
 
 from ...compiler.format.checkpoint import Model
 from ..instance import Run
-from ..trace import Kind, Location, TokenTable, Trace, TraceStep, decode
+from ..trace import Trace, TraceStep, decode, table_of
 from .values import format_outcome
 
 
 def decode_run(model: Model, run: Run) -> Trace:
     """The executed steps of one invocation."""
-    deltas, frames = [d for d, _ in model.jumps], [f for _, f in model.jumps]
-    table = TokenTable.build(model.transformer.vocabulary, deltas, frames, [entry for _, entry in model.entries])
-    return decode(np.concatenate([run.prompt, run.tokens]), table, model.program)
+    return decode(np.concatenate([run.prompt, run.tokens]), table_of(model), model.program)
 
 
 def text_lines(model: Model, name: str, values: Sequence[Any], run: Run, limit: int | None = None) -> Iterator[str]:
@@ -59,30 +56,4 @@ def json_lines(model: Model, name: str, values: Sequence[Any], run: Run, limit: 
 
 def _steps(model: Model, trace: Trace, limit: int | None) -> Iterator[TraceStep]:
     shown = len(trace) if limit is None else min(limit, len(trace))
-    for number in range(shown):
-        index, end, kind = int(trace.step[number]), int(trace.end[number]), Kind(int(trace.kind[number]))
-        value = int(trace.value[number])
-        yield TraceStep(
-            number=number,
-            index=index,
-            step=model.program.steps[index],
-            where=location(model, index),
-            kind=kind,
-            value=value,
-            trap=trace.table.traps[value] if kind == Kind.TRAP else "",
-            following=int(trace.step[number + 1]) if number + 1 < len(trace) else None,
-            position=end,
-            tokens=trace.names(end + 1 - int(trace.length[number]), end + 1),
-        )
-
-
-def location(model: Model, index: int) -> Location:
-    """The WASM instruction that a step stands for, or the function or entry that it belongs to."""
-    text = re.fullmatch(r"(.*?) 0x([0-9a-f]+) (.*)", model.texts.get(index, ""))
-    if text:
-        return Location(text[1], text[3], int(text[2], 16))
-    for function in model.program.functions.values():
-        if function.entry <= index < function.end:
-            return Location(function.name)
-    entries = [(entry, name) for name, entry in model.entries if entry <= index]
-    return Location(f"entry of {max(entries)[1] or 'the start function'}" if entries else "")
+    return (trace.view(number, model.program, model.texts) for number in range(shown))

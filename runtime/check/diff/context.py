@@ -39,9 +39,7 @@ class Context:
         return Finding(rank, what, str(expected), str(actual), last, token)
 
     def instruction(self, function: int, instruction: int) -> str:
-        f = self.module.functions[function]
-        instr = f.body[instruction]
-        return str(Location(f.name or f"func[{function}]", instr.name, instr.offset))
+        return str(Location.of_instruction(self.module, function, instruction))
 
     def recorded(self, k: int) -> str:
         """Record k, in words."""

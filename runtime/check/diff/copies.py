@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from ....compiler.format.isa import Program, Slot
-from ...trace import Kind, show_value
+from ....compiler.format.tokens import Kind
+from ...trace import show_value
 from .context import Window
 from .divergence import Finding
 

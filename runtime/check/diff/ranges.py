@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ...trace import Kind
+from ....compiler.format.tokens import Kind
 from ..oracle import NULL, UNKNOWN
 from .context import Context
 from .divergence import Finding

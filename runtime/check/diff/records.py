@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...trace import Kind, show_value
+from ....compiler.format.tokens import Kind
+from ...trace import show_value
 from .context import Context, Window
 from .divergence import Finding
 from .ranges import check_range

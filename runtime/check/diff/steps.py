@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ....compiler.format.isa import Program, Site, Step
+from ....compiler.format.tokens import Kind
 from ....compiler.wasm.opcodes import ACCESS_WIDTH
-from ...trace import Kind
 
 # How an operation ends: with digits, with a jump, ...
 VALUE, STORE, JUMP, BRANCH, BR_TABLE, CALL, CALL_INDIRECT, RETURN, STDOUT, STDERR, HALT, TRAP = range(12)

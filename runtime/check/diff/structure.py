@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ...trace import Kind
+from ....compiler.format.tokens import Kind
 from .context import Context, Window
 from .divergence import Finding
 from .steps import BRANCH, CALL, CALL_INDIRECT, ENDS_WITH, JUMP, RETURN, STORE, TRAP

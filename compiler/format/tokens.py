@@ -1,0 +1,198 @@
+"""Token classes: what a token's name means, whether the model emits it, and what it does to a running program.
+
+A name is `head` or `head.tail`; the head says the class and the place: `D2.17` is digit 17 at place 2. Everything that reads
+or makes tokens reads this table: the assembler, the instance, the trace, `inspect`, and the checkpoint's validation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+
+import numpy as np
+
+from .isa import TRAPS
+
+
+class Kind(IntEnum):
+    """What a token does; also how an executed step ended, which is the kind of its last token."""
+
+    NONE = 0  # part of a prompt, or of no class
+    DIGIT = 1
+    SCRATCH = 2
+    NEXT = 3
+    JUMP = 4
+    STDOUT = 5
+    STDERR = 6
+    HALT = 7
+    TRAP = 8
+    ENTRY = 9
+
+
+@dataclass(frozen=True)
+class TokenClass:
+    """One class of tokens.
+
+    name: how its heads begin. meaning: for people; {} is the place. kind: what the trace takes it for.
+    emitted: the model may emit it; otherwise only a prompt holds it. places: how many heads there are (`D0` ... `D7`), 0 for
+    a head without a place. numbers: the tail is a number below this; None: a number, as many as the program has; 0: no
+    number. names: the tails when they are words. ends: the token of place 0 (or without a place) ends its step.
+    advance: what that token adds to the instruction pointer; jumps add their own delta, entries set it. stops: decoding stops.
+    """
+
+    name: str
+    meaning: str
+    kind: Kind = Kind.NONE
+    emitted: bool = False
+    places: int = 0
+    numbers: int | None = 0
+    names: tuple[str, ...] = ()
+    ends: bool = False
+    advance: int = 0
+    stops: bool = False
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        return tuple(f"{self.name}{p}" for p in range(self.places)) or (self.name,)
+
+
+# In the order of their ids: first what the model may emit, then what only a prompt holds. CARRIES: quotients that a product
+# may carry out of its low and its high word: 4 byte columns reach 1019, all 8 of an i64 product 2038.
+CARRIES = (1024, 2048)
+CLASSES = (
+    TokenClass("D", "digit (byte) {} of a value, counted from the least significant; D0 commits it", Kind.DIGIT,
+               emitted=True, places=8, numbers=256, ends=True, advance=1),
+    TokenClass("S", "scratch digit {}, of a quotient", Kind.SCRATCH, emitted=True, places=4, numbers=256),
+    TokenClass("Q0", "scratch: carry out of word 0 of a product", Kind.SCRATCH, emitted=True, numbers=CARRIES[0]),
+    TokenClass("Q1", "scratch: carry out of word 1 of a product", Kind.SCRATCH, emitted=True, numbers=CARRIES[1]),
+    TokenClass("N", "next: a step without a value", Kind.NEXT, emitted=True, ends=True, advance=1),
+    TokenClass("H", "halt", Kind.HALT, emitted=True, ends=True, stops=True),
+    TokenClass("T", "trap", Kind.TRAP, emitted=True, names=tuple(TRAPS), ends=True, stops=True),
+    TokenClass("O", "byte written to stdout", Kind.STDOUT, emitted=True, numbers=256, ends=True, advance=1),
+    TokenClass("E", "byte written to stderr", Kind.STDERR, emitted=True, numbers=256, ends=True, advance=1),
+    TokenClass("J", "jump: moves the instruction pointer, and the frame base for calls and returns", Kind.JUMP,
+               emitted=True, numbers=None, ends=True),
+    TokenClass("BOS", "begin of sequence"),
+    TokenClass("I", "invocation of an exported function", Kind.ENTRY, numbers=None),
+    TokenClass("C", "a constant, global or hidden register with its initial value", numbers=None),
+    TokenClass("P", "a step of the program", numbers=None),
+    TokenClass("G", "begin of a data segment or of input bytes", numbers=None),
+    TokenClass("B", "a byte of data or input", numbers=256),
+)  # fmt: skip
+_BY_HEAD = {head: (c, place) for c in CLASSES for place, head in enumerate(c.heads)}
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token's name, read. number: the digit, the byte, the number of a jump, the index among its class's names, else 0."""
+
+    token_class: TokenClass
+    place: int
+    number: int
+
+    @property
+    def ends(self) -> bool:
+        """It ends its step."""
+        return self.token_class.ends and self.place == 0
+
+    @property
+    def advance(self) -> int:
+        """What it adds to the instruction pointer, other than by the number of a jump or an entry."""
+        return self.token_class.advance if self.place == 0 else 0
+
+
+def head_of(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def meaning(head: str) -> str:
+    """What the tokens with this head are, "" when they are of no class."""
+    if head not in _BY_HEAD:
+        return ""
+    token_class, place = _BY_HEAD[head]
+    return token_class.meaning.format(place)
+
+
+def read(name: str) -> Token | None:
+    """None when the name belongs to no class: a transformer built by hand may call its tokens as it likes."""
+    head, dot, tail = name.partition(".")
+    if head not in _BY_HEAD:
+        return None
+    token_class, place = _BY_HEAD[head]
+    if token_class.names:
+        return Token(token_class, place, token_class.names.index(tail)) if tail in token_class.names else None
+    if token_class.numbers == 0:
+        return None if dot else Token(token_class, place, 0)
+    # One name for each number: no signs, leading zeros or digits of other scripts; and none that is too long to be one.
+    if not (tail.isascii() and tail.isdigit() and len(tail) < 10 and str(int(tail)) == tail):
+        return None
+    if token_class.numbers is not None and int(tail) >= token_class.numbers:
+        return None
+    return Token(token_class, place, int(tail))
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """What each token id means to a decoder; all arrays have one element per id.
+
+    kind: uint8, `Kind`. place: int8, of digits and scratch digits. value: int32, the digit, the byte, the number of a
+    jump or an entry, the index in `traps`. ip_delta: int64, what the token adds to the instruction pointer (ENTRY: what
+    it sets it to). frame_delta: int64, what it adds to the frame base. ends: bool, the token ends its step. stops: bool,
+    decoding stops. traps: names of trap kinds, as in isa.TRAPS.
+    """
+
+    names: Sequence[str]
+    kind: np.ndarray
+    place: np.ndarray
+    value: np.ndarray
+    ip_delta: np.ndarray
+    frame_delta: np.ndarray
+    ends: np.ndarray
+    stops: np.ndarray
+    traps: tuple[str, ...] = tuple(TRAPS)
+
+    @classmethod
+    def build(
+        cls, names: Sequence[str], jumps: Sequence[tuple[int, int]], entries: Sequence[tuple[str, int]]
+    ) -> TokenTable:
+        """names: the vocabulary. jumps: (ip delta, frame delta) of J.0, J.1, ...; entries: (name, first step) of I.0, ..."""
+        rows = np.array([_row(read(name), jumps, entries) for name in names], dtype=np.int64).reshape(-1, 7).T
+        kind, place, value, ip, frame, ends, stops = rows
+        return cls(
+            names, kind.astype(np.uint8), place.astype(np.int8), value.astype(np.int32), ip, frame,
+            ends.astype(bool), stops.astype(bool),
+        )  # fmt: skip
+
+    def steps(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First and last positions of the complete steps that these tokens are."""
+        ends = np.flatnonzero(self.ends[ids])
+        return np.concatenate([[0], ends[:-1] + 1]) if len(ends) else ends, ends
+
+    def values(self, ids: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """uint64: the values of the steps that begin at these positions, the last of which ends with the last token."""
+        return np.add.reduceat(self.contribution[ids], starts) if len(starts) else np.zeros(0, np.uint64)
+
+    @cached_property
+    def contribution(self) -> np.ndarray:
+        """uint64: what the token adds to the value of its step: digit v at place p is v * 256^p."""
+        kinds = (Kind.DIGIT, Kind.STDOUT, Kind.STDERR, Kind.TRAP)
+        shift = np.where(self.kind == Kind.DIGIT, self.place, 0).astype(np.uint64) * np.uint64(8)
+        return np.where(np.isin(self.kind, kinds), self.value, 0).astype(np.uint64) << shift
+
+
+def _row(
+    token: Token | None, jumps: Sequence[tuple[int, int]], entries: Sequence[tuple[str, int]]
+) -> tuple[int, int, int, int, int, bool, bool]:
+    """kind, place, value, ip delta, frame delta, ends, stops"""
+    if token is None:
+        return (Kind.NONE, 0, 0, 0, 0, False, False)
+    c = token.token_class
+    ip, frame = token.advance, 0
+    if c.kind == Kind.JUMP:
+        ip, frame = jumps[token.number]
+    elif c.kind == Kind.ENTRY:
+        ip = entries[token.number][1]
+    value = token.number if c.kind != Kind.NONE else 0
+    return (c.kind, token.place, value, ip, frame, token.ends, c.stops)
