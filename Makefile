@@ -12,9 +12,12 @@
 #   make npm         modules that other people published on npm (needs npm)
 #   make check-docs  the commands in README.md and docs/ print what is written there
 #   make bench       speed and memory
+#   make size        megabytes of an installation without extras
+#   make samples     a part of each of the above that takes some ten minutes, with SEED=number; what CI runs beside the tests
 
 PYTHON ?= python3
 SPEC ?=
+SEED ?= 0
 BIN := .venv/bin
 W2X := $(BIN)/wasm2xformer
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt
@@ -25,7 +28,7 @@ SUDOKU := programs/i32/sudoku.wasm
 MODEL := build/sudoku.safetensors
 ROWS := $(foreach i,0 1 2 3 4 5 6 7 8,--invoke row $(i))
 
-.PHONY: demo test lint verify-all spec random npm check-docs bench clean
+.PHONY: demo test lint verify-all spec random npm check-docs bench samples size clean
 
 demo: $(RUN)
 	@mkdir -p build
@@ -65,8 +68,18 @@ npm: $(DEV)
 check-docs: $(DEV)
 	$(BIN)/python -m pytest tests/check_docs.py
 
+samples: $(DEV)
+	$(BIN)/python -m tests.verify_all --sample 12 --seed $(SEED)
+	$(BIN)/python -m tests.random --ttf --count 40 --seed $(SEED)
+	$(BIN)/python -m tests.spec $(SPEC)
+
 bench: $(DEV)
 	$(W2X) bench
+
+size:
+	@rm -rf build/size && $(PYTHON) -m venv build/size
+	@build/size/bin/python -m pip --disable-pip-version-check --quiet install -c constraints.txt .
+	@du -sm build/size | cut -f1
 
 clean:
 	rm -rf .venv build *.egg-info

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,3 +32,19 @@ class ArgumentError(ValueError):
 
 class OracleError(RuntimeError):
     """wasmtime could not be made to run the original program, or not to its end; nothing was compared."""
+
+
+class MissingPackage(ImportError):
+    """Something was asked for that needs a package which an extra of this one installs; the message says how."""
+
+
+@contextmanager
+def needing(what: str, package: str) -> Iterator[None]:
+    """Around the import of a module that needs a package: raises MissingPackage where it is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != package:
+            raise
+        text = f"{what} needs the package {package}, which is not installed: pip install 'wasm2xformer[{package}]'"
+        raise MissingPackage(text) from None

@@ -20,7 +20,7 @@ from ..compiler.format.types import ValType
 from . import host
 from .arrays import join
 from .engine import Engine
-from .errors import ArgumentError, DecodingError, Trap, Unfinished
+from .errors import ArgumentError, DecodingError, Trap, Unfinished, needing
 from .world import World
 
 ENGINES = ("fast", "torch")
@@ -39,7 +39,8 @@ def engine_class(name: str) -> type:
 
         return FastEngine
     if name == "torch":
-        from .torch_engine import TorchEngine
+        with needing("the torch engine", "torch"):
+            from .torch_engine import TorchEngine
 
         return TorchEngine
     raise ValueError(f"no engine {name!r}; there are {', '.join(ENGINES)}")

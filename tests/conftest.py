@@ -1,12 +1,15 @@
-"""What all tests run under: a cache of their own, and one thread each."""
+"""What all tests run under: a cache of their own, one thread each; and in CI nothing is skipped."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+from collections.abc import Generator
 
 import pytest
+
+IN_CI = os.environ.get("CI") == "true"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -17,3 +20,24 @@ def pytest_configure(config: pytest.Config) -> None:
     if "WASM2XFORMER_CACHE" not in os.environ:
         os.environ["WASM2XFORMER_CACHE"] = folder = tempfile.mkdtemp(prefix="wasm2xformer-tests-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+
+
+def refuse_to_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """A tool that is missing where everything has to be there is a failure, and looks like one."""
+    if IN_CI and report.outcome == "skipped" and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome, report.longrepr = "failed", f"skipped, where nothing may be: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    refuse_to_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    refuse_to_skip(report)
+    return report

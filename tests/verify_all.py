@@ -2,6 +2,7 @@
 
     python -m tests.verify_all                  all of them, at -O0 and -O1
     python -m tests.verify_all sudoku -O 1      these programs, at this level
+    python -m tests.verify_all --sample 12 --seed 7    twelve of them, chosen by this seed
 
 Also compared are the results, the output, the trap and the exit code that programs.toml states. Exit code 1 when
 anything differs. Programs that are refused are listed with the reason.
@@ -10,6 +11,7 @@ anything differs. Programs that are refused are listed with the reason.
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 import time
 from collections.abc import Collection, Sequence
@@ -34,11 +36,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.verify_all")
     parser.add_argument("ids", nargs="*", metavar="ID", help="programs of programs.toml; all if none is named")
     parser.add_argument("-O", dest="levels", type=int, choices=(0, 1), action="append", help="level; both if not given")
+    parser.add_argument("--sample", type=int, metavar="N", help="only N of the programs, chosen at random")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice (%(default)s)")
     options = parser.parse_args(arguments)
     programs = [p for p in load_programs() if not options.ids or p.id in options.ids]
     unknown = set(options.ids) - {p.id for p in programs}
     if unknown:
         parser.error(f"no program {', '.join(sorted(unknown))}")
+    if options.sample is not None:
+        chosen = random.Random(options.seed).sample(programs, min(options.sample, len(programs)))
+        programs = [p for p in programs if p in chosen]
 
     print(f"{'program':<22}{'level':>5}{'calls':>7}{'steps':>14}{'tokens':>14}{'longest':>14}{'seconds':>9}")
     sums, differences, refused = [], 0, {}

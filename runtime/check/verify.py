@@ -19,7 +19,7 @@ from ...compiler.wasm.encode import encode
 from ...compiler.wasm.module import ValType
 from ...compiler.wasm.source import Source, load
 from .. import host
-from ..errors import Trap
+from ..errors import Trap, needing
 from ..instance import Instance, Run
 from ..trace import Trace, decode, table_of
 from ..world import World
@@ -137,7 +137,8 @@ class Verifier:
         types = self.program.entries[name].params
         report = self._compare(run, self._oracle.invoke(name, [_bits(t, a) for t, a in zip(types, args)], self._stdin))
         if replay:
-            from .replay import replay as check  # needs torch, which takes long to import
+            with needing("replay", "torch"):
+                from .replay import replay as check  # takes long to import
 
             sequence = np.concatenate(self._sequence)
             report.mismatch = check(self.model.transformer, sequence, len(sequence) - len(run.tokens) - 1, progress)

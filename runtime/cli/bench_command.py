@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -18,7 +19,8 @@ from .progress import working
 @click.argument("prog", required=False)
 @click.option("--only", multiple=True, metavar="ID", help="Only this program of the collection. Repeatable.")
 @click.option("-O", "levels", type=click.Choice(["0", "1"]), multiple=True, help="Repeatable; both if not given.")
-@click.option("--engine", "engines", type=click.Choice(["fast", "torch"]), multiple=True, help="Repeatable, likewise.")
+@click.option("--engine", "engines", type=click.Choice(["fast", "torch"]), multiple=True,
+              help="Repeatable; all that are installed if not given.")  # fmt: skip
 @click.option("--repeat", type=click.IntRange(1), default=3, show_default=True, help="Medians of so many repetitions.")
 @click.option("--longest", type=click.IntRange(0), metavar="N", help="Tokens of the trace for scaling; 0 for none.")
 @click.option("--native/--no-native", default=True, help="Measure wasmtime and pywasm too.")
@@ -60,7 +62,7 @@ def bench_command(
         if longest is None:
             longest = 0 if prog or only else 10_000_000
         chosen = [int(level) for level in levels] or [0, 1]
-        options = Options(chosen, engines or ("fast", "torch"), repeat, longest, native)
+        options = Options(chosen, engines or default_engines(), repeat, longest, native)
         with working("measuring") as status:
             found = bench(cases, options, status)
         if as_json:
@@ -68,3 +70,8 @@ def bench_command(
         else:
             print_tables(found)
     return FAILED if failures(found) else 0
+
+
+def default_engines() -> tuple[str, ...]:
+    """All that are installed."""
+    return ("fast", "torch") if find_spec("torch") else ("fast",)

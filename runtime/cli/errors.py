@@ -15,18 +15,19 @@ def refuse(*lines: object) -> int:
         click.echo(f"error: {line}", err=True)
     return REFUSED
 
+
 @contextmanager
 def refusals() -> Iterator[None]:
     """Errors that the library raises for its user's input, as lines on stderr and an exit code."""
     from ...compiler.format.checkpoint import CheckpointError
     from ...compiler.format.errors import CompileError, EnvelopeError
-    from ..errors import ArgumentError, DecodingError, OracleError, Trap, Unfinished
+    from ..errors import ArgumentError, DecodingError, MissingPackage, OracleError, Trap, Unfinished
 
     try:
         yield
     except CompileError as error:
         raise click.exceptions.Exit(refuse(*error.reasons)) from None
-    except (CheckpointError, ArgumentError, OracleError, EnvelopeError, NotImplementedError) as error:
+    except (CheckpointError, ArgumentError, MissingPackage, OracleError, EnvelopeError, NotImplementedError) as error:
         raise click.exceptions.Exit(refuse(error)) from None
     except (Unfinished, DecodingError) as error:
         click.echo(f"error: {error}", err=True)
