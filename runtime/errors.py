@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .instance import Run
@@ -17,9 +17,17 @@ class Trap(Exception):
         super().__init__(message)
         self.run = run
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """With both of its arguments: worker processes send their exceptions as pickles."""
+        return type(self), (str(self), self.run)
+
 
 class Unfinished(RuntimeError):
-    """An invocation was given up after `max_tokens` tokens."""
+    """A call was given up: it reached its number of tokens, its time or its memory."""
+
+
+class InstanceError(RuntimeError):
+    """An instance cannot take this call: it is in the middle of another one, or stopped in the middle of one."""
 
 
 class DecodingError(RuntimeError):

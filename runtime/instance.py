@@ -5,7 +5,7 @@ The runtime writes prompts and reads tokens. What a program computes, it compute
 
 from __future__ import annotations
 
-import struct
+import operator
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,20 +16,21 @@ import numpy as np
 from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import TRAPS, Entry
 from ..compiler.format.tokens import Kind, TokenTable
-from ..compiler.format.types import ValType
 from . import host
 from .arrays import join
+from .bit_patterns import decode, encode, show
 from .engine import Engine
-from .errors import ArgumentError, DecodingError, Trap, Unfinished, needing
-from .world import World
+from .errors import ArgumentError, DecodingError, Trap, needing
+from .exclusive import Exclusive
+from .limits import Limits
+from .world import World, plain_bytes
 
 ENGINES = ("fast", "torch")
 # Tokens decoded between two looks at the progress and at the output: few at first, then as many as take this long.
-FIRST_CHUNK, LAST_CHUNK = 1 << 6, 1 << 20
+FIRST_CHUNK, LAST_CHUNK = 1 << 3, 1 << 20
 CHUNK_SECONDS = 0.1
+PROMPT_CHUNK = 1 << 16  # tokens of a prompt read at a time
 BLOCK = 1 << 20  # tokens of a finished trace looked at together
-_BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "funcref": 32, "externref": 32}
-_FLOATS = {"f32": ("<f", "<I"), "f64": ("<d", "<Q")}
 
 
 def engine_class(name: str) -> type:
@@ -80,8 +81,12 @@ class Instance:
     part of every invocation's prompt, as are random (256 bytes, by default new ones each time) and clock (seconds since
     1970, by default the time at which the invocation begins). probe: name of a probe of the model to record along (see
     Transformer.probes). world: all that a program sees of its host as one value, instead of stdin ... clock.
-    The start function, if there is one, runs now: `started` is its run. Raises Trap when it traps: there is no instance
-    then, as in wasmtime.
+    The start function, if there is one, runs now, within max_tokens and timeout (see `invoke`): `started` is its run.
+    Raises Trap when it traps: there is no instance then, as in wasmtime. Raises ArgumentError, Unfinished.
+
+    Threads may share an instance: its calls wait for each other. A callback may not call the instance that calls it:
+    InstanceError. When a call was given up (Unfinished, KeyboardInterrupt, an exception in a callback), the tokens end in
+    the middle of it, and every further call raises InstanceError. A trap is an ordinary end.
     """
 
     def __init__(
@@ -96,8 +101,12 @@ class Instance:
         clock: float | None = None,
         probe: str | None = None,
         world: World | None = None,
+        max_tokens: int | None = None,
+        timeout: float | None = None,
     ):
+        limits = Limits(max_tokens, timeout)
         self.model = model
+        self._exclusive = Exclusive("instance")
         vocabulary = model.transformer.vocabulary
         self._ids = {name: token for token, name in enumerate(vocabulary)}
         self._engine: Engine = engine_class(engine)(model.transformer, **({"probe": probe} if probe else {}))
@@ -106,15 +115,16 @@ class Instance:
             self._take_probed()  # of the prefix: no invocation's
         self._tokens = TokenTable.build(vocabulary, model.jumps, model.entries)
         self._entry_numbers = {first: k for k, (_, first) in enumerate(model.entries)}
-        self._world = world or World(stdin, args, env or {}, random, clock)
+        self._world = World(stdin, args, env or {}, random, clock) if world is None else world
         self._inputs, self._registers = _inputs(model, self._world)
-        self.started = self._run(model.program.start, "", []) if model.program.start else None
+        start = model.program.start
+        self.started = self._run(start, "start function", [], limits) if start else None
         if self.started and self.started.trap is not None:
             raise Trap(self.started.trap, self.started)
 
     @property
     def position(self) -> int:
-        """Tokens in the sequence so far."""
+        """Tokens in the sequence so far. May be asked for at any time, also during a call."""
         return self._engine.position
 
     def invoke(
@@ -122,47 +132,57 @@ class Instance:
         name: str,
         *args: Any,
         max_tokens: int | None = None,
+        timeout: float | None = None,
         progress: Callable[[int], None] | None = None,
         output: Callable[[str, bytes], None] | None = None,
     ) -> Run:
         """Calls an exported function and decodes until it halts.
 
         args: one per parameter: ints (signed or unsigned) for i32 and i64, floats for f32 and f64 (rounded to f32; an
-        int is a bit pattern), None or an int for references. max_tokens: give up after that many. progress: called with
-        the tokens decoded so far.
-        output: called with "stdout" or "stderr" and the bytes that the program wrote since the last call.
-        Raises Trap, ArgumentError, Unfinished.
+        int is a bit pattern), None or an int for references; numpy's numbers too. max_tokens, timeout: give up after so
+        many tokens, after so many seconds (looked at about every tenth of a second). progress: called with the tokens
+        decoded so far. output: called with "stdout" or "stderr" and the bytes that the program wrote since the last call.
+        Raises Trap, ArgumentError, Unfinished, InstanceError.
         """
-        entries = self.model.program.entries
-        if name not in entries:
+        limits, entries = Limits(max_tokens, timeout), self.model.program.entries
+        if not isinstance(name, str) or name not in entries:
             raise ArgumentError(f"no exported function {name!r}; there are: {', '.join(sorted(entries)) or 'none'}")
         entry = entries[name]
         if len(args) != len(entry.params):
             raise ArgumentError(
                 f"{name} takes {len(entry.params)} arguments ({', '.join(entry.params)}), got {len(args)}"
             )
-        values = [_encode(name, i, type_, value) for i, (type_, value) in enumerate(zip(entry.params, args))]
-        run = self._run(entry, name, values, max_tokens, progress, output)
-        if run.trap is not None:
-            raise Trap(run.trap, run)
+        values = [encode(name, i, type_, value) for i, (type_, value) in enumerate(zip(entry.params, args))]
+        with self._exclusive.call(name):
+            run = self._run(entry, name, values, limits, progress, output)
+            if run.trap is not None:
+                raise Trap(run.trap, run)
         return run
 
     def write_memory(self, address: int, data: bytes) -> None:
         """Puts bytes into the memory that the program exports, e.g. the input of a function that takes a pointer.
 
         They go in as tokens: one short invocation for four bytes. Raises Trap where there is no memory (what lies
-        before is written), ArgumentError if the program exports none.
+        before is written), ArgumentError if the program exports none, InstanceError.
         """
-        for op, values in host.writes(address, data):
-            self.access(op, *values)
+        writes = host.writes(memory_index("address", address), plain_bytes("write_memory", data))
+        with self._exclusive.call("write_memory"):
+            for op, values in writes:
+                self._access(op, *values)
 
     def read_memory(self, address: int, length: int) -> bytes:
-        """Bytes of the memory that the program exports, by invocations too. Raises Trap, ArgumentError."""
-        values = (self.access(op, at).values[0] for op, at in host.reads(address, length))
-        return host.joined(length, values)
+        """Bytes of the memory that the program exports, by invocations too. Raises as `write_memory` does."""
+        address, length = memory_index("address", address), memory_index("length", length)
+        with self._exclusive.call("read_memory"):
+            values = (self._access(op, at).values[0] for op, at in host.reads(address, length))
+            return host.joined(length, values)
 
     def access(self, op: str, *values: int) -> Run:
-        """One load or store of the host, see `host`. Raises Trap, ArgumentError."""
+        """One load or store of the host, see `host`. Raises Trap, ArgumentError, InstanceError."""
+        with self._exclusive.call(op):
+            return self._access(op, *values)
+
+    def _access(self, op: str, *values: int) -> Run:
         if op not in self.model.program.host:
             raise ArgumentError("the program does not export a memory that it uses")
         if not all(0 <= value < 2**32 for value in values):
@@ -177,19 +197,24 @@ class Instance:
         entry: Entry,
         name: str,
         values: list[int],
-        max_tokens: int | None = None,
+        limits: Limits = Limits(),  # noqa: B008 (frozen)
         progress: Callable[[int], None] | None = None,
         output: Callable[[str, bytes], None] | None = None,
     ) -> Run:
+        until = limits.until()
         prompt = np.array(self._prompt(entry, values), dtype=np.int32)
-        self._engine.append(prompt)
+        for i in range(0, len(prompt), PROMPT_CHUNK):
+            self._engine.append(prompt[i : i + PROMPT_CHUNK])
+            limits.check(name, 0, until)
         parts: list[np.ndarray] = []
         count, chunk = 0, FIRST_CHUNK
         while True:
             began = time.perf_counter()
-            part = self._engine.decode(self._tokens.stops, chunk if max_tokens is None else min(chunk, max_tokens - count))
+            part = self._engine.decode(self._tokens.stops, limits.next(chunk, count))
             if time.perf_counter() - began < CHUNK_SECONDS:
                 chunk = min(2 * chunk, LAST_CHUNK)
+            else:
+                chunk = max(chunk // 2, 1)
             parts.append(part)
             count += len(part)
             for kind, stream in ((Kind.STDOUT, "stdout"), (Kind.STDERR, "stderr")):
@@ -199,8 +224,7 @@ class Instance:
                 progress(count)
             if len(part) and self._tokens.stops[part[-1]]:
                 break
-            if max_tokens is not None and count >= max_tokens:
-                raise Unfinished(f"{name}: not finished after {count:,} tokens")
+            limits.check(name, count, until)
         return self._result(entry, name, prompt, join(parts))
 
     def _prompt(self, entry: Entry, values: list[int]) -> list[int]:
@@ -240,7 +264,7 @@ class Instance:
         ops = [step.op for step in self.model.program.steps]
         if halted == ops.index("halt", entry.entry):
             run.bits = results[: len(entry.results)]
-            run.values = [_decode(t, bits) for t, bits in zip(entry.results, run.bits)]
+            run.values = [decode(t, bits) for t, bits in zip(entry.results, run.bits)]
         elif results:
             run.exit_code = results[-1]
         if len(run.values) < len(entry.results) and run.exit_code is None:
@@ -278,8 +302,8 @@ def clock_registers(seconds: float) -> dict[str, int]:
 
 def _inputs(model: Model, world: World) -> tuple[dict[str, bytes], dict[str, int]]:
     """The bytes of each input area that the program has, and the hidden registers that describe them."""
-    argv = [a.encode() + b"\0" for a in world.argv]
-    environ = [f"{k}={v}".encode() + b"\0" for k, v in world.env.items()]
+    argv = [a + b"\0" for a in world.arguments()]
+    environ = [e + b"\0" for e in world.environment()]
     data = {"stdin": world.stdin, "args": b"".join(argv), "environ": b"".join(environ), "random": b"", "clock": b""}
     registers = {
         "stdin_length": len(world.stdin), "stdin_position": 0, "args_count": len(argv), "args_bytes": len(data["args"]),
@@ -292,30 +316,12 @@ def _inputs(model: Model, world: World) -> tuple[dict[str, bytes], dict[str, int
     return {area: data[area] for area in areas}, registers
 
 
-def _encode(function: str, index: int, type_: ValType, value: Any) -> int:
-    """An argument as its bit pattern."""
-    if type_ in _FLOATS and isinstance(value, float):
-        as_float, as_int = _FLOATS[type_]
-        try:
-            return struct.unpack(as_int, struct.pack(as_float, value))[0]
-        except OverflowError:
-            raise ArgumentError(f"{function}: argument {index + 1} = {value} does not fit into {type_}") from None
-    if value is None and type_.endswith("ref"):
-        return 0
-    bits = _BITS[type_]
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ArgumentError(f"{function}: argument {index + 1} is {value!r}, expected {type_}")
-    if not -(2 ** (bits - 1)) <= value < 2**bits:
-        raise ArgumentError(f"{function}: argument {index + 1} = {value} does not fit into {type_}")
-    return value + 1 if type_ == "externref" else value % 2**bits
-
-
-def _decode(type_: ValType, bits: int) -> Any:
-    """A result from its bit pattern."""
-    if type_ in _FLOATS:
-        as_float, as_int = _FLOATS[type_]
-        return struct.unpack(as_float, struct.pack(as_int, bits))[0]
-    if type_ in ("funcref", "externref"):
-        return None if bits == 0 else bits - (type_ == "externref")
-    width = _BITS[type_]
-    return bits - 2**width if bits >= 2 ** (width - 1) else bits
+def memory_index(what: str, value: Any) -> int:
+    """An address or a length. Raises ArgumentError."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ArgumentError(f"memory: the {what} is {show(value)}, not an integer") from None
+    if number < 0:
+        raise ArgumentError(f"memory: the {what} is {show(number)}, below 0")
+    return number

@@ -124,7 +124,8 @@ print(code, [m for m in sys.modules if m in ("torch", "wasmtime", "rich") or m.s
     code, _, modules = done.stdout.splitlines()[-1].partition(" ")
     loaded = {m.removeprefix("wasm2xformer.compiler.") for m in ast.literal_eval(modules)}
     assert code == "0" and loaded == {
-        "format", *(f"format.{name}" for name in ("checkpoint", "errors", "isa", "tokens", "transformer", "types")),
+        "format",
+        *(f"format.{n}" for n in ("checkpoint", "errors", "files", "isa", "tokens", "transformer", "types")),
     }  # fmt: skip
 
 
@@ -330,7 +331,7 @@ def _refused(shell: Shell, *arguments: str) -> list[str]:
         ("run prog.safetensors --invoke div 1 1.5", "argument 2 is '1.5', expected i32"),
         ("run prog.safetensors --invoke div 4294967296 1", "argument 1 = 4294967296 does not fit into i32"),
         ("run prog.safetensors --invoke wide -9223372036854775809", "does not fit into i64"),
-        ("run prog.safetensors --stdin missing --invoke count", "missing: No such file"),
+        ("run prog.safetensors --stdin missing --invoke count", "missing: no such file"),
         ("run prog.safetensors --env X --invoke count", "NAME=VALUE expected"),
         ("run prog.safetensors --engine slow --invoke count", "'slow' is not one of"),
         ("run missing.safetensors --invoke f", "missing.safetensors: no such file"),
@@ -408,7 +409,7 @@ def test_a_reader_that_goes_away_is_no_error(folder: Path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a POSIX shell, and a full device")
 @pytest.mark.parametrize(
     ("redirected", "code", "err"),
-    [(">&-", 0, ""), (">&- 2>&-", 0, ""), (">/dev/full", 2, "error: output: No space left on device\n")],
+    [(">&-", 0, ""), (">&- 2>&-", 0, ""), (">/dev/full", 2, "error: standard output: no space left on device\n")],
 )
 def test_output_that_cannot_be_written(folder: Path, redirected: str, code: int, err: str):
     command = f"{sys.executable} -m wasm2xformer run prog.safetensors --invoke count {redirected}"

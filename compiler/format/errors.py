@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ class CompileError(Exception):
     def __init__(self, reasons: list[Reason] | str):
         self.reasons = [Reason(reasons)] if isinstance(reasons, str) else list(reasons)
         super().__init__("\n".join(str(r) for r in self.reasons))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.reasons,)  # a pickle keeps them
 
 
 class EnvelopeError(RuntimeError):

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..format.errors import CompileError
+from ..format.files import read_file
 from .opcodes import MAGIC
 from .reader import Reader
 
@@ -48,7 +49,7 @@ def compile_c(path: Path, show: Callable[[str], None] | None = None) -> bytes:
 
 def c_command(path: Path, output: Path) -> list[str]:
     """The command line that compiles `path` to `output`. Raises CompileError when there is no compiler."""
-    source = path.read_text(errors="replace")
+    source = read_file(path).decode(errors="replace")
     library = [] if re.search(r"\bmain\s*\(", source) else LIBRARY_FLAGS
     return [*_compiler(), *FLAGS, *library, str(path), "-o", str(output)]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import wasmtime
 
 from ..format.errors import CompileError, Reason
+from ..format.files import read_file, words
 from ..format.isa import MEMORY_LIMIT
 from .c import compile_c
 from .decode import decode
@@ -36,13 +37,15 @@ class Source:
     wasm: bytes
 
 
-def load(source: str | bytes | Path) -> Source:
+def load(source: str | bytes | bytearray | memoryview | Path) -> Source:
     """WAT text, or WASM bytes, or the path of a file with either or with C.
 
     Raises CompileError: a syntax error (with the line), an invalid module, or too much memory.
     """
     if isinstance(source, Path):
         return load_file(source)
+    if not isinstance(source, str):
+        source = _bytes(source)
     wasm = source if isinstance(source, bytes) and source[:4] == MAGIC else _assemble(source)
     _validate(wasm)
     module = decode(wasm)
@@ -57,9 +60,9 @@ def load_file(path: str | Path) -> Source:
     """Loads a file: C by its suffix, WASM by its first bytes, else WAT. Raises CompileError."""
     path = Path(path)
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
-        raise CompileError(f"{path}: {(error.strerror or str(error)).lower()}") from None
+        raise CompileError(f"{path}: {words(error)}") from None
     try:
         return load(compile_c(path) if path.suffix == ".c" else content)
     except CompileError as error:
@@ -70,8 +73,18 @@ def load_file(path: str | Path) -> Source:
         raise CompileError([Reason(f"{path}: {first}"), *others]) from None
 
 
+_NEITHER = "neither WAT (text that begins with a parenthesis) nor WASM (bytes that begin with 00 61 73 6d)"
+
+
+def _bytes(source: bytes | bytearray | memoryview) -> bytes:
+    try:
+        return memoryview(source).tobytes()
+    except TypeError:
+        raise CompileError(f"a value of type {type(source).__name__}: {_NEITHER}") from None
+
+
 def _assemble(source: str | bytes) -> bytes:
-    neither = "neither WAT (text that begins with a parenthesis) nor WASM (bytes that begin with 00 61 73 6d)"
+    neither = _NEITHER
     try:
         text = source.decode() if isinstance(source, bytes) else source
     except UnicodeDecodeError:

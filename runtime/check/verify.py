@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import struct
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,12 @@ from ...compiler.wasm.encode import encode
 from ...compiler.wasm.module import ValType
 from ...compiler.wasm.source import Source, load
 from .. import host
+from ..bit_patterns import encode as encode_value
 from ..errors import Trap, needing
-from ..instance import Instance, Run
+from ..exclusive import Exclusive
+from ..instance import Instance, Run, memory_index
 from ..trace import Trace, decode, table_of
-from ..world import World
+from ..world import World, plain_bytes
 from .diff import Comparison, Divergence
 from .oracle import OracleRun, oracle_for
 
@@ -67,7 +69,8 @@ class Verifier:
 
     Parameters as for `compile` and `Instance`. model: use this one instead of compiling (it must come from `source`).
     world: all that a program sees of its host as one value, instead of stdin ... clock.
-    Raises CompileError. A start function is run and compared at once (`started`), also when it traps.
+    Raises CompileError. A start function is run, within max_tokens and timeout, and compared at once (`started`), also
+    when it traps. Threads, callbacks and calls that are given up: as for `Instance`.
     """
 
     def __init__(
@@ -87,6 +90,8 @@ class Verifier:
         clock: float | None = None,
         model: Model | None = None,
         world: World | None = None,
+        max_tokens: int | None = None,
+        timeout: float | None = None,
     ):
         self.source = source if isinstance(source, Source) else load(source)
         options = CompileOptions(opt_level, exports, libraries or {}, max_memory_pages, unknown_imports_trap)
@@ -94,6 +99,7 @@ class Verifier:
             model = compile_with(self.source, options)
         self.model, self.program = model, model.program
         self._table = table_of(model)
+        self._exclusive = Exclusive("verifier")
         # Both sides have to be told the same.
         world = (world or World(stdin, argv, env or {}, random, clock)).fixed()
         self._stdin = world.stdin
@@ -111,7 +117,7 @@ class Verifier:
         probe = "memory.key" if "memory.key" in model.transformer.probes else None
         self._instance: Instance | None = None
         try:
-            self._instance = Instance(model, engine, world=world, probe=probe)
+            self._instance = Instance(model, engine, world=world, probe=probe, max_tokens=max_tokens, timeout=timeout)
             started = self._instance.started
         except Trap as trap:
             started = trap.run
@@ -121,17 +127,22 @@ class Verifier:
             self.started = self._compare(started, self._oracle.start)
 
     def invoke(
-        self, name: str, args: Sequence[Any] = (), *, max_tokens: int | None = None,
+        self, name: str, args: Sequence[Any] = (), *, max_tokens: int | None = None, timeout: float | None = None,
         progress: Callable[[int], None] | None = None, replay: bool = False,
     ) -> Report:  # fmt: skip
         """Runs one call on both sides and compares. Raises ArgumentError; a trap on both sides is no error, but when the
         start function trapped there is nothing to call, and Trap is raised.
 
-        replay: also check every decoded token against the dense matrices (see `replay.replay`).
+        max_tokens, timeout: as for `Instance.invoke`, of the decoding alone. replay: also check every decoded token
+        against the dense matrices (see `replay.replay`).
         """
+        with self._exclusive.call(name):
+            return self._invoke(name, args, replay, max_tokens=max_tokens, timeout=timeout, progress=progress)
+
+    def _invoke(self, name: str, args: Sequence[Any], replay: bool, **options: Any) -> Report:
         instance = self._running()
         try:
-            run = instance.invoke(name, *args, max_tokens=max_tokens, progress=progress)
+            run = instance.invoke(name, *args, **options)
         except Trap as trap:
             run = trap.run
         types = self.program.entries[name].params
@@ -141,19 +152,23 @@ class Verifier:
                 from .replay import replay as check  # takes long to import
 
             sequence = np.concatenate(self._sequence)
-            report.mismatch = check(self.model.transformer, sequence, len(sequence) - len(run.tokens) - 1, progress)
+            report.mismatch = check(self.model.transformer, sequence, len(sequence) - len(run.tokens) - 1, options["progress"])
         return report
 
     def write_memory(self, address: int, data: bytes) -> None:
         """As `Instance.write_memory`, on both sides. Raises Trap, ArgumentError."""
-        for op, values in host.writes(address, data):
-            self._access(op, *values)
-        self._oracle.write_memory(address, data)
+        address, data = memory_index("address", address), plain_bytes("write_memory", data)
+        with self._exclusive.call("write_memory"):
+            for op, values in host.writes(address, data):
+                self._access(op, *values)
+            self._oracle.write_memory(address, data)
 
     def read_memory(self, address: int, length: int) -> tuple[bytes, bytes]:
         """Bytes of exported memory: what the model has there, and what wasmtime has. Raises Trap, ArgumentError."""
-        values = [self._access(op, at).values[0] for op, at in host.reads(address, length)]
-        return host.joined(length, values), self._oracle.read_memory(address, length)
+        address, length = memory_index("address", address), memory_index("length", length)
+        with self._exclusive.call("read_memory"):
+            values = [self._access(op, at).values[0] for op, at in host.reads(address, length)]
+            return host.joined(length, values), self._oracle.read_memory(address, length)
 
     def _running(self) -> Instance:
         """Raises Trap when there is no instance, because the start function trapped."""
@@ -177,21 +192,21 @@ class Verifier:
 
 def verify(
     source: str | bytes | Path | Source, name: str, args: Sequence[Any] = (), *,
-    progress: Callable[[int], None] | None = None, max_tokens: int | None = None, replay: bool = False, **options: Any,
+    progress: Callable[[int], None] | None = None, max_tokens: int | None = None, timeout: float | None = None,
+    replay: bool = False, **options: Any,
 ) -> Report:  # fmt: skip
     """Compiles `source`, calls `name` and checks every step against wasmtime. options: as for `Verifier`.
 
     When the start function already diverges, or does not return, its report is returned.
     """
-    verifier = Verifier(source, **options)
+    verifier = Verifier(source, max_tokens=max_tokens, timeout=timeout, **options)
     if verifier.started is not None and not (verifier.started.ok and verifier.started.run.returned):
         return verifier.started
-    return verifier.invoke(name, args, progress=progress, max_tokens=max_tokens, replay=replay)
+    return verifier.invoke(name, args, progress=progress, max_tokens=max_tokens, timeout=timeout, replay=replay)
 
 
 def _bits(type_: ValType, value: Any) -> int | None:
-    """Floats as bit patterns, everything else as it is."""
-    if isinstance(value, float):
-        as_float, as_int = {"f32": ("<f", "<I"), "f64": ("<d", "<Q")}[type_]
-        return struct.unpack(as_int, struct.pack(as_float, value))[0]
-    return value
+    """Numbers as bit patterns, references as they are."""
+    if type_.endswith("ref"):
+        return None if value is None else operator.index(value)
+    return encode_value("", 0, type_, value)

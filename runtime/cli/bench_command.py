@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import click
 from .errors import FAILED, refusals
 from .host_options import read_stdin, stdin_option
 from .options import Call, Invoking, json_option
+from .output import say, to_json
 from .programs import default_calls, load_source
 from .progress import working
 
@@ -66,7 +66,7 @@ def bench_command(
         with working("measuring") as status:
             found = bench(cases, options, status)
         if as_json:
-            click.echo(json.dumps(found))
+            say(to_json(found))
         else:
             print_tables(found)
     return FAILED if failures(found) else 0

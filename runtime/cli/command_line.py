@@ -1,7 +1,8 @@
 """The command line: compile, run, verify, trace, inspect, bench. One file for each command.
 
-Exit codes: 0 done; 1 a check failed; 2 wrong use, or an input that is refused; 3 the program trapped. A program that
-calls proc_exit decides its code itself. Results and the program's output go to stdout, everything else to stderr.
+Exit codes: 0 done; 1 a check failed, or a limit was reached; 2 wrong use, or an input that is refused; 3 the program
+trapped; 70 a bug of ours; 130 interrupted; 143 terminated. A program that calls proc_exit decides its code itself.
+Results and the program's output go to stdout, everything else to stderr.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import click
 
 from .bench_command import bench_command
 from .compile_command import compile_command
-from .errors import INTERRUPTED, REFUSED, refuse
+from .errors import exit_code
 from .inspect_command import inspect_command
 from .run_command import run_command
+from .streams import prepare_streams
 from .trace_command import trace_command
 from .verify_command import verify_command
 
@@ -27,9 +29,7 @@ from .verify_command import verify_command
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line (default: this process's) and returns its exit code. Never raises for what a user does."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by who started this process
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 (open until the end)
+    prepare_streams()
     # Nothing here multiplies large matrices with numpy; starting threads for it is a tenth of the start-up time.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -37,31 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "--" in arguments:
         at = arguments.index("--")
         own, program = arguments[:at], arguments[at + 1 :]
-    try:
-        code = cli.main(own, prog_name="wasm2xformer", standalone_mode=False, obj=program)
-        sys.stdout.flush()
-        return code or 0
-    except click.exceptions.Exit as done:
-        return done.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return REFUSED
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "wasm2xformer"
-        return refuse(f"{error.format_message()} (see {command} --help)")
-    except click.ClickException as error:
-        return refuse(error.format_message())
-    except (KeyboardInterrupt, click.Abort):
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except (BrokenPipeError, SystemExit):
-        # Who reads has gone (click makes it a SystemExit). Python would complain once more when it closes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        return refuse(f"{error.filename or 'output'}: {error.strerror or error}")
-    except MemoryError:
-        return refuse("out of memory")
+    return exit_code(lambda: cli.main(own, prog_name="wasm2xformer", standalone_mode=False, obj=program))
 
 
 class _DefaultCompile(click.Group):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ...compiler.format.files import words
 from .errors import refusals, refuse
 from .options import compiling_options, exports_option
+from .output import say
 from .programs import compile_model, load_source
 from .progress import working
 
@@ -25,11 +30,8 @@ def compile_command(
     """Compiles PROG (.wat, .wasm or .c) into a checkpoint. `wasm2xformer PROG -o MODEL` is short for it."""
     if program_arguments:
         raise click.UsageError("arguments behind -- are for a program that runs")
-    folder = Path(output).absolute().parent
-    if not folder.is_dir():
-        return refuse(f"{folder}: no such folder")
-    if Path(output).is_dir():
-        return refuse(f"-o {output}: a folder, not a file")
+    if problem := _no_output(output, [prog, *(pair.partition("=")[2] for pair in compiling["libraries"])]):
+        return refuse(problem)
     with refusals():
         with working(f"compiling {prog}"):
             model = compile_model(load_source(prog), exports, **compiling)
@@ -37,12 +39,31 @@ def compile_command(
         t = model.transformer
         heads, neurons = sum(len(y.head_names) for y in t.layers), sum(len(y.neuron_names) for y in t.layers)
         size = Path(output).stat().st_size / 2**20
-        click.echo(
+        say(
             f"{output}: {_counted(len(model.program.functions), 'function')}, {len(model.program.steps):,} steps; "
             f"{len(t.layers)} layers, {heads} heads, {neurons} neurons, width {t.width}, "
             f"vocabulary {len(t.vocabulary):,}; {size:.1f} MiB"
         )
     return 0
+
+
+def _no_output(output: str, inputs: Sequence[str]) -> str:
+    """Why a checkpoint cannot be written there, as far as that can be told before there is one; "" if it can."""
+    try:
+        folder = Path(output).parent
+        if not folder.is_dir():
+            return f"-o {output}: {folder}: no such folder"
+        status = os.stat(output)
+    except FileNotFoundError:
+        return "" if os.access(folder, os.W_OK) else f"-o {output}: the folder cannot be written to"
+    except (OSError, ValueError) as error:  # also a zero byte in the name
+        return f"-o {output}: {words(error)}"
+    if stat.S_ISDIR(status.st_mode):
+        return f"-o {output}: a folder, not a file"
+    for name in inputs:
+        if os.path.exists(name) and os.path.samestat(os.stat(name), status):
+            return f"-o {output}: that is {name} itself, which would be lost"
+    return ""
 
 
 def _counted(number: int, noun: str) -> str:

@@ -1,18 +1,30 @@
-"""What the library raises for its user's input, as lines on stderr and an exit code."""
+"""How a command ends: errors as lines on stderr, and the exit codes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
 
-FAILED, REFUSED, TRAPPED, INTERRUPTED = 1, 2, 3, 130
+from ...compiler.format.files import words
+from .output import OutputError, complain
+from .streams import discard
+
+FAILED, REFUSED, TRAPPED, BUG, INTERRUPTED, TERMINATED = 1, 2, 3, 70, 130, 143
+DEBUG = "WASM2XFORMER_DEBUG"
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was told to end (SIGTERM)."""
 
 
 def refuse(*lines: object) -> int:
     for line in lines:
-        click.echo(f"error: {line}", err=True)
+        complain(f"error: {line}")
     return REFUSED
 
 
@@ -30,8 +42,62 @@ def refusals() -> Iterator[None]:
     except (CheckpointError, ArgumentError, MissingPackage, OracleError, EnvelopeError, NotImplementedError) as error:
         raise click.exceptions.Exit(refuse(error)) from None
     except (Unfinished, DecodingError) as error:
-        click.echo(f"error: {error}", err=True)
+        complain(f"error: {error}")
         raise click.exceptions.Exit(FAILED) from None
     except Trap as trap:
-        click.echo(f"trap: {trap}", err=True)
+        complain(f"trap: {trap}")
         raise click.exceptions.Exit(TRAPPED) from None
+
+
+def exit_code(command: Callable[[], int | None]) -> int:
+    """Runs a command. Whatever it raises becomes a line and a code; nothing ends in a traceback."""
+    return _ended(command) or _ended(sys.stdout.flush)
+
+
+def _ended(command: Callable[[], int | None]) -> int:
+    try:
+        return command() or 0
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        complain(error.format_message())
+        return REFUSED
+    except click.UsageError as error:
+        name = error.ctx.command_path if error.ctx else "wasm2xformer"
+        return refuse(f"{error.format_message()} (see {name} --help)")
+    except OutputError as error:
+        discard(sys.stdout)
+        return refuse(error.format_message())
+    except click.ClickException as error:
+        return refuse(error.format_message())
+    except Terminated:
+        complain("terminated")
+        return TERMINATED
+    except (KeyboardInterrupt, click.Abort):
+        complain("interrupted")
+        return INTERRUPTED
+    except (BrokenPipeError, SystemExit):  # click makes it a SystemExit
+        discard(sys.stdout)  # who reads has gone
+        return 0
+    except OSError as error:
+        if error.filename is None:
+            discard(sys.stdout)
+        return refuse(f"{error.filename or 'standard output'}: {words(error)}")
+    except MemoryError:
+        return refuse("out of memory")
+    except RecursionError:
+        return refuse("nested too deep for this Python's stack")
+    except Exception as error:
+        return _bug(error)
+
+
+def _bug(error: Exception) -> int:
+    """The last resort, for what nobody foresaw."""
+    if os.environ.get(DEBUG):
+        complain(traceback.format_exc())
+    words = " ".join(str(error).split())[:200]
+    complain(
+        f"error: {type(error).__name__}: {words}: this is a bug of wasm2xformer. Please report it, with the command, its "
+        f"input, and what it prints with {DEBUG}=1 in the environment"
+    )
+    return BUG

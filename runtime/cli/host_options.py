@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
 import random
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,9 @@ from typing import Any
 
 import click
 
+from ...compiler.format.files import read_file, read_stream
 from ..world import RANDOM_BYTES, World
+from .streams import standard_input
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Host:
     def world(self, path: str, argv: Sequence[str] | None) -> World:
         """path: of the program or checkpoint, for argv[0]. Raises ArgumentError."""
         chosen = None if self.seed is None else random.Random(self.seed).randbytes(RANDOM_BYTES)
-        arguments = [Path(path).name, *(argv or [])]
+        arguments = [decoded(Path(path).name), *map(decoded, argv or [])]
         return World(read_stdin(self.stdin), arguments, _environment(self.env), chosen, self.clock)
 
     def data(self) -> list[tuple[int, bytes]]:
@@ -38,7 +40,7 @@ class Host:
             address, _, path = pair.partition("=")
             if not path:
                 raise click.UsageError(f"--write {pair}: ADDRESS=FILE expected")
-            found.append((number(address, f"--write {pair}"), Path(path).read_bytes()))
+            found.append((number(address, f"--write {pair}"), read_file(path)))
         return found
 
 
@@ -83,11 +85,24 @@ def number(text: str, where: str) -> int:
 def read_stdin(name: str | None) -> bytes:
     if name is None:
         return b""
-    return sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    if name != "-":
+        return read_file(name)
+    stream = standard_input()
+    if stream is None:
+        raise click.UsageError("--stdin -: standard input is closed")
+    return read_stream(stream.read1, "standard input")
 
 
 def _environment(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         if "=" not in pair:
             raise click.UsageError(f"--env {pair}: NAME=VALUE expected")
-    return dict(pair.split("=", 1) for pair in pairs)
+    return dict(decoded(pair).split("=", 1) for pair in pairs)
+
+
+def decoded(argument: str) -> str:
+    """An argument of this process as text that stands for the same bytes in UTF-8, whatever the locale's encoding is."""
+    try:
+        return os.fsencode(argument).decode(errors="surrogateescape")
+    except UnicodeEncodeError:  # it does not come from a command line
+        return argument

@@ -6,6 +6,7 @@ import click
 
 from .errors import refusals
 from .options import json_option
+from .output import say
 from .programs import load_model
 
 
@@ -29,7 +30,7 @@ def inspect_command(model: str, as_json: bool, layers: tuple[int, ...], weights:
         if any(layer >= count for layer in layers):
             raise click.UsageError(f"{model} has layers 0 to {count - 1}")
         if as_json:
-            click.echo(to_json(loaded))
+            say(to_json(loaded))
         else:
             show(loaded, model, {name for name, chosen in parts.items() if chosen}, layers or range(count), weights)
     return 0

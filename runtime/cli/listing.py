@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from ...compiler.format.checkpoint import Model
 from ..instance import Run
 from ..trace import Trace, TraceStep, decode, table_of
+from .output import to_json
 from .values import format_outcome
 
 
@@ -36,9 +36,9 @@ def json_lines(model: Model, name: str, values: Sequence[Any], run: Run, limit: 
     """One object per executed step, then one for the whole call (with "outcome")."""
     trace = decode_run(model, run)
     for step in _steps(model, trace, limit):
-        yield json.dumps(step.to_json())
+        yield to_json(step.to_json())
     outcome = "trap" if run.trap else "exit" if run.exit_code is not None else "halt"
-    yield json.dumps(
+    yield to_json(
         {
             "call": name,
             "arguments": list(values),
@@ -46,6 +46,7 @@ def json_lines(model: Model, name: str, values: Sequence[Any], run: Run, limit: 
             "trap": run.trap,
             "exit_code": run.exit_code,
             "results": run.values,
+            "bits": run.bits,
             "steps": len(trace),
             "tokens": len(run.tokens),
             "stdout": run.stdout.decode(errors="replace"),

@@ -1,17 +1,82 @@
-"""What a program wrote, and what is in its memory."""
+"""What the commands print: lines for people, JSON for machines, the program's own bytes."""
 
 from __future__ import annotations
 
+import json
+import math
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import click
+
+from ...compiler.format.files import words
+from .streams import write_bytes
+
+
+class OutputError(click.ClickException):
+    """A standard stream takes no more."""
+
+
+def say(text: str) -> None:
+    """A line, or several, on stdout."""
+    with _writing("standard output"):
+        click.echo(printable(text))
+
+
+def complain(text: str) -> None:
+    """On stderr. Where that is closed or full, nobody is told."""
+    with suppress(OSError, ValueError):
+        click.echo(printable(text), err=True)
 
 
 def write_output(stream: str, data: bytes) -> None:
-    """The program's own bytes, unchanged."""
+    """The program's own bytes, unchanged, on "stdout" or "stderr"."""
     if data:
-        file = sys.stdout if stream == "stdout" else sys.stderr
-        file.flush()
-        file.buffer.write(data)
-        file.buffer.flush()
+        with _writing(f"standard {stream.removeprefix('std').replace('out', 'output').replace('err', 'error')}"):
+            write_bytes(sys.stdout if stream == "stdout" else sys.stderr, data)
+
+
+@contextmanager
+def _writing(what: str) -> Iterator[None]:
+    """Raises OutputError, or BrokenPipeError where nobody reads the stream any more."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{what}: {words(error)}") from None
+
+
+def printable(text: str, lines: bool = True) -> str:
+    """Names come from files: whatever would move a terminal's cursor, change its colours or reorder its line is written
+    as an escape, and so are bytes that are no text. lines: line ends and tabs stay."""
+    if text.isprintable():
+        return text
+    kept = "\n\t" if lines else ""
+    return "".join(c if c.isprintable() or c in kept else _escape(ord(c)) for c in text)
+
+
+def _escape(code: int) -> str:
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that was no UTF-8, as Python has those
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def to_json(value: Any) -> str:
+    """One line of JSON. It has no infinities and no NaN: these become "inf", "-inf", "nan"."""
+    return json.dumps(_finite(value), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(float(value))
+    if isinstance(value, Mapping):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(v) for v in value]
+    return value
 
 
 def dump(data: bytes, address: int) -> str:

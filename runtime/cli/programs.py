@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import Call
+from .output import complain
 from .progress import working
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ def is_checkpoint(path: str) -> bool:
     """By its name or its first bytes: safetensors begins with the length of a JSON header, then the header."""
     if path.endswith(".safetensors"):
         return True
+    if not Path(path).is_file():  # what is read from a pipe is gone
+        return False
     try:
         with open(path, "rb") as file:
             start = file.read(9)
@@ -36,7 +39,7 @@ def load_source(path: str) -> Source:
 
     if not path.endswith(".c") or not Path(path).is_file():
         return load_file(path)
-    return load(compile_c(Path(path), lambda command: click.echo(command, err=True)))
+    return load(compile_c(Path(path), complain))
 
 
 def load_model(path: str) -> Model:

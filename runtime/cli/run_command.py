@@ -11,7 +11,7 @@ from .errors import refusals
 from .host_options import Host, hosted, number
 from .instances import new_instance
 from .options import Call, Invoking, compiling_options, engine_option, max_tokens_option
-from .output import dump
+from .output import dump, say
 from .programs import model_and_calls, parse_calls
 from .progress import progress_of
 
@@ -47,7 +47,7 @@ def run_command(
                 return run.exit_code
             _print_results(types, run)
         for address, length in ranges:
-            click.echo(dump(vm.read_memory(address, length), address))
+            say(dump(vm.read_memory(address, length), address))
     return 0
 
 
@@ -63,4 +63,4 @@ def _print_results(types: Sequence[str], run: Run) -> None:
     from .values import format_value
 
     for type_, value in zip(types, run.values, strict=True):
-        click.echo(format_value(type_, value))
+        say(format_value(type_, value))

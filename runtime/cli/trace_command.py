@@ -10,6 +10,7 @@ from .errors import refusals
 from .host_options import Host, hosted
 from .instances import new_instance
 from .options import Call, Invoking, compiling_options, engine_option, json_option, max_tokens_option
+from .output import say
 from .programs import model_and_calls, parse_calls
 from .progress import progress_of
 
@@ -46,7 +47,7 @@ def trace_command(
                 trap, run = trapped, trapped.run
             lines = json_lines if as_json else text_lines
             for line in lines(loaded, name, values, run, limit):
-                click.echo(line)
+                say(line)
             if trap:
                 raise trap
             if run.exit_code is not None:

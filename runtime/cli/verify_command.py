@@ -10,6 +10,7 @@ import click
 from .errors import FAILED, refusals
 from .host_options import Host, hosted
 from .options import Call, Invoking, compiling_options, engine_option, exports_option, max_tokens_option
+from .output import say
 from .programs import compile_model, default_calls, is_checkpoint, load_libraries, load_model, load_source, parse_calls
 from .progress import progress_of, working
 
@@ -53,7 +54,7 @@ def verify_command(
         else:
             loaded = load_model(model)
             if not _made_from(loaded, source, **compiling):
-                click.echo(f"{model} was not compiled from {prog}, or by another version: its steps are DIFFERENT")
+                say(f"{model} was not compiled from {prog}, or by another version: its steps are DIFFERENT")
                 return FAILED
         verifier = Verifier(
             source,
@@ -80,17 +81,17 @@ def verify_command(
                 reports.append((f"{name}({', '.join(map(str, values))})", types, report))
         for title, types, report in reports:
             if not report.ok:
-                click.echo(f"{title}: DIFFERENT from wasmtime")
-                click.echo(str(report.divergence or _mismatch(report, loaded)))
+                say(f"{title}: DIFFERENT from wasmtime")
+                say(str(report.divergence or _mismatch(report, loaded)))
                 return FAILED
-            click.echo(
+            say(
                 f"{title} = {format_outcome(types, report.run)}: {report.steps:,} steps ({report.tokens:,} tokens), "
                 f"{report.compared:,} records of wasmtime compared, no difference"
             )
         if len(reports) > 1:
             sums = [sum(getattr(r, k) for _, _, r in reports) for k in ("steps", "tokens", "compared")]
             text = "{:,} steps ({:,} tokens), {:,} records compared, no difference".format(*sums)
-            click.echo(f"all {len(reports)} calls: {text}")
+            say(f"all {len(reports)} calls: {text}")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,8 +48,9 @@ class Wasi:
         path = Path(directory.name)
         (path / "stdin").write_bytes(stdin)
         config = wasmtime.WasiConfig()
-        config.argv = list(self.world.argv)
-        config.env = list(self.world.env.items())
+        arguments, environment = self.world.arguments(), self.world.environment()
+        config.argv = [_text(a) for a in arguments]
+        config.env = [_text(e).split("=", 1) for e in environment]
         config.stdin_file = path / "stdin"
         config.stdout_file = str(path / "stdout")
         config.stderr_file = str(path / "stderr")
@@ -56,7 +58,7 @@ class Wasi:
         return Files(directory)
 
     def define(self, linker: wasmtime.Linker) -> None:
-        """The functions of WASI whose results are not determined by the program."""
+        """The functions of WASI whose results are not determined by the program, or that it cannot be told."""
         i32, i64 = wasmtime.ValType.i32(), wasmtime.ValType.i64()
         for name, params, function in (
             ("random_get", [i32, i32], self._random_get),
@@ -64,6 +66,10 @@ class Wasi:
             ("clock_res_get", [i32, i32], self._clock_res_get),
         ):
             linker.define_func(WASI, name, wasmtime.FuncType(params, [i32]), function, access_caller=True)
+        for name, strings in (("args_get", self.world.arguments()), ("environ_get", self.world.environment())):
+            if any(_text(s).encode() != s for s in strings):
+                type_ = wasmtime.FuncType([i32, i32], [i32])
+                linker.define_func(WASI, name, type_, _copying(strings), access_caller=True)
 
     def _random_get(self, caller: wasmtime.Caller, pointer: int, length: int) -> int:
         length %= 2**32
@@ -82,6 +88,30 @@ class Wasi:
 
 
 _AGAIN, _BAD = 6, 8  # WASI's errno
+
+
+def _text(data: bytes) -> str:
+    """As wasmtime's bindings take it, which is UTF-8 only: bytes that are none are replaced, each by one (the length,
+    which args_sizes_get tells, stays)."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("ascii", errors="surrogateescape").translate(dict.fromkeys(range(56448, 56576), "?"))
+
+
+def _copying(strings: Sequence[bytes]) -> Callable[[wasmtime.Caller, int, int], int]:
+    """args_get or environ_get, of strings that wasmtime's own cannot be told."""
+
+    def function(caller: wasmtime.Caller, pointers: int, buffer: int) -> int:
+        for string in strings:
+            if pointers % 4:
+                raise wasmtime.Trap(TRAPS["host_error"])
+            _write(caller, pointers, (buffer % 2**32).to_bytes(4, "little"))
+            _write(caller, buffer, string + b"\0")
+            pointers, buffer = pointers + 4, buffer + len(string) + 1
+        return 0
+
+    return function
 
 
 def _tell(caller: wasmtime.Caller, clock: int, pointer: int, nanoseconds: int) -> int:
