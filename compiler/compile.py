@@ -8,17 +8,14 @@ from pathlib import Path
 from .format.checkpoint import Model
 from .format.isa import Program
 from .graph.build import build
-from .link.link import link, provided_imports
+from .link.link import link
 from .link.linked import LinkedModule
-from .link.routines import standard_libraries
-from .link.stubs import extended, trapping
 from .lower.lower import lower
 from .lower.program import program_of
 from .machine.assemble import Assembly, assemble
 from .machine.machine import machine
 from .optimise.optimise import optimise
 from .options import CompileOptions
-from .wasm.check import check, prune
 from .wasm.module import Instr, Module
 from .wasm.source import Source, load
 
@@ -60,13 +57,9 @@ def compile_steps(
     if not isinstance(source, Source):
         source = load(source)
     provided = {name: load(text).module for name, text in options.libraries.items()}
-    if options.unknown_imports_trap:
-        known = {**standard_libraries(), **provided}
-        stubs = trapping(source.module, provided_imports(provided))
-        provided |= {name: extended(known.get(name, Module()), stub) for name, stub in stubs.items()}
-    selection = check(source.module, options.exports, provided_imports(provided))
-    pruned = prune(source.module, selection)
-    linked: LinkedModule = link(pruned, provided, options.exports, options.max_memory_pages)
+    linked: LinkedModule = link(
+        source.module, provided, options.exports, options.max_memory_pages, options.unknown_imports_trap
+    )
     lowered = lower(linked, options.opt_level)
     optimise(lowered, {i: f.type for i, f in enumerate(linked.module.functions)}, options.opt_level)
     return program_of(linked, lowered, options.opt_level), source.module

@@ -247,7 +247,7 @@ def test_indirect_calls_name_their_callee():
       (table funcref (elem $seven $eight))
       (func $eight (result i32) i32.const 8)
       (func (export "f") (param i32) (result i32) local.get 0 call_indirect (type $i)))""",
-      libraries={"lib": wasmtime.wat2wasm('(module (func (export "seven") (result i32) i32.const 7))')})  # fmt: skip
+      libraries=[("lib", bytes(wasmtime.wat2wasm('(module (func (export "seven") (result i32) i32.const 7))')))])  # fmt: skip
     run = o.invoke("f", [1])
     assert events(run, o) == [("local.get", 1), ("call_indirect", 1), ("i32.const", 8)]
     run = o.invoke("f", [0])

@@ -80,8 +80,10 @@ class _LayOut:
 
     def run(self) -> Instantiation:
         out = self.out
-        for definition in sorted(self.reached.globals):
-            out.global_values[definition] = self._global(definition)
+        order = {unit: k for k, unit in enumerate(self.reached.instantiated)}
+        # What a global's value depends on comes before it.
+        for definition in sorted(self.reached.globals, key=lambda g: (order.get(g.unit, len(order)), g)):
+            self._global(definition)
         self._tables()
         self._element_segments()
         self._data_segments()
@@ -99,7 +101,11 @@ class _LayOut:
         return self.units.all[definition.unit].module
 
     def _global(self, definition: Definition) -> int:
-        return self._evaluate(definition.unit, self._module(definition).globals[definition.index].init)
+        values = self.out.global_values
+        if definition not in values:
+            code = self._module(definition).globals[definition.index].init
+            values[definition] = self._evaluate(definition.unit, code)
+        return values[definition]
 
     def _evaluate(self, unit: int, code: Iterable[Instr]) -> int:
         """The value of a constant expression as an unsigned bit pattern; a reference as its number."""
@@ -215,8 +221,6 @@ class _LayOut:
 
     def _memory(self) -> None:
         out = self.out
-        if len(self.reached.memories) > 1:
-            raise CompileError(f"{len(self.reached.memories)} memories are in use: only one is supported")
         memory = next(iter(self.reached.memories), None)
         if memory is not None:
             limits = self._module(memory).memories[memory.index]

@@ -2,8 +2,10 @@
 
 What is left to import are the intrinsics of module "w2x" (see `linked`), which the lowering turns into steps. Passes:
 
+    libraries  what there is to import from
     units      the modules, and where an import leads
     reach      what exports and start functions can reach; each instruction of `routines.ROUTINES` brings its routine in
+    refuse     every reason why what was reached cannot be compiled
     indices    numbers for functions, tables, globals and references
     layout     instantiation: initial values, segments, tables and passive segments in hidden memory
     merge      bodies with the new indices
@@ -24,10 +26,12 @@ from collections.abc import Mapping, Sequence
 from ..wasm.module import Module
 from .indices import Indices, number
 from .layout import INPUTS, lay_out, register_name
+from .libraries import libraries_of
 from .linked import LinkedModule
 from .merge import merge
 from .reach import Reached, reach
-from .routines import ROUTINES, standard_libraries
+from .refuse import refuse
+from .routines import ROUTINES
 from .units import PROGRAM, Definition, Units
 
 
@@ -36,14 +40,17 @@ def link(
     libraries: Mapping[str, Module] | None = None,
     exports: Sequence[str] | None = None,
     max_memory_pages: int | None = None,
+    unknown_imports_trap: bool = False,
 ) -> LinkedModule:
     """Links `module` with what it imports from `libraries` and from the standard libraries.
 
-    exports: names of the exported functions to link (None: all). max_memory_pages: see `compile`.
-    Raises CompileError naming every import that is missing or does not fit, or when instantiation would trap.
+    exports: names of the exported functions to link (None: all). max_memory_pages, unknown_imports_trap: see `compile`.
+    Raises CompileError with every reason, in module order: imports that are missing or do not fit, and what is reached
+    and not supported; or when instantiation would trap.
     """
-    units = Units(module, {**standard_libraries(), **(libraries or {})})
+    units = Units(module, libraries_of(module, libraries, unknown_imports_trap))
     reached = reach(units, exports)
+    refuse(units, reached)
     indices = number(units, reached)
     state = lay_out(units, reached, indices, max_memory_pages)
     merged = merge(units, reached, indices, state)
@@ -76,12 +83,6 @@ def link(
         },
         start=tuple(functions[f] for f in reached.start),
     )
-
-
-def provided_imports(libraries: Mapping[str, Module] | None = None) -> set[tuple[str, str]]:
-    """(module, name) of everything that a program can import."""
-    everything = {**standard_libraries(), **(libraries or {})}
-    return {(name, e.name) for name, m in everything.items() if not name.startswith("w2x") for e in m.exports}
 
 
 def _records(units: Units, reached: Reached, indices: Indices) -> dict[int, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..wasm.module import Element, Function, Global, GlobalType, Import, Instr, Limits, Module
+from ..wasm.names import UniqueNames
 from ..wasm.opcodes import BY_NAME
 from .indices import Indices
 from .layout import Instantiation, register_name
@@ -31,6 +32,7 @@ class _Merge:
         self.reached = reached
         self.indices = indices
         self.state = state
+        self.referenced = {number: function for function, number in indices.references.items()}
         self.spaces: dict[str, dict] = {
             "func": indices.functions,
             "table": indices.tables,
@@ -40,14 +42,11 @@ class _Merge:
     def run(self) -> Module:
         imports = [Import(INTRINSIC_MODULE, i.name, "func", i.type) for i in self.reached.intrinsics]
         functions = [Function(i.desc, name=i.name, imported=i) for i in imports]  # type: ignore[arg-type]
-        names: set[str] = set()
+        unique = UniqueNames("'{}".format)
         for definition in self.indices.functions:
             if isinstance(definition, Definition):
                 function = self._function(definition)
-                while function.name in names:
-                    function = replace(function, name=function.name + "'")
-                names.add(function.name)
-                functions.append(function)
+                functions.append(replace(function, name=unique(function.name)))
         globals_ = []
         for target in self.indices.globals:
             if isinstance(target, Definition):
@@ -71,10 +70,9 @@ class _Merge:
     def _initial(self, type: GlobalType, definition: Definition) -> tuple[Instr, ...]:
         value = self.state.global_values[definition]
         if type.type in ("funcref", "externref"):
-            functions = {number: f for f, number in self.indices.references.items()}
             if value == 0:
                 return (Instr("ref.null", (type.type,)),)
-            return (Instr("ref.func", (self.indices.functions[functions[value]],)),)
+            return (Instr("ref.func", (self.indices.functions[self.referenced[value]],)),)
         if type.type in ("i32", "i64"):
             bits = int(type.type[1:])
             value -= (value >> (bits - 1)) << bits

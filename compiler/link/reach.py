@@ -1,7 +1,8 @@
-"""What the exported functions can reach, across all units, and with which routines."""
+"""What the exported functions can reach, across all units, and with which routines. There is no other such analysis."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -9,10 +10,15 @@ from ..format.errors import CompileError, Reason
 from ..wasm.module import FuncType, Instr
 from ..wasm.opcodes import BY_NAME
 from .routines import ROUTINES, WASI_MODULES, layout_of, load
-from .units import PROGRAM, Definition, Intrinsic, Layout, Target, Units
+from .units import PROGRAM, Definition, Intrinsic, Layout, Target, Units, Unresolved
 
 # Immediates that name an entity of an index space, by the kinds of `opcodes`.
 INDEX_KINDS = ("func", "table", "global", "memory", "data", "elem")
+_INDIRECT = frozenset({"call_indirect", "return_call_indirect"})
+# Instructions that name nothing, most of all: nothing follows from them.
+_ALONE = frozenset(
+    name for name, opcode in BY_NAME.items() if not {*INDEX_KINDS, "memarg"}.intersection(opcode.immediates)
+) - frozenset(ROUTINES)
 
 
 @dataclass
@@ -22,7 +28,8 @@ class Reached:
     functions: callable ones. referenced: those that have a reference value. imported: those that the program imports.
     intrinsics, registers: what is needed from "w2x", in the order of the first use (the values mean nothing).
     layouts: layout values that code reads. instantiated: the program and its libraries, in the order of instantiation.
-    calls: (unit, instruction name, immediates) -> the function that does it.
+    calls: (unit, instruction name, immediates) -> the function that does it. refused: by unit and place, why an import
+    that is needed is not there.
     """
 
     exports: dict[str, Definition] = field(default_factory=dict)
@@ -39,13 +46,16 @@ class Reached:
     layouts: set[Layout] = field(default_factory=set)
     instantiated: list[int] = field(default_factory=list)
     calls: dict[tuple[int, str, tuple], Definition] = field(default_factory=dict)
+    refused: dict[tuple[int, int], Reason] = field(default_factory=dict)
 
 
 def reach(units: Units, exports: Sequence[str] | None) -> Reached:
     """Follows the program's exported functions (None: all of them), its exported globals and all start functions.
 
-    A call_indirect reaches the functions of its type among those that tables, element segments in use, globals and
-    ref.func instructions refer to. Raises CompileError with all imports that are missing or do not fit.
+    A call_indirect, in whichever unit, reaches the functions of its type, in whichever unit, that have a reference: those
+    that live tables' segments, segments that live code copies from, live globals and live ref.func instructions refer to.
+    Every reference that can be in a table, a global or an argument is among them.
+    Raises CompileError for an export that is not there.
     """
     return _Reach(units).run(exports)
 
@@ -66,55 +76,49 @@ def operands(instruction: Instr) -> Iterator[tuple[str, int]]:
 
 
 class _Reach:
+    """called: types of live call_indirects. waiting: functions with a reference whose type is not called yet.
+    fillers: (unit, index) of the active element segments of each table."""
+
     def __init__(self, units: Units):
         self.units = units
         self.out = Reached()
         self.todo: list[Definition] = []
-        self.called_types: set[FuncType] = set()
+        self.called: set[FuncType] = set()
+        self.waiting: dict[FuncType, list[Definition]] = defaultdict(list)
+        self.fillers: dict[Definition, list[Definition]] = defaultdict(list)
         self.elements: set[Definition] = set()
         self.instances: dict[tuple, int] = {}
-        self.reasons: dict[Reason, None] = {}
-        memory = units.all[PROGRAM].exports.get("memory")
-        # WASI works on the memory that the program exports under this name.
-        self._program_memory = memory.index if memory is not None and memory.kind == "memory" else None
 
     def run(self, names: Sequence[str] | None) -> Reached:
-        self._instantiate(PROGRAM)
+        for unit in self.units.instantiation_order():
+            self._instantiate(unit)
         # A whole program needs what it imports, as for instantiation; a part of it only the functions it calls.
         for kind in ("func", "table", "memory", "global") if names is None else ("table", "memory", "global"):
             for index in range(len(self.units.all[PROGRAM].imports[kind])):
                 self._resolve(PROGRAM, kind, index)
         self._roots(names)
         while self.todo:
-            while self.todo:
-                function = self.todo.pop()
-                for instruction in self.units.all[function.unit].module.functions[function.index].body:
+            function = self.todo.pop()
+            for instruction in self.units.all[function.unit].module.functions[function.index].body:
+                if instruction.name not in _ALONE:
                     self._instruction(function.unit, instruction)
-            self._follow_tables()
-            for function in self.out.referenced - self.out.functions:
-                if self.units.all[function.unit].module.functions[function.index].type in self.called_types:
-                    self._function(function)
-        if self._program_memory is None:
-            hosts = sorted({self.units.all[f.unit].name for f in self.out.functions} & set(WASI_MODULES))
-            self.reasons.update((Reason(f'{name} needs the memory to be exported as "memory"'), None) for name in hosts)
-        if self.reasons:
-            raise CompileError(list(self.reasons))
         return self.out
 
     def _instantiate(self, unit: int) -> None:
-        """Libraries before what imports from them."""
         module = self.units.all[unit].module
-        for name in dict.fromkeys(i.module for i in module.imports):
-            known = len(self.units.all)
-            library = self.units.library(name)
-            if library is not None and library >= known:
-                self._instantiate(library)
         self.out.instantiated.append(unit)
+        for index, element in enumerate(module.elements):
+            if element.mode == "active":
+                table = self._resolve(unit, "table", element.table)
+                if isinstance(table, Definition):
+                    self.fillers[table].append(Definition(unit, "elem", index))
+                    if table in self.out.tables:
+                        self._follow(Definition(unit, "elem", index))
         if module.start is not None:
             start = self._resolve(unit, "func", module.start)
             if isinstance(start, Definition):
                 self.out.start.append(start)
-                self._function(start)
+                self._use(unit, "func", module.start)
 
     def _roots(self, names: Sequence[str] | None) -> None:
         exports = self.units.all[PROGRAM].exports
@@ -125,7 +129,7 @@ class _Reach:
             target = self._resolve(PROGRAM, "func", exports[name].index)
             if isinstance(target, Definition):
                 self.out.exports[name] = target
-                self._function(target)
+                self._use(PROGRAM, "func", exports[name].index)
         for name, export in exports.items():
             if export.kind == "global":
                 self._use(PROGRAM, "global", export.index)
@@ -137,24 +141,18 @@ class _Reach:
         """None after a refusal, which is noted."""
         if kind in ("data", "elem"):
             return Definition(unit, kind, index)
-        try:
-            target = self.units.resolve(unit, kind, index)
-        except CompileError as error:
-            self.reasons.update(dict.fromkeys(error.reasons))
+        target = self.units.find(unit, kind, index)
+        if isinstance(target, Unresolved):
+            self.out.refused.setdefault((target.unit, target.position), target.reason)
             return None
-        if unit == PROGRAM and isinstance(target, Definition) and target.unit != PROGRAM and kind == "func":
+        if unit == PROGRAM and kind == "func" and isinstance(target, Definition) and target.unit != PROGRAM:
             self.out.imported.add(target)
         return target
 
-    def _function(self, function: Definition) -> None:
-        if function not in self.out.functions:
-            self.out.functions.add(function)
-            self.todo.append(function)
-
     def _instruction(self, unit: int, instruction: Instr) -> None:
         name = instruction.name
-        if name in ("call_indirect", "return_call_indirect"):
-            self.called_types.add(self.units.all[unit].module.types[instruction.args[0]])
+        if name in _INDIRECT:
+            self._call_type(self.units.all[unit].module.types[instruction.args[0]])
         uses = list(operands(instruction))
         if name == "ref.func":
             self._refer(unit, [instruction])
@@ -167,6 +165,7 @@ class _Reach:
     def _use(self, unit: int, kind: str, index: int) -> None:
         match self._resolve(unit, kind, index):
             case Definition() as target:
+                self._host_memory(unit, target)
                 self._define(target)
             case Layout() as target:
                 self.out.layouts.add(target)
@@ -176,23 +175,65 @@ class _Reach:
                 self.out.intrinsics[target] = None
             case Intrinsic(kind="global") as target:
                 self.out.registers[target] = None
-            case Intrinsic(kind="memory"):
-                if self.units.all[PROGRAM].module.memories:
-                    self._use(PROGRAM, "memory", self._program_memory or 0)
 
     def _define(self, target: Definition) -> None:
         match target.kind:
             case "func":
                 self._function(target)
-            case "table":
+            case "table" if target not in self.out.tables:
                 self.out.tables.add(target)
+                for element in self.fillers[target]:
+                    self._follow(element)
             case "memory":
                 self.out.memories.add(target)
             case "elem":
-                self.elements.add(target)
+                self._follow(target)
             case "global" if target not in self.out.globals:
                 self.out.globals.add(target)
                 self._refer(target.unit, self.units.all[target.unit].module.globals[target.index].init)
+
+    def _host_memory(self, unit: int, target: Definition) -> None:
+        """WASI works on the memory of the module that calls it: the one it exports as "memory", else its first."""
+        host = self.units.all[target.unit]
+        if target.kind != "func" or not host.own or host.name not in WASI_MODULES or unit == target.unit:
+            return
+        caller = self.units.all[unit]
+        memory = caller.memory
+        if memory is not None:
+            self._use(unit, "memory", memory)
+        elif not caller.own:
+            of = f" {caller.name!r}" if caller.name else ""
+            reason = Reason(f"{host.name} works on the memory of the module that calls it, and the module{of} has none")
+            self.out.refused.setdefault((unit, len(caller.module.imports)), reason)
+
+    # Calls and references
+
+    def _function(self, function: Definition) -> None:
+        if function not in self.out.functions:
+            self.out.functions.add(function)
+            self.todo.append(function)
+
+    def _call_type(self, type: FuncType) -> None:
+        if type not in self.called:
+            self.called.add(type)
+            for function in self.waiting.pop(type, ()):
+                self._function(function)
+
+    def _referenced(self, function: Definition) -> None:
+        if function not in self.out.referenced:
+            self.out.referenced.add(function)
+            type = self.units.all[function.unit].module.functions[function.index].type
+            if type in self.called:
+                self._function(function)
+            else:
+                self.waiting[type].append(function)
+
+    def _follow(self, element: Definition) -> None:
+        """The references in a segment that fills a live table, or that live code copies from."""
+        if element not in self.elements:
+            self.elements.add(element)
+            for item in self.units.all[element.unit].module.elements[element.index].items:
+                self._refer(element.unit, item)
 
     def _refer(self, unit: int, code: Iterable[Instr]) -> None:
         """Notes the functions that get a reference value, and the globals, in a constant expression or ref.func."""
@@ -200,22 +241,12 @@ class _Reach:
             if instruction.name == "ref.func":
                 target = self._resolve(unit, "func", instruction.args[0])
                 if isinstance(target, Definition):
-                    self.out.referenced.add(target)
-                elif target is not None:
-                    self.reasons[Reason(f"a reference to the intrinsic {target.name!r} is not supported")] = None
+                    self._host_memory(unit, target)
+                    self._referenced(target)
             elif instruction.name == "global.get":
                 self._use(unit, "global", instruction.args[0])
 
-    def _follow_tables(self) -> None:
-        """References in the segments that fill live tables, and in segments that live code copies from."""
-        for unit in self.out.instantiated:
-            for index, element in enumerate(self.units.all[unit].module.elements):
-                live = Definition(unit, "elem", index) in self.elements
-                if element.mode == "active" and not live:
-                    live = self._resolve(unit, "table", element.table) in self.out.tables
-                if live:
-                    for item in element.items:
-                        self._refer(unit, item)
+    # Routines
 
     def _routine(self, unit: int, instruction: Instr, uses: list[tuple[str, int]]) -> None:
         """Instantiates the routine for this instruction's tables and segments, and follows it."""
@@ -229,7 +260,7 @@ class _Reach:
         if key not in self.instances:
             label = "".join(f" {self._label(d)}" for d in definitions)
             layout = layout_of(routine, definitions)
-            self.instances[key] = self.units.add(f"w2x.{routine.file}", load(routine.file), layout, label)
+            self.instances[key] = self.units.add(f"w2x.{routine.file}", load(routine.file), layout, label, own=True)
         instance = self.instances[key]
         function = Definition(instance, "func", self.units.all[instance].exports[routine.function].index)
         self.out.calls[unit, instruction.name, instruction.args] = function

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 
 from ..wasm.module import Export, Function, FuncType, Instr, Module
+from .units import PRIVATE, Units, Unresolved
+
+# The stubs' names begin with this. What is behind it says which import it was.
+MISSING = "missing import "
 
 
-def trapping(module: Module, provided: Collection[tuple[str, str]]) -> dict[str, Module]:
-    """Modules, by name, with the functions that `module` imports and that are not among `provided`.
+def trapping(units: Units, given: Collection[tuple[str, str]]) -> dict[str, Module]:
+    """Modules, by name, with the functions that the program and its libraries import and that lead nowhere.
 
-    provided: (module, name). A call executes `unreachable`.
+    given: (module, name) of what libraries have; an import that does not fit one of these stays refused. A call executes
+    `unreachable`. Of two imports of one name the first decides the type.
     """
     missing: dict[str, dict[str, FuncType]] = {}
-    for entry in module.imports:
-        if isinstance(entry.desc, FuncType) and (entry.module, entry.name) not in provided:
-            missing.setdefault(entry.module, {})[entry.name] = entry.desc
+    for unit in units.instantiation_order():
+        for index, (position, entry) in enumerate(units.all[unit].imports["func"]):
+            if (entry.module, entry.name) in given or PRIVATE.match(entry.module):
+                continue
+            found = units.find(unit, "func", index)
+            if isinstance(found, Unresolved) and (found.unit, found.position) == (unit, position):
+                assert isinstance(entry.desc, FuncType)
+                missing.setdefault(entry.module, {}).setdefault(entry.name, entry.desc)
     return {name: _module(name, functions) for name, functions in missing.items()}
-
-
-def extended(library: Module, more: Module) -> Module:
-    """`library` with the functions that `more` defines, and their exports."""
-    first = len(library.functions)
-    exports = tuple(replace(e, index=first + e.index) for e in more.exports)
-    return replace(library, functions=library.functions + more.functions, exports=library.exports + exports)
 
 
 def _module(module: str, functions: dict[str, FuncType]) -> Module:
     body = (Instr("unreachable"), Instr("end"))
     return Module(
-        functions=tuple(Function(t, body=body, name=f"{module}.{name}") for name, t in functions.items()),
+        functions=tuple(
+            Function(t, body=body, name=f'{MISSING}"{module}" "{name}"') for name, t in functions.items()
+        ),
         exports=tuple(Export(name, "func", k) for k, name in enumerate(functions)),
     )

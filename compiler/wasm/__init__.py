@@ -1,1 +1,1 @@
-"""WebAssembly text, binaries and C in; a checked Module out. Passes in order: source, decode, check, prune."""
+"""WebAssembly text, binaries and C in; a valid Module out. Passes: source, decode; check when it is known what is reached."""

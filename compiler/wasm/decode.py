@@ -6,6 +6,7 @@ Decoding checks that the bytes can be read, not that the module is valid: `sourc
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -142,7 +143,7 @@ class _Decoder:
     def _type(self) -> FuncType:
         return self._at(self.types, self.r.unsigned(), "type")
 
-    def _at(self, items: list[T], index: int, what: str) -> T:
+    def _at(self, items: Sequence[T], index: int, what: str) -> T:
         if not 0 <= index < len(items):
             raise self.r.error(f"unknown {what} {index}")
         return items[index]
@@ -163,7 +164,7 @@ class _Decoder:
         return GlobalType(type, bool(mutable))
 
     def _external_kind(self) -> str:
-        return self._at(list(EXTERNAL_KINDS), self.r.byte(), "external kind")
+        return self._at(EXTERNAL_KINDS, self.r.byte(), "external kind")
 
     # Module fields
 
@@ -338,8 +339,15 @@ class _Decoder:
         functions = []
         for index, function in enumerate(self.functions):
             name = self.names.get(index) or exported.get(index) or f"func[{index}]"
-            while name in used:
-                name += f"[{index}]"
+            if name in used:
+                name = self._told_apart(name, index, used)
             used.add(name)
             functions.append(replace(function, name=name))
         return functions
+
+    def _told_apart(self, name: str, index: int, used: set[str]) -> str:
+        """[i] is a number that no other function adds, so a second one is hardly ever needed."""
+        name += f"[{index}]"
+        while name in used:
+            name += "'"
+        return name

@@ -12,8 +12,7 @@ import numpy as np
 
 from ...compiler.compile import compile_with
 from ...compiler.format.checkpoint import Model
-from ...compiler.link.link import provided_imports
-from ...compiler.link.stubs import trapping
+from ...compiler.link.libraries import made_for
 from ...compiler.options import CompileOptions
 from ...compiler.wasm.encode import encode
 from ...compiler.wasm.module import ValType
@@ -104,13 +103,15 @@ class Verifier:
         world = (world or World(stdin, argv, env or {}, random, clock)).fixed()
         self._stdin = world.stdin
         given = {name: load(text) for name, text in (libraries or {}).items()}
-        provided = provided_imports({name: library.module for name, library in given.items()})
-        stubs = trapping(self.source.module, provided) if unknown_imports_trap else {}
+        modules = {name: library.module for name, library in given.items()}
+        made = made_for(self.source.module, modules, unknown_imports_trap)
         self._oracle = oracle_for(
             self.source.wasm,
             self.program,
-            libraries={name: library.wasm for name, library in given.items()},
-            stubs={name: encode(stub) for name, stub in stubs.items()},
+            libraries=[
+                *((name, library.wasm) for name, library in given.items()),
+                *((library.name, encode(library.module)) for library in made),
+            ],
             world=world,
         )
         self._comparison = Comparison(self.program, self.source.module, self._oracle.sites, self._oracle.references)

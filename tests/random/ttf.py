@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from wasm2xformer import CompileError
-from wasm2xformer.compiler.wasm.check import check
+from wasm2xformer.compiler.link.link import link
 from wasm2xformer.compiler.wasm.source import load
 
 from .case import Call, Case, argument
@@ -21,7 +21,6 @@ FLAGS = [*(f"--disable-{f}" for f in DISABLED.split()), *(f"--enable-{f}" for f 
 SUPPORT = "fuzzing-support"
 HOOKS = " ".join(f'(func (export "log-{t}") (param {t}))' for t in ("i32", "i64", "f32", "f64"))
 LIBRARIES = {SUPPORT: f"(module {HOOKS})"}
-PROVIDED = {(SUPPORT, f"log-{t}") for t in ("i32", "i64", "f32", "f64")}
 RESET = "hangLimitInitializer"  # the export that allows the next call so many iterations again
 CALLS = 2
 
@@ -47,11 +46,12 @@ def translate(seed: int) -> bytes:
 def _case(seed: int, wasm: bytes) -> Case:
     rng = random.Random(f"ttf calls {seed}")
     module = load(wasm).module
+    libraries = {name: load(text).module for name, text in LIBRARIES.items()}
     exports, refused = [], Counter[str]()
     for export in module.exports:
         if export.kind == "func":
             try:
-                check(module, [export.name], PROVIDED)
+                link(module, libraries, [export.name])
                 exports.append(export)
             except CompileError as error:
                 refused[error.reasons[0].message] += 1

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import wasmtime
 
 from ....compiler.wasm.decode import decode
+from ....compiler.wasm.encode import encode
 from ....compiler.wasm.module import Function, Module
 from ...world import World
 from .engine import FUEL, call, instantiate
+from .linking import Library, sharing, with_memory_export
 from .wasi import NOTHING, Wasi, uses_wasi
 
 
@@ -19,7 +21,7 @@ def count_instructions(
     wasm: bytes,
     name: str,
     args: Sequence[int | float] = (),
-    libraries: Mapping[str, bytes] | None = None,
+    libraries: Sequence[Library] = (),
     world: World = NOTHING,
 ) -> int:
     """WASM instructions that the module as written executes for this call, in a fresh instance, traps included. An int
@@ -34,8 +36,9 @@ def count_instructions(
         _float(a, t) if t in ("f32", "f64") and isinstance(a, int) else a
         for a, t in zip(args, function.type.params, strict=True)
     ]
-    wasi = Wasi(world) if uses_wasi(module) else None
-    store, instance = instantiate(wasm, libraries or {}, wasi, fuel=True)
+    wasi = Wasi(world) if any(map(uses_wasi, (wasm, *(library for _, library in libraries)))) else None
+    hosted = sharing(with_memory_export(module) if wasi else module, libraries)
+    store, instance = instantiate(wasm if hosted == module else encode(hosted), libraries, wasi, world, fuel=True)
     files = wasi.open(store, world.stdin) if wasi else None
     store.set_fuel(FUEL)
     export: Any = instance.exports(store)[name]

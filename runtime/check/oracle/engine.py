@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import wasmtime
 from wasmtime import _ffi as ffi
 
 from ...errors import OracleError
-from .wasi import WASI, Wasi
+from ...world import World
+from .linking import Library, define
+from .wasi import Wasi
 
 T = TypeVar("T")
 
@@ -42,9 +43,9 @@ def configuration(stack: int, fuel: bool = False) -> wasmtime.Config:
 
 def instantiate(
     wasm: bytes,
-    libraries: Mapping[str, bytes],
+    libraries: Sequence[Library],
     wasi: Wasi | None,
-    stubs: Mapping[str, bytes] = MappingProxyType({}),
+    world: World,
     fuel: bool = False,
 ) -> tuple[wasmtime.Store, wasmtime.Instance]:
     """An instance with what it imports. Raises OracleError for what wasmtime refuses or has no room for."""
@@ -55,14 +56,11 @@ def instantiate(
         store.set_fuel(FUEL)
     linker.allow_shadowing = True
     try:
-        if WASI not in libraries:
-            linker.define_wasi()
-            store.set_wasi(wasmtime.WasiConfig())
-            if wasi:
-                wasi.define(linker)
-        for name, library in (*libraries.items(), *stubs.items()):
-            linker.define_instance(store, name, linker.instantiate(store, wasmtime.Module(engine, library)))
-        return store, linker.instantiate(store, wasmtime.Module(engine, wasm))
+        linker.define_wasi()
+        store.set_wasi(wasmtime.WasiConfig())
+        if wasi:
+            wasi.define(linker)
+        return store, linker.instantiate(store, define(store, linker, wasm, libraries, world))
     except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
         raise OracleError(f"wasmtime does not instantiate the program: {said(error)}") from None
 

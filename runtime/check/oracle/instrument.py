@@ -35,6 +35,7 @@ from ....compiler.wasm.module import (
     ValType,
 )
 from ....compiler.wasm.opcodes import ACCESS_WIDTH, STORES
+from .linking import with_memory_export
 from .stack_types import DEAD, Top, stack_tops
 
 # site: index into the list of sites. value: bits of the value, for a reference 0 (null) or 1, or what isa.Site says.
@@ -164,7 +165,7 @@ def instrument(
         exports.append(Export(name, "global", index))
     exports.append(Export(INDIRECT, "global", added.indirect))
     # Tags are not decoded; only what is left out uses one.
-    own = tuple(e for e in module.exports if e.kind != "tag")
+    own = tuple(e for e in with_memory_export(module).exports if e.kind != "tag")
     exports += [Export(f"{MEMORY}{i}", "memory", i) for i in range(len(module.memories))]
     exports += [Export(f"{TABLE}{i}", "table", i) for i in range(len(module.tables))]
     exports += [Export(f"{REFERENCE}{i}", "func", wrappers.get(i, i)) for i in sorted(referenced)]

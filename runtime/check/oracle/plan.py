@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ....compiler.format.isa import Program, Site
@@ -10,8 +10,9 @@ from ....compiler.link.layout import TABLE_GROWTH
 from ....compiler.wasm.decode import decode
 from ....compiler.wasm.encode import encode
 from ...world import World
+from .linking import Library, with_memory_export
 from .run import Oracle
-from .wasi import NOTHING
+from .wasi import NOTHING, uses_wasi
 
 
 def sites_of(program: Program) -> list[Site]:
@@ -38,8 +39,7 @@ def frame_deltas_of(program: Program) -> dict[tuple[int, int], int]:
 def oracle_for(
     wasm: bytes,
     program: Program,
-    libraries: Mapping[str, bytes] | None = None,
-    stubs: Mapping[str, bytes] | None = None,
+    libraries: Sequence[Library] = (),
     world: World = NOTHING,
 ) -> Oracle:
     """An oracle whose runs can be compared with traces of `program`, which was compiled from `wasm`."""
@@ -52,8 +52,7 @@ def oracle_for(
         memory_maximum=program.memory_maximum or None,
         table_limits=[table.limits.minimum + TABLE_GROWTH for table in decode(wasm).tables],
         entry_delta=next((call.imm for call in calls), 0),
-        libraries={name: _limited(library, program.memory_maximum) for name, library in (libraries or {}).items()},
-        stubs=stubs,
+        libraries=[(name, _limited(library, program.memory_maximum)) for name, library in libraries],
         world=world,
     )
 
@@ -61,7 +60,9 @@ def oracle_for(
 def _limited(wasm: bytes, pages: int) -> bytes:
     """The module, whose memory (the program's, if it is imported) grows as far as the program's may."""
     module = decode(wasm)
+    hosted = with_memory_export(module) if uses_wasi(wasm) else module
     memories = tuple(
         replace(m, maximum=pages) if m.minimum <= pages < (m.maximum or 2**32) else m for m in module.memories
     )
-    return encode(replace(module, memories=memories)) if memories != tuple(module.memories) else wasm
+    changed = replace(hosted, memories=memories)
+    return encode(changed) if changed != module else wasm

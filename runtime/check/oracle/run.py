@@ -23,6 +23,7 @@ from . import instrument as names
 from .count import exported
 from .engine import call, instantiate, said
 from .instrument import RECORD, instrument
+from .linking import Library, sharing
 from .wasi import BAD_EXIT, NOTHING, Wasi, uses_wasi
 
 NULL, UNKNOWN = -1, -2  # elements of a table range that are no function of the module
@@ -70,7 +71,7 @@ class Oracle:
     wasm: the binary that was compiled.
     sites, frame_deltas, frame_limit, memory_maximum, table_limits: see `instrument`.
     entry_delta: slots by which the call of an exported function itself moves the frame.
-    libraries: modules to import from, by name. stubs: the same, for functions that neither these nor the model's WASI have.
+    libraries: (name, binary) of modules to import from; of equal names, later ones add to earlier ones.
     world: what WASI tells the program; its random bytes and its time must be decided (`World.fixed`).
     start: the start function's run, None if the module has none.
 
@@ -86,20 +87,19 @@ class Oracle:
         memory_maximum: int | None = None,
         table_limits: Sequence[int | None] = (),
         entry_delta: int = 0,
-        libraries: Mapping[str, bytes] | None = None,
-        stubs: Mapping[str, bytes] | None = None,
+        libraries: Sequence[Library] = (),
         world: World = NOTHING,
     ):
         self.sites = tuple(sites)
         self.module = decode(wasm)
         self._entry_delta = entry_delta
-        self._wasi = Wasi(world) if uses_wasi(self.module) else None
+        self._wasi = Wasi(world) if any(map(uses_wasi, (wasm, *(library for _, library in libraries)))) else None
         done = instrument(self.module, sites, frame_deltas or {}, frame_limit, memory_maximum, table_limits)
         self.references = np.isin(np.arange(len(self.sites)), list(done.references))
-        self._instrumented = encode(done.module, names.MODULE_NAME)
+        self._instrumented = encode(sharing(done.module, libraries), names.MODULE_NAME)
         self._origins, self._stops = done.origins, done.stops
         self._offsets: dict[int, list[int]] = {}
-        self._store, instance = instantiate(self._instrumented, libraries or {}, self._wasi, stubs or {})
+        self._store, instance = instantiate(self._instrumented, libraries, self._wasi, world)
         self._exports: dict[str, Any] = dict(instance.exports(self._store).items())
         self._log = _Log()
         self._connect()

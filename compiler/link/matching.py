@@ -1,0 +1,41 @@
+"""Whether what a library has is what an import asks for: import matching of the specification, section 4.5.4."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..wasm.module import FuncType, GlobalType, Limits, TableType
+
+
+def mismatch(wanted: Any, given: Any, of: str) -> str:
+    """"" when `given` matches, else both types in words. Limits may be narrower than asked for. of: who has it."""
+    match wanted, given:
+        case (FuncType(), FuncType()) | (GlobalType(), GlobalType()):
+            return "" if wanted == given else f"imported as {show(wanted)}, {of} has {show(given)}"
+        case TableType(), TableType():
+            if wanted.element != given.element:
+                return f"imported as a table of {wanted.element}, {of} has one of {given.element}"
+            return _limits(wanted.limits, given.limits, "element", of)
+        case Limits(), Limits():
+            return _limits(wanted, given, "page", of)
+    raise TypeError(f"{wanted} and {given} are not of one kind")
+
+
+def show(type: FuncType | GlobalType) -> str:
+    """As in "(i32, i32) -> (i64)", "mutable f32"."""
+    if isinstance(type, GlobalType):
+        return f"{'mutable ' if type.mutable else 'immutable '}{type.type}"
+    return f"({', '.join(type.params)}) -> ({', '.join(type.results)})"
+
+
+def _limits(wanted: Limits, given: Limits, unit: str, of: str) -> str:
+    if given.minimum < wanted.minimum:
+        return f"at least {_count(wanted.minimum, unit)} wanted, {of} has {given.minimum}"
+    if wanted.maximum is None or (given.maximum is not None and given.maximum <= wanted.maximum):
+        return ""
+    has = "no maximum" if given.maximum is None else f"a maximum of {given.maximum}"
+    return f"a maximum of {_count(wanted.maximum, unit)} wanted, {of} has {has}"
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}{'' if number == 1 else 's'}"

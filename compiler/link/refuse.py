@@ -1,0 +1,41 @@
+"""Every reason why what is reached cannot be compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..format.errors import CompileError, Reason
+from ..wasm.check import refusals
+from .reach import Reached
+from .units import Definition, Units
+
+
+def refuse(units: Units, reached: Reached) -> None:
+    """Raises CompileError with every reason there is: the program's first, each module's in the module's own order."""
+    parts: dict[str, dict[int, list[int]]] = {"func": {}, "table": {}, "global": {}}
+    for definition in (*reached.functions, *reached.tables, *reached.globals):
+        parts[definition.kind].setdefault(definition.unit, []).append(definition.index)
+    imports: dict[int, list[Reason]] = {}
+    for (unit_index, _), reason in sorted(reached.refused.items(), key=lambda entry: entry[0]):
+        imports.setdefault(unit_index, []).append(reason)
+    reasons: list[Reason] = []
+    for index, unit in enumerate(units.all):
+        reasons += imports.get(index, ())
+        if index == 0:
+            reasons += _memories(units, reached)
+        if not unit.own:
+            functions, tables, globals_ = (parts[kind].get(index, ()) for kind in ("func", "table", "global"))
+            reasons += refusals(unit.module, functions, tables, globals_, unit.name)
+    if reasons:
+        raise CompileError(list(dict.fromkeys(reasons)))
+
+
+def _memories(units: Units, reached: Reached) -> Iterator[Reason]:
+    if len(reached.memories) > 1:
+        names = [_memory(units, memory) for memory in sorted(reached.memories)]
+        yield Reason(f"{len(names)} memories are in use ({', '.join(names)}): only one is supported")
+
+
+def _memory(units: Units, memory: Definition) -> str:
+    name = units.all[memory.unit].name
+    return f"memory {memory.index} of {name!r}" if name else f"memory {memory.index} of the program"

@@ -1,0 +1,124 @@
+"""Libraries in wasmtime: in the order in which they need each other, and what they import from "w2x".
+
+A library may import the program's memory and table, which do not exist before the program does. So they are made first,
+and the program is changed to import them too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TypeAlias
+
+import wasmtime
+
+from ....compiler.link.units import EXPORTED_AS, INTRINSIC_MODULE
+from ....compiler.wasm.decode import decode
+from ....compiler.wasm.module import Export, Import, Module
+from ...errors import OracleError
+from ...instance import clock_registers
+from ...world import World
+
+Library: TypeAlias = tuple[str, bytes]
+_Named: TypeAlias = tuple[str, wasmtime.Module]
+
+
+def with_memory_export(module: Module) -> Module:
+    """The module, whose first memory WASI can find: under the name "memory"."""
+    if not module.memories or any(e.name == EXPORTED_AS["memory"] for e in module.exports):
+        return module
+    return replace(module, exports=(*module.exports, Export(EXPORTED_AS["memory"], "memory", 0)))
+
+
+def sharing(program: Module, libraries: Sequence[Library]) -> Module:
+    """The program, which imports from "w2x" what its libraries do: its first memory or table, and no index changes.
+
+    One that it imports already stays. Raises OracleError where it is not the first.
+    """
+    used = [wasm for _, wasm in libraries if INTRINSIC_MODULE.encode() in wasm]
+    wanted = {i.name for wasm in used for i in decode(wasm).imports if i.module == INTRINSIC_MODULE}
+    for kind in wanted & EXPORTED_AS.keys():
+        entities: tuple = program.memories if kind == "memory" else program.tables
+        imported = sum(i.kind == kind for i in program.imports)
+        index = _shared(program, kind)
+        if index > imported:
+            raise OracleError(f"a library imports the program's {kind}, and wasmtime can share only the first it has")
+        if index == imported:
+            entry = Import(INTRINSIC_MODULE, kind, kind, entities[index])
+            program = replace(program, imports=(*program.imports, entry))
+    return program
+
+
+def define(
+    store: wasmtime.Store, linker: wasmtime.Linker, program: bytes, libraries: Sequence[Library], world: World
+) -> wasmtime.Module:
+    """Defines everything that the program (as `sharing` leaves it) imports: of libraries of one name, later ones add to
+    earlier ones."""
+    whole = wasmtime.Module(store.engine, program)
+    modules = [(name, wasmtime.Module(store.engine, wasm)) for name, wasm in libraries]
+    wanted = {str(i.name) for _, m in modules for i in m.imports if i.module == INTRINSIC_MODULE}
+    made = {str(i.name): i.type for i in whole.imports if i.module == INTRINSIC_MODULE}
+    for name, type in made.items():
+        linker.define(store, INTRINSIC_MODULE, name, _made(store, type))
+    for name, value in clock_registers(world.clock or 0.0).items():
+        if name in wanted:
+            type = wasmtime.GlobalType(wasmtime.ValType.i32(), True)
+            register = wasmtime.Global(store, type, value - (value >> 31 << 32))
+            linker.define(store, INTRINSIC_MODULE, name, register)
+    sources = _sources(program, (wanted & EXPORTED_AS.keys()) - made.keys())
+    for name, module in _ordered(modules, sources):
+        instance = linker.instantiate(store, module)
+        linker.define_instance(store, name, instance)
+        for kind, source in sources.items():
+            if source.module == name and source.name in {e.name for e in module.exports}:
+                linker.define(store, INTRINSIC_MODULE, kind, instance.exports(store)[source.name])
+    return whole
+
+
+def _shared(program: Module, kind: str) -> int:
+    """Index of the memory or table that is the program's for its libraries."""
+    return next((e.index for e in program.exports if e.name == EXPORTED_AS[kind] and e.kind == kind), 0)
+
+
+def _made(store: wasmtime.Store, type: object) -> wasmtime.Memory | wasmtime.Table:
+    return wasmtime.Table(store, type, None) if isinstance(type, wasmtime.TableType) else wasmtime.Memory(store, type)  # type: ignore[arg-type]
+
+
+def _sources(program: bytes, kinds: set[str]) -> dict[str, Import]:
+    """The imports that are the program's memory or table."""
+    found = {}
+    module = decode(program) if kinds else Module()
+    for kind in kinds:
+        imports = [i for i in module.imports if i.kind == kind]
+        if _shared(module, kind) < len(imports):
+            found[kind] = imports[_shared(module, kind)]
+    return found
+
+
+def _ordered(modules: Sequence[_Named], sources: dict[str, Import]) -> Iterator[_Named]:
+    """Each behind those it imports from."""
+    places: dict[str, list[int]] = {}
+    for place, (name, _) in enumerate(modules):
+        places.setdefault(name, []).append(place)
+
+    def needs(place: int) -> Iterator[int]:
+        for entry in modules[place][1].imports:
+            if entry.module == INTRINSIC_MODULE:
+                source = sources.get(str(entry.name))
+                yield from (p for p in places.get(source.module, ()) if p < place) if source else ()
+            elif entry.module != modules[place][0]:
+                yield from places.get(entry.module, ())
+
+    seen: set[int] = set()
+    for root in range(len(modules)):
+        open_ = [] if root in seen else [(root, needs(root))]
+        seen.add(root)
+        while open_:
+            place, needed = open_[-1]
+            following = next((p for p in needed if p not in seen), None)
+            if following is None:
+                yield modules[place]
+                open_.pop()
+            else:
+                seen.add(following)
+                open_.append((following, needs(following)))
