@@ -50,9 +50,7 @@ def compile_with(source: str | bytes | Path | Source, options: CompileOptions) -
     return realise(*compile_steps(source, options))
 
 
-def compile_steps(
-    source: str | bytes | Path | Source, options: CompileOptions = DEFAULTS
-) -> tuple[Program, Module]:
+def compile_steps(source: str | bytes | Path | Source, options: CompileOptions = DEFAULTS) -> tuple[Program, Module]:
     """The front half: from the source to the step program, and the decoded module it was made from."""
     if not isinstance(source, Source):
         source = load(source)

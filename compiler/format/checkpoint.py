@@ -216,15 +216,17 @@ def _model(tensors: dict[str, np.ndarray], parts: dict[str, Any]) -> Model:
     )
 
 
+# What the prompt's prefix holds, and what only those that made the program need.
+_NOT_STORED = ("segments", "initial", "limits", "folded")
+
+
 def _plain(value: Any) -> Any:
     """Dataclasses as JSON lists and dicts: fields at their default are left out."""
     if isinstance(value, (Slot, Site, FuncType)):
         return [_plain(getattr(value, f.name)) for f in fields(value)]
     if hasattr(value, "__dataclass_fields__"):
         items = {f.name: getattr(value, f.name) for f in fields(value)}
-        return {
-            k: _plain(v) for k, v in items.items() if v not in (None, (), "", {}) and k not in ("segments", "initial")
-        }
+        return {k: _plain(v) for k, v in items.items() if v not in (None, (), "", {}) and k not in _NOT_STORED}
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     if isinstance(value, dict):

@@ -119,6 +119,28 @@ class Step:
     site: Site | None = None  # None: an internal step (copies that WASM does not have, routines, stubs)
     taken: int = 1  # br.*: the boolean of the WASM condition when the jump is taken (0 for an `if`)
     wide: bool = False  # the value moved or selected is 64 bits (display, and digits of `param`)
+    # Upper bounds of A and B that the lowering found and may have relied on; (): none. For checking only (`limits`).
+    limits: tuple[int, ...] = field(default=(), compare=False)
+
+
+# Why an instruction of a compiled function may have no step that answers for it. Structure (block, loop, end, nop,
+# drop) never has one. Nothing else goes without a rule: see `Program.folded`.
+FOLDING_RULES = {
+    "constant": "its value is an operand of the steps that use it",
+    "copy": "the steps that use the value read it where it is already",
+    "written in place": "the step that computes the value of a local.set or local.tee writes it to the local",
+    "fused comparison": "the branch that follows compares",
+    "inverted comparison": "the eqz that follows is computed as the opposite comparison",
+    "folded into offset": "the addition of a constant that cannot wrap around is part of an access's offset",
+    "dead copy": "nobody reads the copy before it is overwritten",
+    "redundant copy": "the value is there already",
+    "coalesced copy": "source and destination share a slot",
+    "jump to the next step": "what it goes to follows",
+    "threaded jump": "those that go to it go to its target instead, some or all of them",
+    "inverted branch": "the branch before it tests the opposite and goes to its target",
+    "copied tail": "a copy of the steps at its target stands in its place",
+    "unreachable code": "no path of the function leads to it",
+}
 
 
 @dataclass(frozen=True)
@@ -177,3 +199,5 @@ class Program:
     # hidden memory areas that an invocation's prompt may fill: name -> (offset, size); e.g. "stdin"
     inputs: dict[str, tuple[int, int]] = field(default_factory=dict)
     exported_globals: dict[str, tuple[Slot, ValType]] = field(default_factory=dict)
+    # Instructions for which no step answers -> the rule (FOLDING_RULES) by which that is so. Not in checkpoints.
+    folded: dict[Site, str] = field(default_factory=dict, compare=False)

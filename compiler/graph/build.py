@@ -168,7 +168,9 @@ def _schedule(graph: Graph, units: list[Unit]) -> dict[Unit, int]:
                         todo.append(reader)
     for unit in units:
         if unit not in times:
-            raise ValueError(f"{unit.name} reads what it writes, or what such a unit does: a circuit cannot have cycles")
+            raise ValueError(
+                f"{unit.name} reads what it writes, or what such a unit does: a circuit cannot have cycles"
+            )
     return {unit: times[unit] for unit in units}
 
 

@@ -8,7 +8,7 @@ from ..wasm.module import FuncType, GlobalType, Limits, TableType
 
 
 def mismatch(wanted: Any, given: Any, of: str) -> str:
-    """"" when `given` matches, else both types in words. Limits may be narrower than asked for. of: who has it."""
+    """ "" when `given` matches, else both types in words. Limits may be narrower than asked for. of: who has it."""
     match wanted, given:
         case (FuncType(), FuncType()) | (GlobalType(), GlobalType()):
             return "" if wanted == given else f"imported as {show(wanted)}, {of} has {show(given)}"

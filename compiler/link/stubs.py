@@ -32,8 +32,6 @@ def trapping(units: Units, given: Collection[tuple[str, str]]) -> dict[str, Modu
 def _module(module: str, functions: dict[str, FuncType]) -> Module:
     body = (Instr("unreachable"), Instr("end"))
     return Module(
-        functions=tuple(
-            Function(t, body=body, name=f'{MISSING}"{module}" "{name}"') for name, t in functions.items()
-        ),
+        functions=tuple(Function(t, body=body, name=f'{MISSING}"{module}" "{name}"') for name, t in functions.items()),
         exports=tuple(Export(name, "func", k) for k, name in enumerate(functions)),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from ..format.isa import Site, Slot, Step
+from ..format.isa import FOLDING_RULES, Site, Slot, Step
 
 # One parallel copy: destination, source, and whether the value is 64 bits wide.
 Move = tuple[Slot, Slot, bool]
@@ -16,15 +16,15 @@ class Code:
     """steps: `Step.target` and `Step.targets` hold label numbers. labels: label number -> index of the step it marks.
 
     computed: sites of `mov` steps that stand for a computation (the result of a routine) and so may not be removed.
-    lost: sites whose step no longer runs each time the WASM instruction does, because a pass removed or bypassed
-        it; `resolved` takes them off all steps, so that a site left in the program is reached exactly as often as
-        its instruction.
+    folded: sites for which no step answers -> the rule of isa.FOLDING_RULES: there never was a step, or it no longer
+        runs each time the WASM instruction does, because a pass removed or bypassed it. `resolved` takes them off all
+        steps, so that a site left in the program is reached exactly as often as its instruction.
     """
 
     steps: list[Step] = field(default_factory=list)
     labels: dict[int, int] = field(default_factory=dict)
     computed: set[Site] = field(default_factory=set)
-    lost: set[Site | None] = field(default_factory=set)
+    folded: dict[Site, str] = field(default_factory=dict)
     _next_label: int = 0
     _last_bound: int = -1
 
@@ -62,6 +62,20 @@ class Code:
             destination, source, wide = free
             self.emit(Step("mov", a=source, dest=destination, wide=wide))
 
+    def fold(self, site: Site | None, rule: str) -> None:
+        """From now on no step answers for this instruction, by this rule."""
+        assert rule in FOLDING_RULES, rule
+        if site is not None:
+            self.folded[site] = rule
+
+    def remove(self, kept: list[bool], rule: str) -> bool:
+        """`keep`, and fold what the removed steps stood for; whether any step went."""
+        for step, keep in zip(self.steps, kept, strict=True):
+            if not keep:
+                self.fold(step.site, rule)
+        self.keep(kept)
+        return not all(kept)
+
     def keep(self, kept: list[bool]) -> None:
         """Remove the steps i with kept[i] False; a label of a removed step moves to the next one kept."""
         position = [0]
@@ -88,7 +102,7 @@ class Code:
                     target=None if step.target is None else start + self.labels[step.target],
                     targets=tuple(start + self.labels[label] for label in step.targets),
                 )
-            if step.site is not None and step.site in self.lost:
+            if step.site is not None and step.site in self.folded:
                 step = replace(step, site=None)
             result.append(step)
         return result

@@ -11,7 +11,7 @@ from ..wasm.module import FuncType, Instr
 from .bounds import bound
 from .code import Code
 from .conditions import Condition
-from .stack import Operand, OperandStack
+from .stack import Operand, OperandStack, limits_of
 from .structure import blocks_of
 
 ZERO = Slot("const", 0)
@@ -75,6 +75,10 @@ class FunctionContext:
     def _site(self, record: str) -> Site | None:
         return None if self.origin is None else Site(self.origin, self.at, record)
 
+    def _fold(self, rule: str, record: str = "value") -> None:
+        """This instruction gets no step of its own."""
+        self.code.fold(self._site(record), rule)
+
     def _next(self) -> Instr:
         return self.body[self.at + 1]
 
@@ -89,18 +93,21 @@ class FunctionContext:
         constant = int(b.index) if b is not None and b.kind == "const" else None
         limit = bound(op, limits, constant, wide)
         dest = self.stack.push_new(wide, limit)
-        return self.code.emit(Step(op, a=a, b=b, c=c, dest=dest, imm=imm, site=self._site("value"), wide=wide))
+        known = limits_of(*operands)
+        step = Step(op, a=a, b=b, c=c, dest=dest, imm=imm, site=self._site("value"), wide=wide, limits=known)
+        return self.code.emit(step)
 
-    def _copy(self, operand: Operand) -> None:
+    def _copy(self, operand: Operand, rule: str = "copy") -> None:
         """Push a copy of a value that exists already."""
         if self.lazy:
             self.stack.push(operand)
+            self._fold(rule)
             return
         dest = self.stack.push_new(operand.wide, operand.limit)
         self.code.emit(Step("mov", a=operand.slot, dest=dest, site=self._site("value"), wide=operand.wide))
 
     def _push_constant(self, bits: int, wide: bool) -> None:
-        self._copy(Operand(Slot("const", bits), wide, bits))
+        self._copy(Operand(Slot("const", bits), wide, bits), "constant")
 
     def _global_slot(self, index: int) -> Slot:
         register = self.linked.register_globals.get(index)

@@ -19,12 +19,15 @@ class ControlLowering(FunctionContext):
         if instr.name in ("block", "loop", "if"):
             self.dead_blocks += 1
         elif instr.name == "else" and not self.dead_blocks:
+            self._fold("unreachable code", "control")
             self._else(instr)
         elif instr.name == "end":
             if self.dead_blocks:
                 self.dead_blocks -= 1
             else:
                 self._end(instr)
+        else:
+            self._fold("unreachable code", "control")
 
     def _open(self, instr: Instr, kind: str) -> Frame:
         type_: FuncType = instr.args[0]
@@ -68,6 +71,8 @@ class ControlLowering(FunctionContext):
     def _loop(self, instr: Instr) -> None:
         frame = self._open(instr, "loop")
         self.stack.settle(len(frame.type.params))
+        # What is known of the values with which the loop begins need not hold for those that branches bring.
+        self.stack.entries[frame.height :] = [Operand(v.slot, v.wide) for v in self.stack.entries[frame.height :]]
         self.code.bind(frame.label)
 
     def _if(self, instr: Instr) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..format.errors import CompileError, Reason
-from ..format.isa import FRAME_SIZE_LIMIT, Entry, Program, Slot, Step, StepFunction
+from ..format.isa import FRAME_SIZE_LIMIT, Entry, Program, Site, Slot, Step, StepFunction
 from ..format.types import FuncType
 from ..link.linked import LinkedModule
 from .context import MEMORY_BYTES
@@ -26,9 +26,11 @@ def program_of(linked: LinkedModule, lowered: Sequence[LoweredFunction], opt_lev
         raise CompileError(reasons)
     steps: list[Step] = []
     functions: dict[int, StepFunction] = {}
+    folded: dict[Site, str] = {}
     for f in lowered:
         start = len(steps)
         steps += f.code.resolved(start)
+        folded |= f.code.folded
         functions[f.index] = StepFunction(f.index, f.name, f.type, start, len(steps), f.frame_size, f.internal)
 
     def type_of(index: int) -> FuncType:
@@ -56,6 +58,7 @@ def program_of(linked: LinkedModule, lowered: Sequence[LoweredFunction], opt_lev
         exported_globals={
             name: (_global(linked, index), type_) for name, (index, type_) in linked.exported_globals.items()
         },
+        folded=folded,
     )
 
 

@@ -25,6 +25,12 @@ class Operand:
     sum: Step | None = None
 
 
+def limits_of(*operands: Operand) -> tuple[int, ...]:
+    """What is known of the operands, for `Step.limits`; () when nothing is."""
+    limits = tuple(operand.limit for operand in operands)
+    return limits if any(limit < UNKNOWN for limit in limits) else ()
+
+
 class OperandStack:
     """Entry k of the stack owns the frame slot base + k, its canonical slot; lazy entries do not use theirs (yet).
 

@@ -10,7 +10,7 @@ from ..wasm.opcodes import LOADS, SIGNATURES, STORES
 from .conditions import COMPARISONS, Condition
 from .context import MEMORY_BYTES, ZERO, FunctionContext
 from .operations import CONSTANTS, COPIES, SAME, SIGN, SIGN_OPERATIONS, WIDE, bits_op
-from .stack import Operand
+from .stack import Operand, limits_of
 
 _PAGE_SHIFT = Slot("const", 16)
 
@@ -35,10 +35,14 @@ class ValueLowering(FunctionContext):
         slot = self.slots[local]
         if not self.lazy:
             self.code.emit(Step("mov", a=operand.slot, dest=slot, site=self._site("value"), wide=operand.wide))
-        elif operand.slot != slot:
+        elif operand.slot == slot:
+            self._fold("written in place")
+        else:
             producer = self._take_producer(operand)
             self.stack.spill(lambda read: read == slot)
-            if producer is None:
+            if producer is not None:
+                self._fold("written in place")
+            else:
                 producer = Step("mov", a=operand.slot, site=self._site("value"), wide=operand.wide)
             self.code.emit(replace(producer, dest=slot))
         return slot
@@ -82,7 +86,8 @@ class ValueLowering(FunctionContext):
         base, value = self.stack.take(2)
         address, offset = self._address(base, instr.args[1])
         op, site = bits_op(instr.name), self._site("store")
-        self.code.emit(Step(op, a=address.slot, b=value.slot, c=MEMORY_BYTES, imm=offset, site=site))
+        known = limits_of(address, value)
+        self.code.emit(Step(op, a=address.slot, b=value.slot, c=MEMORY_BYTES, imm=offset, site=site, limits=known))
 
     def _address(self, operand: Operand, offset: int) -> tuple[Operand, int]:
         """Fold the addition of a constant into the offset, where `Operand.sum` says that it cannot wrap around.
@@ -100,7 +105,8 @@ class ValueLowering(FunctionContext):
             if step.dest == base or step.target is not None or step.op in ("call", "call_indirect"):
                 return operand, offset
         del self.code.steps[at]
-        return Operand(base, False), offset + int(constant.index)
+        self.code.fold(addition.site, "folded into offset")
+        return Operand(base, False, 2**32 - 1 - int(constant.index)), offset + int(constant.index)
 
     def _memory_size(self, instr: Instr) -> None:
         self._compute("i32.shr_u", Operand(MEMORY_BYTES, False), Operand(_PAGE_SHIFT, False), wide=False)
@@ -148,6 +154,7 @@ class ValueLowering(FunctionContext):
         """A comparison: kept for a branch that follows, or for an eqz that inverts it; else a step."""
         if self.lazy and self._next().name in ("br_if", "if", "i32.eqz"):
             self.pending = condition
+            self._fold("inverted comparison" if self._next().name == "i32.eqz" else "fused comparison")
             return
         dest = self.stack.push_new(False, 1)
         step = Step(condition.comparison, condition.a, condition.b, dest=dest, site=self._site("value"))

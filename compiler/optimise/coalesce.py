@@ -48,9 +48,7 @@ def coalesce(code: Code, effects: Effects, parameters: int) -> bool:
         if renamed:
             code.steps[i] = replace(code.steps[i], **renamed)  # type: ignore[arg-type]
     kept = [not (is_copy(code, step) and step.a == step.dest) for step in code.steps]
-    code.lost.update(step.site for step, keep in zip(code.steps, kept, strict=True) if not keep)
-    code.keep(kept)
-    return not all(kept)
+    return code.remove(kept, "coalesced copy")
 
 
 def _bits(mask: int) -> Iterator[int]:

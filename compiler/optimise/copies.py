@@ -26,10 +26,9 @@ def remove_dead_copies(code: Code, effects: Effects, first: int | None = None) -
         ]
         if all(kept):
             return found
-        code.lost.update(step.site for step, keep in zip(code.steps, kept, strict=True) if not keep)
         if first is not None:
             first -= kept[:first].count(False)
-        code.keep(kept)
+        code.remove(kept, "dead copy")
         found = True
 
 
@@ -54,5 +53,4 @@ def remove_redundant_copies(code: Code, effects: Effects) -> None:
             values = {s: v for s, v in values.items() if s.kind == "frame" and not frame_bit(s) & overwritten}
         elif step.dest is not None:
             values.pop(step.dest, None)
-    code.lost.update(step.site for step, keep in zip(code.steps, kept, strict=True) if not keep)
-    code.keep(kept)
+    code.remove(kept, "redundant copy")

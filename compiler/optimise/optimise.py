@@ -71,7 +71,7 @@ def _thread_jumps(code: Code) -> None:
             if step.op != "jump":
                 break
             assert step.target is not None
-            code.lost.add(step.site)
+            code.fold(step.site, "threaded jump")
             label = step.target
         return label
 
@@ -95,7 +95,11 @@ def _remove_unreachable(code: Code) -> None:
         if falls_through(step):
             pending.append(at + 1)
     if not all(reached):
+        left = {step.site for step, keep in zip(code.steps, reached, strict=True) if keep}
+        gone = {step.site for step, keep in zip(code.steps, reached, strict=True) if not keep} - left
         code.keep(reached)
+        for site in gone - code.folded.keys():
+            code.fold(site, "unreachable code")
 
 
 def _remove_jumps_to_next(code: Code) -> bool:
@@ -107,8 +111,7 @@ def _remove_jumps_to_next(code: Code) -> bool:
         ]
         if all(kept):
             return found
-        code.lost.update(step.site for step, keep in zip(code.steps, kept, strict=True) if not keep)
-        code.keep(kept)
+        code.remove(kept, "jump to the next step")
         found = True
 
 
@@ -131,7 +134,7 @@ def _invert_branches_over_jumps(code: Code) -> bool:
             continue
         assert step.target is not None and following.target is not None
         if code.labels[step.target] == i + 2:
-            code.lost.add(following.site)
+            code.fold(following.site, "inverted branch")
             code.steps[i] = _inverted(step, following.target)
             kept[i + 1] = False
     code.keep(kept)
@@ -163,7 +166,7 @@ def _copy_tails(code: Code) -> None:
         if tail is None:
             steps.append(step)
             continue
-        code.lost.add(step.site)
+        code.fold(step.site, "copied tail")
         steps += code.steps[tail.start : tail.stop - 1]
         last = code.steps[tail.stop - 1]
         if _is_branch(last):
