@@ -75,7 +75,7 @@ class Trace:
 
     def results(self, program: Program) -> list[int]:
         """What the `result` steps emitted, as unsigned integers."""
-        emits = np.array([step.op == "result" for step in program.steps], dtype=bool)
+        emits = np.array([step.operation.effect == "result" for step in program.steps], dtype=bool)
         return self.value[emits[self.step] & (self.kind == Kind.DIGIT)].tolist()
 
     def names(self, start: int, stop: int) -> list[str]:

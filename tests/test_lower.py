@@ -436,7 +436,7 @@ def test_o1_an_address_is_not_folded_when_its_base_changes_in_between():
     ],
 )
 def test_bounds(op, limits, constant, wide, expected):
-    assert bound(op, limits, constant, wide) == expected
+    assert bound(op, limits, constant) == expected
 
 
 # --- what else WebAssembly has ---

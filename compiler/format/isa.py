@@ -4,37 +4,7 @@ A step reads up to three operand slots, produces at most one value (emitted as d
 first), and moves the instruction pointer. Every operand is a slot: constants too are slots that the prompt fills.
 An i32 lives in a slot as 0..2^32-1, an i64 as 0..2^64-1; an i32 slot's high word is always 0.
 
-Operations (`Step.op`); A, B, C are the operands' values:
-
-  value-producing; `dest` is the slot written
-    mov                                   A                                   (any type)
-    select                                A if C != 0 else B                  (C is an i32)
-    i32.add sub mul div_s div_u rem_s rem_u and or xor shl shr_s shr_u rotl rotr     A op B
-    i64.add sub mul and or xor shl shr_s shr_u rotl rotr                             A op B
-    i32.|i64. eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u                          A op B, 0 or 1  (eqz: eq with 0)
-    i32.|i64. clz ctz popcnt extend8_s extend16_s ; i64.extend32_s                   of A
-    i32.wrap_i64, i64.extend_i32_s                                                   of A  (extend_i32_u: mov)
-    i32.load, i32.load8_s ..., i64.load, i64.load32_u ...   memory[A + imm]; C is the slot "memory_bytes"
-    hidden.load8_u, hidden.load32         hidden memory at A + imm, no bounds check (tables, segments, stdin, ...)
-    table.get, table.ref                  element A of the table at hidden offset imm; C is the table's size slot
-  no destination
-    i32.store, i32.store8, i32.store16, i64.store, i64.store8/16/32      memory[A + imm] = B; C is "memory_bytes"
-    hidden.store8, hidden.store32         hidden memory at A + imm = B
-    table.set                             element A of the table at hidden offset imm = B; C is the size slot
-    result                                emits A: a result of the invocation
-    stdout, stderr                        one output token, the low byte of A
-  control
-    jump                                  to `target`
-    br.<compare>                          to `target` when A <compare> B, e.g. br.i32.lt_s; else the next step
-    br_table                              to targets[min(A, len(targets) - 1)]
-    call                                  to function `callee`, frame += imm
-    call_indirect                         to the function whose reference is A; type = `type`; frame += imm
-                                          (traps: A == 0 "uninitialized element", another type
-                                          "indirect call type mismatch")
-    return                                to the step behind the call that made this frame, frame restored
-    trap                                  stops with the kind in `trap`
-    param                                 a placeholder whose digits the prompt supplies; writes `dest`
-    halt                                  ends the invocation
+What the operations (`Step.op`) are, and what a step with each of them has, stands in `operations.py`.
 
 Frames overlap: a call with imm = f makes the callee's slot 0 the caller's slot f, so the arguments stand at the
 caller's slots f, f+1, ... and the results come back there. f is at least 1 for every call (the return lookup is keyed
@@ -45,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from .operations import OPERATIONS, Operation
 from .types import FuncType, ValType
 
 # Token classes of traps, in the order of their tokens; the text is what wasmtime says.
@@ -121,6 +92,17 @@ class Step:
     wide: bool = False  # the value moved or selected is 64 bits (display, and digits of `param`)
     # Upper bounds of A and B that the lowering found and may have relied on; (): none. For checking only (`limits`).
     limits: tuple[int, ...] = field(default=(), compare=False)
+
+    @property
+    def operation(self) -> Operation:
+        """What there is to know about `op`. Raises KeyError when there is no such operation."""
+        return OPERATIONS[self.op]
+
+    @property
+    def value_is_wide(self) -> bool:
+        """Whether the value it produces, stores or emits has 64 bits."""
+        operation = self.operation
+        return self.wide if operation.by_step else (operation.width or operation.access) == 8
 
 
 # Why an instruction of a compiled function may have no step that answers for it. Structure (block, loop, end, nop,

@@ -54,13 +54,13 @@ def slot_text(slot: Slot) -> str:
 
 def _text(step: Step, names: dict[int, str]) -> str:
     operands = [slot_text(slot) for slot in (step.a, step.b, step.c) if slot is not None]
-    if step.op == "trap":
+    if step.trap:
         operands.append(step.trap)
     if step.callee is not None:
         operands.append(names.get(step.callee, str(step.callee)))
     if step.type is not None:
         operands.append(f"({' '.join(step.type.params)}) -> ({' '.join(step.type.results)})")
-    if step.op in ("call", "call_indirect"):
+    if step.operation.calls:
         operands.append(f"frame+{step.imm}")
     elif step.imm:
         operands.append(f"offset={step.imm}")

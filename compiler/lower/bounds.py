@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-_FIXED = {
-    "i32.load8_u": 0xFF, "i64.load8_u": 0xFF, "i32.load16_u": 0xFFFF, "i64.load16_u": 0xFFFF,
-    "i64.load32_u": 0xFFFFFFFF,
-    "i32.clz": 32, "i32.ctz": 32, "i32.popcnt": 32, "i64.clz": 64, "i64.ctz": 64, "i64.popcnt": 64,
-}  # fmt: skip
+from ..format.operations import OPERATIONS
 
 
-def bound(op: str, limits: list[int], constant: int | None, wide: bool) -> int:
+def bound(op: str, limits: list[int], constant: int | None) -> int:
     """The greatest value that `op` can give, as unsigned, when operand i is at most limits[i].
 
     constant: the value of the second operand when it is a constant. The answer is a bound, not always the least one.
     """
-    top = 2**64 - 1 if wide else 2**32 - 1
-    limits = [min(limit, top) for limit in limits] if op != "i32.wrap_i64" else limits
-    name = op.partition(".")[2]
-    result = _FIXED.get(op, top)
-    if name == "and":
+    o = OPERATIONS[op]
+    top = 2 ** (8 * o.width) - 1
+    if o.operand_width:
+        limits = [min(limit, 2 ** (8 * o.operand_width) - 1) for limit in limits]
+    name, result = o.does, top
+    if o.comparison:
+        result = 1
+    elif name == "load" and not o.signed:
+        result = 2 ** (8 * o.access) - 1
+    elif name in ("clz", "ctz", "popcnt"):
+        result = 8 * o.width
+    elif name == "and":
         result = min(limits)
     elif name in ("or", "xor"):
         result = (1 << max(limits).bit_length()) - 1
@@ -26,17 +29,17 @@ def bound(op: str, limits: list[int], constant: int | None, wide: bool) -> int:
         result = limits[0] + limits[1]
     elif name == "mul":
         result = limits[0] * limits[1]
-    elif name == "wrap_i64":
+    elif name == "wrap":
         result = limits[0]
-    elif constant is not None:
-        count = constant % (64 if wide else 32)
+    elif constant is not None and not o.signed:
+        count = constant % (8 * o.width)
         if name == "shl":
             result = limits[0] << count
-        elif name == "shr_u":
+        elif name == "shr":
             result = limits[0] >> count
-        elif name == "div_u" and constant:
+        elif name == "div" and constant:
             result = limits[0] // constant
-        elif name == "rem_u" and constant:
+        elif name == "rem" and constant:
             result = min(limits[0], constant - 1)
     # Where the operation could wrap around, nothing is known.
     return min(result, top)

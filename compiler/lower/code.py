@@ -115,4 +115,4 @@ def labels_of(step: Step) -> tuple[int, ...]:
 
 def falls_through(step: Step) -> bool:
     """Whether the next step in order can run after this one (a call comes back to it)."""
-    return step.op not in ("jump", "br_table", "return", "trap", "halt")
+    return step.operation.falls_through

@@ -5,17 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..format.isa import Slot
+from ..format.operations import OPERATIONS, inverse
 
-_INVERSE = {"eq": "ne", "lt_s": "ge_s", "lt_u": "ge_u", "gt_s": "le_s", "gt_u": "le_u"}
-_INVERSE |= {inverse: name for name, inverse in _INVERSE.items()}
-
-COMPARISONS = frozenset(f"{t}.{name}" for t in ("i32", "i64") for name in _INVERSE)
-
-
-def inverse(comparison: str) -> str:
-    """The comparison that holds exactly when the given one does not: inverse("i32.lt_s") == "i32.ge_s"."""
-    prefix, _, name = comparison.rpartition(".")
-    return f"{prefix}.{_INVERSE[name]}"
+COMPARISONS = frozenset(o.name for o in OPERATIONS.values() if o.comparison and not o.branches)
 
 
 @dataclass(frozen=True)

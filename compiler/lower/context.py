@@ -91,7 +91,7 @@ class FunctionContext:
         a, b = ([o.slot for o in operands] + [None, None])[:2]
         limits = [operand.limit for operand in operands]
         constant = int(b.index) if b is not None and b.kind == "const" else None
-        limit = bound(op, limits, constant, wide)
+        limit = bound(op, limits, constant)
         dest = self.stack.push_new(wide, limit)
         known = limits_of(*operands)
         step = Step(op, a=a, b=b, c=c, dest=dest, imm=imm, site=self._site("value"), wide=wide, limits=known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..format.isa import Site, Slot, Step
+from ..format.operations import branch_on
 from ..wasm.module import FuncType, Instr
 from .code import Move
 from .conditions import Condition
@@ -168,7 +169,7 @@ class ControlLowering(FunctionContext):
         return Condition("i32.ne", self.stack.pop().slot, ZERO)
 
     def _branch_if(self, condition: Condition, label: int, taken: int, site: Site | None) -> None:
-        op = f"br.{condition.comparison}"
+        op = branch_on(condition.comparison)
         self.code.emit(Step(op, a=condition.a, b=condition.b, target=label, taken=taken, site=site))
 
     def _br(self, instr: Instr) -> None:

@@ -102,7 +102,7 @@ class ValueLowering(FunctionContext):
         if at is None or self.code.marked_after(at) or offset + int(constant.index) >= 2**32:
             return operand, offset
         for step in self.code.steps[at + 1 :]:
-            if step.dest == base or step.target is not None or step.op in ("call", "call_indirect"):
+            if step.dest == base or step.target is not None or step.operation.calls:
                 return operand, offset
         del self.code.steps[at]
         self.code.fold(addition.site, "folded into offset")

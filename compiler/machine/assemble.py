@@ -76,7 +76,7 @@ def assemble(program: Program) -> Assembly:
     _memory(out)
     out.rows = [fields(step) for step in program.steps]
     wide_constants = any(value >= 2**32 for _, value in out.constants)
-    out.places = 8 if out.uses(*_WIDE) or wide_constants or any("i64." in s.op for s in program.steps) else 4
+    out.places = 8 if out.uses(*_WIDE) or wide_constants or any(s.operation.type == "i64" for s in program.steps) else 4
     out.entries = [(name, entry.entry) for name, entry in program.entries.items()]
     if program.start:
         out.entries.append(("", program.start.entry))
@@ -169,7 +169,7 @@ def _operands(out: Assembly, index: int, step: Step) -> None:
     row = out.rows[index]
     for name, slot in (("a", step.a), ("b", step.b), ("c", step.c)):
         _place(out, row, name, slot)
-    if "offset" in row and step.op.partition(".")[0] in ("hidden", "table"):
+    if step.operation.space in ("hidden", "table"):
         row["offset"] -= out.program.hidden_bytes
     if index + 1 < len(out.rows):  # a value is committed by the token at which the next row is fetched
         after = out.rows[index + 1]
@@ -237,7 +237,7 @@ class _Jumps:
         if op == "jump":
             assert step.target is not None
             row["next"] = self._one(Jump(step.target - index))
-        elif op.startswith("br."):
+        elif step.operation.branches:
             assert step.target is not None
             row["taken"] = self._one(Jump(step.target - index)) - out.ids["N"]
         elif op == "br_table":

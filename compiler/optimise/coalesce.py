@@ -147,7 +147,7 @@ class _Webs:
     def _written(self, i: int) -> list[int]:
         """Slots that get a value from step i."""
         step = self.code.steps[i]
-        if step.op in ("call", "call_indirect"):
+        if step.operation.calls:
             return [step.imm + k for k in range(len(self.effects.callee_type(step).results))]
         return list(_bits(frame_bit(step.dest)))
 
@@ -155,7 +155,7 @@ class _Webs:
         """Mask of the definitions that do not survive step i."""
         step = self.code.steps[i]
         mask = 0
-        if step.op in ("call", "call_indirect"):
+        if step.operation.calls:
             for slot, definitions in self.by_slot.items():
                 if slot >= step.imm:
                     mask |= definitions
@@ -224,7 +224,7 @@ class _Webs:
         for name, slot in (("a", step.a), ("b", step.b), ("c", step.c)):
             if slot is not None and slot.kind == "frame":
                 self.operands[i, name] = current[int(slot.index)]
-        if step.op in ("call", "call_indirect", "return"):
+        if (step.operation.calls or step.op == "return"):
             explicit = frame_bit(step.a)
             for slot_index in _bits(self.effects.reads(step) & ~explicit):
                 self.webs[self.find(current[slot_index])].fixed = True
@@ -239,7 +239,7 @@ class _Webs:
                 if web != writing and web != copied:
                     self.webs[web].conflicts.add(writing)
                     self.webs[writing].conflicts.add(web)
-            if step.op in ("call", "call_indirect") and slot not in written:
+            if step.operation.calls and slot not in written:
                 self.webs[web].below = min(self.webs[web].below, step.imm)
 
     # --- merging ---

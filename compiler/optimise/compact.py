@@ -14,7 +14,7 @@ def compact(code: Code, effects: Effects, parameters: int) -> int:
     used = (1 << max(parameters, effects.results, 1)) - 1
     for step in code.steps:
         used |= frame_bit(step.a) | frame_bit(step.b) | frame_bit(step.c) | frame_bit(step.dest)
-        if step.op in ("call", "call_indirect"):
+        if step.operation.calls:
             type_ = effects.callee_type(step)
             used |= ((1 << max(len(type_.params), len(type_.results))) - 1) << step.imm
     # By slot: how many slots in use are below it.
@@ -26,6 +26,6 @@ def compact(code: Code, effects: Effects, parameters: int) -> int:
         return Slot("frame", below[int(slot.index)]) if slot is not None and slot.kind == "frame" else slot
 
     for i, step in enumerate(code.steps):
-        imm = below[step.imm] if step.op in ("call", "call_indirect") else step.imm
+        imm = below[step.imm] if step.operation.calls else step.imm
         code.steps[i] = replace(step, a=moved(step.a), b=moved(step.b), c=moved(step.c), dest=moved(step.dest), imm=imm)
     return below[effects.frame_size]

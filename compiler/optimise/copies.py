@@ -48,7 +48,7 @@ def remove_redundant_copies(code: Code, effects: Effects) -> None:
                 kept[i] = False
             values[step.dest] = values[step.a]
             continue
-        if step.op in ("call", "call_indirect"):
+        if step.operation.calls:
             overwritten = effects.writes(step)
             values = {s: v for s, v in values.items() if s.kind == "frame" and not frame_bit(s) & overwritten}
         elif step.dest is not None:

@@ -27,13 +27,13 @@ class Effects:
             mask |= frame_bit(slot)
         if step.op == "return":
             mask |= (1 << self.results) - 1
-        elif step.op in ("call", "call_indirect"):
+        elif step.operation.calls:
             mask |= ((1 << len(self.callee_type(step).params)) - 1) << step.imm
         return mask
 
     def writes(self, step: Step) -> int:
         """Slots whose value from before is gone: a call leaves nothing of its frame as it was."""
-        if step.op in ("call", "call_indirect"):
+        if step.operation.calls:
             return ((1 << self.frame_size) - 1) >> step.imm << step.imm
         return frame_bit(step.dest)
 

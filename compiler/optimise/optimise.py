@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..format.isa import Step
+from ..format.operations import inverse
 from ..format.types import FuncType
 from ..lower.code import Code, falls_through, labels_of
-from ..lower.conditions import inverse
 from ..lower.lower import LoweredFunction
 from .coalesce import coalesce
 from .compact import compact
@@ -117,12 +117,11 @@ def _remove_jumps_to_next(code: Code) -> bool:
 
 def _inverted(step: Step, target: int) -> Step:
     """The branch that goes to `target` exactly when this one is not taken."""
-    op = "br." + inverse(step.op.removeprefix("br."))
-    return replace(step, op=op, target=target, taken=1 - step.taken)
+    return replace(step, op=inverse(step.op), target=target, taken=1 - step.taken)
 
 
 def _is_branch(step: Step) -> bool:
-    return step.op.startswith("br.")
+    return step.operation.branches
 
 
 def _invert_branches_over_jumps(code: Code) -> bool:

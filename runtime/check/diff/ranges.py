@@ -75,7 +75,7 @@ def _table_address(c: Context, call: int) -> int | None:
     instr = c.module.functions[site.function].body[site.instruction]
     table = instr.args[1] if instr.name == "table.init" else instr.args[0]
     for step in c.program.steps:
-        if step.op in ("table.get", "table.set") and step.site is not None:
+        if step.operation.space == "table" and step.site is not None:
             other = c.module.functions[step.site.function].body[step.site.instruction]
             if other.name == step.op and other.args[0] == table:
                 return step.imm - c.program.hidden_bytes

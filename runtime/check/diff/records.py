@@ -102,7 +102,7 @@ def _check_values(pairs: Pairs) -> Iterator[Finding]:
             yield w.finding("record", "value", words[expected], words[actual != 0], at[i])
         else:
             what = "stored value" if STORED[pairs.record[k[i]]] else "value"
-            wide = step.wide or step.op.startswith("i64.store")
+            wide = step.wide or (step.operation.effect == "store" and step.operation.type == "i64")
             yield w.finding("record", what, show_value(expected, wide), show_value(actual, wide), at[i])
 
 

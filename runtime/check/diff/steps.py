@@ -8,7 +8,6 @@ import numpy as np
 
 from ....compiler.format.isa import Program, Site, Step
 from ....compiler.format.tokens import Kind
-from ....compiler.wasm.opcodes import ACCESS_WIDTH
 
 # How an operation ends: with digits, with a jump, ...
 VALUE, STORE, JUMP, BRANCH, BR_TABLE, CALL, CALL_INDIRECT, RETURN, STDOUT, STDERR, HALT, TRAP = range(12)
@@ -23,19 +22,15 @@ BULK = RECORDS.index("bulk")
 STORED = np.array([r == "store" for r in RECORDS])
 VALUED = np.array([r in ("value", "store") for r in RECORDS])
 
-_GROUPS = {
+_BY_OPERATION = {
     "jump": JUMP, "br_table": BR_TABLE, "call": CALL, "call_indirect": CALL_INDIRECT, "return": RETURN,
-    "stdout": STDOUT, "stderr": STDERR, "halt": HALT, "trap": TRAP, "table.set": STORE,
+    "stdout": STDOUT, "stderr": STDERR, "halt": HALT, "trap": TRAP,
 }  # fmt: skip
-_WIDTHS = {"hidden.store8": 1, "hidden.store32": 4, "table.set": 4} | ACCESS_WIDTH
+_BY_EFFECT = {"value": VALUE, "result": VALUE, "store": STORE, "": BRANCH}
 
 
 def group(step: Step) -> int:
-    if step.op in _GROUPS:
-        return _GROUPS[step.op]
-    if step.op.startswith("br."):
-        return BRANCH
-    return STORE if ".store" in step.op else VALUE
+    return _BY_OPERATION.get(step.op, _BY_EFFECT.get(step.operation.effect, BRANCH))
 
 
 class StepTable:
@@ -66,9 +61,9 @@ class StepTable:
         self.target = np.array(targets, np.int32)
         self.taken = np.array([s.taken for s in steps], np.int8)
         self.imm = np.array([s.imm for s in steps], np.int64)
-        self.width = np.array([_WIDTHS[s.op] if group(s) == STORE else 0 for s in steps], np.int8)
-        self.hidden = np.array([s.op.startswith(("hidden.", "table.")) for s in steps], np.bool_)
-        self.result = np.array([s.op == "result" for s in steps], np.bool_)
+        self.width = np.array([s.operation.access if s.operation.effect == "store" else 0 for s in steps], np.int8)
+        self.hidden = np.array([s.operation.space in ("hidden", "table") for s in steps], np.bool_)
+        self.result = np.array([s.operation.effect == "result" for s in steps], np.bool_)
         self.reference = (self.site >= 0) & np.append(references, False)[self.site]
         self.cases = np.array([t for s in steps for t in s.targets], np.int64)
         self.case_count = np.array([len(s.targets) for s in steps], np.int64)

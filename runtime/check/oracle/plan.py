@@ -28,7 +28,7 @@ def frame_deltas_of(program: Program) -> dict[tuple[int, int], int]:
             continue
         for index in range(function.entry, function.end):
             step = program.steps[index]
-            if step.op in ("call", "call_indirect"):
+            if step.operation.calls:
                 # The call of a routine that computes a value has no site: the next step takes the value.
                 site = step.site or program.steps[index + 1].site
                 if site is not None:
