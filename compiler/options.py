@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .link.layout import MAXIMUM_PAGES
+from .format.limits import MEMORY_PAGES
 
 
 @dataclass(frozen=True)
@@ -21,5 +21,5 @@ class CompileOptions:
     def __post_init__(self) -> None:
         if self.opt_level not in (0, 1):
             raise ValueError(f"opt_level is 0 or 1, not {self.opt_level}")
-        if self.max_memory_pages is not None and not 1 <= self.max_memory_pages <= MAXIMUM_PAGES:
-            raise ValueError(f"max_memory_pages is 1 to {MAXIMUM_PAGES}, not {self.max_memory_pages}")
+        if self.max_memory_pages is not None and not 1 <= self.max_memory_pages <= MEMORY_PAGES:
+            raise ValueError(f"max_memory_pages is 1 to {MEMORY_PAGES}, not {self.max_memory_pages}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import operator
 import struct
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,17 @@ _BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "funcref": 32, "externref":
 _FLOATS = {"f32": ("<f", "<I"), "f64": ("<d", "<Q")}
 
 
-def encode(function: str, index: int, type_: ValType, value: Any) -> int:
+# A reference to a function to which the module itself does not refer (of a library): it has no number.
+FOREIGN = -2
+EXTERNREF_LIMIT = 2**32 - 2  # the largest number of an externref
+_NONE: Mapping[int, int] = MappingProxyType({})
+
+
+def encode(function: str, index: int, type_: ValType, value: Any, functions: Mapping[int, int] = _NONE) -> int:
     """Argument number `index` (from 0) as its bit pattern: ints (or anything with __index__) for all numeric types,
-    for f32 and f64 as a pattern; Python's and numpy's floats for f32 and f64; None or an int for references.
+    for f32 and f64 as a pattern; Python's and numpy's floats for f32 and f64; None for a null reference, an int from 0 to
+    EXTERNREF_LIMIT for an externref, the index of a function of the module for a funcref. functions: the reference
+    value of each function that has one (`Program.function_references`).
 
     Raises ArgumentError.
     """
@@ -27,18 +37,27 @@ def encode(function: str, index: int, type_: ValType, value: Any) -> int:
     if value is None and type_.endswith("ref"):
         return 0
     bits, number = _BITS[type_], _integer(where, type_, value)
+    if type_ == "funcref":
+        return _function_reference(where, number, functions)
+    if type_ == "externref":
+        if not 0 <= number <= EXTERNREF_LIMIT:
+            raise ArgumentError(f"{where} = {show(number)}: an externref is null or a number from 0 to {EXTERNREF_LIMIT:,}")
+        return number + 1
     if not -(2 ** (bits - 1)) <= number < 2**bits:
         raise ArgumentError(f"{where} = {show(number)} does not fit into {type_}")
-    return number + 1 if type_ == "externref" else number % 2**bits
+    return number % 2**bits
 
 
-def decode(type_: ValType, bits: int) -> Any:
-    """A result from its bit pattern: i32 and i64 signed, floats as floats, references as int or None."""
+def decode(type_: ValType, bits: int, functions: Mapping[int, int] = _NONE) -> Any:
+    """A result from its bit pattern: i32 and i64 signed, floats as floats, references as None or an int as for `encode`
+    (of a function that stands for several indices the lowest; FOREIGN where it has none)."""
     if type_ in _FLOATS:
         as_float, as_int = _FLOATS[type_]
         return struct.unpack(as_float, struct.pack(as_int, bits))[0]
-    if type_ in ("funcref", "externref"):
-        return None if bits == 0 else bits - (type_ == "externref")
+    if type_ == "funcref":
+        return None if bits == 0 else next((i for i, v in sorted(functions.items()) if v == bits), FOREIGN)
+    if type_ == "externref":
+        return None if bits == 0 else bits - 1
     width = _BITS[type_]
     return bits - 2**width if bits >= 2 ** (width - 1) else bits
 
@@ -49,6 +68,14 @@ def show(value: Any) -> str:
         return f"an integer of {value.bit_length():,} bits"
     text = repr(value)
     return text if len(text) <= 100 else f"{text[:100]}..."
+
+
+def _function_reference(where: str, number: int, functions: Mapping[int, int]) -> int:
+    if number not in functions:
+        some = ", ".join(map(str, sorted(functions)[:20])) + (", ..." if len(functions) > 20 else "")
+        there = f"there are: {some}" if some else "the program has none"
+        raise ArgumentError(f"{where} = {show(number)} is not the index of a function that has a reference; {there}")
+    return functions[number]
 
 
 def _integer(where: str, type_: ValType, value: Any) -> int:

@@ -51,7 +51,8 @@ def engine_class(name: str) -> type:
 class Run:
     """What one invocation did.
 
-    values: results, i32 and i64 signed, floats as floats, references as int or None. prompt: int32 [p], the tokens that
+    values: results, i32 and i64 signed, floats as floats, references as None or an int, as for `invoke` (a function
+    of a library that has no index in the module: bit_patterns.FOREIGN). prompt: int32 [p], the tokens that
     the runtime supplied; tokens: int32 [n], those that the model decoded. steps: steps executed. stdout, stderr: output
     bytes. trap: wasmtime's words, or None. exit_code: of proc_exit, or None. bits: the results as they stand in their
     slots, unsigned; a Python float does not keep every NaN of an f32, these do.
@@ -139,7 +140,8 @@ class Instance:
         """Calls an exported function and decodes until it halts.
 
         args: one per parameter: ints (signed or unsigned) for i32 and i64, floats for f32 and f64 (rounded to f32; an
-        int is a bit pattern), None or an int for references; numpy's numbers too. max_tokens, timeout: give up after so
+        int is a bit pattern); for an externref None or an int from 0 to 2^32 - 2, for a funcref None or the index of one
+        of the module's functions that has a reference; numpy's numbers too. max_tokens, timeout: give up after so
         many tokens, after so many seconds (looked at about every tenth of a second). progress: called with the tokens
         decoded so far. output: called with "stdout" or "stderr" and the bytes that the program wrote since the last call.
         Raises Trap, ArgumentError, Unfinished, InstanceError.
@@ -152,7 +154,8 @@ class Instance:
             raise ArgumentError(
                 f"{name} takes {len(entry.params)} arguments ({', '.join(entry.params)}), got {len(args)}"
             )
-        values = [encode(name, i, type_, value) for i, (type_, value) in enumerate(zip(entry.params, args))]
+        functions = self.model.program.function_references
+        values = [encode(name, i, type_, value, functions) for i, (type_, value) in enumerate(zip(entry.params, args))]
         with self._exclusive.call(name):
             run = self._run(entry, name, values, limits, progress, output)
             if run.trap is not None:
@@ -264,7 +267,8 @@ class Instance:
         ops = [step.op for step in self.model.program.steps]
         if halted == ops.index("halt", entry.entry):
             run.bits = results[: len(entry.results)]
-            run.values = [decode(t, bits) for t, bits in zip(entry.results, run.bits)]
+            functions = self.model.program.function_references
+            run.values = [decode(t, bits, functions) for t, bits in zip(entry.results, run.bits)]
         elif results:
             run.exit_code = results[-1]
         if len(run.values) < len(entry.results) and run.exit_code is None:

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..compiler.format.limits import RANDOM_BYTES
 from .bit_patterns import show
 from .errors import ArgumentError
-
-RANDOM_BYTES = 256  # that an invocation can get by WASI's random_get
 
 
 @dataclass(frozen=True)

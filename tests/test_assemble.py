@@ -6,7 +6,8 @@ import pytest
 
 import wasm2xformer as w2x
 from wasm2xformer.compiler.compile import compile_steps
-from wasm2xformer.compiler.format.isa import FRAME_LIMIT, Program, Step
+from wasm2xformer.compiler.format.isa import Program, Step
+from wasm2xformer.compiler.format.limits import FRAME_LIMIT
 from wasm2xformer.compiler.machine.assemble import assemble
 
 

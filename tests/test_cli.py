@@ -125,7 +125,7 @@ print(code, [m for m in sys.modules if m in ("torch", "wasmtime", "rich") or m.s
     loaded = {m.removeprefix("wasm2xformer.compiler.") for m in ast.literal_eval(modules)}
     assert code == "0" and loaded == {
         "format",
-        *(f"format.{n}" for n in ("checkpoint", "errors", "files", "isa", "tokens", "transformer", "types")),
+        *(f"format.{n}" for n in "checkpoint errors files isa limits operations tokens transformer types".split()),
     }  # fmt: skip
 
 

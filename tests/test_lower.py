@@ -8,7 +8,8 @@ import pytest
 
 from wasm2xformer.compiler.compile import compile_steps, texts_of
 from wasm2xformer.compiler.format.errors import CompileError
-from wasm2xformer.compiler.format.isa import FRAME_SIZE_LIMIT, Program, Site, Slot, Step
+from wasm2xformer.compiler.format.isa import Program, Site, Slot, Step
+from wasm2xformer.compiler.format.limits import FRAME_SIZE_LIMIT
 from wasm2xformer.compiler.format.show import show, slot_text
 from wasm2xformer.compiler.lower.bounds import bound
 from wasm2xformer.compiler.lower.code import Code

@@ -267,6 +267,8 @@ def _program(plain: dict[str, Any]) -> Program:
         start=entry(plain["start"]) if "start" in plain else None,
         host={k: entry(p) for k, p in plain.get("host", {}).items()},
         references={int(k): v for k, v in plain.get("references", {}).items()},
+        function_references={int(k): v for k, v in plain.get("function_references", {}).items()},
+        table_capacity={int(k): v for k, v in plain.get("table_capacity", {}).items()},
         inputs={k: (v[0], v[1]) for k, v in plain.get("inputs", {}).items()},
         exported_globals={k: (Slot(*v[0]), v[1]) for k, v in plain.get("exported_globals", {}).items()},
         **{k: plain.get(k, 0) for k in ("hidden_bytes", "memory_pages", "memory_maximum", "opt_level")},

@@ -32,13 +32,6 @@ TRAPS = {
     "invalid_conversion": "invalid conversion to integer",
 }
 
-# A frame may begin at most this many slots above the first one; one more call traps "call stack exhausted".
-FRAME_LIMIT = 2**18
-# A single function may use at most this many slots.
-FRAME_SIZE_LIMIT = 2**12
-# Linear memory: byte addresses are keys of a parabola, exact below 2^26.
-MEMORY_LIMIT = 2**26
-
 
 @dataclass(frozen=True)
 class Slot:
@@ -174,6 +167,11 @@ class Program:
     segments: tuple[Segment, ...] = ()
     # function references: reference value (>= 1) -> function index; references of one type are consecutive
     references: dict[int, int] = field(default_factory=dict)
+    # function index in the module that was compiled -> its reference value, for those functions that the module itself
+    # refers to, imports included
+    function_references: dict[int, int] = field(default_factory=dict)
+    # tables of the module that was compiled which may grow: table index -> elements for which there is room
+    table_capacity: dict[int, int] = field(default_factory=dict)
     hidden_bytes: int = 0  # size of hidden memory
     memory_pages: int = 0  # initial linear memory
     memory_maximum: int = 0  # pages to which it may grow

@@ -7,39 +7,45 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..format.errors import CompileError, Reason
-from ..format.isa import MEMORY_LIMIT, TRAPS, Segment
+from ..format.isa import TRAPS, Segment
+from ..format.limits import (
+    ARGUMENT_BYTES,
+    ENVIRONMENT_BYTES,
+    HIDDEN_LIMIT,
+    MEMORY_PAGES,
+    PAGE,
+    RANDOM_BYTES,
+    STDIN_BYTES,
+    TABLE_ELEMENTS,
+)
 from ..wasm.module import Instr, Limits, Module
 from .indices import Indices
 from .linked import TableLayout
 from .reach import Reached
 from .units import Definition, Intrinsic, Layout, Units
 
-PAGE = 1 << 16
-MAXIMUM_PAGES = MEMORY_LIMIT // PAGE
-# A table may grow by this many elements where its declared maximum is further away.
-TABLE_GROWTH = 4096
 # Zeros in a row that are worth a new segment.
 ZERO_RUN = 8
 # Areas of hidden memory that an invocation's prompt fills: size, and the registers that describe the contents. How much
 # of stdin has been read ("stdin_position") is the program's state, and lasts from one invocation to the next.
 INPUTS = {
-    "stdin": (1 << 20, ("stdin_length",)),
-    "args": (1 << 16, ("args_count", "args_bytes")),
-    "environ": (1 << 16, ("environ_count", "environ_bytes")),
-    "random": (256, ("random_position",)),
+    "stdin": (STDIN_BYTES, ("stdin_length",)),
+    "args": (ARGUMENT_BYTES, ("args_count", "args_bytes")),
+    "environ": (ENVIRONMENT_BYTES, ("environ_count", "environ_bytes")),
+    "random": (RANDOM_BYTES, ("random_position",)),
     "clock": (0, ("clock_seconds", "clock_nanoseconds")),
 }
 
 
 @dataclass
 class Instantiation:
-    """The state after instantiation; fields as in LinkedModule, but globals by their definitions.
+    """The state after instantiation; fields as in LinkedModule, but globals by their definitions, tables by theirs.
 
     constants: the values of immutable layout imports.
     """
 
     global_values: dict[Definition, int] = field(default_factory=dict)
-    tables: list[TableLayout] = field(default_factory=list)
+    tables: dict[Definition, TableLayout] = field(default_factory=dict)
     registers: dict[str, int] = field(default_factory=dict)
     segments: list[Segment] = field(default_factory=list)
     hidden_bytes: int = 0
@@ -52,7 +58,7 @@ class Instantiation:
 def lay_out(units: Units, reached: Reached, indices: Indices, max_memory_pages: int | None = None) -> Instantiation:
     """Instantiates the live part of all units: globals, tables, then memory, each unit behind those it imports from.
 
-    max_memory_pages: the memory does not grow further (None: than MAXIMUM_PAGES).
+    max_memory_pages: the memory does not grow further (None: than MEMORY_PAGES).
     Raises CompileError when instantiation would trap or needs more memory than there is.
     """
     return _LayOut(units, reached, indices, max_memory_pages).run()
@@ -76,7 +82,7 @@ class _LayOut:
         self.indices = indices
         self.max_memory_pages = max_memory_pages
         self.out = Instantiation()
-        self.hidden = bytearray()
+        self.hidden: list[tuple[int, bytearray]] = []  # offset and first contents of what lies in hidden memory
 
     def run(self) -> Instantiation:
         out = self.out
@@ -84,15 +90,13 @@ class _LayOut:
         # What a global's value depends on comes before it.
         for definition in sorted(self.reached.globals, key=lambda g: (order.get(g.unit, len(order)), g)):
             self._global(definition)
-        self._tables()
         self._element_segments()
         self._data_segments()
-        out.hidden_bytes = len(self.hidden)
-        out.segments += _segments(self.hidden, hidden=True)
         self._inputs()
+        self._tables()
+        for offset, contents in self.hidden:
+            out.segments += _segments(contents, offset, hidden=True)
         self._memory()
-        if out.hidden_bytes > MEMORY_LIMIT:
-            raise _too_large()
         return out
 
     # Constant expressions
@@ -135,46 +139,53 @@ class _LayOut:
 
     # Hidden memory
 
-    def _reserve(self, size: int) -> int:
-        """Offset of `size` more bytes."""
-        offset = len(self.hidden)
-        if offset + size > MEMORY_LIMIT:
-            raise _too_large()
-        self.hidden += bytes(size)
+    def _reserve(self, size: int, contents: bytearray | None = None) -> int:
+        """Offset of `size` more bytes. contents: what stands there at first; the rest is zero."""
+        offset = self.out.hidden_bytes
+        if offset + size > HIDDEN_LIMIT:
+            raise CompileError(f"tables, passive segments and input need more than {HIDDEN_LIMIT:,} bytes")
+        self.out.hidden_bytes += size
+        if contents:
+            self.hidden.append((offset, contents))
         return offset
 
-    def _write_references(self, offset: int, values: Iterable[int]) -> None:
-        for i, value in enumerate(values):
-            self.hidden[offset + 4 * i : offset + 4 * i + 4] = value.to_bytes(4, "little")
-
     def _tables(self) -> None:
-        for table in self.indices.tables:
-            limits = self._module(table).tables[table.index].limits
-            growable = Layout(table, "capacity") in self.reached.layouts
-            capacity = min(_maximum(limits), limits.minimum + TABLE_GROWTH) if growable else limits.minimum
-            layout = TableLayout(
-                self._reserve(4 * capacity), capacity, register_name(self.units, self.indices, Layout(table, "size"))
-            )
-            self.out.tables.append(layout)
-            self.out.registers[layout.size_register] = limits.minimum
-            self.out.constants[Layout(table, "offset")] = layout.offset
-            self.out.constants[Layout(table, "capacity")] = capacity
+        """In the order of their indices; those that may grow share what the others leave."""
+        contents = {table: bytearray(4 * self._limits(table).minimum) for table in self.indices.tables}
         for unit in self.reached.instantiated:
             for index, element in enumerate(self.units.all[unit].module.elements):
                 if element.mode == "active":
-                    self._active_elements(unit, index)
+                    self._active_elements(unit, index, contents)
+        growing = [t for t in contents if Layout(t, "capacity") in self.reached.layouts]
+        rest = HIDDEN_LIMIT - self.out.hidden_bytes - sum(map(len, contents.values()))
+        capacity = {table: self._limits(table).minimum for table in contents}
+        wanted = {t: min(_maximum(self._limits(t)), TABLE_ELEMENTS) - capacity[t] for t in growing}
+        for place, table in enumerate(sorted(growing, key=lambda t: wanted[t])):  # who wants little leaves more
+            more = max(0, min(wanted[table], rest // 4 // (len(growing) - place)))
+            capacity[table] += more
+            rest -= 4 * more
+        for table, values in contents.items():
+            offset = self._reserve(4 * capacity[table], values)
+            register = register_name(self.units, self.indices, Layout(table, "size"))
+            self.out.tables[table] = TableLayout(offset, capacity[table], register)
+            self.out.registers[register] = self._limits(table).minimum
+            self.out.constants[Layout(table, "offset")] = offset
+            self.out.constants[Layout(table, "capacity")] = capacity[table]
 
-    def _active_elements(self, unit: int, index: int) -> None:
+    def _limits(self, table: Definition) -> Limits:
+        return self._module(table).tables[table.index].limits
+
+    def _active_elements(self, unit: int, index: int, contents: dict[Definition, bytearray]) -> None:
         element = self.units.all[unit].module.elements[index]
         table = self.units.resolve(unit, "table", element.table)
         assert isinstance(table, Definition)
         self._check_order(unit, table)
         start = self._evaluate(unit, element.offset)
-        if start + len(element.items) > self._module(table).tables[table.index].limits.minimum:
+        if start + len(element.items) > self._limits(table).minimum:
             raise _instantiation_traps("table_out_of_bounds", f"element segment {index}")
-        if table in self.indices.tables:
-            offset = self.out.tables[self.indices.tables[table]].offset + 4 * start
-            self._write_references(offset, (self._evaluate(unit, item) for item in element.items))
+        if table in contents:
+            values = _references(self._evaluate(unit, item) for item in element.items)
+            contents[table][4 * start : 4 * start + len(values)] = values
 
     def _check_order(self, unit: int, target: Definition) -> None:
         """All start functions run behind all segments here: a library's own must not see those of its importers."""
@@ -196,8 +207,7 @@ class _LayOut:
             element = self._module(owner).elements[owner.index]
             values = [self._evaluate(owner.unit, i) for i in element.items] if element.mode == "passive" else []
             self._size_register(owner, len(values))
-            self.out.constants[Layout(owner, "offset")] = offset = self._reserve(4 * len(values))
-            self._write_references(offset, values)
+            self.out.constants[Layout(owner, "offset")] = self._reserve(4 * len(values), _references(values))
 
     def _data_segments(self) -> None:
         """As with element segments."""
@@ -205,17 +215,15 @@ class _LayOut:
             data = self._module(owner).data[owner.index]
             values = data.bytes if data.mode == "passive" else b""
             self._size_register(owner, len(values))
-            self.out.constants[Layout(owner, "offset")] = offset = self._reserve(len(values))
-            self.hidden[offset : offset + len(values)] = values
+            self.out.constants[Layout(owner, "offset")] = self._reserve(len(values), bytearray(values))
 
     def _inputs(self) -> None:
         """Areas for what live code reads of stdin, arguments and environment."""
         used = {target.name for target in self.reached.registers}
         for name, (size, registers) in INPUTS.items():
             if used.intersection(registers):
-                self.out.inputs[name] = (self.out.hidden_bytes, size)
-                self.out.constants[Layout(None, name)] = self.out.hidden_bytes
-                self.out.hidden_bytes += size
+                self.out.constants[Layout(None, name)] = offset = self._reserve(size)
+                self.out.inputs[name] = (offset, size)
 
     # Linear memory
 
@@ -224,9 +232,9 @@ class _LayOut:
         memory = next(iter(self.reached.memories), None)
         if memory is not None:
             limits = self._module(memory).memories[memory.index]
-            if limits.minimum > MAXIMUM_PAGES:
+            if limits.minimum > MEMORY_PAGES:
                 raise CompileError(
-                    f"the memory has {limits.minimum} pages at first; at most {MAXIMUM_PAGES} are supported"
+                    f"the memory has {limits.minimum} pages at first; at most {MEMORY_PAGES} are supported"
                 )
             if self.max_memory_pages is not None and limits.minimum > self.max_memory_pages:
                 raise CompileError(
@@ -234,7 +242,7 @@ class _LayOut:
                 )
             out.memory_pages = out.memory_maximum = limits.minimum
             if Layout(None, "maximum") in self.reached.layouts:
-                out.memory_maximum = min(_maximum(limits), self.max_memory_pages or MAXIMUM_PAGES)
+                out.memory_maximum = min(_maximum(limits), self.max_memory_pages or MEMORY_PAGES)
         out.registers["memory_bytes"] = out.memory_pages * PAGE
         out.constants[Layout(None, "maximum")] = out.memory_maximum
         image = bytearray()
@@ -242,7 +250,7 @@ class _LayOut:
             for index, data in enumerate(self.units.all[unit].module.data):
                 if data.mode == "active":
                     self._active_data(unit, index, memory, image)
-        out.segments += _segments(image, hidden=False)
+        out.segments += _segments(image, 0, hidden=False)
 
     def _active_data(self, unit: int, index: int, memory: Definition | None, image: bytearray) -> None:
         data = self.units.all[unit].module.data[index]
@@ -270,14 +278,14 @@ def _instantiation_traps(kind: str, where: str) -> CompileError:
     return CompileError(f"instantiation traps: {TRAPS[kind]} ({where})")
 
 
-def _too_large() -> CompileError:
-    return CompileError(f"tables, passive segments and input need more than {MEMORY_LIMIT:,} bytes")
+def _references(values: Iterable[int]) -> bytearray:
+    return bytearray(b"".join(value.to_bytes(4, "little") for value in values))
 
 
-def _segments(image: bytearray, hidden: bool) -> Iterator[Segment]:
-    """The image without its longer runs of zeros: memory that nothing was written to is zero."""
+def _segments(image: bytearray, address: int, hidden: bool) -> Iterator[Segment]:
+    """The image, which lies at `address`, without its longer runs of zeros: what was never written to is zero."""
     start = 0
     for gap in re.finditer(rb"\0{%d,}|\Z" % ZERO_RUN, image):
         if gap.start() > start:
-            yield Segment(start, bytes(image[start : gap.start()]), hidden)
+            yield Segment(address + start, bytes(image[start : gap.start()]), hidden)
         start = gap.end()

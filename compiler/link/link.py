@@ -25,14 +25,14 @@ from collections.abc import Mapping, Sequence
 
 from ..wasm.module import Module
 from .indices import Indices, number
-from .layout import INPUTS, lay_out, register_name
+from .layout import INPUTS, Instantiation, lay_out, register_name
 from .libraries import libraries_of
 from .linked import LinkedModule
 from .merge import merge
 from .reach import Reached, reach
 from .refuse import refuse
 from .routines import ROUTINES
-from .units import PROGRAM, Definition, Units
+from .units import PROGRAM, Definition, Layout, Units
 
 
 def link(
@@ -67,8 +67,10 @@ def link(
         registers={**dict.fromkeys(registers.values(), 0), **state.registers},
         register_globals=registers,
         global_values={indices.globals[g]: value for g, value in state.global_values.items()},
-        tables=tuple(state.tables),
+        tables=tuple(state.tables.values()),
         references={value: functions[f] for f, value in indices.references.items()},
+        function_references=_function_references(units, reached, indices),
+        table_capacity=_table_capacity(units, reached, state),
         segments=tuple(state.segments),
         hidden_bytes=state.hidden_bytes,
         inputs=state.inputs,
@@ -83,6 +85,20 @@ def link(
         },
         start=tuple(functions[f] for f in reached.start),
     )
+
+
+def _function_references(units: Units, reached: Reached, indices: Indices) -> dict[int, int]:
+    targets = ((index, units.resolve(PROGRAM, "func", index)) for index in sorted(reached.programs_references))
+    return {index: indices.references[target] for index, target in targets if isinstance(target, Definition)}
+
+
+def _table_capacity(units: Units, reached: Reached, state: Instantiation) -> dict[int, int]:
+    found = {}
+    for index in range(len(units.all[PROGRAM].module.tables)):
+        target = units.find(PROGRAM, "table", index)
+        if isinstance(target, Definition) and Layout(target, "capacity") in reached.layouts:
+            found[index] = state.tables[target].capacity
+    return found
 
 
 def _records(units: Units, reached: Reached, indices: Indices) -> dict[int, str]:

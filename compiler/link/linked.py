@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ..format.isa import Segment
 from ..wasm.module import Module, ValType
@@ -32,6 +33,8 @@ class LinkedModule:
     origin: linked function index -> function index in the original module (user functions only).
     registers: initial values of hidden registers. A global imported from "w2x" *is* the hidden register of its name.
     references: reference value (>= 1) -> function index, references to functions of one type consecutive.
+    function_references: function index in the original module -> its reference value, where that module refers to it.
+    table_capacity: original table index -> elements for which there is room, of tables that may grow.
     start: function indices to call at instantiation, in order.
     """
 
@@ -43,6 +46,8 @@ class LinkedModule:
     global_values: dict[int, int] = field(default_factory=dict)  # initial bits of every other global
     tables: tuple[TableLayout, ...] = ()
     references: dict[int, int] = field(default_factory=dict)
+    function_references: dict[int, int] = field(default_factory=dict)
+    table_capacity: dict[int, int] = field(default_factory=dict)
     segments: tuple[Segment, ...] = ()
     hidden_bytes: int = 0
     inputs: dict[str, tuple[int, int]] = field(default_factory=dict)  # "stdin" -> (hidden offset, capacity)
@@ -53,6 +58,11 @@ class LinkedModule:
     exports: dict[str, int] = field(default_factory=dict)  # invocable functions: export name -> function index
     exported_globals: dict[str, tuple[int, ValType]] = field(default_factory=dict)
     start: tuple[int, ...] = ()
+
+    @cached_property
+    def reference_of(self) -> dict[int, int]:
+        """Function index -> its reference value."""
+        return {function: value for value, function in self.references.items()}
 
 
 # Intrinsics: imports from module "w2x" that linked routines may use, and the steps they become.

@@ -25,7 +25,8 @@ _ALONE = frozenset(
 class Reached:
     """exports: exported function of the program by name. start: start functions in the order of their calls.
 
-    functions: callable ones. referenced: those that have a reference value. imported: those that the program imports.
+    functions: callable ones. referenced: those that have a reference value; programs_references: the indices by which the
+    program itself refers to some of them. imported: those that the program imports.
     intrinsics, registers: what is needed from "w2x", in the order of the first use (the values mean nothing).
     layouts: layout values that code reads. instantiated: the program and its libraries, in the order of instantiation.
     calls: (unit, instruction name, immediates) -> the function that does it. refused: by unit and place, why an import
@@ -37,6 +38,7 @@ class Reached:
     start: list[Definition] = field(default_factory=list)
     functions: set[Definition] = field(default_factory=set)
     referenced: set[Definition] = field(default_factory=set)
+    programs_references: set[int] = field(default_factory=set)
     imported: set[Definition] = field(default_factory=set)
     intrinsics: dict[Intrinsic, None] = field(default_factory=dict)
     registers: dict[Intrinsic | Layout, None] = field(default_factory=dict)
@@ -243,6 +245,8 @@ class _Reach:
                 if isinstance(target, Definition):
                     self._host_memory(unit, target)
                     self._referenced(target)
+                    if unit == PROGRAM:
+                        self.out.programs_references.add(instruction.args[0])
             elif instruction.name == "global.get":
                 self._use(unit, "global", instruction.args[0])
 

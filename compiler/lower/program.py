@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..format.errors import CompileError, Reason
-from ..format.isa import FRAME_SIZE_LIMIT, Entry, Program, Site, Slot, Step, StepFunction
+from ..format.isa import Entry, Program, Site, Slot, Step, StepFunction
+from ..format.limits import FRAME_SIZE_LIMIT
 from ..format.types import FuncType
 from ..link.linked import LinkedModule
 from .context import MEMORY_BYTES
@@ -50,6 +51,8 @@ def program_of(linked: LinkedModule, lowered: Sequence[LoweredFunction], opt_lev
         initial=initial,
         segments=linked.segments,
         references=linked.references,
+        function_references=linked.function_references,
+        table_capacity=linked.table_capacity,
         hidden_bytes=linked.hidden_bytes,
         memory_pages=linked.memory_pages,
         memory_maximum=linked.memory_maximum,

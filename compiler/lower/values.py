@@ -131,7 +131,7 @@ class ValueLowering(FunctionContext):
 
     def _ref_func(self, instr: Instr) -> None:
         (index,) = instr.args
-        reference = next((r for r, function in self.linked.references.items() if function == index), None)
+        reference = self.linked.reference_of.get(index)
         if reference is None:
             raise self._refusal(f"function {index} has no reference", instr)
         self._push_constant(reference, False)

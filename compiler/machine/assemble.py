@@ -12,13 +12,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from ..format.errors import CompileError
-from ..format.isa import FRAME_LIMIT, FRAME_SIZE_LIMIT, MEMORY_LIMIT, TRAPS, Program, Slot, Step
+from ..format.isa import TRAPS, Program, Slot, Step
+from ..format.limits import FRAME_LIMIT, FRAME_SIZE_LIMIT, MEMORY_LIMIT, PAGE
 from ..format.tokens import CLASSES, TokenClass
 from ..wasm.module import FuncType
 from .call_graph import frame_limit
 from .rows import Row, fields
-
-PAGE = 65536
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..format.isa import FRAME_LIMIT, Program
+from ..format.isa import Program
+from ..format.limits import FRAME_LIMIT
 
 
 @dataclass(frozen=True)

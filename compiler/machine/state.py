@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..format.isa import FRAME_SIZE_LIMIT
+from ..format.limits import FRAME_SIZE_LIMIT
 from ..graph.expr import Expr, Number, Variable, total
 from ..graph.graph import Graph, bits_for
 from .assemble import Assembly

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from ..format.errors import CompileError, Reason
+from ..format.limits import LOCALS
 from .module import (
     Data,
     Element,
@@ -30,9 +31,6 @@ from .opcodes import BY_CODE, EMPTY_BLOCK, EXTERNAL_KINDS, FUNCTION_TYPE, MAGIC,
 from .reader import Reader
 
 T = TypeVar("T")
-
-# As many locals as engines allow in one function; keeps a few malformed bytes from asking for gigabytes.
-LOCALS_LIMIT = 50_000
 
 
 def decode(wasm: bytes) -> Module:
@@ -223,8 +221,8 @@ class _Decoder:
         types: list[ValType] = []
         for _ in range(self.r.unsigned()):
             count = self.r.unsigned()
-            if len(types) + count > LOCALS_LIMIT:
-                raise self.r.error(f"more than {LOCALS_LIMIT} locals in function {index}")
+            if len(types) + count > LOCALS:
+                raise self.r.error(f"more than {LOCALS} locals in function {index}")
             types += [self._valtype()] * count
         body = self._expression()
         if self.r.position != self.r.end:

@@ -11,13 +11,11 @@ import wasmtime
 
 from ..format.errors import CompileError, Reason
 from ..format.files import read_file, words
-from ..format.isa import MEMORY_LIMIT
+from ..format.limits import MEMORY_LIMIT, MEMORY_PAGES, PAGE
 from .c import compile_c
 from .decode import decode
 from .module import Module
 from .opcodes import MAGIC, VERSION
-
-PAGE = 65536
 
 # Validation accepts what `decode` can read, so that `check` names what is not supported with its function; what
 # would need other data types (GC, memory64, ...) ends here.
@@ -50,9 +48,9 @@ def load(source: str | bytes | bytearray | memoryview | Path) -> Source:
     _validate(wasm)
     module = decode(wasm)
     for memory in module.memories:
-        if memory.minimum * PAGE > MEMORY_LIMIT:
+        if memory.minimum > MEMORY_PAGES:
             size = f"memory of {memory.minimum} pages ({memory.minimum * PAGE / 2**20:.4g} MiB)"
-            raise CompileError(f"{size}: at most {MEMORY_LIMIT // PAGE} pages ({MEMORY_LIMIT >> 20} MiB)")
+            raise CompileError(f"{size}: at most {MEMORY_PAGES} pages ({MEMORY_LIMIT >> 20} MiB)")
     return Source(module, wasm)
 
 

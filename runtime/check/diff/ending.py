@@ -8,6 +8,8 @@ import numpy as np
 
 from ....compiler.format.isa import TRAPS, Entry, Site
 from ....compiler.format.tokens import Kind
+from ....compiler.format.types import ValType
+from ...bit_patterns import decode
 from ...trace import show_value
 from .context import Context
 from .divergence import Finding
@@ -24,8 +26,9 @@ def check_results(c: Context) -> Iterator[Finding]:
     for k, (i, result, type_) in enumerate(zip(at, run.results, types, strict=False)):
         actual = int(trace.value[i])
         if type_ in ("funcref", "externref"):
-            expected, actual = int(result is not None), int(actual != 0)
-            words = [("null", "a reference")[v] for v in (expected, actual)]
+            found = decode(type_, actual, c.program.function_references)
+            words = [_reference(type_, v) for v in (result, found)]
+            expected, actual = _reference_bits(c, type_, result, actual), actual
         else:
             wide = type_ in ("i64", "f64")
             expected = int(result or 0) % 2 ** (64 if wide else 32)
@@ -35,6 +38,23 @@ def check_results(c: Context) -> Iterator[Finding]:
             return
     if len(at) != len(run.results) and trace.outcome == "halt":
         yield c.at_end("missing", "number of results", len(run.results), len(at))
+
+
+def _reference_bits(c: Context, type_: ValType, result: int | None, actual: int) -> int:
+    """What stands for a reference here. Of a function that it does not know wasmtime says only that it is one."""
+    if result is None:
+        return 0
+    if type_ == "externref":
+        return result + 1
+    if result < 0:
+        return actual or -1
+    return c.program.function_references.get(result, -1)
+
+
+def _reference(type_: ValType, value: int | None) -> str:
+    if value is None:
+        return "null"
+    return f"externref {value}" if type_ == "externref" else "a function" if value < 0 else f"function {value}"
 
 
 def check_output(c: Context) -> Iterator[Finding]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ....compiler.format.isa import Program, Site
-from ....compiler.link.layout import TABLE_GROWTH
 from ....compiler.wasm.decode import decode
 from ....compiler.wasm.encode import encode
 from ...world import World
@@ -50,7 +49,7 @@ def oracle_for(
         sites_of(program),
         frame_deltas_of(program),
         memory_maximum=program.memory_maximum or None,
-        table_limits=[table.limits.minimum + TABLE_GROWTH for table in decode(wasm).tables],
+        table_limits=[program.table_capacity.get(k) for k in range(len(decode(wasm).tables))],
         entry_delta=next((call.imm for call in calls), 0),
         libraries=[(name, _limited(library, program.memory_maximum)) for name, library in libraries],
         world=world,

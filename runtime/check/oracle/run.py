@@ -13,7 +13,8 @@ import numpy as np
 import wasmtime
 from wasmtime import _ffi as ffi
 
-from ....compiler.format.isa import FRAME_LIMIT, TRAPS, Site
+from ....compiler.format.isa import TRAPS, Site
+from ....compiler.format.limits import FRAME_LIMIT
 from ....compiler.wasm.decode import decode
 from ....compiler.wasm.encode import encode
 from ...arrays import join
