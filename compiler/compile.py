@@ -71,7 +71,7 @@ def realise(program: Program, module: Module) -> Model:
     return Model(
         transformer,
         program,
-        jumps=[(jump.delta, jump.frame) for jump in assembly.jumps],
+        jumps=[(delta, frame) for _, delta, frame in assembly.jumps.tokens],
         entries=assembly.entries,
         inputs={name: first_input + k for k, name in enumerate(assembly.inputs)},
         texts=texts_of(program, module),

@@ -143,6 +143,7 @@ class _Blocks:
         self.table, self.steps, self.ip, self.frame, self.keys = table, steps, ip, 0, keys
         # 0: no digit; p + 1: digit at place p. Behind digit p > 0 comes digit p - 1.
         self.digit = np.where(table.kind == Kind.DIGIT, table.place + 1, 0).astype(np.int8)
+        self.has_far_jumps = bool(table.behind.any())
         # What is never written never becomes memory: a trace of 10^7 tokens is too long to be there twice.
         self.columns = [np.empty(room, t) for t in _COLUMN_TYPES]
         self.count = 0
@@ -161,6 +162,11 @@ class _Blocks:
         broken = np.flatnonzero((digit[:-1] > 1) & (digit[1:] != digit[:-1] - 1))
         if len(broken):
             faults.append(Fault(start + int(broken[0]) + 1, "a digit of the next lower place must stand here"))
+        if self.has_far_jumps:
+            before = np.concatenate([[0], table.leads[ids[:-1]]])  # what is read begins with a step
+            broken = np.flatnonzero(table.behind[ids] != before)
+            if len(broken):
+                faults.append(Fault(start + int(broken[0]), "the tokens of a far jump are incomplete"))
         kind = table.kind[ids]
         foreign = np.flatnonzero((kind == Kind.NONE) | (kind == Kind.ENTRY))
         if len(foreign):

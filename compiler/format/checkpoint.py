@@ -36,7 +36,8 @@ class Model:
 
     transformer: the weights. program: the step program they hold, for display and checking only (none: a transformer
     that was built by hand).
-    jumps: (ip delta, frame delta) of each token J.{j}, in order. entries: (name, first step) of each token I.{k}.
+    jumps: (ip delta, frame delta) of each token that jumps (J, X, Y, Z, F), in the order of ids.
+    entries: (name, first step) of each token I.{k}.
     segments: token number s of G.{s} for each named input area.
     texts: for each step with a site: "function+offset instruction" as people read it.
     """

@@ -6,7 +6,7 @@ or makes tokens reads this table: the assembler, the instance, the trace, `inspe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -29,6 +29,7 @@ class Kind(IntEnum):
     HALT = 7
     TRAP = 8
     ENTRY = 9
+    FAR = 10  # the digits of a far jump's distance but the last token
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class TokenClass:
     emitted: the model may emit it; otherwise only a prompt holds it. places: how many heads there are (`D0` ... `D7`), 0 for
     a head without a place. numbers: the tail is a number below this; None: a number, as many as the program has; 0: no
     number. names: the tails when they are words. ends: the token of place 0 (or without a place) ends its step.
-    advance: what that token adds to the instruction pointer; jumps add their own delta, entries set it. stops: decoding stops.
+    advance: what that token adds to the instruction pointer; entries set it. moves: each token adds deltas of its own to the
+    instruction pointer and the frame base. behind: the class of the token that must stand right before it, and behind which
+    nothing else may. stops: decoding stops.
     """
 
     name: str
@@ -51,6 +54,8 @@ class TokenClass:
     names: tuple[str, ...] = ()
     ends: bool = False
     advance: int = 0
+    moves: bool = False
+    behind: str = ""
     stops: bool = False
 
     @property
@@ -73,7 +78,14 @@ CLASSES = (
     TokenClass("O", "byte written to stdout", Kind.STDOUT, emitted=True, numbers=256, ends=True, advance=1),
     TokenClass("E", "byte written to stderr", Kind.STDERR, emitted=True, numbers=256, ends=True, advance=1),
     TokenClass("J", "jump: moves the instruction pointer, and the frame base for calls and returns", Kind.JUMP,
-               emitted=True, numbers=None, ends=True),
+               emitted=True, numbers=None, ends=True, moves=True),
+    TokenClass("X", "far jump: the high digit of its distance", Kind.FAR, emitted=True, numbers=None, moves=True),
+    TokenClass("Y", "far jump: the low digit of its distance, of a jump or branch", Kind.JUMP,
+               emitted=True, numbers=None, ends=True, moves=True, behind="X"),
+    TokenClass("Z", "far jump: the low digit of its distance, of a call or return", Kind.FAR,
+               emitted=True, numbers=None, moves=True, behind="X"),
+    TokenClass("F", "far jump: moves the frame base, of a call or return", Kind.JUMP,
+               emitted=True, numbers=None, ends=True, moves=True, behind="Z"),
     TokenClass("BOS", "begin of sequence"),
     TokenClass("I", "invocation of an exported function", Kind.ENTRY, numbers=None),
     TokenClass("C", "a constant, global or hidden register with its initial value", numbers=None),
@@ -81,6 +93,8 @@ CLASSES = (
     TokenClass("G", "begin of a data segment or of input bytes", numbers=None),
     TokenClass("B", "a byte of data or input", numbers=256),
 )  # fmt: skip
+# Classes behind which only certain tokens may stand, numbered from 1.
+_LEADS = {name: k for k, name in enumerate(sorted({c.behind for c in CLASSES if c.behind}), 1)}
 _BY_HEAD = {head: (c, place) for c in CLASSES for place, head in enumerate(c.heads)}
 
 
@@ -99,7 +113,7 @@ class Token:
 
     @property
     def advance(self) -> int:
-        """What it adds to the instruction pointer, other than by the number of a jump or an entry."""
+        """What it adds to the instruction pointer, unless it is a jump or an entry."""
         return self.token_class.advance if self.place == 0 else 0
 
 
@@ -140,7 +154,8 @@ class TokenTable:
     kind: uint8, `Kind`. place: int8, of digits and scratch digits. value: int32, the digit, the byte, the number of a
     jump or an entry, the index in `traps`. ip_delta: int64, what the token adds to the instruction pointer (ENTRY: what
     it sets it to). frame_delta: int64, what it adds to the frame base. ends: bool, the token ends its step. stops: bool,
-    decoding stops. traps: names of trap kinds, as in isa.TRAPS.
+    decoding stops. behind, leads: int8, what must stand right before the token, and what it is to the token behind it: the
+    same number, 0 for most. traps: names of trap kinds, as in isa.TRAPS.
     """
 
     names: Sequence[str]
@@ -151,19 +166,22 @@ class TokenTable:
     frame_delta: np.ndarray
     ends: np.ndarray
     stops: np.ndarray
+    behind: np.ndarray
+    leads: np.ndarray
     traps: tuple[str, ...] = tuple(TRAPS)
 
     @classmethod
     def build(
         cls, names: Sequence[str], jumps: Sequence[tuple[int, int]], entries: Sequence[tuple[str, int]]
     ) -> TokenTable:
-        """names: the vocabulary. jumps: (ip delta, frame delta) of J.0, J.1, ...; entries: (name, first step) of I.0, ..."""
-        rows = np.array([_row(read(name), jumps, entries) for name in names], dtype=np.int64).reshape(-1, 7).T
-        kind, place, value, ip, frame, ends, stops = rows
-        return cls(
-            names, kind.astype(np.uint8), place.astype(np.int8), value.astype(np.int32), ip, frame,
-            ends.astype(bool), stops.astype(bool),
-        )  # fmt: skip
+        """names: the vocabulary. jumps: (ip delta, frame delta) of each token that has deltas of its own (J, X, Y, Z, F), in the
+        order of ids; entries: (name, first step) of I.0, ... Raises ValueError when they are not as many as those tokens."""
+        moves = iter(jumps)
+        rows = np.array([_row(read(name), moves, entries) for name in names], dtype=np.int64).reshape(-1, 9).T
+        if next(moves, None) is not None:
+            raise ValueError("more jumps than tokens that jump")
+        types = (np.uint8, np.int8, np.int32, np.int64, np.int64, np.bool_, np.bool_, np.int8, np.int8)
+        return cls(names, *(column.astype(t) for column, t in zip(rows, types, strict=True)))  # type: ignore[arg-type, call-arg]
 
     def steps(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First and last positions of the complete steps that these tokens are."""
@@ -183,16 +201,19 @@ class TokenTable:
 
 
 def _row(
-    token: Token | None, jumps: Sequence[tuple[int, int]], entries: Sequence[tuple[str, int]]
-) -> tuple[int, int, int, int, int, bool, bool]:
-    """kind, place, value, ip delta, frame delta, ends, stops"""
+    token: Token | None, jumps: Iterator[tuple[int, int]], entries: Sequence[tuple[str, int]]
+) -> tuple[int, int, int, int, int, bool, bool, int, int]:
+    """kind, place, value, ip delta, frame delta, ends, stops, behind, leads"""
     if token is None:
-        return (Kind.NONE, 0, 0, 0, 0, False, False)
+        return (Kind.NONE, 0, 0, 0, 0, False, False, 0, 0)
     c = token.token_class
     ip, frame = token.advance, 0
-    if c.kind == Kind.JUMP:
-        ip, frame = jumps[token.number]
+    if c.moves:
+        move = next(jumps, None)
+        if move is None:
+            raise ValueError("fewer jumps than tokens that jump")
+        ip, frame = move
     elif c.kind == Kind.ENTRY:
         ip = entries[token.number][1]
     value = token.number if c.kind != Kind.NONE else 0
-    return (c.kind, token.place, value, ip, frame, token.ends, c.stops)
+    return (c.kind, token.place, value, ip, frame, token.ends, c.stops, _LEADS.get(c.behind, 0), _LEADS.get(c.name, 0))

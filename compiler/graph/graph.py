@@ -105,10 +105,16 @@ class Graph:
     # -- attention ------------------------------------------------------------------------------------------------
 
     def _lookup(
-        self, name: str, kind: str, query: tuple[Number, Number], key: tuple[Number, Number], limit: int
+        self,
+        name: str,
+        kind: str,
+        query: tuple[Number, Number],
+        key: tuple[Number, Number],
+        limit: int,
+        own: bool = False,
     ) -> Lookup:
         q, k = tuple(Expr.of(x) for x in query), tuple(Expr.of(x) for x in key)
-        identity = (kind, *(x.key() for x in (*q, *k)))
+        identity = (kind, name if own else "", *(x.key() for x in (*q, *k)))
         if identity not in self._lookups:
             self._lookups[identity] = Lookup(name, kind, (q[0], q[1]), (k[0], k[1]), limit)
             self.lookups.append(self._lookups[identity])
@@ -136,15 +142,18 @@ class Graph:
         return [self.product(self.position, mean, name) for name, mean in zip(values, means)]
 
     def relative(
-        self, offset: int, values: dict[str, Number], into: dict[str, Variable] | None = None
+        self, offset: int, values: dict[str, Number], into: dict[str, Variable] | None = None, name: str = ""
     ) -> list[Variable]:
         """The values `offset` >= 1 positions back (query n - offset, key n); before the start: those of position 0.
 
-        into: variables to add to, by value name, instead of new ones.
+        into: variables to add to, by value name, instead of new ones. All values of one offset share their heads, unless
+        they have a name of their own: values that depend on each other must.
         """
         query = (HARDNESS * (self.position - offset), HARDNESS)
         key = (2.0 * self.position, -self.position_squared)
-        return self._read(self._lookup(f"relative.{offset}", "relative", query, key, 0), values, into)
+        return self._read(
+            self._lookup(name or f"relative.{offset}", "relative", query, key, 0, bool(name)), values, into
+        )
 
     def latest(self, name: str, values: dict[str, Number], off: Number) -> list[Variable]:
         """The values at the latest position where `off` is 0 (off: 0 or >= 1). Needs one such position."""

@@ -3,33 +3,21 @@
 Order of the vocabulary: first what the model may emit (their ids are the line of the unembedding's parabola), then what
 only a prompt holds:
 
-    D{p}.{v} S{p}.{v} Q0.{v} Q1.{v} N H T.{kind} O.{v} E.{v} J.{j} | BOS I.{k} C.{k} P.{i} G.{s} B.{v}
+    D{p}.{v} S{p}.{v} Q0.{v} Q1.{v} N H T.{kind} O.{v} E.{v} J.{j} X.{v} Y.{v} Z.{v} F.{k} | BOS I.{k} C.{k} P.{i} G.{s} B.{v}
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 
 from ..format.errors import CompileError
 from ..format.isa import TRAPS, Program, Slot, Step
 from ..format.limits import FRAME_LIMIT, FRAME_SIZE_LIMIT, MEMORY_LIMIT, PAGE
-from ..format.tokens import CLASSES, TokenClass
-from ..wasm.module import FuncType
+from ..format.tokens import CLASSES, TokenClass, head_of
 from .call_graph import frame_limit
+from .jumps import SINGLE_JUMPS, Jumps, Tables, jumps_of, tables_of
 from .rows import Row, fields
-
-
-@dataclass(frozen=True)
-class Jump:
-    """A jump token: the instruction pointer moves by `delta`, the frame by `frame`.
-
-    caller: for calls, the number under which the callee's return finds this call; None for other jumps.
-    """
-
-    delta: int
-    frame: int = 0
-    caller: int | None = None
 
 
 @dataclass
@@ -39,14 +27,15 @@ class Assembly:
     rows: per step, the fields it fetches; one more for before the first entry.
     addresses: absolute slots (constants, globals, hidden registers). constants: (address, initial value) of those.
     frame_base: first address of the frames. places: digits of the widest value, 4 or 8.
-    segments: (memory address, bytes), hidden ones at negative addresses.
+    segments: (memory address, bytes), hidden ones at negative addresses; the tables of far jumps lie below the program's.
     ids: first token id of each class, e.g. ids["D"].
     """
 
     program: Program
+    jumps: Jumps
+    tables: Tables = field(default_factory=Tables)
     places: int = 4
     rows: list[Row] = field(default_factory=list)
-    jumps: list[Jump] = field(default_factory=list)
     addresses: dict[Slot, int] = field(default_factory=dict)
     constants: list[tuple[int, int]] = field(default_factory=list)
     frame_base: int = 0
@@ -56,6 +45,7 @@ class Assembly:
     entries: list[tuple[str, int]] = field(default_factory=list)  # (name, first step); "" is the start function
     ids: dict[str, int] = field(default_factory=dict)
     emitted: int = 0  # ids below this may be emitted
+    tables_address: int = 0
     lowest_address: int = 0
     highest_address: int = 0
 
@@ -67,9 +57,13 @@ class Assembly:
 _WIDE = ("move_high", "select_high", "carry", "wide_bytes", "fill_high", "load64", "store64", "signed_high")
 
 
-def assemble(program: Program) -> Assembly:
-    """Raises CompileError when the program does not fit the machine's ranges."""
-    out = Assembly(program)
+def assemble(program: Program, single_jumps: int = SINGLE_JUMPS) -> Assembly:
+    """single_jumps: how many jumps may have a token of their own, see `jumps`.
+
+    Raises CompileError when the program does not fit the machine's ranges.
+    """
+    out = Assembly(program, jumps_of(program, single_jumps))
+    out.tables = tables_of(program, out.jumps)
     _check_frames(program)
     _slots(out)
     _memory(out)
@@ -81,13 +75,12 @@ def assemble(program: Program) -> Assembly:
         out.entries.append(("", program.start.entry))
     out.entries += [(entry.name, entry.entry) for entry in program.host.values()]
     _emitted_ids(out)
-    jumps = _Jumps(out)
+    coder = _JumpFields(out)
     for index, step in enumerate(program.steps):
         _operands(out, index, step)
-        jumps.encode(index, step)
+        coder.encode(index, step)
     # One row behind the program, where execution stands before the first entry: it touches nothing.
     out.rows.append({"next": out.ids["H"]})
-    out.emitted = out.ids["J"] + len(out.jumps)
     return out
 
 
@@ -119,10 +112,15 @@ def _memory(out: Assembly) -> None:
     bottom = -program.hidden_bytes
     out.segments = [(s.address + (bottom if s.hidden else 0), s.bytes) for s in program.segments]
     out.inputs = {name: bottom + offset for name, (offset, _) in program.inputs.items()}
-    out.lowest_address = bottom - 256  # 256 bytes of scratch below: where the byte tokens of the prefix land
+    out.tables_address = bottom - len(out.tables.bytes)
+    if out.tables.bytes:
+        out.segments.append((out.tables_address, out.tables.bytes))
+    out.lowest_address = (
+        out.tables_address - 256
+    )  # 256 bytes of scratch below: where the byte tokens of the prefix land
     if 16 - out.lowest_address > MEMORY_LIMIT:
         raise CompileError(
-            f"tables, passive segments and input need {program.hidden_bytes:,} bytes, at most {MEMORY_LIMIT:,} have exact keys"
+            f"tables, passive segments and input need {-out.tables_address:,} bytes, at most {MEMORY_LIMIT:,} have exact keys"
         )
     grows = any(step.dest == Slot("hidden", "memory_bytes") for step in program.steps)
     out.highest_address = (program.memory_maximum if grows else program.memory_pages) * PAGE
@@ -134,17 +132,17 @@ def _emitted_ids(out: Assembly) -> None:
     unused = {"S": "divide", "Q0": "mul", "Q1": "mul_high"}
     absent = {name for name, flag in unused.items() if not out.uses(flag)}
     absent |= {name for name, op in (("O", "stdout"), ("E", "stderr")) if op not in ops}
+    jumps = Counter(head_of(name) for name, _, _ in out.jumps.tokens)
     next_id = 0
     for c in CLASSES:
         if c.emitted:
             out.ids[c.name] = next_id
-            next_id += 0 if c.name in absent else _count(c, out.places)
+            next_id += 0 if c.name in absent else jumps[c.name] if c.numbers is None else _count(c, out.places)
+    out.emitted = next_id
 
 
 def _count(c: TokenClass, digits: int) -> int:
-    """Tokens of a class that the model emits. digits: places of a value. Jumps are the last class, counted as they are made."""
-    if c.numbers is None:
-        return 0
+    """Tokens of a class that the model emits, whose number does not depend on the program. digits: places of a value."""
     places = digits if c.name == "D" else max(1, c.places)
     return places * (len(c.names) or c.numbers or 1)
 
@@ -182,88 +180,96 @@ def _operands(out: Assembly, index: int, step: Step) -> None:
         row["trap"] = _trap_id(out, "table_out_of_bounds")
 
 
-class _Jumps:
-    """Numbers the jump tokens. A return's tokens are consecutive by caller, an indirect call's by callee, a br_table's
-    by case, so that the index of the next token is a base plus a small number in the residual stream."""
+class _JumpFields:
+    """Sets the fields of rows that jump: "next" (the id of the next token, or its base) and what goes with it."""
 
     def __init__(self, out: Assembly):
-        self.out = out
-        self.shared: dict[Jump, int] = {}
-        program = out.program
-        self.by_type: dict[FuncType, list[tuple[int, int]]] = defaultdict(list)  # (reference, function), ascending
-        for reference, function in sorted(program.references.items()):
-            self.by_type[program.functions[function].type].append((reference, function))
-        self.indirect: dict[FuncType, list[int]] = defaultdict(list)  # call sites by type
-        self.direct: dict[int, list[int]] = defaultdict(list)  # call sites by callee
-        for index, step in enumerate(program.steps):
-            if step.op == "call":
-                assert step.callee is not None
-                self.direct[step.callee].append(index)
-            elif step.op == "call_indirect":
-                assert step.type is not None
-                self.indirect[step.type].append(index)
-        self.referenced = set(program.references.values())
-        # Caller numbers: indirect call sites of a type come first, then the direct ones of each function.
-        self.number = {
-            site: k for sites in (*self.indirect.values(), *self.direct.values()) for k, site in enumerate(sites)
-        }
-        self.owner = [0] * len(program.steps)
-        for f in program.functions.values():
-            for i in range(f.entry, f.end):
-                self.owner[i] = f.index
-
-    def _callers(self, function: int) -> list[int]:
-        """Call sites that may call it, in the order of their caller numbers."""
-        return [*self._indirect_callers(function), *self.direct[function]]
-
-    def _indirect_callers(self, function: int) -> list[int]:
-        return self.indirect[self.out.program.functions[function].type] if function in self.referenced else []
-
-    def _one(self, jump: Jump) -> int:
-        if jump not in self.shared:
-            self.shared[jump] = self._block([jump])
-        return self.shared[jump]
-
-    def _block(self, jumps: list[Jump]) -> int:
-        first = self.out.ids["J"] + len(self.out.jumps)
-        self.out.jumps += jumps
-        return first
+        self.out, self.jumps = out, out.jumps
+        self.frames = {frame: k for k, frame in enumerate(self.jumps.far_frames)}
+        # Of a far jump whose distance is not known beforehand: the id of X is this plus distance / B, rounded.
+        self.first = out.ids["X"] + self.jumps.base / 2 - 0.5 + 0.5 / self.jumps.base
 
     def encode(self, index: int, step: Step) -> None:
-        """Sets the fields "next" (the id of the next token, or its base) and what goes with it."""
         out, row, op = self.out, self.out.rows[index], step.op
-        functions = out.program.functions
-        if op == "jump":
-            assert step.target is not None
-            row["next"] = self._one(Jump(step.target - index))
-        elif step.operation.branches:
-            assert step.target is not None
-            row["taken"] = self._one(Jump(step.target - index)) - out.ids["N"]
-        elif op == "br_table":
-            row["next"] = self._block([Jump(t - index) for t in step.targets])
-            row["cases"] = len(step.targets) - 1
-        elif op == "call":
-            assert step.callee is not None
-            before = len(self._indirect_callers(step.callee))
-            caller = before + self.number[index]
-            row |= {"next": self._one(Jump(functions[step.callee].entry - index, step.imm, caller)), "frame": step.imm}
-        elif op == "call_indirect":
-            assert step.type is not None
-            choices = self.by_type[step.type]
-            caller = self.number[index]
-            first = choices[0][0] if choices else 0
-            base = self._block([Jump(functions[f].entry - index, step.imm, caller) for _, f in choices])
-            row |= {"next": base - first, "frame": step.imm, "first": first, "end": first + len(choices)}
-        elif op == "return":
-            sites = self._callers(self.owner[index])
-            steps = out.program.steps
-            row["next"] = self._block([Jump(site + 1 - index, -steps[site].imm) for site in sites])
-        elif op in ("stdout", "stderr"):
+        if op in ("stdout", "stderr"):
             row["next"] = out.ids["O" if op == "stdout" else "E"]
         elif op == "halt":
             row["next"] = out.ids["H"]
         elif op == "trap":
             row["next"] = _trap_id(out, step.trap)
+        elif op in ("call", "call_indirect"):
+            self._call(row, index, step)
+        elif op == "return":
+            self._return(row, index)
+        elif op == "br_table":
+            self._br_table(row, index, step)
+        elif step.target is not None:
+            self._jump(row, index, step.target)
+
+    def _single(self, index: int) -> int:
+        return self.out.ids["J"] + self.jumps.first[index]
+
+    def _jump(self, row: Row, index: int, target: int) -> None:
+        first = self._single(index) if index in self.jumps.first else self._spelt(row, target - index, "Y")
+        if "branch" in row:
+            row["taken"] = first - self.out.ids["N"]
+        else:
+            row["next"] = first
+
+    def _spelt(self, row: Row, distance: int, low: str) -> int:
+        """The id of X, for a distance that is known beforehand."""
+        first = self.out.ids["X"] + self.jumps.base // 2 + distance // self.jumps.base
+        row["far.second"] = self.out.ids[low] + distance - first
+        return first
+
+    def _looked_up(self, row: Row, index: int, low: str) -> None:
+        row |= {"next": self.first, "far.second": self.out.ids[low] - self.first, "here": index}
+
+    def _call(self, row: Row, index: int, step: Step) -> None:
+        jumps = self.jumps
+        row["frame"] = step.imm
+        if jumps.far_returns:
+            row |= {"behind": index + 1, "frame.number": self.frames[step.imm]}
+        if step.op == "call_indirect":
+            choices = jumps.sites.choices(index)
+            first = choices[0][0] if choices else 0
+            row |= {"first": first, "end": first + len(choices)}
+        if index in jumps.first:
+            row["next"] = self._single(index) - row.get("first", 0)
+            return
+        row["far.caller"] = jumps.sites.number(index)
+        row["far.third"] = self.out.ids["F"] + self.frames[step.imm]
+        if step.op == "call":
+            assert step.callee is not None
+            row["next"] = self._spelt(row, self.out.program.functions[step.callee].entry - index, "Z")
+            row["far.third"] -= row["next"]
+        else:
+            self._looked_up(row, index, "Z")
+            row |= {"far.third": row["far.third"] - self.first, "far.indirect": 1}
+            self._table(row, index)
+
+    def _return(self, row: Row, index: int) -> None:
+        if index in self.jumps.first:
+            row["next"] = self._single(index)
+            return
+        del row["return"]
+        self._looked_up(row, index, "Z")
+        row |= {"far.return": 1, "far.third": self.out.ids["F"] + len(self.frames) - self.first}
+
+    def _br_table(self, row: Row, index: int, step: Step) -> None:
+        if index in self.jumps.first:
+            row |= {"next": self._single(index), "cases": len(step.targets) - 1}
+            return
+        del row["br_table"]
+        self._looked_up(row, index, "Y")
+        self._table(row, index)
+
+    def _table(self, row: Row, index: int) -> None:
+        """Fields of a step that looks up where it goes. The bytes come out of memory like those of a load."""
+        tables = self.out.tables
+        first, cases = tables.entries[index]
+        row |= {"far.table": 1, "offset": self.out.tables_address + first, "cases": cases - 1}
+        row |= {f"load{bits}": 1 for bits in (8, 16, 32) if bits <= 8 * tables.width}
 
 
-__all__ = ["Assembly", "Jump", "assemble"]
+__all__ = ["Assembly", "assemble"]

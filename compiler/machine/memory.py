@@ -26,9 +26,15 @@ def memory(s: State, place: list[Variable], place_number: Expr) -> Memory:
     Byte tokens of the prompt write too: their address counts up from their segment token.
     """
     g = s.graph
+    # Where a far br_table or call_indirect goes is an entry of a table in hidden memory, by min(A, cases).
+    case = g.product(s.field("far.table"), s.a.low, "far.case")
+    entry = case - g.relu(case - s.field("cases"), "far.case.beyond")
     address = g.gated(
-        "memory.address", (s.field("address_1"), s.a.low), (s.field("address_4"), 4.0 * s.a.low)
-    ) + s.field("offset")  # fmt: skip
+        "memory.address",
+        (s.field("address_1"), s.a.low),
+        (s.field("address_4"), 4.0 * s.a.low),
+        (s.field("far.table"), float(s.assembly.tables.width) * entry),
+    ) + s.field("offset")
     # One comparison for both bounds: address + width > limit, or index >= size.
     excess = g.gated(
         "memory.excess",

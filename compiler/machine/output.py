@@ -2,6 +2,7 @@
 
     id = 256 place + floor(word / 256^place) mod 256      a digit D{place}.{v}: place and digit at once
     id = base + small number                              jumps, carries, output bytes, traps
+    id = base + floor(distance / B), base + distance mod B       the digits of a far jump
 
 floor(x) is the integer nearest to x - 1/2 + h, where h is half the distance between possible values of x. A quotient's
 digit needs a division by an operand: it has a parabola of its own, scaled by the square of the divisor.
@@ -59,7 +60,7 @@ def output(
         (emit0, ids["Q0"] + WORD**-1 * (prod.low - TIE) + 0.5),
         (emit1, ids["Q1"] + WORD**-1 * (prod.high + s.carry0 - TIE) + 0.5),
     )
-    index = index + _control(s, condition)
+    index = index + _control(s, condition) + _far(s, mem)
     traps = _traps(s, mem, div)
     if traps:
         trapped = total(flag for flag, _ in traps)
@@ -119,8 +120,31 @@ def _control(s: State, condition: Expr) -> Expr:
         (taken, s.field("taken")),
         (1.0, selector - beyond),
         (s.field("return"), s.return_caller),
-        (s.field("call_indirect"), s.a.low),
+        (s.field("call_indirect") - s.field("far.indirect"), s.a.low),
         (s.field("output"), s.a.bytes[0]),
+    )
+
+
+def _far(s: State, mem: Memory) -> Expr:
+    """The ids of a far jump's tokens, as what is to be added to the field "next" or "taken".
+
+    That is the id of X where the distance is known beforehand, and without the distance / B where it is looked up. Fields
+    "far.second" and "far.third" lead from there to the ids of Y.0 or Z.0 and of F; the distance that is left is the
+    whole one less what X has moved.
+    """
+    g = s.graph
+    target = total(256.0**j * byte for j, byte in enumerate(mem.loaded[:4]))
+    distance = g.gated(
+        "far.distance",
+        (s.field("far.table"), target - s.field("here")),
+        (s.field("far.return"), s.return_step - s.field("here")),
+    )
+    high = distance * (1.0 / s.assembly.jumps.base)
+    moved = g.product(s.field("far.return"), s.return_frame, "far.frame")
+    return high + g.gated(
+        "far id",
+        (s.features["is.X"], s.field("far.second") + distance - high - s.features["far.high"]),
+        (s.features["is.Z"], s.field("far.third") + moved - high),
     )
 
 

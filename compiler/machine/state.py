@@ -44,7 +44,8 @@ class State:
 
     field(name): the current row's field (0 when no row has it). ip, frame: instruction pointer and frame base.
     a, b: operands; c_low: low word of the third. popcount_a; shift_bits, shift_bytes: of b as a shift count (v mod 8 and
-    v div 8 mod 8). return_caller: caller number of the call that made this frame.
+    v div 8 mod 8). return_caller: caller number of the call that made this frame; return_step, return_frame: the step behind
+    that call, and the number of its frame movement, for far returns.
     so_far_low/high: digits already emitted for the word in flight, with their weights. place: the place of the next
     digit when a value is in flight; fresh: 1 when none is. carry0, carry1: carries of a product already emitted.
     quotient: the quotient in flight, for remainders and negative quotients.
@@ -62,6 +63,8 @@ class State:
     shift_bits: Expr
     shift_bytes: Expr
     return_caller: Expr
+    return_step: Expr
+    return_frame: Expr
     so_far_low: Expr
     so_far_high: Expr
     carry0: Expr
@@ -105,10 +108,7 @@ def state(graph: Graph, assembly: Assembly, features: Features) -> State:
     )
     (c_low,) = operand("c", {"low": value.low})
 
-    (caller,) = graph.lookup(
-        "call", frame, frame, {"return.caller": features["caller"]},
-        off=features["call.off"], key_bits=bits_for(assembly.frame_limit + FRAME_SIZE_LIMIT),
-    )  # fmt: skip
+    caller, return_step, return_frame = _calls(graph, assembly, features, fetched, frame)
     carry0, carry1, quotient = _scratch(graph, features, value)
     (segment,) = graph.latest(
         "segment", {"segment.base": features["segment.address"] - graph.position}, off=features["segment.off"]
@@ -116,7 +116,7 @@ def state(graph: Graph, assembly: Assembly, features: Features) -> State:
     return State(
         graph, assembly, features, fetched, frame, Value([Expr.of(v) for v in a_bytes]),
         Value([Expr.of(v) for v in b_bytes]), Expr.of(c_low), Expr.of(popcount_a), Expr.of(shift_bits),
-        Expr.of(shift_bytes), Expr.of(caller), so_far_low, so_far_high, carry0, carry1, quotient,
+        Expr.of(shift_bytes), caller, return_step, return_frame, so_far_low, so_far_high, carry0, carry1, quotient,
         segment + graph.position - 1.0,
     )  # fmt: skip
 
@@ -130,7 +130,10 @@ def _pointers(graph: Graph, features: Features) -> tuple[Expr, Expr]:
     ip_base, frame_base = graph.latest(
         "entry", {"ip.base": features["entry"] - ip_sum, "frame.base": -frame_sum}, off=features["entry.off"]
     )
-    return ip_sum + ip_base, frame_sum + frame_base
+    # While a far jump is in flight, execution still stands at the step that jumps.
+    (high,) = graph.relative(1, {"far.high": features["far.high"]})
+    ahead = features["ip.ahead"] + graph.product(features["is.Z"], high, "ip.ahead")
+    return ip_sum + ip_base - ahead, frame_sum + frame_base
 
 
 def _value_in_flight(graph: Graph, features: Features, places: int) -> tuple[Value, Expr, Expr, Expr]:
@@ -163,6 +166,28 @@ def _fetch(graph: Graph, assembly: Assembly, features: Features, ip: Expr) -> di
         key_bits=bits_for(len(assembly.rows)), latest=False,
     )  # fmt: skip
     return dict(zip(names, variables))
+
+
+def _calls(
+    graph: Graph, assembly: Assembly, features: Features, fetched: dict[str, Variable], frame: Expr
+) -> tuple[Expr, Expr, Expr]:
+    """What the call that made this frame has left behind: its caller number, the step behind it, and which movement of the
+    frame it was. Far calls share their tokens, so these come from the row of the call: the one of the position before."""
+    fields = [name for name in ("far.caller", "behind", "frame.number") if name in fetched]
+    before = dict(zip(fields, graph.relative(1, {f"call.{n}": fetched[n] for n in fields}, name="before"), strict=True))
+    known = {name: Expr.of(variable) for name, variable in before.items()}
+    nothing = Expr({})
+    values: dict[str, Number] = {
+        "return.caller": features["caller"] + known.get("far.caller", nothing),
+        "return.step": known.get("behind", nothing),
+        "return.frame": known.get("frame.number", nothing),
+    }
+    found = graph.lookup(
+        "call", frame, frame, values,
+        off=features["call.off"], key_bits=bits_for(assembly.frame_limit + FRAME_SIZE_LIMIT),
+    )  # fmt: skip
+    caller, step, moved = (Expr.of(v) for v in found)
+    return caller, step, moved
 
 
 def _scratch(graph: Graph, features: Features, value: Value) -> tuple[Expr, Expr, Expr]:

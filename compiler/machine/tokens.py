@@ -51,10 +51,7 @@ def fill(graph: Graph, assembly: Assembly, features: Features) -> None:
         if assembly.ids[after] > assembly.ids[name]:
             for v in range(256):
                 add(f"{name}.{v}", (), {})
-    for j, jump in enumerate(assembly.jumps):
-        classes = () if jump.caller is None else ("call",)
-        caller: dict[str, float] = {} if jump.caller is None else {"caller": jump.caller}
-        add(f"J.{j}", classes, {"ip.delta": jump.delta, "frame.delta": jump.frame} | caller)
+    _jump_tokens(assembly, add)
     _prompt_tokens(graph, assembly, add)
 
 
@@ -98,6 +95,27 @@ def _digit(place: int, v: int) -> dict[str, float]:
         if p > back:
             row[f"{word}.beyond{back}"] = weighted
     return row
+
+
+def _jump_tokens(assembly: Assembly, add: Add) -> None:
+    callers = [jump.caller for jump in assembly.jumps.singles]
+    for name, delta, frame in assembly.jumps.tokens:
+        token = read(name)
+        assert token is not None
+        row: dict[str, float] = {"ip.delta": delta, "frame.delta": frame}
+        calls = False
+        match token.token_class.name:
+            case "J":
+                caller = callers[token.number]
+                calls = caller is not None
+                row["caller"] = caller or 0
+            case "X":
+                row |= {"is.X": 1, "ip.ahead": delta, "far.high": delta}
+            case "Z":
+                row |= {"is.Z": 1, "ip.ahead": delta}
+            case "F":
+                calls = frame > 0
+        add(name, ("call",) if calls else (), row)
 
 
 def _prompt_tokens(graph: Graph, assembly: Assembly, add: Add) -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from ...compiler.format.checkpoint import Model
 from ...compiler.format.show import show as show_steps
-from ...compiler.format.tokens import head_of, meaning
+from ...compiler.format.tokens import head_of, meaning, read
 from ...compiler.format.transformer import HEAD_DIM, Layer, Transformer
 from .tables import make_console, print_line, print_table
 
@@ -46,7 +46,7 @@ def to_json(model: Model) -> str:
                 for y in t.layers
             ],
             "vocabulary": t.vocabulary,
-            "jumps": [{"token": f"J.{j}", "steps": d, "frame": f} for j, (d, f) in enumerate(model.jumps)],
+            "jumps": [{"token": name, "steps": d, "frame": f} for name, d, f in _jumps(model)],
             "steps": [
                 {"op": s.op, "wasm": model.texts.get(i), "record": s.site.record if s.site else None}
                 for i, s in enumerate(model.program.steps)
@@ -222,9 +222,16 @@ def _span(indices: Sequence[int]) -> str:
     return str(indices[0]) if len(indices) == 1 else f"{indices[0]}-{indices[-1]}"
 
 
+def _jumps(model: Model) -> list[tuple[str, int, int]]:
+    """(name, instruction pointer's delta, frame's delta) of the tokens that jump."""
+    tokens = ((name, read(name)) for name in model.transformer.vocabulary)
+    names = [name for name, token in tokens if token is not None and token.token_class.moves]
+    return [(name, delta, frame) for name, (delta, frame) in zip(names, model.jumps, strict=True)]
+
+
 def _vocabulary(console: Console, model: Model) -> None:
     t = model.transformer
-    notes = {f"J.{j}": f"instruction pointer {d:+}, frame {f:+}" for j, (d, f) in enumerate(model.jumps)}
+    notes = {name: f"instruction pointer {d:+}, frame {f:+}" for name, d, f in _jumps(model)}
     notes |= {f"I.{k}": f"{name or '(start)'}, step {step}" for k, (name, step) in enumerate(model.entries)}
     notes |= {f"P.{i}": f"{s.op}  {model.texts.get(i, '')}" for i, s in enumerate(model.program.steps)}
     notes |= {f"G.{s}": name for name, s in model.inputs.items()}
