@@ -13,6 +13,7 @@ from .link.linked import LinkedModule
 from .lower.lower import lower
 from .lower.program import program_of
 from .machine.assemble import Assembly, assemble
+from .machine.jumps import SINGLE_JUMPS
 from .machine.machine import machine
 from .optimise.optimise import optimise
 from .options import CompileOptions
@@ -63,9 +64,9 @@ def compile_steps(source: str | bytes | Path | Source, options: CompileOptions =
     return program_of(linked, lowered, options.opt_level), source.module
 
 
-def realise(program: Program, module: Module) -> Model:
-    """The back half: from the step program to weights."""
-    assembly: Assembly = assemble(program)
+def realise(program: Program, module: Module, single_jumps: int = SINGLE_JUMPS) -> Model:
+    """The back half: from the step program to weights. single_jumps: jumps that may have a token of their own."""
+    assembly: Assembly = assemble(program, single_jumps)
     transformer = build(machine(assembly))
     first_input = len(assembly.segments)
     return Model(

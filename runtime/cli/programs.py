@@ -94,7 +94,9 @@ def _require_start(functions: dict[str, tuple[Sequence[str], Sequence[str]]]) ->
         raise click.UsageError(f"say what to call with --invoke NAME ARG...; there are: {there_are}")
 
 
-def model_and_calls(path: str, calls: list[Call], **compiling: Any) -> tuple[Model, list[Call]]:
+def model_and_calls(
+    path: str, calls: list[Call], **compiling: Any
+) -> tuple[Model, list[Call]]:
     """A checkpoint, or a program compiled in memory for these calls; and the calls, `_start` if there are none."""
     if is_checkpoint(path):
         if compiling["libraries"] or compiling["max_memory"] or compiling["unknown_imports_trap"]:
