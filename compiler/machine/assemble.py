@@ -211,7 +211,7 @@ class _JumpFields:
 
     def _jump(self, row: Row, index: int, target: int) -> None:
         first = self._single(index) if index in self.jumps.first else self._spelt(row, target - index, "Y")
-        if "branch" in row:
+        if self.out.program.steps[index].operation.branches:
             row["taken"] = first - self.out.ids["N"]
         else:
             row["next"] = first

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..format.isa import Program, Step
+from ..format.operations import END, NEXT
 from ..wasm.module import FuncType
 from .call_graph import call_graph
 from .frequency import frequencies
@@ -152,7 +153,7 @@ def jumps_of(program: Program, single_jumps: int = SINGLE_JUMPS) -> Jumps:
 
 
 def _jumps(step: Step) -> bool:
-    return step.op in ("jump", "br_table", "call", "call_indirect", "return") or step.op.startswith("br.")
+    return step.operation.control not in (NEXT, END)
 
 
 def _block(program: Program, sites: CallSites, index: int, step: Step) -> list[Jump]:
