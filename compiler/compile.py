@@ -7,6 +7,8 @@ from pathlib import Path
 
 from .format.checkpoint import Model
 from .format.isa import Program
+from .format.validate import validate
+from .format.watch import Watch, ignore
 from .graph.build import build
 from .link.link import link
 from .link.linked import LinkedModule
@@ -51,23 +53,40 @@ def compile_with(source: str | bytes | Path | Source, options: CompileOptions) -
     return realise(*compile_steps(source, options))
 
 
-def compile_steps(source: str | bytes | Path | Source, options: CompileOptions = DEFAULTS) -> tuple[Program, Module]:
-    """The front half: from the source to the step program, and the decoded module it was made from."""
+def compile_steps(
+    source: str | bytes | Path | Source, options: CompileOptions = DEFAULTS, watch: Watch = ignore
+) -> tuple[Program, Module]:
+    """The front half: from the source to the step program, and the decoded module it was made from.
+
+    watch: is shown the result of every pass, under its name (see `passes.py`).
+    """
     if not isinstance(source, Source):
         source = load(source)
     provided = {name: load(text).module for name, text in options.libraries.items()}
     linked: LinkedModule = link(
         source.module, provided, options.exports, options.max_memory_pages, options.unknown_imports_trap
     )
+    watch("linked", linked)
     lowered = lower(linked, options.opt_level)
-    optimise(lowered, {i: f.type for i, f in enumerate(linked.module.functions)}, options.opt_level)
-    return program_of(linked, lowered, options.opt_level), source.module
+    watch("lowered", lowered)
+    optimise(lowered, {i: f.type for i, f in enumerate(linked.module.functions)}, options.opt_level, watch)
+    program = program_of(linked, lowered, options.opt_level)
+    validate(program)
+    watch("program", program)
+    return program, source.module
 
 
-def realise(program: Program, module: Module, single_jumps: int = SINGLE_JUMPS) -> Model:
-    """The back half: from the step program to weights. single_jumps: jumps that may have a token of their own."""
+def realise(program: Program, module: Module, single_jumps: int = SINGLE_JUMPS, watch: Watch = ignore) -> Model:
+    """The back half: from the step program to weights.
+
+    single_jumps: jumps that may have a token of their own. watch: as for `compile_steps`.
+    """
     assembly: Assembly = assemble(program, single_jumps)
-    transformer = build(machine(assembly))
+    watch("assembly", assembly)
+    graph = machine(assembly)
+    watch("graph", graph)
+    transformer = build(graph)
+    watch("transformer", transformer)
     first_input = len(assembly.segments)
     return Model(
         transformer,

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..format.isa import Slot
-from ..lower.code import Code
+from ..lower.lower import LoweredFunction
 from .liveness import Effects, frame_bit
 
 
-def compact(code: Code, effects: Effects, parameters: int) -> int:
-    """Renumber the frame slots of a function with so many parameters, keeping their order; the new frame size."""
-    used = (1 << max(parameters, effects.results, 1)) - 1
+def compact(function: LoweredFunction, effects: Effects) -> None:
+    """Renumber the frame slots of a function, keeping their order, and set its frame size."""
+    code = function.code
+    used = (1 << max(function.parameters, effects.results, 1)) - 1
     for step in code.steps:
         used |= frame_bit(step.a) | frame_bit(step.b) | frame_bit(step.c) | frame_bit(step.dest)
         if step.operation.calls:
@@ -28,4 +29,4 @@ def compact(code: Code, effects: Effects, parameters: int) -> int:
     for i, step in enumerate(code.steps):
         imm = below[step.imm] if step.operation.calls else step.imm
         code.steps[i] = replace(step, a=moved(step.a), b=moved(step.b), c=moved(step.c), dest=moved(step.dest), imm=imm)
-    return below[effects.frame_size]
+    function.frame_size = below[effects.frame_size]

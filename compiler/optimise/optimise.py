@@ -5,12 +5,13 @@ A step that stands for a computation, a store or a condition is never removed, o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ..format.isa import Step
 from ..format.operations import inverse
 from ..format.types import FuncType
+from ..format.watch import Watch, ignore
 from ..lower.code import Code, falls_through, labels_of
 from ..lower.lower import LoweredFunction
 from .coalesce import coalesce
@@ -24,32 +25,40 @@ _BACKWARD_COPY = 8
 _FORWARD_COPY = 2
 
 
-def optimise(lowered: Sequence[LoweredFunction], types: Mapping[int, FuncType], opt_level: int) -> None:
-    """Rewrites the functions in place. types: of every function of the linked module, by index.
+def optimise(
+    lowered: Sequence[LoweredFunction], types: Mapping[int, FuncType], opt_level: int, watch: Watch = ignore
+) -> None:
+    """Rewrites the functions in place, pass by pass. types: of every function of the linked module, by index.
 
+    watch: called after each pass, with its name and the functions.
     -O0: only zeroing of locals that cannot be read before they are written, and jumps to the next step, go.
     """
-    for function in lowered:
-        code, parameters = function.code, function.parameters
-        effects = Effects(types, len(function.type.results), function.frame_size)
-        if opt_level == 0:
-            remove_dead_copies(code, effects, first=function.zeroed)
-            _remove_jumps_to_next(code)
-        else:
-            function.frame_size = _shorten(code, effects, parameters)
+    effects = [Effects(types, len(f.type.results), f.frame_size) for f in lowered]
+    for name, run in PASSES[opt_level]:
+        for function, of_function in zip(lowered, effects, strict=True):
+            run(function, of_function)
+        watch(name, lowered)
 
 
-def _shorten(code: Code, effects: Effects, parameters: int) -> int:
-    """The passes of -O1 on one function; its new frame size."""
-    _simplify_jumps(code)
-    remove_dead_copies(code, effects)
-    coalesce(code, effects, parameters)
-    remove_redundant_copies(code, effects)
-    remove_dead_copies(code, effects)
-    _simplify_jumps(code)
-    _copy_tails(code)
-    _simplify_jumps(code)
-    return compact(code, effects, parameters)
+Pass = Callable[[LoweredFunction, Effects], object]
+# By level: the passes in order, with the names under which their results are shown.
+PASSES: dict[int, tuple[tuple[str, Pass], ...]] = {
+    0: (
+        ("zeroing", lambda f, effects: remove_dead_copies(f.code, effects, first=f.zeroed)),
+        ("jumps", lambda f, effects: _remove_jumps_to_next(f.code)),
+    ),
+    1: (
+        ("jumps", lambda f, effects: _simplify_jumps(f.code)),
+        ("dead-copies", lambda f, effects: remove_dead_copies(f.code, effects)),
+        ("coalesce", lambda f, effects: coalesce(f.code, effects, f.parameters)),
+        ("redundant-copies", lambda f, effects: remove_redundant_copies(f.code, effects)),
+        ("dead-copies-2", lambda f, effects: remove_dead_copies(f.code, effects)),
+        ("jumps-2", lambda f, effects: _simplify_jumps(f.code)),
+        ("tails", lambda f, effects: _copy_tails(f.code)),
+        ("jumps-3", lambda f, effects: _simplify_jumps(f.code)),
+        ("compact", lambda f, effects: compact(f, effects)),
+    ),
+}
 
 
 def _simplify_jumps(code: Code) -> None:
