@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from .isa import FOLDING_RULES, FRAME_SIZE_LIMIT, TRAPS, Entry, Program, Site, Slot, Step, StepFunction
+from .isa import FOLDING_RULES, TRAPS, Entry, Program, Site, Slot, Step, StepFunction
+from .limits import FRAME_SIZE_LIMIT
 from .operations import OPERATIONS, Operation
 from .types import FuncType, ValType
 
@@ -21,7 +22,7 @@ RECORDS = {
 }
 # Slots that an operand may be; a constant is never written.
 _READ, _WRITTEN = ("frame", "const", "global", "hidden"), ("frame", "global", "hidden")
-_ABSENT = {"a": None, "b": None, "c": None, "dest": None, "imm": 0, "target": None, "targets": (), "callee": None}
+_ABSENT: dict[str, Any] = {"a": None, "b": None, "c": None, "dest": None, "imm": 0, "target": None, "targets": (), "callee": None}
 _ABSENT |= {"type": None, "trap": ""}
 _TYPES = ("i32", "i64", "f32", "f64", "funcref", "externref")
 

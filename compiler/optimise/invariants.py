@@ -115,7 +115,7 @@ def _compare(
         if at in marked:
             bounds = dict(at_label.get(at, {}))
         if at in seen:
-            for name, slot, limit in zip("ab", (step.a, step.b), step.limits):  # noqa: B905 (what there is)
+            for name, slot, limit in zip("ab", (step.a, step.b), step.limits):
                 most = _bound(slot, bounds)
                 if most > limit:
                     raise InvalidProgram(f"{step.op}: `{name}` is said to be at most {limit}, it may be {most}", at)
