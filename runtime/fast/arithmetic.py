@@ -1,20 +1,30 @@
 """Forms and neurons as straight-line code.
 
 A value is an i64 that stands for integer * 2^exponent, an i1 (0 or 1), or a double. Integers are used where the bounds
-prove that they fit: exact like the doubles of the dense model below 2^53, and faster.
+prove that they fit: exact like the doubles of the dense model below 2^53, and faster. An integer's form is computed
+modulo 2^64, so only the result must fit.
+
+What holds for every value: an integer is exactly what its form says, and so within the form's bounds. A double has been
+rounded and may be anything, NaN included; it becomes an integer only by way of `_cut` or `past.Past.fitted`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
+from .bounds import units
 from .code import Code, Value, double
-from .forms import ONE, Form, Graph, exponent_of, knots_value
+from .forms import ONE, Form, Graph, knots_value
 from .interface import INTEGER_LIMIT
 from .layout import Type
 from .pack import Packs
+
+
+def wrapped(value: int) -> int:
+    """Modulo 2^64, as LLVM writes an i64."""
+    return (value + 2**63) % 2**64 - 2**63
 
 
 class Resolved(NamedTuple):
@@ -63,26 +73,31 @@ class Arithmetic(ABC):
     # -- conversions ----------------------------------------------------------------------------------------------
 
     def as_int(self, value: Value, exponent: int, factor: int = 1) -> str:
-        """i64: factor * value * 2^-exponent, for a multiple of 2^exponent that fits."""
-        if value.kind == "f":
-            scaled = self.code.op(f"fmul double {value.ref}, {double(factor * 2.0**-exponent)}")
-            return self.code.op(f"fptosi double {scaled} to i64")
-        factor <<= value.exponent - exponent
+        """i64: factor * value * 2^-exponent modulo 2^64, for an integer or i1 that is a multiple of 2^exponent."""
+        assert value.kind != "f"
+        shift = value.exponent - exponent
+        ref = value.ref
+        if shift < 0:
+            assert factor == 1
+            if ref.lstrip("-").isdigit():
+                return str(int(ref) >> -shift)
+            return ref if value.kind == "b" else self.code.op(f"ashr i64 {ref}, {min(-shift, 63)}")
+        factor = wrapped(factor << shift)
         if value.kind == "b":
-            return self.code.op(f"select i1 {value.ref}, i64 {factor}, i64 0")
-        if factor == 1:
-            return value.ref
-        if value.ref.lstrip("-").isdigit():
-            return str(int(value.ref) * factor)
+            return self.code.op(f"select i1 {ref}, i64 {factor}, i64 0")
+        if factor in (0, 1):
+            return ref if factor else "0"
+        if ref.lstrip("-").isdigit():
+            return str(wrapped(int(ref) * factor))
         if factor > 0 and factor & (factor - 1) == 0:
-            return self.code.op(f"shl i64 {value.ref}, {factor.bit_length() - 1}")
-        return self.code.op(f"mul i64 {value.ref}, {factor}")
+            return self.code.op(f"shl i64 {ref}, {factor.bit_length() - 1}")
+        return self.code.op(f"mul i64 {ref}, {factor}")
 
     def as_double(self, value: Value) -> str:
         if value.kind == "f":
             return value.ref
         if value.kind == "b":
-            return self.code.op(f"uitofp i1 {value.ref} to double")
+            return self.code.op(f"uitofp i1 {value.ref} to double")  # exponent 0
         if value.ref.lstrip("-").isdigit():
             return double(float(int(value.ref)) * 2.0**value.exponent)
         result = self.code.op(f"sitofp i64 {value.ref} to double")
@@ -107,6 +122,7 @@ class Arithmetic(ABC):
         return Value("i", raw, type.exponent)
 
     def store(self, value: Value, pointer: str, type: Type) -> None:
+        """value: an integer that fits, where the type is one (see past.Past.fitted)."""
         if type.floating:
             self.code.do(f"store double {self.as_double(value)}, ptr {pointer}, align 1")
             return
@@ -123,7 +139,11 @@ class Arithmetic(ABC):
     def form(self, form: Form) -> Value:
         found = self.known.forms.get(form.key)
         if found is None:
-            found = self.known.forms[form.key] = self._form(self.packs(self.graph.merged(form)))
+            emitted = self.packs(self.graph.merged(form))
+            found = self._form(emitted)
+            if found.kind != "f" and not self.graph.bounds(emitted).within(self.graph.bounds(form)):
+                found = Value("f", self.as_double(found))  # merging tables has rounded a coefficient
+            self.known.forms[form.key] = found
         return found
 
     def _form(self, form: Form) -> Value:
@@ -137,13 +157,15 @@ class Arithmetic(ABC):
             # Gates often differ in the constant only: share the rest.
             base = form.without_constant()
             whole = self.form(base)
-            if whole.kind != "f" and e is not None and bounds.magnitude < INTEGER_LIMIT * 2.0**e:
-                sum_ = self.code.op(f"add i64 {self.as_int(whole, e)}, {int(form.constant * 2.0**-e)}")
+            if whole.kind != "f" and e is not None and bounds.fits:
+                sum_ = self.code.op(f"add i64 {self.as_int(whole, e)}, {wrapped(units(form.constant, e))}")
                 return Value("i", sum_, e)
             return Value("f", self.code.op(f"fadd double {self.as_double(whole)}, {double(form.constant)}"))
         terms = [(self.atom(a), c) for a, c in sorted(form.terms.items(), key=lambda t: -t[1])]
-        if e is not None and bounds.magnitude < INTEGER_LIMIT * 2.0**e and all(v.kind != "f" for v, _ in terms):
-            return self._integer_form(form, terms, e)
+        if e is not None and bounds.fits:
+            factors = [self._factor(value, c, e) for value, c in terms]
+            if None not in factors:
+                return self._integer_form(form, [v for v, _ in terms], cast("list[int]", factors), e)
         total = ""
         for value, c in terms:
             term = self.as_double(value)
@@ -157,10 +179,14 @@ class Arithmetic(ABC):
             total = self.code.op(f"fadd double {total or double(0.0)}, {double(form.constant)}")
         return Value("f", total)
 
-    def _integer_form(self, form: Form, terms: list[tuple[Value, float]], e: int) -> Value:
-        total, constant = "", int(form.constant * 2.0**-e)
-        for value, c in terms:
-            factor = int(c * 2.0 ** (value.exponent - e))
+    def _factor(self, value: Value, c: float, e: int) -> int | None:
+        """c * value in units of 2^e: the integer by which to multiply the value's, if there is one."""
+        factor = c * 2.0 ** (value.exponent - e)
+        return int(factor) if value.kind != "f" and factor.is_integer() else None
+
+    def _integer_form(self, form: Form, values: list[Value], factors: list[int], e: int) -> Value:
+        total, constant = "", wrapped(units(form.constant, e))
+        for value, factor in zip(values, factors):
             # shift-free difference instead of a multiplication by a negative factor
             negative = factor < 0 and bool(total or constant)
             term = self.as_int(Value(value.kind, value.ref, 0), 0, -factor if negative else factor)
@@ -209,7 +235,7 @@ class Arithmetic(ABC):
             if up == ONE:
                 return Value("f", positive)
             return Value("f", code.op(f"fmul double {positive}, {self.as_double(self.form(up))}"))
-        boolean = bounds.high == 1 and (bounds.exponent or 0) >= 0
+        boolean = bounds.high == 1 and bounds.integer
         if boolean:
             test = g.ref if g.kind == "b" else code.op(f"icmp sgt i64 {g.ref}, 0")
             if up == ONE:
@@ -236,26 +262,27 @@ class Arithmetic(ABC):
     def _knots(self, x: Form, knots: tuple) -> Value:
         """A step is a comparison, a one-hot an equality, everything else on integers a small table."""
         grid, value, code = self.graph.knot_grid(x, knots), self.form(x), self.code
-        if grid is None:
+        bounds = self.graph.atom_bounds(self.graph.atom("knots", x, knots))
+        if grid is None or not bounds.fits:
             return self._ramps(value, knots)
-        values = knots_value(grid, list(knots))
-        exponent = self.graph.bounds(Form({self.graph.atom("knots", x, knots): 1.0})).exponent
-        assert exponent is not None
-        whole = [int(v * 2.0**-exponent) for v in values]
-        if value.kind == "f":  # too large for an integer, but not on the grid
-            step_exponent = exponent_of(float(grid[-1] - grid[0]) / max(1, len(grid) - 1)) or 0
-            value = Value("i", self.as_int(self._cut(value, grid[0], grid[-1]), step_exponent), step_exponent)
-        at = [int(g * 2.0**-value.exponent) for g in grid]
-        ref = self.as_int(value, value.exponent)
+        exponent, step = cast(int, bounds.exponent), cast(int, self.graph.bounds(x).exponent)
+        whole = [int(v * 2.0**-exponent) for v in knots_value(grid, list(knots))]
+        first = int(grid[0] * 2.0**-step)
+        if value.kind == "f" or not self.graph.bounds(x).below(step):  # too large for an integer, but not on the grid
+            above = code.op(f"fsub double {self._cut(value, grid[0], grid[-1]).ref}, {double(grid[0])}")
+            above = code.op(f"fmul double {above}, {double(2.0**-step)}")
+            ref, first = code.op(f"fptosi double {above} to i64"), 0
+        else:
+            ref = self.as_int(value, step)
         changes = [i for i in range(1, len(whole)) if whole[i] != whole[i - 1]]
         if not changes:
             return Value("i", str(whole[0]), exponent)
         test = ""
         if len(changes) == 1:
-            test = code.op(f"icmp sge i64 {ref}, {at[changes[0]]}")
+            test = code.op(f"icmp sge i64 {ref}, {first + changes[0]}")
             outside, inside = whole[0], whole[-1]
         elif len(changes) == 2 and changes[1] == changes[0] + 1 and whole[0] == whole[-1]:
-            test = code.op(f"icmp eq i64 {ref}, {at[changes[0]]}")
+            test = code.op(f"icmp eq i64 {ref}, {first + changes[0]}")
             outside, inside = whole[0], whole[changes[0]]
         if test:
             if (outside, inside) == (0, 1) and exponent == 0:
@@ -263,12 +290,9 @@ class Arithmetic(ABC):
             return Value("i", code.op(f"select i1 {test}, i64 {inside}, i64 {outside}"), exponent)
         code.intrinsic("i64 @llvm.smax.i64(i64, i64)")
         code.intrinsic("i64 @llvm.smin.i64(i64, i64)")
-        step = at[1] - at[0]
-        index = code.op(f"call i64 @llvm.smax.i64(i64 {ref}, i64 {at[0]})")
-        index = code.op(f"call i64 @llvm.smin.i64(i64 {index}, i64 {at[-1]})")
-        index = code.op(f"sub i64 {index}, {at[0]}")
-        if step > 1:
-            index = code.op(f"ashr i64 {index}, {step.bit_length() - 1}")
+        index = code.op(f"call i64 @llvm.smax.i64(i64 {ref}, i64 {first})")
+        index = code.op(f"call i64 @llvm.smin.i64(i64 {index}, i64 {first + len(whole) - 1})")
+        index = code.op(f"sub i64 {index}, {first}")
         array, type = code.array(whole)
         pointer = code.op(f"getelementptr {type.llvm}, ptr {array}, i64 {index}")
         return Value("i", self.load(pointer, type).ref, exponent)

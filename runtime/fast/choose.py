@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .code import Code, Value, double
+from .bounds import total
+from .code import Code, double
 from .emit import Emitter
+from .forms import Form
 from .unembed import Family, Unembedding
 
 
@@ -55,12 +57,12 @@ def _best(emitter: Emitter, family: Family) -> str:
     if family.a.is_constant() and family.a.constant > 0:
         quotient = family.b.scaled(0.5 / family.a.constant)
         if quotient.scaled(2 * family.a.constant) == family.b:
-            return _nearest(emitter, emitter.form(quotient), top)
+            return _nearest(emitter, quotient, top)
     a, b = (emitter.as_double(emitter.form(f)) for f in (family.a, family.b))
     convex = code.op(f"fcmp ogt double {a}, {double(0.0)}")
     divisor = code.op(f"fmul double {a}, {double(2.0)}")
     divisor = code.op(f"select i1 {convex}, double {divisor}, double {double(1.0)}")
-    inner = _nearest(emitter, Value("f", code.op(f"fdiv double {b}, {divisor}")), top)
+    inner = _nearest_to(emitter, code.op(f"fdiv double {b}, {divisor}"), top)
     # a <= 0: one of the ends; the last one wins if b top - a top^2 > 0
     end = code.op(f"fmul double {a}, {double(float(top))}")
     end = code.op(f"fcmp ogt double {b}, {end}")
@@ -68,26 +70,34 @@ def _best(emitter: Emitter, family: Family) -> str:
     return code.op(f"select i1 {convex}, i64 {inner}, i64 {end}")
 
 
-def _nearest(emitter: Emitter, x: Value, top: int) -> str:
-    """i64: the integer in 0 .. top nearest to x, the lower one of two."""
-    code = emitter.code
-    if x.kind == "f":
-        for name in ("maxnum", "minnum"):
-            code.intrinsic(f"double @llvm.{name}.f64(double, double)")
-        code.intrinsic("double @llvm.ceil.f64(double)")
-        f = code.op(f"call double @llvm.maxnum.f64(double {x.ref}, double {double(0.0)})")
-        f = code.op(f"call double @llvm.minnum.f64(double {f}, double {double(float(top))})")
-        f = code.op(f"fsub double {f}, {double(0.5)}")
-        f = code.op(f"call double @llvm.ceil.f64(double {f})")
-        return code.op(f"fptosi double {f} to i64")
+def _nearest(emitter: Emitter, form: Form, top: int) -> str:
+    """i64: the integer in 0 .. top nearest to a form's value, the lower one of two."""
+    code, x, bounds = emitter.code, emitter.form(form), emitter.graph.bounds(form)
+    e = min(x.exponent, 0)
+    # Half of a unit is added: a unit must have a half, and the sum 64 bits.
+    if x.kind == "f" or e < -60 or not bounds.below(e):
+        return _nearest_to(emitter, emitter.as_double(x), top)
     code.intrinsic("i64 @llvm.smax.i64(i64, i64)")
     code.intrinsic("i64 @llvm.smin.i64(i64, i64)")
-    whole = emitter.as_int(x, min(x.exponent, 0))
-    if x.exponent < 0:
-        whole = code.op(f"add i64 {whole}, {(1 << -x.exponent - 1) - 1}")
-        whole = code.op(f"ashr i64 {whole}, {-x.exponent}")
+    whole = emitter.as_int(x, e)
+    if e < 0:
+        whole = code.op(f"add i64 {whole}, {(1 << -e - 1) - 1}")
+        whole = code.op(f"ashr i64 {whole}, {-e}")
     whole = code.op(f"call i64 @llvm.smax.i64(i64 {whole}, i64 0)")
     return code.op(f"call i64 @llvm.smin.i64(i64 {whole}, i64 {top})")
+
+
+def _nearest_to(emitter: Emitter, x: str, top: int) -> str:
+    """The same for a double; NaN counts as 0."""
+    code = emitter.code
+    for name in ("maxnum", "minnum"):
+        code.intrinsic(f"double @llvm.{name}.f64(double, double)")
+    code.intrinsic("double @llvm.ceil.f64(double)")
+    f = code.op(f"call double @llvm.maxnum.f64(double {x}, double {double(0.0)})")
+    f = code.op(f"call double @llvm.minnum.f64(double {f}, double {double(float(top))})")
+    f = code.op(f"fsub double {f}, {double(0.5)}")
+    f = code.op(f"call double @llvm.ceil.f64(double {f})")
+    return code.op(f"fptosi double {f} to i64")
 
 
 def _rows(
@@ -96,6 +106,8 @@ def _rows(
     """The best of the dense rows and of what was best before, in a loop over [R, 1 + C]: id, weights."""
     code = emitter.code
     columns = [emitter.as_double(emitter.form(f)) for f in unembedding.columns]
+    ranges = [emitter.graph.bounds(f) for f in unembedding.columns]
+    total(0.0, list(zip(np.abs(unembedding.weights).max(axis=0).tolist(), ranges)))  # refuses logits beyond all doubles
     matrix = np.concatenate([unembedding.ids[:, None].astype(np.float64), unembedding.weights], axis=1)
     rows = array(np.ascontiguousarray(matrix))
     width = matrix.shape[1]
@@ -108,11 +120,11 @@ def _rows(
     id, id_handle = code.open_phi("i64", initial[1], before)
     row = code.op(f"getelementptr double, ptr {rows}, i64 {code.op(f'mul i64 {i}, {width}')}")
     own = code.op(f"fptosi double {code.op(f'load double, ptr {row}')} to i64")
-    total = double(0.0)
+    sum_ = double(0.0)
     for j, column in enumerate(columns):
         weight = code.op(f"load double, ptr {code.op(f'getelementptr double, ptr {row}, i64 {j + 1}')}")
-        total = code.op(f"fadd double {total}, {code.op(f'fmul double {weight}, {column}')}")
-    logit, winner = _better(code, (old, id), (total, own))
+        sum_ = code.op(f"fadd double {sum_}, {code.op(f'fmul double {weight}, {column}')}")
+    logit, winner = _better(code, (old, id), (sum_, own))
     following = code.op(f"add i64 {i}, 1")
     for handle, value in ((loop, following), (old_handle, logit), (id_handle, winner)):
         code.close_phi(handle, value, head)

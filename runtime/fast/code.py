@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from .forms import Bounds
+from .bounds import Bounds
 from .layout import Type, type_for
 
 

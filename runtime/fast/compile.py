@@ -7,6 +7,7 @@ import numpy as np
 from ...compiler.format.transformer import Transformer
 from .forms import Form
 from .image import Program, image
+from .interface import Refused
 from .jit import compile_object
 from .layout import Layout
 from .lift import Lifted, lift
@@ -21,6 +22,14 @@ def compile_model(model: Transformer, probe: str | None = None, trusting: bool =
 
     probe: name of a probe whose values are wanted. trusting: whether generated code may give up with status UNEXPECTED.
     """
+    try:
+        with np.errstate(all="ignore"):  # numbers that are not finite are refused
+            return _compile(model, probe, trusting)
+    except RecursionError:
+        raise Refused("a number is computed in too many steps, one from the other") from None
+
+
+def _compile(model: Transformer, probe: str | None, trusting: bool) -> Program:
     lifted = lift(model, model.probes[probe] if probe else None, trusting)
     graph = lifted.graph
     roots = [*lifted.columns, *([lifted.probe] if lifted.probe else [])]

@@ -107,7 +107,11 @@ class Emitter(Past):
         code, low, high = self.code, int(static.keys[0]), int(static.keys[-1])
         query = self.context(self.graph.lookups[lookup].query)
         bounds = self.graph.bounds(query)
-        at = self.as_int(self.form(query), 0)
+        value = self.form(query)
+        if value.kind == "f" or value.exponent < 0 or not bounds.below(0):
+            cut = code.op(f"fptosi double {self._cut(value, low, high).ref} to i64")
+            return code.op(f"sub i64 {cut}, {low}")
+        at = self.as_int(value, 0)
         if low:
             at = code.op(f"sub i64 {at}, {low}")
         if bounds.low >= low and bounds.high <= high:

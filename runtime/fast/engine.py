@@ -17,6 +17,9 @@ CHUNK = 1 << 16
 HISTORY = 1 << 17
 
 
+_UNFOLLOWED = "the fast engine cannot follow a lookup or the size of a number of this checkpoint; try the torch engine"
+
+
 class _Unexpected(Exception):
     """Generated code came upon something that the analysis had ruled out."""
 
@@ -38,17 +41,18 @@ class FastEngine:
 
     def _start(self, trusting: bool) -> None:
         """From the beginning: compiled code, empty state, the prefix."""
+        prefix = self._checked(self.model.prefix)
         program = load_or_compile(self.model, self._probe, trusting)
         self._image, self._trusting = program.image, trusting
         self._code = Loaded(program.code)
         self._state = State(self._image)
-        self.position, self._settled = 0, False
+        self.position, self._settled, self._running = 0, False, False
         self._history, self.probed = [], []
         try:
-            self._read(np.ascontiguousarray(self.model.prefix, dtype=np.int32))
+            self._read(prefix)
         except _Unexpected:
             if not trusting:
-                raise
+                raise NotImplementedError(_UNFOLLOWED) from None
             self._start(trusting=False)
         self._history = []
 
@@ -60,18 +64,24 @@ class FastEngine:
 
     def _distrust(self) -> None:
         """Starts over, with code that assumes nothing, and reads what has been read."""
-        if self._history is None:
-            raise NotImplementedError("a lookup of this checkpoint is none of those that the fast engine can follow")
+        if self._history is None or not self._trusting:
+            raise NotImplementedError(_UNFOLLOWED)
         history, known = self._history, sum(map(len, self.probed))
         self._start(trusting=False)
-        for tokens in history:
-            self._read(tokens)
+        try:
+            for tokens in history:
+                self._read(tokens)
+        except _Unexpected:
+            raise NotImplementedError(_UNFOLLOWED) from None
         # What has been taken out of `probed` by now stays out.
         self.probed = [np.concatenate(self.probed)[-known:]] if known else []
 
     def _run(self, run, tokens: np.ndarray | None, count: int, out: np.ndarray, flags: np.ndarray) -> int:
         if self.position + count > MAX_POSITION:
             raise EnvelopeError(f"the fast engine ends at {MAX_POSITION:,} tokens")
+        if self._running:
+            raise RuntimeError("this engine was interrupted while it read or decoded tokens: make a new one")
+        self._running = True
         self._state.reserve(self.position + count)
         values = np.zeros(count if self._probe else 0)
         done = run(
@@ -87,6 +97,7 @@ class FastEngine:
         if self._probe:
             self.probed.append(values[:done])
         status = self._state.field("status")
+        self._running = False
         if status == EXHAUSTED:
             raise MemoryError("no memory left for the key index")
         if status == UNEXPECTED:
@@ -95,9 +106,7 @@ class FastEngine:
 
     def append(self, tokens: np.ndarray) -> None:
         """Reads a prompt: int [k] token ids."""
-        tokens = np.ascontiguousarray(tokens, dtype=np.int32)
-        if len(tokens) and not (tokens.min() >= 0 and tokens.max() < len(self.model.vocabulary)):
-            raise ValueError("token id outside the vocabulary")
+        tokens = self._checked(tokens)
         while len(tokens):
             before = self.position
             try:
@@ -107,6 +116,13 @@ class FastEngine:
                 tokens = tokens[self.position - before :]
                 self._distrust()
 
+    def _checked(self, tokens: np.ndarray) -> np.ndarray:
+        """As int32; generated code reads tables by token id."""
+        given = np.asarray(tokens)
+        if len(given) and not (given.min() >= 0 and given.max() < len(self.model.embed)):
+            raise ValueError("token id outside the vocabulary")
+        return np.ascontiguousarray(given, dtype=np.int32)
+
     def _read(self, tokens: np.ndarray) -> None:
         nothing = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.uint8)
         for i in range(0, len(tokens), CHUNK):
@@ -115,6 +131,8 @@ class FastEngine:
 
     def decode(self, stop: np.ndarray, limit: int) -> np.ndarray:
         """Emits tokens until one with stop[token], at most `limit`; int32 [m]."""
+        if np.shape(stop) != (len(self.model.embed),):
+            raise ValueError("`stop` has one entry per token id")
         stops = np.where(np.asarray(stop, dtype=bool), STOP, 0).astype(np.uint8)
         out = np.empty(min(limit, CHUNK), dtype=np.int32)
         chunks: list[np.ndarray] = []

@@ -21,15 +21,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-from .interface import KEY_LIMIT, MAX_POSITION
+from .bounds import Bounds, bounds_of, exponent_of, granular, product, total
+from .interface import EXACT, KEY_LIMIT, LARGEST, MAX_POSITION
 
 # A form with more terms than this becomes a `let` when it is written to a residual slot.
 LET_TERMS = 2
+# The points of a grid (see Graph.knot_grid).
+MAX_GRID = 4096
 
 
 class Form:
@@ -119,46 +121,6 @@ class Source:
     size: int
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """low <= value <= high, and value is a multiple of 2^exponent (None: of nothing in particular)."""
-
-    low: float
-    high: float
-    exponent: int | None
-
-    @property
-    def integer(self) -> bool:
-        return self.exponent is not None and self.exponent >= 0
-
-    @property
-    def magnitude(self) -> float:
-        return max(abs(self.low), abs(self.high))
-
-
-@cache
-def exponent_of(value: float) -> int | None:
-    """The largest e such that value is a multiple of 2^e (60 for 0), None for non-finite values and below 2^-60."""
-    if value == 0:
-        return 60
-    if not math.isfinite(value):
-        return None
-    numerator, denominator = value.as_integer_ratio()
-    exponent = (numerator & -numerator).bit_length() - denominator.bit_length()
-    return exponent if exponent >= -60 else None
-
-
-def exponent_of_all(values: np.ndarray) -> int | None:
-    """The largest e such that all values are multiples of 2^e."""
-    if not np.isfinite(values).all():
-        return None
-    if (np.abs(values) < 2.0**62).all() and (values == np.rint(values)).all():
-        bits = int(np.bitwise_or.reduce(values.astype(np.int64)))
-        return (bits & -bits).bit_length() - 1 if bits else 60
-    exponents = [exponent_of(float(v)) for v in np.unique(values)]
-    return None if None in exponents else min(exponents, default=60)  # type: ignore[type-var]
-
-
 @dataclass
 class Store:
     """What positions leave behind for later ones. Lookups with different queries share a store.
@@ -211,6 +173,7 @@ class Graph:
         self.args: list[tuple] = []
         self._ids: dict[tuple, int] = {}
         self._bounds: dict[int, Bounds] = {}
+        self._form_bounds: dict[Form, Bounds] = {}
         self.vectors: list[np.ndarray] = []
         self._vector_ids: dict[bytes, int] = {}
         self.sources: list[Source] = []
@@ -299,9 +262,7 @@ class Graph:
     def vector_bounds(self, vector: int) -> Bounds:
         found = self._vector_bounds.get(vector)
         if found is None:
-            values = self.vectors[vector]
-            bounds = Bounds(float(values.min()), float(values.max()), exponent_of_all(values))
-            found = self._vector_bounds[vector] = bounds
+            found = self._vector_bounds[vector] = bounds_of(self.vectors[vector])
         return found
 
     def merged(self, form: Form) -> Form:
@@ -439,18 +400,11 @@ class Graph:
 
     def bounds(self, form: Form) -> Bounds:
         """Interval and granularity of a form (each term on its own: correlations are not seen)."""
-        low = high = form.constant
-        exponent = exponent_of(form.constant)
-        for atom, c in form.terms.items():
-            b = self.atom_bounds(atom)
-            ends = (c * b.low, c * b.high)
-            low, high = low + min(ends), high + max(ends)
-            scale = exponent_of(c)
-            if exponent is None or b.exponent is None or scale is None:
-                exponent = None
-            else:
-                exponent = min(exponent, b.exponent + scale)
-        return Bounds(low, high, exponent)
+        found = self._form_bounds.get(form)
+        if found is None:
+            parts = [(c, self.atom_bounds(atom)) for atom, c in form.terms.items()]
+            found = self._form_bounds[form] = total(form.constant, parts)
+        return found
 
     def atom_bounds(self, atom: int) -> Bounds:
         found = self._bounds.get(atom)
@@ -461,37 +415,17 @@ class Graph:
     def _atom_bounds(self, atom: int) -> Bounds:
         kind, args = self.kinds[atom], self.args[atom]
         if kind == "n":
-            return Bounds(1, MAX_POSITION, 0)
+            return Bounds(1.0, float(MAX_POSITION), 0)
         if kind == "nn":
-            return Bounds(1, float(MAX_POSITION) ** 2, 0)
+            return Bounds(1.0, 2.0**64, 0)
         if kind == "table":
             return self.vector_bounds(args[1])
         if kind == "relu":
-            gate, up = self.bounds(args[0]), self.bounds(args[1])
-            top = max(gate.high, 0.0)
-            exponent = None if gate.exponent is None or up.exponent is None else gate.exponent + up.exponent
-            low, high = _times(top, up.low), _times(top, up.high)
-            if args[0] == args[1]:
-                low, high = 0.0, _times(top, top)
-            return Bounds(min(0.0, low), max(0.0, high), exponent)
+            return self._relu_bounds(*args)
         if kind == "knots":
-            x, knots = self.bounds(args[0]), args[1]
-            at_knots = knots_value(np.array([-t for t, _ in knots]), list(knots))
-            points = np.array([v for v in (x.low, x.high) if math.isfinite(v)])
-            values = np.concatenate([at_knots, knots_value(points, list(knots))])
-            exponent = None
-            if x.exponent is not None:
-                parts = [exponent_of(t) for t, _ in knots] + [x.exponent]
-                slopes = [exponent_of(c) for _, c in knots]
-                if None not in parts and None not in slopes:
-                    exponent = min(parts) + min(slopes)  # type: ignore[type-var, operator]
-                lattice = self.knot_values(args[0], knots)
-                if lattice is not None:
-                    return Bounds(float(lattice.min()), float(lattice.max()), exponent_of_all(lattice))
-            return Bounds(float(values.min()), float(values.max()), exponent)
+            return self._knots_bounds(*args)
         if kind == "sum":
-            b = self.bounds(self.sums[args[0]])
-            return Bounds(min(0.0, b.low * MAX_POSITION), max(0.0, b.high * MAX_POSITION), b.exponent)
+            return self.bounds(self.sums[args[0]]).times(MAX_POSITION)
         if kind == "mean":
             b = self.bounds(self.sums[args[0]])
             return Bounds(b.low, b.high, None)
@@ -502,34 +436,50 @@ class Graph:
             exponent = b.exponent if kind == "read" else None
             return Bounds(min(0.0, b.low), max(0.0, b.high), exponent)
         if kind == "stamp":
-            return Bounds(0, MAX_POSITION, 0)
+            return Bounds(0.0, float(MAX_POSITION), 0)
         if kind == "key":
             b = self.bounds(self.stores[self.lookups[args[0]].store].key)
-            return Bounds(max(min(0.0, b.low), -KEY_LIMIT), min(max(0.0, b.high), KEY_LIMIT), 0)
+            return Bounds(max(min(0.0, b.low), -float(KEY_LIMIT)), min(max(0.0, b.high), KEY_LIMIT - 1.0), 0)
         raise AssertionError(kind)
 
-    def knot_values(self, x: Form, knots: tuple) -> np.ndarray | None:
-        """The values of a knots atom at x = first, first + step, ..., from below all knots to above, when x has a lattice."""
+    def _relu_bounds(self, gate: Form, up: Form) -> Bounds:
+        g, u = self.bounds(gate), self.bounds(up)
+        top = max(g.high, 0.0)
+        exponent = None if g.exponent is None or u.exponent is None else granular(g.exponent + u.exponent)
+        low, high = product(top, u.low)[0], product(top, u.high)[1]
+        if gate == up:
+            low = 0.0
+        return Bounds(min(0.0, low), max(0.0, high), exponent)
+
+    def _knots_bounds(self, x: Form, knots: tuple) -> Bounds:
         grid = self.knot_grid(x, knots)
-        return None if grid is None else knots_value(grid, list(knots))
+        if grid is not None:
+            return bounds_of(knots_value(grid, list(knots)))
+        b = self.bounds(x)
+        # The code for it computes with doubles: nothing relies on these bounds without looking.
+        values = knots_value(np.array([*(-t for t, _ in knots), b.low, b.high]), list(knots))
+        exponents = [exponent_of(v) for pair in knots for v in pair]
+        found = bounds_of(values)
+        if b.exponent is None or None in exponents:
+            return Bounds(found.low, found.high, None)
+        parts = [exponent_of(t) for t, _ in knots] + [b.exponent]
+        exponent = min(parts) + min(exponent_of(c) for _, c in knots)  # type: ignore[type-var, operator]
+        return Bounds(found.low, found.high, granular(exponent))
 
     def knot_grid(self, x: Form, knots: tuple) -> np.ndarray | None:
+        """x = first, first + step, ..., from below all knots to above, where the lattice of x has few such points."""
         bounds = self.bounds(x)
         if bounds.exponent is None or bounds.exponent < -20:
             return None
         step = 2.0**bounds.exponent
-        first, last = math.floor(-knots[0][0] / step), math.ceil(-knots[-1][0] / step)
-        if last - first > 4096:
+        ends = -knots[0][0] / step, -knots[-1][0] / step
+        if not all(abs(end) < EXACT / 2 for end in ends) or ends[1] - ends[0] > MAX_GRID:
             return None
-        if math.isfinite(bounds.low):
-            first = max(first, int(bounds.low / step))
-        if math.isfinite(bounds.high):
-            last = min(last, int(bounds.high / step))
+        # Cut off in floating point: the bounds may be far outside of what an array can count.
+        first = max(float(math.floor(ends[0])), min(bounds.low / step, EXACT / 2))
+        last = min(float(math.ceil(ends[1])), max(bounds.high / step, -EXACT / 2))
+        first, last = math.floor(first), math.ceil(last)
         return np.arange(first, max(first, last) + 1) * step
-
-
-def _times(a: float, b: float) -> float:
-    return 0.0 if a == 0 or b == 0 else a * b
 
 
 def knots_value(x: np.ndarray, knots: list[tuple[float, float]]) -> np.ndarray:
@@ -541,6 +491,7 @@ def knots_value(x: np.ndarray, knots: list[tuple[float, float]]) -> np.ndarray:
 
 
 def power_of_two(form: Form) -> float:
-    """The power of two by which to divide a form so that its smallest |coefficient| is in [1, 2)."""
+    """The power of two by which to divide a form so that its smallest |coefficient| is in [1, 2); 1 for a very small one."""
     smallest = min(abs(c) for c in form.terms.values())
-    return 2.0 ** math.floor(math.log2(smallest))
+    exponent = math.floor(math.log2(smallest)) if smallest <= LARGEST else 0
+    return 2.0**exponent if exponent > -300 else 1.0

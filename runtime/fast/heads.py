@@ -21,8 +21,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .forms import ZERO, Bounds, Form, Graph, Lookup, Store, linear
-from .interface import KEY_LIMIT
+from .bounds import Bounds, total
+from .forms import ZERO, Form, Graph, Lookup, Store, linear
+from .interface import KEY_LIMIT, MAX_DELAY
 
 # exp(-HARD) is lost in a float64 sum next to 1 (2^-53 = exp(-36.7)); a little less is still far below any decision margin.
 HARD = 30.0
@@ -47,6 +48,9 @@ def classify(graph: Graph, q: tuple[Form, Form], k: tuple[Form, Form], layer: in
     if found is None and q[0].is_constant() and q[1].is_constant():
         found = _register(graph, linear([(q[0].constant, k[0]), (q[1].constant, k[1])]))
     if found is None:
+        total(
+            0.0, [(graph.bounds(a).magnitude, graph.bounds(b)) for a, b in zip(q, k)]
+        )  # refuses scores beyond all doubles
         found = Lookup(graph.store(Store("soft", keys=k, layer=layer)), q)
     return found
 
@@ -81,7 +85,7 @@ def _parabola(graph: Graph, q0: Form, temperature: float, k0: Form, k1: Form) ->
         return None
     if key == Form({graph.n: 1.0}) and penalty.is_zero():
         distance = -query.constant
-        if query.without_constant() == key and distance >= 0 and distance == int(distance):
+        if query.without_constant() == key and 0 <= distance <= MAX_DELAY and distance == int(distance):
             return delay(graph, int(distance))
     if not graph.bounds(key).integer:
         return None

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .forms import Bounds, Form, Graph
+from .bounds import Bounds
+from .forms import Form, Graph
 from .index import FIELDS, PAGES, PRESENT_SUMMARIES, PRESENT_WORDS
 from .interface import INTEGER_LIMIT
 from .live import Live

@@ -10,6 +10,7 @@ import numpy as np
 from ...compiler.format.transformer import HEAD_DIM, Layer, Transformer
 from . import heads
 from .forms import ONE, ZERO, Form, Graph, Lookup, linear
+from .interface import Refused
 
 
 @dataclass
@@ -24,6 +25,7 @@ class Lifted:
 
 def lift(model: Transformer, probe: tuple[int, int] | None = None, trusting: bool = True) -> Lifted:
     """probe: (layer, slot), or None. trusting: see forms.Graph."""
+    _check_finite(model)
     graph = Graph(len(model.embed), trusting)
     slots = _embedding(graph, model)
     probed = None
@@ -36,6 +38,14 @@ def lift(model: Transformer, probe: tuple[int, int] | None = None, trusting: boo
         probed = slots[probe[1]]
     weights, columns = _unembedding(model.unembed, slots)
     return Lifted(graph, weights, columns, probed)
+
+
+def _check_finite(model: Transformer) -> None:
+    tensors = [model.embed, model.positions, model.unembed]
+    for layer in model.layers:
+        tensors += [layer.q, layer.k, layer.v, layer.o, layer.gate, layer.up, layer.down]
+    if not all(np.isfinite(tensor).all() for tensor in tensors):
+        raise Refused("a weight is not a finite number")
 
 
 def _embedding(graph: Graph, model: Transformer) -> list[Form]:

@@ -6,9 +6,11 @@ attends to itself too.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 
 from .arithmetic import Arithmetic, Resolved
+from .bounds import Bounds
 from .code import Code, Value, double
 from .forms import Form, Graph
 from .index import FOUND, PAGE_BITS, PAGE_HEADER, PAGE_KEYS
@@ -16,6 +18,11 @@ from .interface import KEY_LIMIT
 from .layout import Layout, Type, type_for
 from .pack import Packs
 from .specialise import Context
+
+
+def _ends(bounds: Bounds, exponent: int) -> tuple[int, int]:
+    """The first and the last integer whose product with 2^exponent is within bounds."""
+    return math.ceil(bounds.low * 2.0**-exponent), math.floor(bounds.high * 2.0**-exponent)
 
 
 class Past(Arithmetic):
@@ -38,6 +45,41 @@ class Past(Arithmetic):
         self.code.do(f"br i1 {test}, label %bail, label %{go}")
         self.code.start(go)
 
+    def fitted(self, form: Form, bounds: Bounds) -> Value:
+        """A form's value as one that is within bounds which later positions rely on.
+
+        An integer where such numbers fit in one. Gives up on this position when rounding has carried a double out of the
+        bounds, or (a double or an integer) where nothing proves that it is in them.
+        """
+        value, own, e = self.form(form), self.graph.bounds(form), bounds.exponent
+        if e is None or not bounds.fits:
+            return Value("f", self.as_double(value))
+        if value.kind == "f" or not own.below(e) or value.exponent < e:
+            return self._rounded(value, bounds)
+        whole = self.as_int(value, e)
+        if not own.within(bounds):
+            low, high = _ends(bounds, e)
+            above = self.code.op(f"sub i64 {whole}, {low}")
+            if low > high:
+                self.bail_if("true")
+            else:
+                self.bail_if(self.code.op(f"icmp ugt i64 {above}, {high - low}"))
+        return Value("i", whole, e)
+
+    def _rounded(self, value: Value, bounds: Bounds) -> Value:
+        """A double that is a multiple of 2^exponent within bounds."""
+        code, e = self.code, bounds.exponent
+        assert e is not None
+        low, high = _ends(bounds, e)
+        scaled = code.op(f"fmul double {self.as_double(value)}, {double(2.0**-e)}")
+        above = code.op(f"fcmp oge double {scaled}, {double(float(low))}")
+        below = code.op(f"fcmp ole double {scaled}, {double(float(high))}")
+        self.bail_if(code.op(f"xor i1 {code.op(f'and i1 {above}, {below}')}, true"))
+        whole = code.op(f"fptosi double {scaled} to i64")
+        again = code.op(f"sitofp i64 {whole} to double")
+        self.bail_if(code.op(f"fcmp une double {again}, {scaled}"))
+        return Value("i", whole, e)
+
     def sum(self, number: int) -> Value:
         """The running sum with this position included; the state's field is updated at once."""
         atom = self.graph.atom("sum", number)
@@ -45,11 +87,12 @@ class Past(Arithmetic):
             return self.known.atoms[atom]
         bounds = self.graph.atom_bounds(atom)
         pointer = self.address(self.layout.fields["sum", number])
-        value = self.form(self.context(self.graph.sums[number]))
+        form = self.context(self.graph.sums[number])
         if type_for(bounds).floating:
             old = self.code.op(f"load double, ptr {pointer}")
-            result = Value("f", self.code.op(f"fadd double {old}, {self.as_double(value)}"))
+            result = Value("f", self.code.op(f"fadd double {old}, {self.as_double(self.form(form))}"))
         else:
+            value = self.fitted(form, self.graph.bounds(self.graph.sums[number]))
             assert bounds.exponent is not None
             old = self.code.op(f"load i64, ptr {pointer}")
             new = self.code.op(f"add i64 {old}, {self.as_int(value, bounds.exponent)}")
@@ -59,11 +102,14 @@ class Past(Arithmetic):
         return result
 
     def kept(self, store: int, column: int) -> tuple[Value, Type]:
-        """What this position puts into a column."""
+        """What this position puts into a column: within the bounds by which its type has been chosen."""
         what = self.graph.stores[store].columns[column]
         type = self.layout.column_type(store, column)
         if isinstance(what, Form):
-            return self.form(self.context(what)), type
+            form = self.context(what)
+            if type.floating or self.graph.stores[store].kind == "soft":
+                return self.form(form), type
+            return self.fitted(form, self.graph.bounds(what)), type
         return Value("i", self.code.op(f"add i64 {self.source(what)}, 1")), type
 
     # -- delays ---------------------------------------------------------------------------------------------------
@@ -129,17 +175,16 @@ class Past(Arithmetic):
             code.do(f"store i64 {self.n}, ptr {entry}")
             return entry
         key_form = self.context(store.key)
-        key, bounds = self._key(key_form), self.graph.bounds(key_form)
+        self.form(key_form)  # before the branch: others use it too
+        keys = self.graph.bounds(store.key)
+        low = min(max(keys.low, 0.0 if store.nonnegative else -float(KEY_LIMIT)), float(KEY_LIMIT))
+        high = max(min(keys.high, KEY_LIMIT - 1.0), -1.0 - KEY_LIMIT)
         inside, after = code.label("insert"), code.label("inserted")
         before = code.block
         if valid != "true":
             code.do(f"br i1 {valid}, label %{inside}, label %{after}")
             code.start(inside)
-        if bounds.low < -KEY_LIMIT or bounds.high >= KEY_LIMIT:
-            off = code.op(f"add i64 {key}, {KEY_LIMIT}")
-            self.bail_if(code.op(f"icmp uge i64 {off}, {2 * KEY_LIMIT}"))
-        if store.nonnegative and bounds.low < 0:
-            self.bail_if(code.op(f"icmp slt i64 {key}, 0"))
+        key = self.fitted(key_form, Bounds(low, high, 0)).ref
         found, stamp = self._probe(number, key)
         missing = code.op(f"icmp eq i32 {stamp}, 0")
         new, ready = code.label("new"), code.label("ready")
@@ -165,7 +210,8 @@ class Past(Arithmetic):
     def _not_more(self, number: int) -> str:
         """i1: a register's penalty is not above the least one so far; if so, it is the least one now."""
         code, penalty = self.code, self.graph.stores[number].penalty
-        value, type = self.form(self.context(penalty)), type_for(self.graph.bounds(penalty))
+        bounds = self.graph.bounds(penalty)
+        value, type = self.fitted(self.context(penalty), bounds), type_for(bounds)
         least = self.address(self.layout.fields["least", number])
         stamp = code.op(f"load i64, ptr {self.address(self.layout.fields['register', number])}")
         empty = code.op(f"icmp eq i64 {stamp}, 0")
@@ -191,13 +237,6 @@ class Past(Arithmetic):
         if low < 0:
             self.bail_if(code.op(f"icmp slt i64 {value.ref}, 0"))
         return code.op(f"icmp eq i64 {value.ref}, 0")
-
-    def _key(self, form: Form) -> str:
-        """An integer-valued form as i64; far-away doubles are cut off outside the key range."""
-        value = self.form(form)
-        if value.kind != "f":
-            return self.as_int(value, 0)
-        return self.as_int(self._cut(value, -2.0 * KEY_LIMIT, 2.0 * KEY_LIMIT), 0)
 
     def keep(self, store: int, column: int) -> None:
         """Stores one column of this position."""
@@ -266,7 +305,7 @@ class Past(Arithmetic):
         code, bounds = self.code, self.graph.bounds(query)
         value = self.form(query)
         near, found, tests = code.label("near"), code.label("found"), []
-        if value.kind != "f" and value.exponent >= 0:
+        if value.kind != "f" and value.exponent >= 0 and bounds.below(0):
             wanted = self.as_int(value, 0)
             number = code.op(f"sitofp i64 {wanted} to double")
             if bounds.low < -KEY_LIMIT or bounds.high >= KEY_LIMIT:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .forms import Form, Graph, Source, linear
-from .interface import INTEGER_LIMIT, KEY_LIMIT
+from .interface import KEY_LIMIT
 
 if TYPE_CHECKING:
     from .live import Live
@@ -62,12 +62,15 @@ def static_stores(graph: Graph, reached: Live, prefix: np.ndarray) -> tuple[dict
             continue
         penalties, keys = (graph.evaluate(f, graph.token) for f in (store.penalty, store.key))
         writers = np.flatnonzero(penalties == 0)
-        keys = keys[writers].astype(np.int64)
+        keys = keys[writers]
+        if not (np.abs(keys) < KEY_LIMIT).all() or (keys != np.rint(keys)).any():
+            continue
+        keys = keys.astype(np.int64)
         order = np.argsort(keys)
         keys, writers = keys[order], writers[order]
-        if not len(writers) or (penalties < 0).any() or (np.diff(keys) == 0).any():
+        if not len(writers) or not (penalties >= 0).all() or (np.diff(keys) == 0).any():
             continue
-        if keys[-1] - keys[0] >= MAX_SPREAD * len(keys) or np.abs(keys).max() >= KEY_LIMIT:
+        if keys[-1] - keys[0] >= MAX_SPREAD * len(keys):
             continue
         # Between two keys the nearest is the one array entry; a query in the middle would need to know which is later.
         if (np.diff(keys) % 2 == 0).any() or not all(t in first for t in writers.tolist()):
@@ -80,8 +83,7 @@ def static_stores(graph: Graph, reached: Live, prefix: np.ndarray) -> tuple[dict
 
 
 def _whole(graph: Graph, query: Form) -> bool:
-    bounds = graph.bounds(query)
-    return bounds.integer and bounds.magnitude < INTEGER_LIMIT
+    return graph.bounds(query).below(0)
 
 
 @dataclass
@@ -245,8 +247,7 @@ def token_classes(graph: Graph, forms: Iterable[Form]) -> TokenClasses | None:
         if graph.kinds[atom] == "table"
         and len(graph.sources[graph.args[atom][0]].name) == 2
         and graph.sources[graph.args[atom][0]].name[0] == "token"
-        and graph.atom_bounds(atom).exponent is not None
-        and graph.atom_bounds(atom).magnitude < 2.0**53
+        and graph.atom_bounds(atom).fits
     ]
     if not atoms:
         return None

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .bounds import exponent_of_all
 from .forms import ONE, Form, linear
+from .interface import EXACT
 
 # Any three points are on a parabola; a run must be at least this long to be taken for one.
 MIN_RUN = 4
@@ -84,12 +86,26 @@ def _runs(weights: np.ndarray) -> tuple[list[tuple[int, int]], np.ndarray]:
     while i < size:
         if i <= size - MIN_RUN and same[i]:
             end = int(breaks[np.searchsorted(breaks, i)]) + 3  # rows i .. end-1
-            runs.append((i, end - i))
+            if _exact(weights[i:end]):
+                runs.append((i, end - i))
+            else:
+                rest.extend(range(i, end))
             i = end
         else:
             rest.append(i)
             i += 1
     return runs, np.array(rest, dtype=np.int64)
+
+
+def _exact(rows: np.ndarray) -> bool:
+    """Whether c + b v - a v^2 with coefficients from the first three rows is computed for all rows without rounding."""
+    exponent = exponent_of_all(rows.reshape(-1))
+    if exponent is None:
+        return False
+    bend = np.abs(rows[2] - 2 * rows[1] + rows[0]) / 2
+    slope = np.abs(rows[1] - rows[0]) + bend
+    size = (bend * float(len(rows)) ** 2 + slope * len(rows) + 4 * np.abs(rows[:3]).max(axis=0)).max()
+    return bool(size < EXACT / 2 * 2.0**exponent)
 
 
 def _first_of_equals(weights: np.ndarray, ids: np.ndarray) -> np.ndarray:
