@@ -17,6 +17,7 @@ from .lower.program import program_of
 from .machine.assemble import Assembly, assemble
 from .machine.jumps import SINGLE_JUMPS
 from .machine.machine import machine
+from .machine.tokens import fill
 from .optimise.optimise import optimise
 from .options import CompileOptions
 from .wasm.module import Instr, Module
@@ -83,17 +84,19 @@ def realise(program: Program, module: Module, single_jumps: int = SINGLE_JUMPS, 
     """
     assembly: Assembly = assemble(program, single_jumps)
     watch("assembly", assembly)
-    graph = machine(assembly)
+    architecture, image = assembly.architecture, assembly.image
+    graph, features = machine(architecture)
+    fill(graph, features, architecture, image)
     watch("graph", graph)
     transformer = build(graph)
     watch("transformer", transformer)
-    first_input = len(assembly.segments)
+    first_input = len(image.segments)
     return Model(
         transformer,
         program,
-        jumps=[(delta, frame) for _, delta, frame in assembly.jumps.tokens],
-        entries=assembly.entries,
-        inputs={name: first_input + k for k, name in enumerate(assembly.inputs)},
+        jumps=[(delta, frame) for _, delta, frame in image.jumps.tokens],
+        entries=image.entries,
+        inputs={name: first_input + k for k, name in enumerate(image.inputs)},
         texts=texts_of(program, module),
     )
 

@@ -27,7 +27,7 @@ class Significance:
 
 def significance(s: State, sign: Signs) -> Significance:
     """How many digits a bytewise result needs, from the operands' non-zero bytes (leading zero digits do no harm)."""
-    g, places = s.graph, s.assembly.places
+    g, places = s.graph, s.architecture.places
     counting = s.field("clz") + s.field("ctz")
     present = []
     for j, (a, b) in enumerate(zip(s.a.bytes, s.b.bytes)):
@@ -75,7 +75,7 @@ class Bytewise:
 
 def bytewise(s: State, sig: Significance, place_number: Expr) -> Bytewise:
     """place_number: the place of the next digit."""
-    g, places = s.graph, s.assembly.places
+    g, places = s.graph, s.architecture.places
     left, right, rotate = s.field("shift_left"), s.field("shift_right"), s.field("rotate")
     count = s.field("count_bytes")
     whole, bits = _shift_bytes(s), s.shift_bits

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from ..graph.graph import Graph
-from .assemble import Assembly
+from .architecture import Architecture
 from .bytewise import bytewise, significance
 from .memory import memory
 from .output import Place, output
 from .state import Features, state
-from .tokens import fill
 from .words import comparison, division, product, signs, words
 
 
-def machine(assembly: Assembly) -> Graph:
-    """The transformer that executes the program of the assembly, with its vocabulary and the prefix of its prompt."""
+def machine(architecture: Architecture) -> tuple[Graph, Features]:
+    """The circuits of a machine, and the embedding features that they read: `tokens.fill` gives each token its values."""
     graph = Graph()
     features = Features(graph)
-    s = state(graph, assembly, features)
+    s = state(graph, architecture, features)
     sign = signs(s)
     sig = significance(s, sign)
     place = Place(s, sig.top)
@@ -27,5 +26,4 @@ def machine(assembly: Assembly) -> Graph:
     div = division(s, sign)
     word = words(s, mem.loaded, condition, prod, div, byte.clz, byte.ctz)
     output(s, place, mem, prod, div, byte, word, condition)
-    fill(graph, assembly, features)
-    return graph
+    return graph, features

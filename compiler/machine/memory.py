@@ -33,7 +33,7 @@ def memory(s: State, place: list[Variable], place_number: Expr) -> Memory:
         "memory.address",
         (s.field("address_1"), s.a.low),
         (s.field("address_4"), 4.0 * s.a.low),
-        (s.field("far.table"), float(s.assembly.tables.width) * entry),
+        (s.field("far.table"), float(s.architecture.table_width) * entry),
     ) + s.field("offset")
     # One comparison for both bounds: address + width > limit, or index >= size.
     excess = g.gated(
@@ -47,13 +47,13 @@ def memory(s: State, place: list[Variable], place_number: Expr) -> Memory:
     key = g.gated("memory.key", (storing, address + place_number), (is_byte, s.data_address))
     stored = g.gated("memory.byte", *((p, g.product(storing, b)) for p, b in zip(place, s.b.bytes)))
     # Queries past the last byte occur, but what they find is not used: the access traps, or the byte is not needed.
-    key_bits = bits_for(max(s.assembly.highest_address, 16 - s.assembly.lowest_address))
+    key_bits = bits_for(max(s.architecture.highest_address, 16 - s.architecture.lowest_address))
     if s.field("store").terms:
         g.probe("memory.key", key)
     loaded = []
     widths = [8, 16, 32, 32, 64, 64, 64, 64]
     key_squared = g.square(key, "memory.key^2") if s.field("load8").terms else None
-    for j, width in enumerate(widths[: s.assembly.places]):
+    for j, width in enumerate(widths[: s.architecture.places]):
         needed = s.field(f"load{width}")
         if not needed.terms:
             loaded.append(Expr({}))

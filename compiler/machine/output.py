@@ -28,7 +28,7 @@ class Place:
         g = s.graph
         fresh = Expr.of(s.features["fresh"])
         self.number = s.features["in_flight.place"] + g.product(fresh, top + s.field("full"), "first place")
-        self.one_hot = g.one_hot(self.number, 0, s.assembly.places - 1, "place")
+        self.one_hot = g.one_hot(self.number, 0, s.architecture.places - 1, "place")
 
 
 def output(
@@ -42,7 +42,7 @@ def output(
     condition: Expr,
 ) -> None:
     """Adds the unembedding to the graph."""
-    g, ids = s.graph, s.assembly.ids
+    g, ids = s.graph, s.architecture.ids
     fresh = Expr.of(s.features["fresh"])
     emit0, emit1 = _carries(s, prod, fresh)
     emitting = div.emitting if div else Expr({})
@@ -50,7 +50,7 @@ def output(
     flexible = cutting - s.field("store")
     number = s.features["in_flight.place"] + g.gated(
         "first place of word",
-        (fresh - 1.0 + flexible, _significant(g, word, s.assembly.places)),
+        (fresh - 1.0 + flexible, _significant(g, word, s.architecture.places)),
         (fresh, s.field("full")),
     )
     index = _digits(s, number, cutting, word)
@@ -66,9 +66,9 @@ def output(
         trapped = total(flag for flag, _ in traps)
         index = Expr.of(g.gated("id", (1.0, index), (trapped, -index), *((flag, id_) for flag, id_ in traps)))
     if div is None:
-        g.unembed(index, 1.0, emittable=s.assembly.emitted)
+        g.unembed(index, 1.0, emittable=s.architecture.emitted)
     else:
-        g.unembed(index, 1.0 - emitting, emittable=s.assembly.emitted)
+        g.unembed(index, 1.0 - emitting, emittable=s.architecture.emitted)
         _quotient_digits(s, div)
 
 
@@ -99,7 +99,7 @@ def _significant(g: Graph, word: Words, places: int) -> Expr:
 def _digits(s: State, number: Expr, cutting: Expr, word: Words) -> Expr:
     """256 place + floor((word - digits so far) / 256^place), gated by `cutting`."""
     g = s.graph
-    hot = g.one_hot(number + 8.0 * cutting - 8.0, 0, s.assembly.places - 1, "cut")
+    hot = g.one_hot(number + 8.0 * cutting - 8.0, 0, s.architecture.places - 1, "cut")
     terms = []
     for p, here in enumerate(hot):
         rest = (word.low - s.so_far_low) if p < 4 else (word.high - s.so_far_high)
@@ -116,7 +116,7 @@ def _control(s: State, condition: Expr) -> Expr:
     beyond = g.relu(selector - s.field("cases"), "br_table.beyond")
     return s.field("next") + g.gated(
         "control id",
-        (s.field("branch"), s.assembly.ids["N"]),
+        (s.field("branch"), s.architecture.ids["N"]),
         (taken, s.field("taken")),
         (1.0, selector - beyond),
         (s.field("return"), s.return_caller),
@@ -139,7 +139,7 @@ def _far(s: State, mem: Memory) -> Expr:
         (s.field("far.table"), target - s.field("here")),
         (s.field("far.return"), s.return_step - s.field("here")),
     )
-    high = distance * (1.0 / s.assembly.jumps.base)
+    high = distance * (1.0 / s.architecture.base)
     moved = g.product(s.field("far.return"), s.return_frame, "far.frame")
     return high + g.gated(
         "far id",
@@ -151,13 +151,13 @@ def _far(s: State, mem: Memory) -> Expr:
 def _traps(s: State, mem: Memory, div: Division | None) -> list[tuple[Expr, Expr]]:
     """(condition in {0, 1}, token id) of every trap that the program can meet; at most one condition holds."""
     g = s.graph
-    trap_id = {kind: Expr.of(s.assembly.ids["T"] + k) for k, kind in enumerate(TRAPS)}
+    trap_id = {kind: Expr.of(s.architecture.ids["T"] + k) for k, kind in enumerate(TRAPS)}
     traps = [(mem.out_of_bounds, s.field("trap"))] if s.field("trap").terms else []
     if div is not None:
         traps += [(div.by_zero, trap_id["divide_by_zero"]), (div.overflow, trap_id["integer_overflow"])]
     exhausted = Expr({})
     if s.field("call").terms:
-        deep = g.step(s.frame + s.field("frame") - float(s.assembly.frame_limit), "too deep")
+        deep = g.step(s.frame + s.field("frame") - float(s.architecture.frame_limit), "too deep")
         exhausted = Expr.of(g.product(s.field("call"), deep, "stack exhausted"))
         traps.append((exhausted, trap_id["stack_exhausted"]))
     if s.field("call_indirect").terms:
@@ -176,7 +176,7 @@ def _quotient_digits(s: State, div: Division) -> None:
 
     exact for 32-bit operands. Penalties are 0 for the block of the right class and place and beyond every logit elsewhere.
     """
-    g, ids = s.graph, s.assembly.ids
+    g, ids = s.graph, s.architecture.ids
     rest = div.dividend - g.product(div.divisor, s.so_far_low, "divisor * so far")
     # First place: the number of p >= 1 with dividend >= divisor * 256^p.
     first = total(g.step(div.dividend - 256.0**p * div.divisor, f"quotient>=256^{p}") for p in (1, 2, 3))

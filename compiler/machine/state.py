@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..format.limits import FRAME_SIZE_LIMIT
 from ..graph.expr import Expr, Number, Variable, total
 from ..graph.graph import Graph, bits_for
-from .assemble import Assembly
+from .architecture import Architecture
 
 
 class Features:
@@ -52,7 +52,7 @@ class State:
     """
 
     graph: Graph
-    assembly: Assembly
+    architecture: Architecture
     features: Features
     fetched: dict[str, Variable]
     frame: Expr
@@ -76,12 +76,12 @@ class State:
         return Expr.of(self.fetched[name]) if name in self.fetched else Expr({})
 
 
-def state(graph: Graph, assembly: Assembly, features: Features) -> State:
+def state(graph: Graph, architecture: Architecture, features: Features) -> State:
     """Sums, fetch, commit, operands: the heads of the machine except those that read memory and the byte table."""
-    places = assembly.places
+    places = architecture.places
     ip, frame = _pointers(graph, features)
     value, popcount, so_far_low, so_far_high = _value_in_flight(graph, features, places)
-    fetched = _fetch(graph, assembly, features, ip)
+    fetched = _fetch(graph, architecture, features, ip)
 
     def field(name: str) -> Expr:
         return Expr.of(fetched[name]) if name in fetched else Expr({})
@@ -89,11 +89,11 @@ def state(graph: Graph, assembly: Assembly, features: Features) -> State:
     def address(name: str) -> Expr:
         return field(name) + graph.product(field(f"{name}.frame"), frame, f"{name}.base")
 
-    slots = assembly.frame_base + assembly.frame_limit + FRAME_SIZE_LIMIT
     destination = features["constant.address"] + address("dest")
+
     not_committed = features["commit.off"] + field("discard")
     key_squared = graph.square(destination, "destination^2")
-    key_bits = bits_for(slots)
+    key_bits = bits_for(architecture.slots)
 
     def operand(name: str, values: dict) -> list[Variable]:
         return graph.lookup(
@@ -108,13 +108,13 @@ def state(graph: Graph, assembly: Assembly, features: Features) -> State:
     )
     (c_low,) = operand("c", {"low": value.low})
 
-    caller, return_step, return_frame = _calls(graph, assembly, features, fetched, frame)
+    caller, return_step, return_frame = _calls(graph, architecture, features, fetched, frame)
     carry0, carry1, quotient = _scratch(graph, features, value)
     (segment,) = graph.latest(
         "segment", {"segment.base": features["segment.address"] - graph.position}, off=features["segment.off"]
     )
     return State(
-        graph, assembly, features, fetched, frame, Value([Expr.of(v) for v in a_bytes]),
+        graph, architecture, features, fetched, frame, Value([Expr.of(v) for v in a_bytes]),
         Value([Expr.of(v) for v in b_bytes]), Expr.of(c_low), Expr.of(popcount_a), Expr.of(shift_bits),
         Expr.of(shift_bytes), caller, return_step, return_frame, so_far_low, so_far_high, carry0, carry1, quotient,
         segment + graph.position - 1.0,
@@ -157,19 +157,19 @@ def _value_in_flight(graph: Graph, features: Features, places: int) -> tuple[Val
     return Value([Expr.of(v) for v in byte_vars]), Expr.of(popcount), Expr.of(low), Expr.of(high)
 
 
-def _fetch(graph: Graph, assembly: Assembly, features: Features, ip: Expr) -> dict[str, Variable]:
+def _fetch(graph: Graph, architecture: Architecture, features: Features, ip: Expr) -> dict[str, Variable]:
     """The current step's row: nearest program token to the instruction pointer."""
-    names = sorted({name for row in assembly.rows for name, value in row.items() if value})
+    names = sorted(architecture.fields)
     variables = graph.lookup(
         "fetch", ip, features["program.index"], {name: features[f"row.{name}"] for name in names},
         off=features["program.off"], key_squared=features["program.index^2"],
-        key_bits=bits_for(len(assembly.rows)), latest=False,
+        key_bits=bits_for(architecture.rows), latest=False,
     )  # fmt: skip
     return dict(zip(names, variables))
 
 
 def _calls(
-    graph: Graph, assembly: Assembly, features: Features, fetched: dict[str, Variable], frame: Expr
+    graph: Graph, architecture: Architecture, features: Features, fetched: dict[str, Variable], frame: Expr
 ) -> tuple[Expr, Expr, Expr]:
     """What the call that made this frame has left behind: its caller number, the step behind it, and which movement of the
     frame it was. Far calls share their tokens, so these come from the row of the call: the one of the position before."""
@@ -184,7 +184,7 @@ def _calls(
     }
     found = graph.lookup(
         "call", frame, frame, values,
-        off=features["call.off"], key_bits=bits_for(assembly.frame_limit + FRAME_SIZE_LIMIT),
+        off=features["call.off"], key_bits=bits_for(architecture.frame_limit + FRAME_SIZE_LIMIT),
     )  # fmt: skip
     caller, step, moved = (Expr.of(v) for v in found)
     return caller, step, moved

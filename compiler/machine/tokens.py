@@ -1,13 +1,14 @@
-"""Fills the vocabulary: what each token's embedding row says. The rows of the program are the only ones that depend on it."""
+"""Fills the vocabulary: what each token's embedding row says. Only the tokens of jumps and prompts depend on the program."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from ..format.isa import TRAPS
-from ..format.tokens import CARRIES, read
+from ..format.tokens import read
 from ..graph.graph import Graph
-from .assemble import Assembly
+from .architecture import Architecture
+from .assemble import ProgramImage
 from .state import Features
 
 # Lookups over few tokens: feature -> token classes that count. Everywhere else the feature is 1: "off".
@@ -24,35 +25,24 @@ _ON: dict[str, tuple[str, ...]] = {
 }
 
 
-def fill(graph: Graph, assembly: Assembly, features: Features) -> None:
-    """Adds every token of the assembly in the order of its ids, and the prefix: BOS, bytes, constants, program, data."""
+def fill(graph: Graph, features: Features, architecture: Architecture, image: ProgramImage) -> None:
+    """Adds every token in the order of its ids, and the prefix: BOS, bytes, constants, program, data."""
     add = _adder(graph, features)
-    for place in range(assembly.places):
+    count = architecture.tokens
+    for place in range(architecture.places):
         for v in range(256):
             add(f"D{place}.{v}", _classes("D", place), _digit(place, v) | {"is.D": float(place > 0)})
-    if assembly.ids["Q0"] > assembly.ids["S"]:
-        for place in range(4):
-            for v in range(256):
-                add(
-                    f"S{place}.{v}",
-                    _classes("S", place),
-                    _digit(place, v) if place else _SCRATCH_END | {"value.byte0": v},
-                )
-    for k, name in enumerate(("Q0", "Q1")):
-        following = assembly.ids["Q1"] if k == 0 else assembly.ids["N"]
-        if following > assembly.ids[name]:
-            for v in range(CARRIES[k]):
-                add(f"{name}.{v}", (name,), {f"{name}.value": v, f"is.{name}": 1, "fresh": 1})
-    add("N", (), {})
-    add("H", (), {})
-    for kind in TRAPS:
-        add(f"T.{kind}", (), {})
-    for name, after in (("O", "E"), ("E", "J")):
-        if assembly.ids[after] > assembly.ids[name]:
-            for v in range(256):
-                add(f"{name}.{v}", (), {})
-    _jump_tokens(assembly, add)
-    _prompt_tokens(graph, assembly, add)
+    for i in range(count["S"]):
+        place, v = divmod(i, 256)
+        add(f"S{place}.{v}", _classes("S", place), _digit(place, v) if place else _SCRATCH_END | {"value.byte0": v})
+    for name in ("Q0", "Q1"):
+        for v in range(count[name]):
+            add(f"{name}.{v}", (name,), {f"{name}.value": v, f"is.{name}": 1, "fresh": 1})
+    for name in ("N", "H", *(f"T.{kind}" for kind in TRAPS), *(f"{c}.{v}" for c in "OE" for v in range(count[c]))):
+        add(name, (), {})
+    _jump_tokens(image, add)
+    assert len(graph.tokens) == architecture.emitted
+    _prompt_tokens(graph, architecture, image, add)
 
 
 # What an S0 token says beside its digit: a quotient is complete, the step goes on.
@@ -97,9 +87,9 @@ def _digit(place: int, v: int) -> dict[str, float]:
     return row
 
 
-def _jump_tokens(assembly: Assembly, add: Add) -> None:
-    callers = [jump.caller for jump in assembly.jumps.singles]
-    for name, delta, frame in assembly.jumps.tokens:
+def _jump_tokens(image: ProgramImage, add: Add) -> None:
+    callers = [jump.caller for jump in image.jumps.singles]
+    for name, delta, frame in image.jumps.tokens:
         token = read(name)
         assert token is not None
         row: dict[str, float] = {"ip.delta": delta, "frame.delta": frame}
@@ -118,21 +108,21 @@ def _jump_tokens(assembly: Assembly, add: Add) -> None:
         add(name, ("call",) if calls else (), row)
 
 
-def _prompt_tokens(graph: Graph, assembly: Assembly, add: Add) -> None:
-    bottom, idle = assembly.lowest_address, len(assembly.rows) - 1
+def _prompt_tokens(graph: Graph, architecture: Architecture, image: ProgramImage, add: Add) -> None:
+    bottom, idle = architecture.lowest_address, len(image.rows) - 1
     prefix = [add("BOS", ("BOS", "end"), {"fresh": 1, "segment.address": bottom, "entry": idle})]
-    for k, (_, entry) in enumerate(assembly.entries):
+    for k, (_, entry) in enumerate(image.entries):
         add(f"I.{k}", ("I", "end"), {"entry": entry, "fresh": 1})
-    for k, (address, value) in enumerate(assembly.constants):
+    for k, (address, value) in enumerate(image.constants):
         low_byte = value & 255
-        row: dict[str, float] = {f"value.byte{j}": value >> 8 * j & 255 for j in range(assembly.places)}
+        row: dict[str, float] = {f"value.byte{j}": value >> 8 * j & 255 for j in range(architecture.places)}
         row |= {"constant.address": address, "value.popcount": value.bit_count()}
         row |= {"shift.bits": low_byte % 8, "shift.bytes": low_byte // 8 % 8}
         prefix.append(add(f"C.{k}", ("C",), row))
-    for i, fields in enumerate(assembly.rows):
+    for i, fields in enumerate(image.rows):
         row = {f"row.{name}": value for name, value in fields.items()}
         prefix.append(add(f"P.{i}", ("P",), row | {"program.index": i, "program.index^2": i * i}))
-    addresses = [address for address, _ in assembly.segments] + list(assembly.inputs.values())
+    addresses = [address for address, _ in image.segments] + list(image.inputs.values())
     for s, address in enumerate(addresses):
         add(f"G.{s}", ("G",), {"segment.address": address})
     first_byte = len(graph.tokens)
@@ -144,7 +134,7 @@ def _prompt_tokens(graph: Graph, assembly: Assembly, add: Add) -> None:
     # row that touches nothing, so that no other row is ever the nearest one while the prefix is read.
     idle_row = prefix.pop()
     prefix[1:1] = [*range(first_byte, first_byte + 256), idle_row]
-    for s, (_, data) in enumerate(assembly.segments):
+    for s, (_, data) in enumerate(image.segments):
         prefix.append(graph.token_ids[f"G.{s}"])
         prefix += [first_byte + v for v in data]
     graph.prefix = prefix

@@ -38,7 +38,7 @@ def comparison(s: State, sign: Signs) -> Expr:
     g = s.graph
     low = s.a.low - s.b.low - WORD * g.product(s.field("signed_low"), sign.a_low - sign.b_low)
     order = _sign(g, low)
-    if s.assembly.places == 8:
+    if s.architecture.places == 8:
         high = s.a.high - s.b.high - WORD * g.product(s.field("signed_high"), sign.a_high - sign.b_high)
         order = order + 2.0 * _sign(g, high)
     less, greater = g.step(-order - 1.0, "less"), g.step(order - 1.0, "greater")
@@ -169,7 +169,7 @@ def words(
     low = g.gated("raw.low", *low_terms) + total(256.0**j * b for j, b in enumerate(loaded[:4]))
     carry, borrow = g.step(low - WORD, "carry"), g.step(-low - 1.0, "borrow")
     low_word = low - WORD * carry + WORD * borrow
-    if s.assembly.places == 4:
+    if s.architecture.places == 4:
         return Words(Expr.of(g.gated("word.low", (1.0, low_word))), Expr({}))
     first_high, second_high = _choice(s, "select_high", chosen)
     high = g.gated(

@@ -1,0 +1,44 @@
+"""What the machine is, whatever the program in its rows: every number that a circuit, a head or a token class depends on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The circuits are a function of this alone; a program that fits may be another one.
+
+    fields: the fields that rows may have. places: digits of the widest value, 4 or 8.
+    rows: how many rows there are. slots: addresses of constants, globals, registers and frames lie below. frame_limit: a
+    frame may begin so many slots above the first one.
+    lowest_address, highest_address: of memory; hidden memory is negative, and the lowest 256 bytes are scratch.
+    tokens: how many tokens of each class may be emitted, in the order of their ids; 0 for a class without use.
+    base, table_width: of far jumps, see `jumps`: digits of a distance are below the base, entries of tables so many bytes.
+    """
+
+    fields: frozenset[str]
+    places: int
+    rows: int
+    slots: int
+    frame_limit: int
+    lowest_address: int
+    highest_address: int
+    tokens: dict[str, int]
+    base: int
+    table_width: int
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """First token id of each class, e.g. ids["D"]."""
+        return dict(zip(self.tokens, accumulate(self.tokens.values(), initial=0), strict=False))
+
+    @property
+    def emitted(self) -> int:
+        """Ids below this may be emitted."""
+        return sum(self.tokens.values())
+
+
+__all__ = ["Architecture"]
