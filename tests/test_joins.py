@@ -10,11 +10,17 @@ import pytest
 import wasm2xformer as w2x
 from wasm2xformer.compiler.compile import compile_steps
 from wasm2xformer.compiler.format.isa import FOLDING_RULES
+from wasm2xformer.compiler.format.types import FuncType
+from wasm2xformer.compiler.format.validate import InvalidProgram
+from wasm2xformer.compiler.lower.stack import OperandStack
+from wasm2xformer.compiler.optimise.invariants import check
 from wasm2xformer.compiler.options import CompileOptions
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from tests.programs import load_programs
+from tests.random.interpreted import interpreted
+from tests.random.structured import structured
 
 # Each export is called with 0 to 3. Memory begins with the bytes 1, 2, 3, ...
 JOINS = r"""
@@ -174,6 +180,15 @@ JOINS = r"""
 )
 """
 
+BACKWARD = """(module (memory 1)
+  (func (export "f") (param $n i32) (result i32)
+    i32.const 0
+    loop $l (param i32) (result i32)
+      i32.const 16 i32.add i32.load8_u
+      i32.const -8
+      local.get $n i32.const 1 i32.sub local.tee $n br_if $l
+      i32.add
+    end))"""
 STRUCTURE = {"block", "loop", "end", "nop", "drop"}
 
 
@@ -204,3 +219,40 @@ def test_every_instruction_has_a_step_or_a_rule(opt_level):
     assert used <= FOLDING_RULES.keys()
     few = {"jump to the next step", "unreachable code"}
     assert used <= few if opt_level == 0 else {"constant", "copy", "written in place", "fused comparison"} <= used
+
+
+@pytest.mark.parametrize("opt_level", [0, 1])
+def test_invariants_hold_between_passes(opt_level):
+    for source in (JOINS, BACKWARD):
+        watched(source, opt_level)
+
+
+def watched(source: str, opt_level: int) -> list[str]:
+    """The names of the passes, each checked."""
+    types: dict[int, FuncType] = {}
+    names = []
+
+    def watch(name, value):
+        names.append(name)
+        if name == "linked":
+            types.update({i: f.type for i, f in enumerate(value.module.functions)})
+        elif isinstance(value, list):
+            check(name, value, types)
+
+    compile_steps(source, CompileOptions(opt_level), watch)
+    return names
+
+
+def test_a_bound_kept_over_a_loop_is_refuted(monkeypatch):
+    """The fault that this file is about, put back: what is known of the first value is said of all."""
+
+    monkeypatch.setattr(OperandStack, "forget", lambda self, count: None)
+    with pytest.raises(InvalidProgram, match=r"after lowered, function .*i32\.load8_u: `a` is said to be at most"):
+        watched(JOINS, 1)
+
+
+@pytest.mark.parametrize("opt_level", [0, 1])
+@pytest.mark.parametrize("seed", range(3))
+def test_random_modules_interpreted(seed, opt_level):
+    invocations, _ = interpreted(structured(seed), opt_level)
+    assert invocations == 8

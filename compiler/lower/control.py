@@ -73,7 +73,7 @@ class ControlLowering(FunctionContext):
         frame = self._open(instr, "loop")
         self.stack.settle(len(frame.type.params))
         # What is known of the values with which the loop begins need not hold for those that branches bring.
-        self.stack.entries[frame.height :] = [Operand(v.slot, v.wide) for v in self.stack.entries[frame.height :]]
+        self.stack.forget(len(frame.type.params))
         self.code.bind(frame.label)
 
     def _if(self, instr: Instr) -> None:

@@ -90,6 +90,12 @@ class OperandStack:
                 self.code.emit(Step("mov", a=operand.slot, dest=own, wide=operand.wide))
                 self.entries[position] = Operand(own, operand.wide, operand.limit)
 
+    def forget(self, count: int) -> None:
+        """From here on the topmost entries may have come over another path: nothing is known of their values."""
+        for position in range(len(self.entries) - count, len(self.entries)):
+            operand = self.entries[position]
+            self.entries[position] = Operand(operand.slot, operand.wide)
+
     def settle(self, count: int, under: int = 0) -> None:
         """Put `count` entries into their canonical slots: the topmost, or those under the `under` topmost."""
         last = len(self.entries) - under

@@ -19,6 +19,8 @@ from ..lower.lower import LoweredFunction
 from ..lower.stack import UNKNOWN
 from .liveness import Effects, live_after
 
+# A label's bounds rise so many times before they are widened.
+_EXACT_ROUNDS = 12
 # Frame slot -> the greatest value it can hold; a slot that is not there may hold anything.
 Bounds = dict[int, int]
 
@@ -69,18 +71,20 @@ def _check_written(code: Code, effects: Effects, parameters: int) -> None:
 
 
 def _check_limits(code: Code, effects: Effects) -> None:
-    """Widening: a bound that rises at a label becomes 2^32 - 1, and then unknown, so this ends."""
+    """Widening: after some rounds a bound that rises at a label becomes the next 2^n - 1, so this ends."""
     marked = {code.labels[label] for label in code.target_counts()}
     at_label: dict[int, Bounds] = {}
+    rounds: dict[int, int] = {}
     pending = [(0, Bounds())]
     seen: set[int] = set()
     while pending:
         at, bounds = pending.pop()
         while at < len(code.steps):
             if at in marked:
-                joined = _join(at_label.get(at), bounds)
+                joined = _join(at_label.get(at), bounds, rounds.get(at, 0) < _EXACT_ROUNDS)
                 if joined == at_label.get(at):
                     break
+                rounds[at] = rounds.get(at, 0) + 1
                 at_label[at] = joined
                 bounds = dict(joined)
             seen.add(at)
@@ -93,16 +97,15 @@ def _check_limits(code: Code, effects: Effects) -> None:
     _compare(code, effects, marked, at_label, seen)
 
 
-def _join(known: Bounds | None, new: Bounds) -> Bounds:
+def _join(known: Bounds | None, new: Bounds, exact: bool) -> Bounds:
     if known is None:
         return dict(new)
     joined = Bounds()
     for slot, most in known.items():
         other = new.get(slot, UNKNOWN)
-        if other <= most:
+        most = most if other <= most else other if exact else 2 ** other.bit_length() - 1
+        if most < UNKNOWN:
             joined[slot] = most
-        elif other < 2**32:
-            joined[slot] = 2**32 - 1
     return joined
 
 

@@ -14,6 +14,7 @@ from wasm2xformer.compiler.wasm.check import SUPPORTED_INSTRUCTIONS
 from wasm2xformer.compiler.wasm.opcodes import ACCESS_WIDTH, LOADS, SIGNATURES, STORES
 
 from .case import Call, Case, argument, constant, seldom_trapping
+from .joins import joined, lazy_operands, near_address
 
 TYPES = ("i32", "i64", "f32", "f64")
 FUNCTIONS, EXPORTED, CALLS, FUEL = 5, 2, 4, 30
@@ -60,7 +61,7 @@ def structured(seed: int) -> Case:
         *(f"(type $t{i} (func {s}))" for i, s in enumerate(signatures)),
         f'(memory (export "memory") 1 {rng.randint(1, 4)})',
         f"(table $table {TABLE} {TABLE + 4} funcref)",
-        *(f"(global $g{i} (mut {t}) ({t}.const {constant(rng, t)}))" for i, t in enumerate(GLOBALS)),
+        *(f'(global $g{i} (export "g{i}") (mut {t}) ({t}.const {constant(rng, t)}))' for i, t in enumerate(GLOBALS)),
         f"(elem (table $table) (i32.const 0) funcref {' '.join(elements)})",
         f"(elem declare func {' '.join(f'$f{i}' for i in range(FUNCTIONS))})",
         f"(elem $passive funcref {' '.join(elements[:4])})",
@@ -71,13 +72,25 @@ def structured(seed: int) -> Case:
     calls = []
     for i in range(EXPORTED):
         params = signatures[i].params
-        loads = "\n".join(f"local.get {k}" for k in range(len(params)))
-        module.append(
-            f'(func (export "e{i}") (type $t{i})\ni32.const {FUEL}\nglobal.set $g0\n{loads}\ncall $f{i})',
-        )
+        module.append(_export(i, signatures[i]))
         calls += [Call(f"e{i}", tuple(argument(rng, t) for t in params)) for _ in range(CALLS)]
     rng.shuffle(calls)
     return Case("(module\n" + "\n".join(module) + ")\n", tuple(calls))
+
+
+def _export(index: int, signature: Signature) -> str:
+    """A function that fills the fuel and calls; floats go in and out as their bit patterns."""
+    bits = {"f32": "i32", "f64": "i64"}
+    own = Signature(*(tuple(bits.get(t, t) for t in types) for types in (signature.params, signature.results)))
+    lines = [f'(func (export "e{index}") {own} (local {" ".join(signature.results)})', f"i32.const {FUEL} global.set $g0"]
+    for k, type_ in enumerate(signature.params):
+        lines.append(f"local.get {k}" + (f" {type_}.reinterpret_{bits[type_]}" if type_ in bits else ""))
+    lines.append(f"call $f{index}")
+    results = range(len(signature.params), len(signature.params) + len(signature.results))
+    lines += [f"local.set {k}" for k in reversed(results)]
+    for k, type_ in zip(results, signature.results, strict=True):
+        lines.append(f"local.get {k}" + (f" {bits[type_]}.reinterpret_{type_}" if type_ in bits else ""))
+    return "\n".join(lines) + ")"
 
 
 class _Function:
@@ -120,8 +133,10 @@ class _Function:
             return
         kinds: list[tuple[int, Callable[[str, int], None]]] = [
             (50, self.operation), (12, self.load), (6, self.select), (6, self.block_value), (6, self.tee),
-            (6, self.if_value), (4, self.sizes),
+            (6, self.if_value), (4, self.sizes), (8, self.lazy),
         ]  # fmt: skip
+        if type_ == "i32":
+            kinds.append((8, self.joined))
         self.pick(kinds)(type_, depth - 1)
 
     def pick(self, weighted: Sequence[tuple[int, Callable[..., None]]]) -> Callable[..., None]:
@@ -156,8 +171,10 @@ class _Function:
         elif kind < 0.2:
             last = PAGE - width - offset
             self.emit(f"i32.const {last + rng.choice((-3, -1, 1)) if kind < 0.06 else last}")
-        elif kind < 0.6:
+        elif kind < 0.4:
             self.emit(f"i32.const {rng.randrange(64)}")
+        elif kind < 0.75:
+            near_address(self, min(depth, 1))
         else:
             self.value("i32", depth)
             self.emit(f"i32.const {rng.choice((7, 63, 0xFFF, 0xEFFF))}", "i32.and")
@@ -171,6 +188,12 @@ class _Function:
     def select(self, type_: str, depth: int) -> None:
         self.values((type_, type_, "i32"), depth)
         self.emit(self.rng.choice(("select", f"select (result {type_})")))
+
+    def joined(self, type_: str, depth: int) -> None:
+        joined(self, min(depth, 1))
+
+    def lazy(self, type_: str, depth: int) -> None:
+        lazy_operands(self, type_, min(depth, 1))
 
     def tee(self, type_: str, depth: int) -> None:
         self.value(type_, depth)
@@ -268,27 +291,45 @@ class _Function:
         params, results = self.types(2), self.types(3)
         self.values(params, 2)
         self.open("block", params, results)
-        self.take(params)
+        self.consume(params)
         self.statements(1, 3)
         self.values(results, 2)
         self.close()
         self.take(results)
 
     def loop(self) -> None:
-        """block $out { loop $again { no fuel: leave; ...; maybe again } }; the loop may have parameters."""
-        params = self.types(2)
-        out = self.open("block", (), ())
+        """block $out { loop $again { no fuel: leave; ...; maybe again } }; the loop has parameters and results."""
+        params, results = self.types(2), self.types(2)
+        out = self.open("block", (), results)
         self.values(params, 2)
-        self.open("loop", params, ())
-        self.take(params)
-        self.emit("global.get $g0", "i32.eqz", f"br_if {out.name}")
+        again = self.open("loop", params, results)
+        self.consume(params)
+        self.emit("global.get $g0", "i32.eqz", "if")
+        self.values(results, 1)
+        self.emit(f"br {out.name}", "end")
         self.emit("global.get $g0", "i32.const 1", "i32.sub", "global.set $g0")
         self.statements(1, 3)
         self.values((*params, "i32"), 2)
-        self.emit(f"br_if {self.labels[-1].name}")
+        if self.rng.random() < 0.6:
+            self.emit(f"br_if {again.name}")
+        else:
+            # A block of the same type, so that the table has two labels to choose from.
+            index = self.local("i32")
+            self.emit(f"local.set {index}")
+            behind = self.open("block", params, params)
+            self.emit(f"local.get {index}", f"br_table {behind.name} {again.name} {again.name} {behind.name}")
+            self.close()
         self.take(params)
+        self.values(results, 2)
         self.close()
         self.close()
+        self.take(results)
+
+    def consume(self, params: Sequence[str]) -> None:
+        """Pops a block's parameters, sometimes behind statements that run above them."""
+        if params and self.rng.random() < 0.5:
+            self.statements(0, 2)
+        self.take(params)
 
     def target(self, label: Label) -> str:
         return label.name or str(len(self.labels) - 1)

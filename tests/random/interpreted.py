@@ -1,0 +1,79 @@
+"""Random modules without weights: their steps, interpreted, against wasmtime; and what has to hold between the passes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import wasmtime
+
+from tests.step_interpreter import Exhausted, StepInterpreter, StepTrap
+from wasm2xformer.compiler.compile import compile_steps
+from wasm2xformer.compiler.format.isa import TRAPS
+from wasm2xformer.compiler.optimise.invariants import check
+from wasm2xformer.compiler.options import CompileOptions
+
+from .case import Case
+
+
+def interpreted(case: Case, opt_level: int, steps: int = 400_000) -> tuple[int, int]:
+    """(invocations, traps) that were alike on both sides: results, trap, and then memory and exported globals.
+
+    An invocation of more steps ends the case. Raises AssertionError with what differs, InvalidProgram or WrongClaim.
+    """
+    types: dict[int, Any] = {}
+
+    def watch(name: str, value: Any) -> None:
+        if name == "linked":
+            types.update({i: f.type for i, f in enumerate(value.module.functions)})
+        elif isinstance(value, list):
+            check(name, value, types)
+
+    program, _ = compile_steps(case.source, CompileOptions(opt_level), watch)
+    ours = StepInterpreter(program, steps)
+    config = wasmtime.Config()
+    config.cranelift_nan_canonicalization = True
+    engine = wasmtime.Engine(config)
+    store = wasmtime.Store(engine)
+    source = case.source if isinstance(case.source, bytes) else wasmtime.wat2wasm(case.source)
+    exports = wasmtime.Instance(store, wasmtime.Module(engine, source), []).exports(store)
+    traps = 0
+    for number, call in enumerate(case.calls):
+        wanted = _call(exports[call.export], store, call.args)
+        bits = [value % _modulus(t) for value, t in zip(call.args, program.entries[call.export].params, strict=True)]
+        try:
+            actual: Any = ours.invoke(call.export, *bits)
+        except StepTrap as trap:
+            actual = TRAPS[trap.kind]
+            traps += 1
+        except Exhausted:
+            return number, traps
+        if isinstance(wanted, str):
+            assert isinstance(actual, str) and actual in wanted, (call, wanted, actual)
+        else:
+            results = [v % _modulus(t) for v, t in zip(wanted, program.entries[call.export].results, strict=True)]
+            assert actual == results, (call, results, actual)
+        _compare_state(store, exports, ours)
+    return len(case.calls), traps
+
+
+def _modulus(type_: str) -> int:
+    return 2**64 if type_ in ("i64", "f64") else 2**32
+
+
+def _call(function: Any, store: wasmtime.Store, args: tuple[int, ...]) -> str | list[int]:
+    types = [str(t) for t in function.type(store).params]
+    wrapped = [(a + _modulus(t) // 2) % _modulus(t) - _modulus(t) // 2 for a, t in zip(args, types, strict=True)]
+    try:
+        result = function(store, *wrapped)
+    except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
+        return str(error)
+    return [] if result is None else result if isinstance(result, list) else [result]
+
+
+def _compare_state(store: wasmtime.Store, exports: Any, ours: StepInterpreter) -> None:
+    memory = bytes(exports["memory"].read(store))
+    assert memory.rstrip(b"\0") == bytes(ours.memory).rstrip(b"\0"), "memory"
+    for name, (slot, type_) in ours.program.exported_globals.items():
+        if type_ in ("i32", "i64"):
+            wanted = exports[name].value(store) % _modulus(type_)
+            assert ours.slots.get(slot, 0) == wanted, (name, wanted, ours.slots.get(slot))

@@ -1,0 +1,198 @@
+"""Runs step programs in plain Python, so that lowering and optimiser can be tested without weights, and circuits against it.
+
+Never the judge of a run: whether a program is right says wasmtime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from wasm2xformer.compiler.format.isa import Entry, Program, Slot, Step
+from wasm2xformer.compiler.format.limits import FRAME_LIMIT, PAGE
+from wasm2xformer.compiler.format.operations import Operation
+
+
+class StepTrap(Exception):
+    """kind: a key of isa.TRAPS."""
+
+    def __init__(self, kind: str):
+        super().__init__(kind)
+        self.kind = kind
+
+
+class WrongClaim(AssertionError):
+    """An operand is more than the lowering said it could be."""
+
+
+class Exhausted(Exception):
+    """More steps than wanted."""
+
+
+def signed(value: int, width: int) -> int:
+    """The unsigned integer of `width` bytes as a signed one."""
+    return value - 2 ** (8 * width) if value >> (8 * width - 1) else value
+
+
+def _divide(o: Operation, a: int, b: int) -> int:
+    if b == 0:
+        raise StepTrap("divide_by_zero")
+    if o.signed:
+        a, b = signed(a, o.width), signed(b, o.width)
+    quotient = abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+    if o.does == "rem":
+        return a - b * quotient
+    if o.signed and quotient == 2 ** (8 * o.width - 1):
+        raise StepTrap("integer_overflow")
+    return quotient
+
+
+def _rotate(o: Operation, a: int, count: int) -> int:
+    bits = 8 * o.width
+    count %= bits
+    return a << count | a >> (bits - count)
+
+
+_ARITHMETIC: dict[str, Callable[[Operation, int, int], int]] = {
+    "add": lambda o, a, b: a + b,
+    "sub": lambda o, a, b: a - b,
+    "mul": lambda o, a, b: a * b,
+    "div": _divide,
+    "rem": _divide,
+    "and": lambda o, a, b: a & b,
+    "or": lambda o, a, b: a | b,
+    "xor": lambda o, a, b: a ^ b,
+    "shl": lambda o, a, b: a << b % (8 * o.width),
+    "shr": lambda o, a, b: (signed(a, o.width) if o.signed else a) >> b % (8 * o.width),
+    "rotl": _rotate,
+    "rotr": lambda o, a, b: _rotate(o, a, -b),
+    "clz": lambda o, a, b: 8 * o.width - a.bit_length(),
+    "ctz": lambda o, a, b: (a & -a).bit_length() - 1 if a else 8 * o.width,
+    "popcnt": lambda o, a, b: a.bit_count(),
+    "extend": lambda o, a, b: signed(a % 2 ** (8 * o.access), o.access),
+    "wrap": lambda o, a, b: a,
+    "eq": lambda o, a, b: a == b,
+    "ne": lambda o, a, b: a != b,
+    "lt": lambda o, a, b: a < b,
+    "gt": lambda o, a, b: a > b,
+    "le": lambda o, a, b: a <= b,
+    "ge": lambda o, a, b: a >= b,
+}
+
+
+def compute(step: Step, a: int, b: int = 0, c: int = 0) -> int:
+    """The value of a step that needs nothing but its operands; of a branch, whether it is taken. Raises StepTrap."""
+    o = step.operation
+    if o.does in ("mov", "select", "result"):
+        value = b if o.does == "select" and c == 0 else a
+    else:
+        if o.comparison and o.signed:
+            a, b = signed(a, o.operand_width), signed(b, o.operand_width)
+        value = int(_ARITHMETIC[o.does](o, a, b))
+    return value % (2**64 if o.branches or step.value_is_wide else 2**32)
+
+
+@dataclass
+class StepInterpreter:
+    """An instance of the program. slots: constants excepted. memory: linear memory; hidden: hidden memory.
+
+    steps: how many may be executed by an invocation (Exhausted). output: bytes on stdout and stderr.
+    """
+
+    program: Program
+    steps: int = 1_000_000
+    slots: dict[object, int] = field(default_factory=dict)
+    memory: bytearray = field(default_factory=bytearray)
+    hidden: bytearray = field(default_factory=bytearray)
+    output: bytearray = field(default_factory=bytearray)
+
+    def __post_init__(self) -> None:
+        self.slots |= self.program.initial
+        self.memory = bytearray(PAGE * self.program.memory_pages)
+        self.hidden = bytearray(self.program.hidden_bytes)
+        for segment in self.program.segments:
+            memory = self.hidden if segment.hidden else self.memory
+            memory[segment.address : segment.address + len(segment.bytes)] = segment.bytes
+        if self.program.start is not None:
+            self.run(self.program.start, [])
+
+    def invoke(self, export: str, *arguments: int) -> list[int]:
+        """The results as bit patterns, of arguments as bit patterns."""
+        return self.run(self.program.entries[export], list(arguments))
+
+    def run(self, entry: Entry, arguments: list[int]) -> list[int]:
+        at, base, calls, results = entry.entry, 0, [], list[int]()
+        registers = [0] * len(entry.registers)
+        given = iter(registers + arguments)
+        for _ in range(self.steps):
+            step = self.program.steps[at]
+            o = step.operation
+            a, b, c = (self._read(slot, base) for slot in (step.a, step.b, step.c))
+            if any(value > limit for value, limit in zip((a, b), step.limits)):
+                raise WrongClaim(f"step {at}: {step.op} of {a:#x}, {b:#x}, said to be at most {step.limits}")
+            following = at + 1
+            if o.control == "jump" or (o.branches and compute(step, a, b)):
+                following = step.target
+            elif o.control == "table":
+                following = step.targets[min(a, len(step.targets) - 1)]
+            elif o.calls:
+                callee = self.program.functions[self._callee(step, a)]
+                calls.append((at + 1, base))
+                base += step.imm
+                if base > FRAME_LIMIT:
+                    raise StepTrap("stack_exhausted")
+                following = callee.entry
+            elif o.control == "return":
+                following, base = calls.pop()
+            elif step.op == "trap":
+                raise StepTrap(step.trap)
+            elif step.op == "halt":
+                return results
+            elif o.effect == "output":
+                self.output.append(a % 256)
+            elif o.effect == "result":
+                results.append(compute(step, a))
+            elif o.effect == "store":
+                memory, address = self._address(step, a, c)
+                memory[address : address + o.access] = (b % 2 ** (8 * o.access)).to_bytes(o.access, "little")
+            elif o.effect == "value":
+                self._write(step.dest, base, next(given) if step.op == "param" else self._value(step, a, b, c))
+            at = following
+        raise Exhausted(f"{self.steps} steps")
+
+    def _read(self, slot: Slot | None, base: int) -> int:
+        if slot is None or slot.kind == "const":
+            return 0 if slot is None else slot.index
+        return self.slots[base + slot.index] if slot.kind == "frame" else self.slots.get(slot, 0)
+
+    def _write(self, slot: Slot, base: int, value: int) -> None:
+        self.slots[base + slot.index if slot.kind == "frame" else slot] = value
+
+    def _value(self, step: Step, a: int, b: int, c: int) -> int:
+        o = step.operation
+        if not o.space:
+            return compute(step, a, b, c)
+        memory, address = self._address(step, a, c)
+        value = int.from_bytes(memory[address : address + o.access], "little")
+        return (signed(value, o.access) if o.signed else value) % 2 ** (8 * o.width)
+
+    def _address(self, step: Step, a: int, c: int) -> tuple[bytearray, int]:
+        o = step.operation
+        if o.space == "linear":
+            if a + step.imm + o.access > c:
+                raise StepTrap("memory_out_of_bounds")
+            self.memory.extend(bytes(max(0, c - len(self.memory))))  # it has grown
+            return self.memory, a + step.imm
+        if o.space == "table" and a >= c:
+            raise StepTrap("table_out_of_bounds")
+        return self.hidden, step.imm + a * (4 if o.space == "table" else 1)
+
+    def _callee(self, step: Step, reference: int) -> int:
+        if step.callee is not None:
+            return step.callee
+        if reference == 0:
+            raise StepTrap("null_reference")
+        function = self.program.references[reference]
+        if self.program.functions[function].type != step.type:
+            raise StepTrap("type_mismatch")
+        return function
