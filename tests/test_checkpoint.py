@@ -7,8 +7,10 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -18,6 +20,7 @@ from safetensors.numpy import save_file
 
 import wasm2xformer as w2x
 from programs import FOLDER
+from wasm2xformer.compiler.format.output_file import check_output
 
 SOURCE = """(module (memory 1) (data (i32.const 3) "abc")
   (func $add (export "add") (param i32 i64) (result i64) (i64.add (i64.extend_i32_s (local.get 0)) (local.get 1)))
@@ -83,10 +86,54 @@ def test_an_existing_file_is_replaced_as_a_whole(path: Path, tmp_path: Path, mon
         model.save(tmp_path / "pipe")
         assert read.result() == path.read_bytes() and (tmp_path / "pipe").is_fifo()
     (tmp_path / "pipe").unlink()
-    monkeypatch.setattr(Path, "replace", lambda *paths: 1 / 0)
+    monkeypatch.setattr(os, "replace", lambda *paths: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         w2x.compile("(module)").save(target)
     assert target.read_bytes() == path.read_bytes() and list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
+def test_output_keeps_its_mode_and_is_never_an_input(path: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    model, target = w2x.load(path), tmp_path / "model.safetensors"
+    for mode in (0o640, 0o600, 0o755):
+        target.write_bytes(b"")
+        target.chmod(mode)
+        model.save(target)
+        assert target.stat().st_mode & 0o7777 == mode
+    target.chmod(0o444)
+    with pytest.raises(PermissionError, match="read-only"):
+        model.save(target)
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match="symbolic links"):
+        model.save(tmp_path / "loop")
+    (tmp_path / "dangling").symlink_to("new.safetensors")
+    model.save(tmp_path / "dangling")
+    assert (tmp_path / "dangling").is_symlink() and (tmp_path / "new.safetensors").is_file()
+    os.link(tmp_path / "new.safetensors", tmp_path / "hard")
+    (tmp_path / "folder").mkdir()
+    for name in ("new.safetensors", "dangling", "hard", "folder/../new.safetensors"):
+        with pytest.raises(FileExistsError, match="itself"):
+            check_output(tmp_path / name, [tmp_path / "nothing", tmp_path / "new.safetensors"])
+    # Nobody can put something under the partial file's name beforehand: a name that is taken is an error.
+    monkeypatch.setattr("secrets.token_hex", lambda size: "taken")
+    (tmp_path / ".taken.partial").symlink_to("victim")
+    with pytest.raises(FileExistsError):
+        model.save(tmp_path / "new.safetensors")
+    assert not (tmp_path / "victim").exists()
+
+
+def test_a_full_disk_is_said(path: Path, tmp_path: Path) -> None:
+    script = f"""import resource, signal, wasm2xformer as w2x
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+model = w2x.load({str(path)!r})
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    model.save({str(tmp_path / "x")!r})
+except OSError as error:
+    print(error.filename, error.errno)"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == f"{tmp_path / 'x'} {errno.EFBIG}\n", done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("size", [0, 7, 8, 100, -1, -1000])
@@ -101,7 +148,7 @@ def test_missing_and_foreign_files(path: Path, tmp_path: Path, monkeypatch: pyte
     with pytest.raises(w2x.CheckpointError, match="no such file"):
         w2x.load(tmp_path / "nowhere")
     with monkeypatch.context() as patch, pytest.raises(w2x.CheckpointError, match=f"{path.name}: permission denied"):
-        patch.setattr(Path, "open", mock.Mock(side_effect=PermissionError(errno.EACCES, "Permission denied")))
+        patch.setattr("builtins.open", mock.Mock(side_effect=PermissionError(errno.EACCES, "Permission denied")))
         w2x.load(path)
     foreign = tmp_path / "foreign.safetensors"
     save_file({"weight": np.zeros(3)}, foreign)
@@ -109,48 +156,175 @@ def test_missing_and_foreign_files(path: Path, tmp_path: Path, monkeypatch: pyte
         w2x.load(foreign)
 
 
-def test_newer_version(path: Path, tmp_path: Path) -> None:
-    tensors, metadata = parts(path)
-    newer = tmp_path / "newer.safetensors"
-    save_file(tensors, newer, metadata | {"version": "2"})
-    with pytest.raises(w2x.CheckpointError, match="version 2"):
-        w2x.load(newer)
+def metadata_of(path: Path) -> dict[str, Any]:
+    return json.loads(parts(path)[1]["wasm2xformer"])
 
 
-def damaged(kind: str, tensors: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
-    match kind:
-        case "missing tensor":
-            del tensors["model.layers.1.mlp.up_proj.weight"]
-        case "wrong shape":
-            tensors["lm_head.weight"] = tensors["lm_head.weight"][:, 1:].copy()
-        case "wrong dtype":
-            tensors["lm_head.weight"] = tensors["lm_head.weight"].astype(np.float32)
-        case "not finite":
-            tensors["model.embed_tokens.weight"][3, 3] = np.nan
-        case "prefix out of range":
-            tensors["prompt.prefix"][2] = 10**6
-        case "metadata cut":
-            metadata["program"] = metadata["program"][:-5]
-        case "vocabulary short":
-            metadata["vocabulary"] = json.dumps(json.loads(metadata["vocabulary"])[:-1])
+def written(path: Path, tensors: dict[str, np.ndarray], metadata: Any) -> Path:
+    text = metadata if isinstance(metadata, str) else json.dumps(metadata)
+    save_file(tensors, path, {"wasm2xformer": text})
+    return path
+
+
+def test_other_versions(path: Path, tmp_path: Path) -> None:
+    tensors, other = parts(path)[0], tmp_path / "other.safetensors"
+    with pytest.raises(w2x.CheckpointError, match="version 3, this is wasm2xformer for version 2; compile"):
+        w2x.load(written(other, tensors, metadata_of(path) | {"version": 3}))
+    save_file(tensors, other, {"format": "wasm2xformer", "version": "1", "config": "{}"})
+    with pytest.raises(w2x.CheckpointError, match="version 1, this is wasm2xformer for version 2; compile"):
+        w2x.load(other)
+
+
+def change_tensors(name: str, change: Callable[[np.ndarray], np.ndarray | None]) -> Callable[[dict[str, Any]], None]:
+    def changed(tensors: dict[str, Any]) -> None:
+        found = change(tensors.pop(name))
+        if found is not None:
+            tensors[name] = found
+
+    return changed
+
+
+def with_value(index: Any, value: float) -> Callable[[np.ndarray], np.ndarray]:
+    def changed(a: np.ndarray) -> np.ndarray:
+        a = a.copy()
+        a[index] = value
+        return a
+
+    return changed
 
 
 @pytest.mark.parametrize(
-    "kind",
+    ("name", "change", "told"),
     [
-        "missing tensor",
-        "wrong shape",
-        "wrong dtype",
-        "not finite",
-        "prefix out of range",
-        "metadata cut",
-        "vocabulary short",
+        ("model.layers.1.mlp.up_proj.weight", lambda a: None, "no tensor model.layers.1.mlp.up_proj.weight"),
+        ("lm_head.weight", lambda a: a[:, 1:].copy(), "lm_head.weight is F64"),
+        ("lm_head.weight", lambda a: a.astype(np.float32), "lm_head.weight is F32"),
+        ("lm_head.weight", lambda a: np.zeros(a.shape, np.float16), "lm_head.weight is F16"),
+        ("model.embed_tokens.weight", with_value((3, 3), np.nan), "not finite"),
+        ("model.embed_tokens.weight", with_value((3, 3), -np.inf), "not finite"),
+        ("prompt.prefix", with_value(2, 10**6), "a token id outside"),
+        ("prompt.prefix", with_value(2, -1), "a token id outside"),
+        ("prompt.prefix", lambda a: a[None], "no list of token ids"),
     ],
 )
-def test_damage_is_named(path: Path, tmp_path: Path, kind: str) -> None:
-    tensors, metadata = parts(path)
-    damaged(kind, tensors, metadata)
-    bad = tmp_path / "bad.safetensors"
-    save_file(tensors, bad, metadata)
-    with pytest.raises(w2x.CheckpointError, match="damaged checkpoint"):
-        w2x.load(bad)
+def test_tensors_are_checked(path: Path, tmp_path: Path, name: str, change: Any, told: str) -> None:
+    tensors = parts(path)[0]
+    change_tensors(name, change)(tensors)
+    with pytest.raises(w2x.CheckpointError, match=f"damaged checkpoint .*{told}.*; compile the program again"):
+        w2x.load(written(tmp_path / "bad", tensors, metadata_of(path)))
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "told"),
+    [
+        ("config.hidden_size", 2**40, r"\$.config.hidden_size"),
+        ("config.hidden_size", 1, "expected"),
+        ("config.num_hidden_layers", 1000, "num_attention_heads"),
+        ("config.intermediate_size.0", -1, r"intermediate_size\[0\]"),
+        ("config.probes", {"memory.key": [10**6, 0]}, "probe"),
+        ("config.softmax_envelope", "many", "softmax_envelope"),
+        ("config.surprise", 1, "unknown field `surprise`"),
+        ("vocabulary.0", "D0.1", "two tokens of one name"),
+        ("vocabulary.0", "W.1", "of no class"),
+        ("vocabulary.0", "D0.00", "of no class"),
+        ("vocabulary.0", "\x1b[31m\u202e", r"\\x1b"),
+        ("names.slots.0", 5, r"names.slots\[0\]"),
+        ("names.layers.0.heads", [], "names"),
+        ("program.steps.0.dest", ["frame", "x"], "frame 'x'"),
+        ("program.steps.0.dest", ["frame", -1], "frame -1"),
+        ("program.steps.0.dest", ["const", 2**64], "const"),
+        ("program.steps.0.dest", ["shelf", 1], "shelf"),
+        ("program.steps.0.op", "a b", "regex"),
+        ("program.steps.0.target", 10**6, "target"),
+        ("program.steps.0.targets", [0, 10**6], "takes no `targets`"),
+        ("program.steps.5.callee", 77, "function 77"),
+        ("program.steps.0.site", [0, -1, "value"], "site"),
+        ("program.functions.0.entry", 10**6, "function 0"),
+        ("program.functions.0.index", 1, "its index"),
+        ("program.functions.0.frame_size", 10**6, "a frame"),
+        ("program.references", {"1": 99}, "reference 1"),
+        ("program.references", {"0": 0}, "reference 0"),
+        ("program.entries.add.entry", 0, "entry 'add'"),
+        ("program.entries.add.params", ["v128"], "type"),
+        ("program.entries.add.results", ["i32"] * 9, "entry 'add'"),
+        ("program.entries.add.registers", ["memory_bytes"], "entry 'add'"),
+        ("program.entries.add.name", "twice", "its name"),
+        ("program.inputs", {"stdin": [0, 10]}, "not in hidden memory"),
+        ("program.hidden_bytes", 2**30, "hidden_bytes"),
+        ("program.exported_globals", {"g": [["global", -1], "i32"]}, "global"),
+        ("jumps", [], "tokens that jump"),
+        ("jumps.0", [2**40, 0], r"jumps\[0\]"),
+        ("jumps.0", [0, 10**6], r"jumps\[0\]"),
+        ("entries", [], "tokens I"),
+        ("entries.0", ["add", 1], "entries"),
+        ("inputs", {"stdin": 0}, "inputs"),
+        ("texts", {"1000": "f 0x1 nop"}, "text of step 1000"),
+        ("texts", {"1e3": "f 0x1 nop"}, "regex"),
+    ],
+)
+def test_metadata_is_checked(path: Path, tmp_path: Path, where: str, value: Any, told: str) -> None:
+    metadata = metadata_of(path)
+    *outer, last = [int(key) if key.isdigit() else key for key in where.split(".")]
+    part: Any = metadata
+    for key in outer:
+        part = part[str(key) if isinstance(part, dict) else key]
+    part[last] = value
+    with pytest.raises(w2x.CheckpointError, match=told) as error:
+        w2x.load(written(tmp_path / "bad", parts(path)[0], metadata))
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "not a wasm2xformer checkpoint"), ("{", "not a wasm2xformer checkpoint"), ("[" * 10**6, "not a wasm2xformer"),
+        ('{"version":2}', "damaged"), ('{"version":2,"config":' + "[" * 10**6, "wasm2xformer"),
+        ('{"version":1e999}', "not a wasm2xformer"), ('{"version":"2"}', "not a wasm2xformer"),
+        ('{"version":' + "9" * 5000 + "}", "wasm2xformer"), ('{"version":2,"\\ud800":1}', "wasm2xformer"),
+    ],
+)  # fmt: skip
+def test_metadata_that_is_no_metadata(path: Path, tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(w2x.CheckpointError, match=told):
+        w2x.load(written(tmp_path / "bad", parts(path)[0], text))
+
+
+def tensor(name: str, shape: str, end: int, start: int = 0) -> str:
+    return f'"{name}":{{"dtype":"F64","shape":{shape},"data_offsets":[{start},{end}]}}'
+
+
+HEADERS = {
+    "a tensor twice": f"{{{tensor('a', '[1]', 8)},{tensor('a', '[1]', 16, 8)}}}",
+    "overlapping": f"{{{tensor('a', '[2]', 16)},{tensor('b', '[1]', 16, 8)}}}",
+    "less than the file": f"{{{tensor('a', '[1]', 8)}}}",
+    "more than the file": f"{{{tensor('a', '[1048576]', 8388608)}}}",
+    "no number": f"{{{tensor('a', '[1e999]', 16)}}}",
+    "overflow": f"{{{tensor('a', '[18446744073709551615,16]', 16)}}}",
+    "deep": '{"__metadata__":' + "[" * 10**5 + "]" * 10**5 + "}",
+}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_headers_are_checked(tmp_path: Path, kind: str) -> None:
+    text = HEADERS[kind].encode()
+    (tmp_path / "bad").write_bytes(len(text).to_bytes(8, "little") + text + bytes(16))
+    with pytest.raises(w2x.CheckpointError, match="not a safetensors file"):
+        w2x.load(tmp_path / "bad")
+
+
+@pytest.mark.parametrize("huge", [2**30, 2**62])
+def test_an_empty_tensor_of_any_size_costs_nothing(path: Path, tmp_path: Path, huge: int) -> None:
+    header = {
+        "__metadata__": {"wasm2xformer": json.dumps(metadata_of(path))},
+        "model.embed_tokens.weight": {"dtype": "F64", "shape": [0, huge], "data_offsets": [0, 0]},
+    }
+    text = json.dumps(header).encode()
+    (tmp_path / "bad").write_bytes(len(text).to_bytes(8, "little") + text)
+    with pytest.raises(w2x.CheckpointError, match="embed_tokens"):
+        w2x.load(tmp_path / "bad")
+
+
+def test_not_a_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for odd in (tmp_path, tmp_path / "pipe", "/dev/zero", "a\0b"):
+        with pytest.raises(w2x.CheckpointError):
+            w2x.load(odd)

@@ -122,11 +122,8 @@ print(code, [m for m in sys.modules if m in ("torch", "wasmtime", "rich") or m.s
     for _ in range(2):  # the second time what the engine made of it is in the cache
         done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=True)
     code, _, modules = done.stdout.splitlines()[-1].partition(" ")
-    loaded = {m.removeprefix("wasm2xformer.compiler.") for m in ast.literal_eval(modules)}
-    assert code == "0" and loaded == {
-        "format",
-        *(f"format.{n}" for n in "checkpoint errors files isa limits operations tokens transformer types".split()),
-    }  # fmt: skip
+    loaded = {m.removeprefix("wasm2xformer.compiler.").partition(".")[0] for m in ast.literal_eval(modules)}
+    assert code == "0" and loaded == {"format"}
 
 
 def test_run_compiles_a_program_in_memory(shell: Shell):
@@ -363,7 +360,7 @@ def test_a_damaged_checkpoint_is_refused(shell: Shell):
     whole = Path("prog.safetensors").read_bytes()
     for name, content in {
         "short": whole[:5000], "empty": b"", "garbage": bytes(range(256)), "text": b"(module)",
-        "newer": whole.replace(b'"version":"1"', b'"version":"9"', 1),
+        "newer": whole.replace(rb'{\"version\":2', rb'{\"version\":9', 1),
     }.items():  # fmt: skip
         Path(f"{name}.safetensors").write_bytes(content)
         assert f"{name}.safetensors: " in _refused(shell, "run", f"{name}.safetensors", "--invoke", "count")[0]

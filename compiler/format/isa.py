@@ -32,6 +32,16 @@ TRAPS = {
     "invalid_conversion": "invalid conversion to integer",
 }
 
+# Areas of hidden memory that an invocation's prompt fills, with the registers that describe their contents. How much of stdin
+# has been read ("stdin_position") is the program's state, and lasts from one invocation to the next.
+INPUTS = {
+    "stdin": ("stdin_length",),
+    "args": ("args_count", "args_bytes"),
+    "environ": ("environ_count", "environ_bytes"),
+    "random": ("random_position",),
+    "clock": ("clock_seconds", "clock_nanoseconds"),
+}
+
 
 @dataclass(frozen=True)
 class Slot:

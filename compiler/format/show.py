@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from .isa import Entry, Program, Slot, Step
+from .printable import printable
 
 
 def show(program: Program, texts: Mapping[int, str] | None = None) -> str:
@@ -13,7 +14,7 @@ def show(program: Program, texts: Mapping[int, str] | None = None) -> str:
     Operands: s3 frame slot, g0 global, #42 constant, others are hidden registers. texts: by step, the WASM instruction
     that it stands for; without it the indices of function and instruction must do.
     """
-    return "\n".join(_lines(program, texts or {})) + "\n"
+    return "\n".join(printable(line) for line in _lines(program, texts or {})) + "\n"
 
 
 def _lines(program: Program, texts: Mapping[int, str]) -> Iterator[str]:
@@ -34,7 +35,9 @@ def _lines(program: Program, texts: Mapping[int, str]) -> Iterator[str]:
 
     for at, step in enumerate(program.steps):
         for heading in headings.get(at, ()):
-            yield f"\n{heading}" if at else heading
+            if at:
+                yield ""
+            yield heading
         mark = ">" if at in targets else " "
         line = f"{mark}{at:6}  {_text(step, names)}"
         note = texts.get(at) or _note(step)

@@ -14,7 +14,6 @@ of a head is part of its query matrix. A head with q = k = 0 attends uniformly: 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -47,7 +46,6 @@ class Transformer:
     envelope: the most tokens for which real softmax is exact (0: none claimed).
     probes: name -> (layer, slot): that slot of the residual *entering* that layer (layer = number of layers: the
         final residual) may be read out for every position. Probes observe, they take no part in decoding.
-    metadata: JSON values for whoever uses the model; the transformer itself does not need them.
     """
 
     embed: np.ndarray
@@ -59,7 +57,6 @@ class Transformer:
     envelope: int = 0
     slot_names: list[str] = field(default_factory=list)
     probes: dict[str, tuple[int, int]] = field(default_factory=dict)
-    metadata: dict[str, Any] = field(default_factory=dict)
 
     @property
     def width(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..format.errors import CompileError, Reason
+from ..format.isa import INPUTS as INPUT_REGISTERS
 from ..format.isa import TRAPS, Segment
 from ..format.limits import (
     ARGUMENT_BYTES,
@@ -26,15 +27,9 @@ from .units import Definition, Intrinsic, Layout, Units
 
 # Zeros in a row that are worth a new segment.
 ZERO_RUN = 8
-# Areas of hidden memory that an invocation's prompt fills: size, and the registers that describe the contents. How much
-# of stdin has been read ("stdin_position") is the program's state, and lasts from one invocation to the next.
-INPUTS = {
-    "stdin": (STDIN_BYTES, ("stdin_length",)),
-    "args": (ARGUMENT_BYTES, ("args_count", "args_bytes")),
-    "environ": (ENVIRONMENT_BYTES, ("environ_count", "environ_bytes")),
-    "random": (RANDOM_BYTES, ("random_position",)),
-    "clock": (0, ("clock_seconds", "clock_nanoseconds")),
-}
+# Bytes of each area of hidden memory that an invocation's prompt fills, and the registers that describe the contents.
+_SIZES = {"stdin": STDIN_BYTES, "args": ARGUMENT_BYTES, "environ": ENVIRONMENT_BYTES, "random": RANDOM_BYTES, "clock": 0}
+INPUTS = {name: (_SIZES[name], registers) for name, registers in INPUT_REGISTERS.items()}
 
 
 @dataclass

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import click
 
 from ...compiler.format.files import words
+from ...compiler.format.output_file import check_output
 from .errors import refusals, refuse
 from .options import compiling_options, exports_option
 from .output import say
@@ -50,19 +49,9 @@ def compile_command(
 def _no_output(output: str, inputs: Sequence[str]) -> str:
     """Why a checkpoint cannot be written there, as far as that can be told before there is one; "" if it can."""
     try:
-        folder = Path(output).parent
-        if not folder.is_dir():
-            return f"-o {output}: {folder}: no such folder"
-        status = os.stat(output)
-    except FileNotFoundError:
-        return "" if os.access(folder, os.W_OK) else f"-o {output}: the folder cannot be written to"
-    except (OSError, ValueError) as error:  # also a zero byte in the name
+        check_output(output, inputs)
+    except OSError as error:
         return f"-o {output}: {words(error)}"
-    if stat.S_ISDIR(status.st_mode):
-        return f"-o {output}: a folder, not a file"
-    for name in inputs:
-        if os.path.exists(name) and os.path.samestat(os.stat(name), status):
-            return f"-o {output}: that is {name} itself, which would be lost"
     return ""
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ...compiler.format.files import words
+from ...compiler.format.printable import printable
 from .streams import write_bytes
 
 
@@ -22,13 +23,13 @@ class OutputError(click.ClickException):
 def say(text: str) -> None:
     """A line, or several, on stdout."""
     with _writing("standard output"):
-        click.echo(printable(text))
+        click.echo(printable(text, lines=True))
 
 
 def complain(text: str) -> None:
     """On stderr. Where that is closed or full, nobody is told."""
     with suppress(OSError, ValueError):
-        click.echo(printable(text), err=True)
+        click.echo(printable(text, lines=True), err=True)
 
 
 def write_output(stream: str, data: bytes) -> None:
@@ -47,21 +48,6 @@ def _writing(what: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise OutputError(f"{what}: {words(error)}") from None
-
-
-def printable(text: str, lines: bool = True) -> str:
-    """Names come from files: whatever would move a terminal's cursor, change its colours or reorder its line is written
-    as an escape, and so are bytes that are no text. lines: line ends and tabs stay."""
-    if text.isprintable():
-        return text
-    kept = "\n\t" if lines else ""
-    return "".join(c if c.isprintable() or c in kept else _escape(ord(c)) for c in text)
-
-
-def _escape(code: int) -> str:
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that was no UTF-8, as Python has those
-        code -= 0xDC00
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def to_json(value: Any) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .output import printable
+from ...compiler.format.printable import printable
 
 
 def make_console() -> Console:
@@ -20,7 +20,7 @@ def make_console() -> Console:
 
 
 def print_line(console: Console, text: str, style: str = "") -> None:
-    console.print(Text(printable(text), style=style))
+    console.print(Text(printable(text, lines=True), style=style))
 
 
 def print_table(console: Console, title: str, columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
@@ -30,7 +30,7 @@ def print_table(console: Console, title: str, columns: Iterable[str], rows: Iter
     for column in columns:
         table.add_column(column.lstrip("#"), justify="right" if column.startswith("#") else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else printable(str(cell), lines=False)) for cell in row))
+        table.add_row(*(Text(f"{cell:,}" if isinstance(cell, int) else printable(str(cell))) for cell in row))
     print_line(console, f"\n{title}", "bold")
     # A table pads every line to its width; in a pipe that is noise.
     with console.capture() as captured:

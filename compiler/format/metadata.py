@@ -1,0 +1,270 @@
+"""A checkpoint's metadata: one JSON object, of typed and bounded structures.
+
+    version, config (for people and other programs), vocabulary, names, program, jumps, entries, inputs, texts
+
+Decoding executes nothing and accepts nothing that is not described here; whether the parts fit together, and fit the tensors,
+is checked by `consistency`. Fields at their default are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from .isa import Entry, Program, Site, Slot, Step, StepFunction
+from .types import FuncType
+
+VERSION: Literal[2] = 2
+
+Natural = Annotated[int, Meta(ge=0, le=2**31 - 1)]  # indices, sizes
+Distance = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+Offset = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+Name = Annotated[str, Meta(max_length=2**16)]
+Names = tuple[Name, ...]
+Key = Annotated[str, Meta(pattern="^(0|[1-9][0-9]{0,9})\\Z")]  # a number as a JSON key
+Operation = Annotated[str, Meta(pattern=r"^[a-z0-9_.]{1,40}\Z")]
+Type = Literal["i32", "i64", "f32", "f64", "v128", "funcref", "externref", "exnref"]
+Types = tuple[Type, ...]
+Record = Annotated[str, Meta(pattern="^[a-z_]{1,20}\\Z")]
+
+
+class Config(Struct, forbid_unknown_fields=True):
+    """What the tensors are; the shapes say the same."""
+
+    architectures: tuple[Name, ...]
+    hidden_size: Natural
+    head_dim: Natural
+    num_hidden_layers: Natural
+    num_attention_heads: tuple[Natural, ...]
+    intermediate_size: tuple[Natural, ...]
+    vocab_size: Natural
+    hidden_act: Name
+    torch_dtype: Name
+    softmax_envelope: Annotated[int, Meta(ge=0, le=2**53)]
+    probes: dict[Name, tuple[Natural, Natural]]
+
+
+class LayerNames(Struct, forbid_unknown_fields=True):
+    slots: Names
+    heads: Names
+    neurons: Names
+
+
+class AllNames(Struct, forbid_unknown_fields=True):
+    slots: Names
+    layers: tuple[LayerNames, ...]
+
+
+class StoredSlot(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+    kind: Literal["frame", "const", "global", "hidden"]
+    index: int | Name
+
+
+class StoredSite(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+    function: Natural
+    instruction: Natural
+    record: Record
+
+
+class StoredType(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+    params: Types
+    results: Types
+
+
+class StoredStep(Struct, omit_defaults=True, forbid_unknown_fields=True):
+    op: Operation
+    a: StoredSlot | None = None
+    b: StoredSlot | None = None
+    c: StoredSlot | None = None
+    dest: StoredSlot | None = None
+    imm: Offset = 0
+    target: Natural | None = None
+    targets: tuple[Natural, ...] = ()
+    callee: Natural | None = None
+    type: StoredType | None = None
+    trap: Annotated[str, Meta(max_length=40)] = ""
+    site: StoredSite | None = None
+    taken: Annotated[int, Meta(ge=0, le=1)] = 1
+    wide: bool = False
+
+
+class StoredFunction(Struct, omit_defaults=True, forbid_unknown_fields=True):
+    index: Natural
+    name: Name
+    type: StoredType
+    entry: Natural
+    end: Natural
+    frame_size: Natural
+    internal: bool = False
+
+
+class StoredEntry(Struct, omit_defaults=True, forbid_unknown_fields=True):
+    name: Name
+    entry: Natural
+    params: Types = ()
+    results: Types = ()
+    registers: Names = ()
+
+
+class StoredProgram(Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """isa.Program without segments and initial values, which the prompt's prefix holds."""
+
+    steps: tuple[StoredStep, ...] = ()
+    functions: dict[Key, StoredFunction] = {}
+    entries: dict[Name, StoredEntry] = {}
+    start: StoredEntry | None = None
+    host: dict[Name, StoredEntry] = {}
+    references: dict[Key, Natural] = {}
+    function_references: dict[Key, Natural] = {}
+    table_capacity: dict[Key, Natural] = {}
+    hidden_bytes: Natural = 0
+    memory_pages: Natural = 0
+    memory_maximum: Natural = 0
+    opt_level: Natural = 0
+    inputs: dict[Name, tuple[Natural, Natural]] = {}
+    exported_globals: dict[Name, tuple[StoredSlot, Type]] = {}
+
+
+class Metadata(Struct, forbid_unknown_fields=True):
+    """All of it. texts: by step. jumps, entries, inputs, texts: as in `Model`."""
+
+    version: Literal[2]
+    config: Config
+    vocabulary: Names
+    names: AllNames
+    program: StoredProgram
+    jumps: tuple[tuple[Distance, Distance], ...]
+    entries: tuple[tuple[Name, Natural], ...]
+    inputs: dict[Name, Natural]
+    texts: dict[Key, Annotated[str, Meta(max_length=2**17)]]
+
+
+class _Version(Struct):
+    version: int
+
+
+def encode(metadata: Metadata) -> str:
+    return msgspec.json.encode(metadata).decode()
+
+
+def decode(text: str) -> Metadata:
+    """Raises ValueError: what is wrong and where, e.g. "Expected `int`, got `str` - at `$.program.steps[3].imm`"."""
+    try:
+        return msgspec.json.decode(text, type=Metadata)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise ValueError(f"metadata: {error}") from None
+
+
+def version_of(text: str) -> int | None:
+    """The version that it says it is of; everything else may be otherwise in another version."""
+    try:
+        return msgspec.json.decode(text, type=_Version).version
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+
+
+# -- the step program -------------------------------------------------------------------------------------------------
+
+
+_AS_THEY_ARE = ("hidden_bytes", "memory_pages", "memory_maximum", "opt_level", "inputs")
+
+
+def _with_text_keys(numbers: Mapping[int, int]) -> dict[str, int]:
+    """JSON has no other keys."""
+    return {str(k): v for k, v in numbers.items()}
+
+
+def _with_number_keys(stored: Mapping[str, int]) -> dict[int, int]:
+    return {int(k): v for k, v in stored.items()}
+
+
+def stored_program(program: Program) -> StoredProgram:
+    """What is kept of a program."""
+    return StoredProgram(
+        steps=tuple(_stored_step(step) for step in program.steps),
+        functions={str(k): _stored_function(f) for k, f in program.functions.items()},
+        entries={name: _stored_entry(e) for name, e in program.entries.items()},
+        start=None if program.start is None else _stored_entry(program.start),
+        host={name: _stored_entry(e) for name, e in program.host.items()},
+        references=_with_text_keys(program.references),
+        function_references=_with_text_keys(program.function_references),
+        table_capacity=_with_text_keys(program.table_capacity),
+        exported_globals={n: (_stored_slot(s), t) for n, (s, t) in program.exported_globals.items()},  # type: ignore
+        **{name: getattr(program, name) for name in _AS_THEY_ARE},
+    )
+
+
+def _stored_slot(slot: Slot) -> StoredSlot:
+    return StoredSlot(slot.kind, slot.index)  # type: ignore[arg-type]
+
+
+def _stored_type(type_: FuncType) -> StoredType:
+    return StoredType(tuple(type_.params), tuple(type_.results))  # type: ignore[arg-type]
+
+
+def _stored_step(step: Step) -> StoredStep:
+    slots = {name: None if slot is None else _stored_slot(slot) for name, slot in _slots(step).items()}
+    site = None if step.site is None else StoredSite(step.site.function, step.site.instruction, step.site.record)
+    return StoredStep(
+        step.op, **slots, imm=step.imm, target=step.target, targets=step.targets, callee=step.callee,
+        type=None if step.type is None else _stored_type(step.type), trap=step.trap, site=site, taken=step.taken,
+        wide=step.wide,
+    )  # fmt: skip
+
+
+def _slots(step: Any) -> dict[str, Any]:
+    return {"a": step.a, "b": step.b, "c": step.c, "dest": step.dest}
+
+
+def _stored_function(f: StepFunction) -> StoredFunction:
+    return StoredFunction(f.index, f.name, _stored_type(f.type), f.entry, f.end, f.frame_size, f.internal)
+
+
+def _stored_entry(e: Entry) -> StoredEntry:
+    return StoredEntry(e.name, e.entry, e.params, e.results, e.registers)  # type: ignore[arg-type]
+
+
+def program_of(stored: StoredProgram) -> Program:
+    """The inverse of `stored_program`."""
+    return Program(
+        steps=tuple(_step(step) for step in stored.steps),
+        functions={int(k): _function(f) for k, f in stored.functions.items()},
+        entries=_entries(stored.entries),
+        start=None if stored.start is None else _entry(stored.start),
+        host=_entries(stored.host),
+        references=_with_number_keys(stored.references),
+        function_references=_with_number_keys(stored.function_references),
+        table_capacity=_with_number_keys(stored.table_capacity),
+        exported_globals={name: (_slot(s), type_) for name, (s, type_) in stored.exported_globals.items()},
+        **{name: getattr(stored, name) for name in _AS_THEY_ARE},
+    )
+
+
+def _slot(s: StoredSlot) -> Slot:
+    return Slot(s.kind, s.index)
+
+
+def _step(s: StoredStep) -> Step:
+    slots: Any = {name: None if slot is None else _slot(slot) for name, slot in _slots(s).items()}
+    site = None if s.site is None else Site(s.site.function, s.site.instruction, s.site.record)
+    return Step(
+        s.op, **slots, imm=s.imm, target=s.target, targets=s.targets, callee=s.callee,
+        type=None if s.type is None else FuncType(s.type.params, s.type.results), trap=s.trap, site=site,
+        taken=s.taken, wide=s.wide,
+    )  # fmt: skip
+
+
+def _function(f: StoredFunction) -> StepFunction:
+    type_ = FuncType(f.type.params, f.type.results)
+    return StepFunction(f.index, f.name, type_, f.entry, f.end, f.frame_size, f.internal)
+
+
+def _entry(e: StoredEntry) -> Entry:
+    return Entry(e.name, e.entry, e.params, e.results, e.registers)
+
+
+def _entries(stored: Mapping[str, StoredEntry]) -> dict[str, Entry]:
+    return {name: _entry(e) for name, e in stored.items()}
