@@ -63,10 +63,7 @@ def compile_steps(
     """
     if not isinstance(source, Source):
         source = load(source)
-    provided = {name: load(text).module for name, text in options.libraries.items()}
-    linked: LinkedModule = link(
-        source.module, provided, options.exports, options.max_memory_pages, options.unknown_imports_trap
-    )
+    linked = link_source(source, options)
     watch("linked", linked)
     lowered = lower(linked, options.opt_level)
     watch("lowered", lowered)
@@ -75,6 +72,12 @@ def compile_steps(
     validate(program)
     watch("program", program)
     return program, source.module
+
+
+def link_source(source: Source, options: CompileOptions) -> LinkedModule:
+    """The source with its libraries and routines, as one module."""
+    provided = {name: load(text).module for name, text in options.libraries.items()}
+    return link(source.module, provided, options.exports, options.max_memory_pages, options.unknown_imports_trap)
 
 
 def realise(program: Program, module: Module, single_jumps: int = SINGLE_JUMPS, watch: Watch = ignore) -> Model:

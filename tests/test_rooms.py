@@ -10,8 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # From the bottom up: a room imports from rooms before it only.
 ROOMS = (
     "compiler/format", "compiler/wasm", "compiler/link", "compiler/lower", "compiler/optimise", "compiler/graph",
-    "compiler/machine", "compiler", "runtime/fast", "runtime", "runtime/check/oracle", "runtime/check/diff",
-    "runtime/check", "runtime/bench", "runtime/cli",
+    "compiler/machine", "compiler", "runtime/fast", "runtime", "runtime/check/translation",
+    "runtime/check/oracle", "runtime/check/diff", "runtime/check", "runtime/bench", "runtime/cli",
 )  # fmt: skip
 
 

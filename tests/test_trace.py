@@ -14,8 +14,13 @@ from wasm2xformer.compiler.format.tokens import Kind, TokenTable
 from wasm2xformer.compiler.wasm.decode import decode as decode_module
 from wasm2xformer.compiler.wasm.module import FuncType
 from wasm2xformer.runtime.check.diff import Divergence, compare
-from wasm2xformer.runtime.check.oracle import Oracle, OracleRun, frame_deltas_of, sites_of
+from wasm2xformer.runtime.check.oracle import Oracle, OracleRun, frame_deltas_of
 from wasm2xformer.runtime.trace import Trace, decode
+
+
+def sites_of(program: Program) -> list[Site]:
+    return list(dict.fromkeys(step.site for step in program.steps if step.site is not None))
+
 
 UNARY = FuncType(("i32",), ("i32",))
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...compiler.compile import compile_with
+from ...compiler.compile import compile_with, link_source
 from ...compiler.format.checkpoint import Model
+from ...compiler.format.isa import Program
+from ...compiler.format.limits import MEMORY_PAGES
 from ...compiler.link.libraries import made_for
 from ...compiler.options import CompileOptions
 from ...compiler.wasm.encode import encode
@@ -25,7 +27,8 @@ from ..instance import Instance, Run, memory_index
 from ..trace import Trace, decode, table_of
 from ..world import World, plain_bytes
 from .diff import Comparison, Divergence
-from .oracle import OracleRun, oracle_for
+from .oracle import Bound, OracleRun, folded_counts, oracle_for
+from .translation import TranslationCheck
 
 if TYPE_CHECKING:
     from .replay import Mismatch
@@ -36,7 +39,8 @@ class Report:
     """What one verified invocation showed.
 
     divergence: the first difference, None when there is none. steps, tokens: executed by the model. compared: records
-    of wasmtime that were compared. run, trace, oracle: both sides, for a closer look. mismatch: where the dense
+    of wasmtime that were compared. folded: instructions that ran in wasmtime and have no step of their own, by the rule of
+    `translation.RULES` that allows it. run, trace, oracle: both sides, for a closer look. mismatch: where the dense
     matrices would have chosen another token (only with `replay`).
     """
 
@@ -44,6 +48,8 @@ class Report:
     run: Run
     trace: Trace
     oracle: OracleRun
+    compared: int = 0
+    folded: dict[str, int] = field(default_factory=dict)
     mismatch: Mismatch | None = None
 
     @property
@@ -53,10 +59,6 @@ class Report:
     @property
     def tokens(self) -> int:
         return len(self.run.tokens)
-
-    @property
-    def compared(self) -> int:
-        return self.oracle.executed
 
     @property
     def ok(self) -> bool:
@@ -105,16 +107,9 @@ class Verifier:
         given = {name: load(text) for name, text in (libraries or {}).items()}
         modules = {name: library.module for name, library in given.items()}
         made = made_for(self.source.module, modules, unknown_imports_trap)
-        self._oracle = oracle_for(
-            self.source.wasm,
-            self.program,
-            libraries=[
-                *((name, library.wasm) for name, library in given.items()),
-                *((library.name, encode(library.module)) for library in made),
-            ],
-            world=world,
+        self._translation = TranslationCheck(
+            self.program, link_source(self.source, options_of(self.program, options)), self.source.module
         )
-        self._comparison = Comparison(self.program, self.source.module, self._oracle.sites, self._oracle.references)
         probe = "memory.key" if "memory.key" in model.transformer.probes else None
         self._instance: Instance | None = None
         try:
@@ -122,6 +117,17 @@ class Verifier:
             started = self._instance.started
         except Trap as trap:
             started = trap.run
+        self._oracle, self._recorded = oracle_for(
+            self.source.wasm,
+            self.program,
+            libraries=[
+                *((name, library.wasm) for name, library in given.items()),
+                *((library.name, encode(library.module)) for library in made),
+            ],
+            world=world,
+            start_steps=started.steps if started else 0,
+        )
+        self._comparison = Comparison(self.program, self.source.module, self._oracle.sites, self._oracle.references)
         self._sequence = [model.transformer.prefix]
         self.started: Report | None = None
         if started and self._oracle.start:
@@ -147,13 +153,17 @@ class Verifier:
         except Trap as trap:
             run = trap.run
         types = self.program.entries[name].params
-        report = self._compare(run, self._oracle.invoke(name, [_bits(t, a) for t, a in zip(types, args)], self._stdin))
+        bound = Bound(run.steps, self._comparison.answered)
+        values = [_bits(t, a) for t, a in zip(types, args)]
+        report = self._compare(run, self._oracle.invoke(name, values, self._stdin, bound))
         if replay:
             with needing("replay", "torch"):
                 from .replay import replay as check  # takes long to import
 
             sequence = np.concatenate(self._sequence)
-            report.mismatch = check(self.model.transformer, sequence, len(sequence) - len(run.tokens) - 1, options["progress"])
+            report.mismatch = check(
+                self.model.transformer, sequence, len(sequence) - len(run.tokens) - 1, options["progress"]
+            )
         return report
 
     def write_memory(self, address: int, data: bytes) -> None:
@@ -188,7 +198,20 @@ class Verifier:
         self._sequence.append(tokens)
         trace = decode(tokens, self._table, self.program, run.probed)
         run.probed = None  # the trace has what matters of it; a long one's is hundreds of megabytes
-        return Report(self._comparison.first(trace, oracle), run, trace, oracle)
+        fault = self._translation.first(trace.step)
+        divergence = self._comparison.first(trace, oracle, fault=fault)
+        counts = np.bincount(oracle.records["site"], minlength=len(oracle.sites))
+        folded = folded_counts(self._recorded, self._translation.rules, counts.tolist())
+        compared = int(counts[self._comparison.answered].sum())
+        return Report(divergence, run, trace, oracle, compared, dict(folded))
+
+
+def options_of(program: Program, options: CompileOptions) -> CompileOptions:
+    """With which `program` would be compiled again: what it says itself, and for the rest these."""
+    pages = program.memory_maximum
+    limit = pages if 1 <= pages <= MEMORY_PAGES else options.max_memory_pages
+    level = program.opt_level if program.opt_level in (0, 1) else options.opt_level
+    return replace(options, opt_level=level, exports=[*program.entries], max_memory_pages=limit)
 
 
 def verify(

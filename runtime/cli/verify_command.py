@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,18 @@ def verify_command(
             sums = [sum(getattr(r, k) for _, _, r in reports) for k in ("steps", "tokens", "compared")]
             text = "{:,} steps ({:,} tokens), {:,} records compared, no difference".format(*sums)
             say(f"all {len(reports)} calls: {text}")
+        if folded := _folded([report for _, _, report in reports]):
+            say(folded)
     return 0
+
+
+def _folded(reports: Sequence[Report]) -> str:
+    """How many instructions had no step of their own, by rule; "" when all had one."""
+    rules: Counter[str] = sum((Counter(report.folded) for report in reports), Counter())
+    if not rules:
+        return ""
+    shown = ", ".join(f"{count:,} by {rule}" for rule, count in rules.most_common())
+    return f"besides, {rules.total():,} instructions without a step of their own: {shown}"
 
 
 def _made_from(model: Model, source: Source, libraries: Sequence[str], unknown_imports_trap: bool, **_: Any) -> bool:

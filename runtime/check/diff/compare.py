@@ -10,6 +10,7 @@ from ....compiler.format.isa import Program, Site
 from ....compiler.wasm.module import Module
 from ...trace import Location, Trace, location
 from ..oracle import OracleRun
+from ..translation import Mistranslation
 from .context import WINDOW, Context
 from .copies import Copies, SlotTable
 from .divergence import CONTEXT, Divergence, Finding
@@ -22,25 +23,41 @@ from .structure import Calls, check_ends, check_form, check_jumps
 class Comparison:
     """Compares traces of `program` with runs of `module`, the module that it was compiled from.
 
-    sites, references: of the oracle. Raises ValueError when a site of the program is not among them.
+    sites, references: of the oracle. What it records and no step answers for is not compared here: whether that may be
+    is what `translation` decides.
     """
 
     def __init__(self, program: Program, module: Module, sites: Sequence[Site], references: np.ndarray):
         self.program, self.module = program, module
         self._steps, self._slots = StepTable(program, sites, references), SlotTable(program)
 
-    def first(self, trace: Trace, run: OracleRun, window: int = WINDOW) -> Divergence | None:
-        """The first difference. window: executed steps that are checked at a time."""
+    @property
+    def answered(self) -> np.ndarray:
+        """bool, by site: a step answers for it."""
+        return self._steps.answered
+
+    def first(
+        self, trace: Trace, run: OracleRun, window: int = WINDOW, fault: Mistranslation | None = None
+    ) -> Divergence | None:
+        """The first difference. window: executed steps that are checked at a time. fault: one of the program's own."""
         c = Context(self.program, self.module, self._steps, trace, run)
         calls = Calls(BULK)
         findings = [*check_form(c), *check_results(c), *check_output(c), *check_outcome(c)]
         findings += _structure(c, calls, Copies(self._slots), window)
         findings += _records(c, Records(c, calls.returned), window)
+        if fault is not None:
+            findings.append(_fault(c, fault))
         return _divergence(c, min(findings, key=lambda f: f.order)) if findings else None
 
 
 def compare(program: Program, module: Module, trace: Trace, run: OracleRun, window: int = WINDOW) -> Divergence | None:
-    """The first difference between one trace and one run, as `Comparison` finds it."""
+    """The first difference between one trace and one run, as `Comparison` finds it.
+
+    Raises ValueError when a site of the program is not among those of the run.
+    """
+    missing = {step.site for step in program.steps} - {None, *run.sites}
+    if missing:
+        raise ValueError(f"{len(missing)} sites of the program were not recorded, e.g. {missing.pop()}")
     return Comparison(program, module, run.sites, run.references).first(trace, run, window)
 
 
@@ -59,6 +76,19 @@ def _records(c: Context, records: Records, window: int) -> list[Finding]:
         if findings:
             return findings
     return list(records.check_end())
+
+
+def _fault(c: Context, fault: Mistranslation) -> Finding:
+    """Told where the step is executed first; if it is not, where its function is."""
+    at = np.flatnonzero(c.trace.step == fault.index)
+    if not len(at):
+        here = (f for f in c.program.functions.values() if f.entry <= fault.index < f.end)
+        first, end = next(((f.entry, f.end) for f in here), (0, len(c.program.steps)))
+        at = np.flatnonzero((c.trace.step >= first) & (c.trace.step < end))
+    what = f"translation (step {fault.index} of the program)"
+    if not len(at):
+        return c.at_end("translation", what, fault.wanted, fault.found)
+    return c.finding("translation", what, fault.wanted, fault.found, at[0])
 
 
 def _divergence(c: Context, finding: Finding) -> Divergence:

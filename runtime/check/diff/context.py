@@ -9,7 +9,7 @@ import numpy as np
 from ....compiler.format.isa import TRAPS, Program
 from ....compiler.wasm.module import Module
 from ...trace import Location, Trace, show_value
-from ..oracle import OracleRun
+from ..oracle import STILL_RUNNING, OracleRun
 from .divergence import Finding
 from .steps import StepTable
 
@@ -21,6 +21,9 @@ class Context:
 
     def __init__(self, program: Program, module: Module, steps: StepTable, trace: Trace, run: OracleRun):
         self.program, self.module, self.steps, self.trace, self.run = program, module, steps, trace, run
+        # Those that a step answers for.
+        answered = steps.answered[run.records["site"]]
+        self.records = run.records if answered.all() else run.records[answered]
 
     def windows(self, size: int) -> Iterator[Window]:
         return (Window(self, start, min(start + size, len(self.trace))) for start in range(0, len(self.trace), size))
@@ -43,7 +46,7 @@ class Context:
 
     def recorded(self, k: int) -> str:
         """Record k, in words."""
-        record = self.run.records[k]
+        record = self.records[k]
         site = self.run.sites[record["site"]]
         text = self.instruction(site.function, site.instruction)
         match site.record:
@@ -65,6 +68,8 @@ class Context:
         run = self.run
         if run.outcome == "ok":
             return "halt"
+        if run.outcome == STILL_RUNNING:
+            return run.outcome
         if run.outcome == "exit":
             return f"exit with code {run.results[0]}"
         return f"trap: {run.outcome}" + (f" at {self.instruction(*run.trap_site)}" if run.trap_site else "")

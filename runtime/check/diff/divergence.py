@@ -9,7 +9,7 @@ from ...trace import Location
 CONTEXT = 12  # tokens shown before and behind a difference
 
 # Which difference is told when several stand at the same token.
-RANKS = ("record", "step", "result", "output", "missing record", "trap site", "outcome", "missing")
+RANKS = ("record", "step", "result", "output", "missing record", "trap site", "outcome", "missing", "translation")
 
 
 @dataclass(frozen=True)

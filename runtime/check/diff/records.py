@@ -42,7 +42,7 @@ class Records:
     def check(self, w: Window) -> Iterator[Finding]:
         c = self.context
         events = self._events(w)
-        records = c.run.records[self.used : self.used + len(events)]
+        records = c.records[self.used : self.used + len(events)]
         n = len(records)
         other = np.flatnonzero(c.steps.site[w.index[events[:n]]] != records["site"])
         if len(other):
@@ -66,7 +66,7 @@ class Records:
     def check_end(self) -> Iterator[Finding]:
         """The oracle goes on where the trace ends."""
         c = self.context
-        if self.used < len(c.run.records):
+        if self.used < len(c.records):
             yield c.at_end("missing record", "end of the trace", c.recorded(self.used), c.trace_outcome())
 
     def _events(self, w: Window) -> np.ndarray:

@@ -41,23 +41,20 @@ class StepTable:
     reference: its recorded value is only whether it is null. internal: part of a routine.
     Target k of a br_table is cases[first_case + k], k < case_count.
     function_at: the original function that begins at this step, -1 if that is not known; one more element, -1.
-
-    Raises ValueError when a site of the program is not among `sites`.
+    answered: bool, by site: a step has it. A site that is not among `sites` is none here.
     """
 
     def __init__(self, program: Program, sites: Sequence[Site], references: np.ndarray):
         steps = program.steps
-        numbers = {site: i for i, site in enumerate(sites)}
-        missing = [s.site for s in steps if s.site is not None and s.site not in numbers]
-        if missing:
-            raise ValueError(
-                f"{len(missing)} steps of the program have a site that was not recorded, e.g. {missing[0]}"
-            )
+        numbers: dict[Site | None, int] = {site: i for i, site in enumerate(sites)}
         entries = {f.index: f.entry for f in program.functions.values()}
         targets = [entries[s.callee] if s.callee is not None else -1 if s.target is None else s.target for s in steps]
         self.group = np.array([group(s) for s in steps], np.int8)
-        self.site = np.array([-1 if s.site is None else numbers[s.site] for s in steps], np.int32)
-        self.record = np.array([0 if s.site is None else RECORDS.index(s.site.record) for s in steps], np.int8)
+        self.site = np.array([numbers.get(s.site, -1) for s in steps], np.int32)
+        self.answered = np.zeros(len(sites), np.bool_)
+        self.answered[self.site[self.site >= 0]] = True
+        records = [RECORDS.index(s.site.record) if s.site in numbers else 0 for s in steps]  # type: ignore[union-attr]
+        self.record = np.array(records, np.int8)
         self.target = np.array(targets, np.int32)
         self.taken = np.array([s.taken for s in steps], np.int8)
         self.imm = np.array([s.imm for s in steps], np.int64)

@@ -2,19 +2,24 @@
 
 from .count import count_instructions
 from .instrument import RECORD
-from .plan import frame_deltas_of, oracle_for, sites_of
-from .run import NULL, UNKNOWN, Oracle, OracleRun
+from .plan import frame_deltas_of, oracle_for
+from .run import NULL, STILL_RUNNING, UNKNOWN, Bound, Oracle, OracleRun
+from .sites import Recorded, folded_counts, records_of
 from .wasi import NOTHING
 
 __all__ = [
     "NOTHING",
     "NULL",
     "RECORD",
+    "STILL_RUNNING",
     "UNKNOWN",
+    "Bound",
     "Oracle",
     "OracleRun",
+    "Recorded",
     "count_instructions",
+    "folded_counts",
     "frame_deltas_of",
     "oracle_for",
-    "sites_of",
+    "records_of",
 ]

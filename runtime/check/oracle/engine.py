@@ -113,23 +113,26 @@ def call(store: wasmtime.Store, function: Callable[[], T]) -> T:
     """
     outcome: list[T] = []
     failure: list[BaseException] = []
+    done = threading.Event()  # `Thread.join` takes a thread for ended when an interrupt cuts it off
 
     def work() -> None:
         try:
             outcome.append(function())
         except BaseException as error:
             failure.append(error)
+        finally:
+            done.set()
 
     try:
-        thread = _thread(stack_size() + STACK_MARGIN, work)
+        _thread(stack_size() + STACK_MARGIN, work)
     except (RuntimeError, MemoryError):
         raise OracleError(f"no room for a stack of {stack_size() >> 20} MiB, which wasmtime needs here") from None
     try:
-        while thread.is_alive():
-            thread.join(_LOOK)
+        while not done.wait(_LOOK):
+            pass
     except BaseException:
         store.engine.increment_epoch()  # the deadline is one tick: what runs traps at its next loop or call
-        thread.join()
+        done.wait()
         store.set_epoch_deadline(1)
         raise
     if failure:

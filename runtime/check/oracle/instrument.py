@@ -15,7 +15,7 @@ control (br, call, return, ...) are logged just before, when nothing can go wron
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -107,12 +107,15 @@ def instrument(
     frame_limit: int,
     memory_maximum: int | None = None,
     table_limits: Sequence[int | None] = (),
+    functions: Collection[int] | None = None,
 ) -> Instrumented:
     """See above. `sites` are numbered in order; one instruction may be several sites.
 
     frame_deltas: (function, instruction) -> slots by which the call there moves the frame; the sum over the calls in
     progress may not reach frame_limit. memory_maximum (pages) and table_limits (elements, by table index) lower what
-    the module's own memories and tables declare. Raises ValueError where a site cannot be logged the way it asks, and
+    the module's own memories and tables declare. functions: only these can be called (None: all).
+
+    Raises ValueError where a site cannot be logged the way it asks, and
     for instructions outside the core that the compiler accepts.
     """
     first = len(module.globals)
@@ -133,13 +136,13 @@ def instrument(
 
     watched = {site.function for site in sites} | {function for function, _ in frame_deltas}
     referenced = _referenced(module)
-    functions, origins = [], {}
+    bodies, origins = [], {}
     found = _Found([], set())
     for index, function in enumerate(module.functions):
         if function.imported is None:
             body = _Body(module, added, index, frame_limit, found)
-            if not _core(function):
-                functions.append(body.left_out())
+            if not _core(function) or (functions is not None and index not in functions):
+                bodies.append(body.left_out())
                 continue
             if index in referenced:
                 body.say_reached()
@@ -147,18 +150,18 @@ def instrument(
             tops = stack_tops(module, function) if index in watched else [DEAD] * len(function.body)
             for i, (instr, top) in enumerate(zip(function.body, tops, strict=True)):
                 body.copy(i, instr, top, sites_at[index, i], frame_deltas.get((index, i)))
-            functions.append(replace(function, locals=body.locals, body=tuple(body.out)))
+            bodies.append(replace(function, locals=body.locals, body=tuple(body.out)))
             origins[index] = body.origins
         else:
-            functions.append(function)
-    functions.append(_log_routine(added))
+            bodies.append(function)
+    bodies.append(_log_routine(added))
     wrappers = {}
     for index in sorted(i for i in referenced if module.functions[i].imported):
-        wrappers[index] = len(functions)
+        wrappers[index] = len(bodies)
         body = _Body(module, added, index, frame_limit, found)
         body.say_reached()
-        functions.append(_forward(module.functions[index], index, body.out))
-        origins[wrappers[index]] = body.origins + [-1] * (len(functions[-1].body) - len(body.origins))
+        bodies.append(_forward(module.functions[index], index, body.out))
+        origins[wrappers[index]] = body.origins + [-1] * (len(bodies[-1].body) - len(body.origins))
 
     exports = [Export(LOG_MEMORY, "memory", added.memory), Export(HOST_TABLE, "table", added.table)]
     for name, index in ((LOG_POINTER, added.pointer), (FRAMES, added.frames), (STOPPED, added.stopped)):
@@ -173,8 +176,8 @@ def instrument(
         exports.append(Export(START, "func", module.start))
     for export in module.exports:
         if export.kind == "func":
-            exports.append(Export(ENTRY + export.name, "func", len(functions)))
-            functions.append(_bits_entry(module.functions[export.index], export.index))
+            exports.append(Export(ENTRY + export.name, "func", len(bodies)))
+            bodies.append(_bits_entry(module.functions[export.index], export.index))
 
     counter = GlobalType("i32", True)
     zero = (Instr("i32.const", (0,)),)
@@ -182,7 +185,7 @@ def instrument(
         replace(
             _replace_references(module, wrappers),
             types=(*module.types, FLUSH_TYPE, BULK_TYPE),
-            functions=tuple(_with_references(f, wrappers) for f in functions),
+            functions=tuple(_with_references(f, wrappers) for f in bodies),
             tables=(*_limited_tables(module, table_limits), TableType("funcref", Limits(2, 2))),
             memories=(*_limited_memories(module, memory_maximum), Limits(LOG_PAGES, LOG_PAGES)),
             globals=(*_replace_references(module, wrappers).globals, *(Global(counter, zero) for _ in range(4))),

@@ -1,22 +1,20 @@
-"""What the oracle has to watch for a step program: its sites, and its frame movements."""
+"""The oracle for a step program: what it records follows from the module, where the model's stack ends from the program."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ....compiler.format.isa import Program, Site
+import numpy as np
+
+from ....compiler.format.isa import Program
 from ....compiler.wasm.decode import decode
 from ....compiler.wasm.encode import encode
 from ...world import World
 from .linking import Library, with_memory_export
-from .run import Oracle
+from .run import Bound, Oracle
+from .sites import Recorded, reachable
 from .wasi import NOTHING, uses_wasi
-
-
-def sites_of(program: Program) -> list[Site]:
-    """Every WASM instruction that a step answers for, in the order of the steps."""
-    return list(dict.fromkeys(step.site for step in program.steps if step.site is not None))
 
 
 def frame_deltas_of(program: Program) -> dict[tuple[int, int], int]:
@@ -40,20 +38,32 @@ def oracle_for(
     program: Program,
     libraries: Sequence[Library] = (),
     world: World = NOTHING,
-) -> Oracle:
-    """An oracle whose runs can be compared with traces of `program`, which was compiled from `wasm`."""
+    start_steps: int = 0,
+) -> tuple[Oracle, Recorded]:
+    """An oracle whose runs can be compared with traces of `program`, which was compiled from `wasm`, and what it records.
+
+    start_steps: that the model executed of the start function, see `Bound`.
+    """
+    module = decode(wasm)
+    functions = reachable(module, program.entries)
+    recorded = Recorded(module, functions, quiet=program.opt_level == 0)
+    claimed = {step.site for step in program.steps}
+    bound = Bound(start_steps, np.array([site in claimed for site in recorded.sites], np.bool_))
     entries = [e for e in (*program.entries.values(), program.start) if e is not None]
     calls = (step for e in entries for step in program.steps[e.entry :] if step.op == "call")
-    return Oracle(
+    oracle = Oracle(
         wasm,
-        sites_of(program),
+        recorded.sites,
         frame_deltas_of(program),
         memory_maximum=program.memory_maximum or None,
-        table_limits=[program.table_capacity.get(k) for k in range(len(decode(wasm).tables))],
+        table_limits=[program.table_capacity.get(k) for k in range(len(module.tables))],
         entry_delta=next((call.imm for call in calls), 0),
         libraries=[(name, _limited(library, program.memory_maximum)) for name, library in libraries],
         world=world,
+        functions=functions,
+        bound=bound,
     )
+    return oracle, recorded
 
 
 def _limited(wasm: bytes, pages: int) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import weakref
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,7 @@ from .instrument import RECORD, instrument
 from .linking import Library, sharing
 from .wasi import BAD_EXIT, NOTHING, Wasi, uses_wasi
 
+STILL_RUNNING = "still running"
 NULL, UNKNOWN = -1, -2  # elements of a table range that are no function of the module
 
 
@@ -38,7 +39,8 @@ class OracleRun:
     bulk: for every record of a "bulk" site, in order: the bytes of the range (uint8 [length]), or, for tables, the
         function indices (int64 [length]; NULL, UNKNOWN for what is no function of this module).
     references: bool, by site: its value is a reference, of which a record holds only 0 (null) or 1.
-    outcome: "ok", "exit" (the program called proc_exit), or the trap in wasmtime's words, as in isa.TRAPS.
+    outcome: "ok", "exit" (the program called proc_exit), STILL_RUNNING past its bound, or the trap in wasmtime's
+        words, as in isa.TRAPS.
     results: integers signed, floats as bit patterns, references as None or an int (a funcref: its function index);
         for "exit" the exit code. Empty after a trap.
     trap_site: (function, instruction) that trapped, where that is known.
@@ -60,21 +62,53 @@ class OracleRun:
         return len(self.records)
 
 
+@dataclass(frozen=True)
+class Bound:
+    """How far a run is worth following. steps: that the model executed. answered: bool, by site: a step answers for it.
+
+    A run that leaves more records than there were steps to answer for them is another one, and may have no end; so is
+    one that comes back to the same instruction without having left such a record.
+    """
+
+    steps: int
+    answered: np.ndarray
+
+
+class _Enough(Exception):
+    """The run went past its bound."""
+
+
 @dataclass
 class _Log:
+    """answered, since: records within the bound so far, and all since the latest of them."""
+
     chunks: list[np.ndarray] = field(default_factory=list)
     bulk: list[np.ndarray] = field(default_factory=list)
+    bound: Bound | None = None
+    answered: int = 0
+    since: int = 0
+
+    def add(self, records: np.ndarray) -> None:
+        """Raises _Enough."""
+        self.chunks.append(records)
+        if self.bound is None:
+            return
+        at = np.flatnonzero(self.bound.answered[records["site"]])
+        self.answered += len(at)
+        self.since = len(records) - 1 - int(at[-1]) if len(at) else self.since + len(records)
+        if self.answered > self.bound.steps or self.since > len(self.bound.answered):
+            raise _Enough
 
 
 class Oracle:
     """One instance of a module in wasmtime; memory, globals and tables persist from call to call, also after traps.
 
     wasm: the binary that was compiled.
-    sites, frame_deltas, frame_limit, memory_maximum, table_limits: see `instrument`.
+    sites, frame_deltas, frame_limit, memory_maximum, table_limits, functions: see `instrument`.
     entry_delta: slots by which the call of an exported function itself moves the frame.
     libraries: (name, binary) of modules to import from; of equal names, later ones add to earlier ones.
     world: what WASI tells the program; its random bytes and its time must be decided (`World.fixed`).
-    start: the start function's run, None if the module has none.
+    start: the start function's run, None if the module has none. bound: of that run.
 
     Raises ValueError for a module that cannot be instrumented, OracleError for one that wasmtime does not take.
     """
@@ -90,12 +124,14 @@ class Oracle:
         entry_delta: int = 0,
         libraries: Sequence[Library] = (),
         world: World = NOTHING,
+        functions: Collection[int] | None = None,
+        bound: Bound | None = None,
     ):
         self.sites = tuple(sites)
         self.module = decode(wasm)
         self._entry_delta = entry_delta
         self._wasi = Wasi(world) if any(map(uses_wasi, (wasm, *(library for _, library in libraries)))) else None
-        done = instrument(self.module, sites, frame_deltas or {}, frame_limit, memory_maximum, table_limits)
+        done = instrument(self.module, sites, frame_deltas or {}, frame_limit, memory_maximum, table_limits, functions)
         self.references = np.isin(np.arange(len(self.sites)), list(done.references))
         self._instrumented = encode(sharing(done.module, libraries), names.MODULE_NAME)
         self._origins, self._stops = done.origins, done.stops
@@ -105,9 +141,11 @@ class Oracle:
         self._log = _Log()
         self._connect()
         has_start = self.module.start is not None
-        self.start = self._run(self._exports[names.START], (), (), world.stdin) if has_start else None
+        self.start = self._run(self._exports[names.START], (), (), world.stdin, bound) if has_start else None
 
-    def invoke(self, name: str, args: Sequence[int | None] = (), stdin: bytes = b"") -> OracleRun:
+    def invoke(
+        self, name: str, args: Sequence[int | None] = (), stdin: bytes = b"", bound: Bound | None = None
+    ) -> OracleRun:
         """Calls an exported function. i32 and i64 arguments may be signed or unsigned, floats are bit patterns,
         an externref any int, a funcref the index of a function that the module takes references to; null is None.
 
@@ -117,7 +155,7 @@ class Oracle:
         if len(args) != len(function.type.params):
             raise ValueError(f"{name} takes {len(function.type.params)} arguments, not {len(args)}")
         values = [self._to_wasm(v, t) for v, t in zip(args, function.type.params, strict=True)]
-        return self._run(self._exports[names.ENTRY + name], values, function.type.results, stdin)
+        return self._run(self._exports[names.ENTRY + name], values, function.type.results, stdin, bound)
 
     def write_memory(self, address: int, data: bytes) -> None:
         """What the host writes between two calls."""
@@ -126,8 +164,11 @@ class Oracle:
     def read_memory(self, address: int, length: int) -> bytes:
         return bytes(self._exports[names.MEMORY + "0"].read(self._store, address, address + length))
 
-    def _run(self, function: Any, values: Sequence[Any], types: Sequence[str], stdin: bytes) -> OracleRun:
+    def _run(
+        self, function: Any, values: Sequence[Any], types: Sequence[str], stdin: bytes, bound: Bound | None
+    ) -> OracleRun:
         store, exports = self._store, self._exports
+        self._log = _Log(bound=bound)
         for name, value in ((names.FRAMES, self._entry_delta), (names.STOPPED, 0), (names.INDIRECT, 0)):
             exports[name].set_value(store, value)
         results: list[int | None] = []
@@ -147,6 +188,9 @@ class Oracle:
             if BAD_EXIT not in str(error):
                 raise OracleError(f"wasmtime did not finish: {said(error)}") from None
             outcome, trap_site = TRAPS["host_error"], self._marked()[:2]
+        except _Enough:
+            outcome = STILL_RUNNING
+        self._log.bound = None
         self._flush()
         log, self._log = self._log, _Log()
         records = join(log.chunks, RECORD)
@@ -180,8 +224,8 @@ class Oracle:
         if used:
             data = self._exports[names.LOG_MEMORY].data_ptr(store)
             buffer = np.ctypeslib.as_array(data, (names.LOG_BYTES,))
-            self._log.chunks.append(buffer[:used].copy().view(RECORD))
             pointer.set_value(store, 0)
+            self._log.add(buffer[:used].copy().view(RECORD))
 
     def _bulk(self, space: int, start: int, length: int) -> None:
         store = self._store
@@ -222,8 +266,11 @@ class Oracle:
         return value
 
     def _marked(self) -> tuple[int, int, str]:
-        """The instruction that was about to run when the call ended without returning."""
-        return self._stops[self._exports[names.STOPPED].value(self._store) - 1]
+        """The instruction that was about to run when the call ended without returning. Raises OracleError if none was."""
+        stopped = self._exports[names.STOPPED].value(self._store)
+        if not stopped:
+            raise OracleError("wasmtime stopped where nothing can trap")
+        return self._stops[stopped - 1]
 
     def _trap(self, trap: wasmtime.Trap) -> tuple[str, tuple[int, int] | None]:
         """What it is called, and the instruction: the marked one, if the program's own code was running.

@@ -1,0 +1,141 @@
+"""What the oracle records, from the module alone: every instruction that does anything, wherever it can be reached."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from ....compiler.format.isa import Site
+from ....compiler.wasm.module import Function, Instr, Module
+from ....compiler.wasm.opcodes import STORES
+
+# What only names a value that is there: recorded at -O0, at -O1 counted with an instruction beside it.
+QUIET = frozenset({
+    "i32.const", "i64.const", "f32.const", "f64.const", "ref.null", "ref.func", "local.get", "global.get", "table.size",
+    "i64.extend_i32_u", "i32.reinterpret_f32", "i64.reinterpret_f64", "f32.reinterpret_i32", "f64.reinterpret_i64",
+})  # fmt: skip
+_NOTHING = frozenset({"block", "loop", "end", "nop", "drop"})
+_RECORDS = {
+    "br_if": "branch", "if": "branch", "br_table": "br_table", "br": "control", "return": "control", "else": "control",
+    "unreachable": "control", "call_indirect": "control", "table.set": "store", "memory.fill": "bulk",
+    "memory.copy": "bulk", "memory.init": "bulk", "table.fill": "bulk", "table.copy": "bulk", "table.init": "bulk",
+    "data.drop": "bulk", "elem.drop": "bulk", **dict.fromkeys(STORES, "store"),
+}  # fmt: skip
+# Behind these the next instruction in order does not run, or only sometimes.
+_LEAVES = frozenset({"br", "br_if", "br_table", "return", "unreachable", "if", "else"})
+
+
+def records_of(module: Module, instr: Instr) -> tuple[str, ...]:
+    """The kinds of record that the instruction leaves, in their order, as in `isa.Site`."""
+    name = instr.name
+    if name in _NOTHING:
+        return ()
+    if name == "call":
+        callee = module.functions[instr.args[0]]
+        if callee.imported is None:
+            return ("control",)
+        return ("host", "value") if callee.type.results else ("host",)
+    return (_RECORDS.get(name, "value"),)
+
+
+def reachable(module: Module, exports: Iterable[str] | None = None) -> set[int]:
+    """Functions that these exports (None: all), the start function and whoever holds a reference may call."""
+    roots = [e.index for e in module.exports if e.kind == "func" and (exports is None or e.name in exports)]
+    roots += [] if module.start is None else [module.start]
+    code = [item for e in module.elements for item in e.items] + [g.init for g in module.globals]
+    code += [f.body for f in module.functions]
+    roots += [i.args[0] for instrs in code for i in instrs if i.name == "ref.func"]
+    reached: set[int] = set()
+    while roots:
+        index = roots.pop()
+        if index not in reached:
+            reached.add(index)
+            roots += [i.args[0] for i in module.functions[index].body if i.name == "call"]
+    return reached
+
+
+class Recorded:
+    """sites: what is recorded of these functions. beside: number of a site -> the quiet instructions that run as often.
+
+    quiet: whether constants and copies have records of their own, as at -O0.
+    """
+
+    def __init__(self, module: Module, functions: Iterable[int], quiet: bool):
+        self.sites: list[Site] = []
+        self.beside: dict[int, list[tuple[int, int]]] = {}
+        self._module, self._quiet = module, quiet
+        for index in sorted(functions):
+            if module.functions[index].imported is None:
+                self._add(index, module.functions[index])
+
+    def _add(self, index: int, function: Function) -> None:
+        body = function.body
+        hosts: dict[int, int] = {}  # quiet instruction -> the instruction that it is counted with
+        if not self._quiet:
+            hosts = _hosts(body)
+        numbers: dict[int, int] = {}
+        for at, instr in enumerate(body):
+            if at in hosts:
+                continue
+            for record in records_of(self._module, instr):
+                numbers[at] = len(self.sites)
+                self.sites.append(Site(index, at, record))
+        for at, host in hosts.items():
+            self.beside.setdefault(numbers[host], []).append((index, at))
+
+
+def _hosts(body: Sequence[Instr]) -> dict[int, int]:
+    """For each quiet instruction one that is recorded and runs exactly as often: the next one in a straight line, or
+    the last one. Those that have neither are recorded themselves."""
+    joins = _joins(body)
+    hosts: dict[int, int] = {}
+    waiting: list[int] = []
+    last: int | None = None  # the latest recorded instruction in this straight line, if what follows it always runs
+    for at, instr in enumerate(body):
+        if at in joins:
+            hosts |= dict.fromkeys(waiting, last) if last is not None else {}  # type: ignore[arg-type]
+            waiting, last = [], None
+        if instr.name in QUIET:
+            waiting.append(at)
+        elif instr.name not in _NOTHING:
+            hosts |= dict.fromkeys(waiting, at)
+            waiting, last = [], None if instr.name in _LEAVES else at
+        if instr.name == "else":
+            waiting, last = [], None
+    return hosts | (dict.fromkeys(waiting, last) if last is not None else {})  # type: ignore[arg-type]
+
+
+def _joins(body: Sequence[Instr]) -> set[int]:
+    """Instructions that paths from elsewhere may reach: behind a `loop`, and behind the `end` of what is branched out of."""
+    joins: set[int] = set()
+    opened: list[list] = [["", False]]  # of each open block: what it is, whether a branch leaves it
+    for at, instr in enumerate(body):
+        name = instr.name
+        if name in ("block", "loop", "if"):
+            opened.append([name, name == "if"])
+            if name == "loop":
+                joins.add(at + 1)
+        elif name == "end":
+            kind, left = opened.pop()
+            if left and kind != "loop":
+                joins.add(at + 1)
+        elif name in ("br", "br_if", "br_table"):
+            depths = [instr.args[0]] if name != "br_table" else [*instr.args[0], instr.args[1]]
+            for depth in depths:
+                opened[-1 - depth][1] = True
+    return joins
+
+
+def folded_counts(recorded: Recorded, rules: dict[tuple[int, int], str], counts: Sequence[int]) -> Counter[str]:
+    """By rule, how often instructions ran that no step answers for. counts: records by site.
+
+    rules: (function, instruction) -> rule.
+    """
+    found: Counter[str] = Counter()
+    for number, count in enumerate(counts):
+        if count:
+            site = recorded.sites[number]
+            for place in ((site.function, site.instruction), *recorded.beside.get(number, ())):
+                if place in rules:
+                    found[rules[place]] += int(count)
+    return found

@@ -1,0 +1,325 @@
+"""Events: what both sides must do at the same time, with the same values."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ....compiler.format.isa import TRAPS, Slot, Step
+from ....compiler.link.linked import INTRINSIC_MODULE
+from ....compiler.wasm.module import Instr
+from ....compiler.wasm.opcodes import LOADS, STORES
+from .state import State
+from .values import DIVISIONS
+
+if TYPE_CHECKING:
+    from .function import FunctionCheck
+
+MEMORY_BYTES = Slot("hidden", "memory_bytes")
+_INTRINSICS = {
+    "stdout": "stdout", "stderr": "stderr", "hidden_load8": "hidden.load8_u", "hidden_load32": "hidden.load32",
+    "hidden_store8": "hidden.store8", "hidden_store32": "hidden.store32",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Fork:
+    """Where both sides go on: the instruction, the step, what is known."""
+
+    at: int
+    index: int
+    state: State
+
+
+class Events:
+    """Matches events of one function."""
+
+    def __init__(self, check: FunctionCheck):
+        self.check, self.linked = check, check.linked
+        self.folded: set[int] = set()  # values of which a branch or an address is made
+        self.values, self.steps, self.instructions = check.values, check.steps, check.instructions
+
+    def record(self, at: int) -> str:
+        """The kind of record of the instruction, which follows from the module alone."""
+        instr = self.instructions.instrs[at]
+        name = instr.name
+        if name in ("br_if", "if"):
+            return "branch"
+        if name == "br_table":
+            return "br_table"
+        if name in STORES or name == "table.set":
+            return "store"
+        if name == "call":
+            index = instr.args[0]
+            if self.linked.module.functions[index].imported is not None:
+                return "host"
+            return self.linked.routines.get(index, "control")
+        return "control" if name in ("br", "return", "else", "call_indirect", "unreachable") else "value"
+
+    def record_of_value(self, at: int) -> str:
+        """The same for the step that moves or computes its value: a call of a routine has one, too."""
+        return "value" if self.instructions.instrs[at].name == "call" else self.record(at)
+
+    def match(self, at: int, index: int, state: State, step: Step, origin: Hashable) -> list[Fork]:
+        """Where the walk goes on. Raises Mistranslation."""
+        instr = self.instructions.instrs[at]
+        if at == len(self.instructions.instrs) - 1:
+            return self._return(index, state, step)
+        if state.pending:
+            waiting = ", ".join(str(self.instructions.instrs[w].name) for w, _ in state.pending)
+            raise self._wrong(index, f"a step that answers for {waiting}", step.op)
+        name = instr.name
+        if name in ("br_if", "if"):
+            return self._branch(at, index, state, step, instr)
+        if name == "br_table":
+            return self._br_table(at, index, state, step, instr)
+        self._same_state(index, state)
+        if name in LOADS or name in STORES:
+            return self._access(at, index, state, step, instr, origin)
+        if name in DIVISIONS:
+            return self._division(at, index, state, step, instr)
+        if name in ("table.get", "table.set"):
+            return self._table(at, index, state, step, instr, origin)
+        if name == "call":
+            return self._call(at, index, state, step, instr, origin)
+        if name == "call_indirect":
+            return self._call_indirect(at, index, state, step, instr, origin)
+        if name == "unreachable":
+            return self._trap(at, index, step, "unreachable")
+        raise self._wrong(index, f"a step for {name}", step.op)
+
+    # Words
+
+    def _wrong(self, index: int, wanted: str, found: str) -> Exception:
+        from .function import Mistranslation
+
+        return Mistranslation(index, wanted, found)
+
+    def _operation(self, index: int, step: Step, wanted: str) -> None:
+        if step.op != wanted:
+            raise self._wrong(index, wanted, step.op)
+
+    def _operand(self, index: int, state: State, step: Step, name: str, wanted: int, what: str) -> None:
+        if self.steps.read(state, getattr(step, name), index, name) != wanted:
+            raise self._wrong(index, f"operand {name}: the {what}", f"slot {_shown(getattr(step, name))}")
+
+    def _field(self, index: int, what: str, wanted: object, found: object) -> None:
+        if wanted != found:
+            raise self._wrong(index, f"{what} {wanted}", str(found))
+
+    def _same_state(self, index: int, state: State) -> None:
+        """Globals and registers are what the instructions made them."""
+        for slot in self.check.shared:
+            if state.module[slot] != state.slots[slot]:
+                raise self._wrong(index, f"{_shown(slot)} as the instructions set it", "another value")
+
+    # Events by kind
+
+    def _return(self, index: int, state: State, step: Step) -> list[Fork]:
+        self._operation(index, step, "return")
+        if step.site is not None:
+            self.check.answers(len(self.instructions.instrs) - 1, state, index, step, None)
+        if state.pending:
+            raise self._wrong(index, "steps that answer for what came before the return", "return")
+        self._same_state(index, state)
+        count = self.instructions.body.results
+        for i, wanted in enumerate(state.stack[len(state.stack) - count :]):
+            if self.steps.read(state, Slot("frame", i), index, "a") != wanted:
+                raise self._wrong(index, f"result {i} in frame slot {i}", "another value")
+        return []
+
+    def _branch(self, at: int, index: int, state: State, step: Step, instr: Instr) -> list[Fork]:
+        if not step.op.startswith("br.") or step.target is None:
+            raise self._wrong(index, f"a branch for {instr.name}", step.op)
+        self.check.check_site(index, step, at)
+        operands = [self.steps.read(state, getattr(step, n), index, n) for n in "ab"]
+        condition = state.stack.pop()
+        self.folded.update(self.values.within(condition))
+        wanted, positive = self.values.condition(condition)
+        found, taken = self.values.relation(step.op[3:], *operands)
+        if wanted != found:
+            raise self._wrong(index, f"the condition of {instr.name}", f"{step.op} of other values")
+        if step.site is not None:
+            self._field(index, "the condition for which it is taken:", int(positive == taken), step.taken)
+        yes, no = state, state.copy()
+        at_yes, at_no = self._ways(at, yes, no, instr)
+        jump, on = (at_yes, yes), (at_no, no)
+        if positive != taken:
+            jump, on = on, jump
+        return [Fork(jump[0], step.target, jump[1]), Fork(on[0], index + 1, on[1])]
+
+    def _ways(self, at: int, yes: State, no: State, instr: Instr) -> tuple[int, int]:
+        """Where the instructions go on when the condition holds, and when not."""
+        body, instructions = self.instructions.body, self.instructions
+        if instr.name == "br_if":
+            return instructions.leave(yes, at, instr.args[0]), at + 1
+        instructions.heights[at] = len(yes.stack) - len(instr.args[0].params)
+        otherwise = body.otherwise.get(at)
+        return at + 1, (body.end[at] if otherwise is None else otherwise) + 1
+
+    def _br_table(self, at: int, index: int, state: State, step: Step, instr: Instr) -> list[Fork]:
+        self._operation(index, step, "br_table")
+        self.check.check_site(index, step, at)
+        self._operand(index, state, step, "a", state.stack.pop(), "index")
+        depths = (*instr.args[0], instr.args[1])
+        self._field(index, "number of targets", len(depths), len(step.targets))
+        forks = []
+        for depth, target in zip(depths, step.targets, strict=True):
+            taken = state.copy()
+            forks.append(Fork(self.instructions.leave(taken, at, depth), target, taken))
+        return forks
+
+    def _access(self, at: int, index: int, state: State, step: Step, instr: Instr, origin: Hashable) -> list[Fork]:
+        operation = f"i{instr.name[1:]}"
+        self._operation(index, step, operation)
+        self.check.check_site(index, step, at)
+        self._field(index, "the size of memory in operand c:", MEMORY_BYTES, step.c)
+        if instr.name in STORES:
+            self._operand(index, state, step, "b", state.stack.pop(), "value stored")
+        base = self.steps.read(state, step.a, index, "a")
+        address, offset = state.stack.pop(), instr.args[1]
+        self.folded.update(name for name, _ in self.values.sums(address))
+        wanted = {(name, offset + extra) for name, extra in self.values.sums(address)}
+        found = {(name, step.imm + extra) for name, extra in self._whole(base)}
+        if not wanted & found:
+            raise self._wrong(index, f"the address of {instr.name}", f"{_shown(step.a)} + {step.imm}")
+        if instr.name in LOADS:
+            value = self.values.given(origin, 0, operation.startswith("i64"))
+            self.steps.write(state, step, value)
+            state.stack.append(value)
+        return [Fork(at + 1, index + 1, state)]
+
+    def _whole(self, base: int) -> set[tuple[int, int]]:
+        """The base as the model has it: a constant is a number, anything else itself."""
+        constant = self.values.is_const(base)
+        return {(base, 0)} | (set() if constant is None else {(self.values.const(0), constant)})
+
+    def _division(self, at: int, index: int, state: State, step: Step, instr: Instr) -> list[Fork]:
+        self._operation(index, step, instr.name)
+        self.check.check_site(index, step, at)
+        b, a = state.stack.pop(), state.stack.pop()
+        self._operand(index, state, step, "a", a, "dividend")
+        self._operand(index, state, step, "b", b, "divisor")
+        value = self.values.term(instr.name, a, b)
+        self.steps.write(state, step, value)
+        state.stack.append(value)
+        return [Fork(at + 1, index + 1, state)]
+
+    def _table(self, at: int, index: int, state: State, step: Step, instr: Instr, origin: Hashable) -> list[Fork]:
+        self._operation(index, step, instr.name)
+        self.check.check_site(index, step, at)
+        self._table_fields(index, step, instr.args[0])
+        if instr.name == "table.set":
+            self._operand(index, state, step, "b", state.stack.pop(), "reference")
+            self._operand(index, state, step, "a", state.stack.pop(), "index")
+        else:
+            self._operand(index, state, step, "a", state.stack.pop(), "index")
+            value = self.values.given(origin, 0, False)
+            self.steps.write(state, step, value)
+            state.stack.append(value)
+        return [Fork(at + 1, index + 1, state)]
+
+    def _table_fields(self, index: int, step: Step, table: int) -> None:
+        layout = self.linked.tables[table]
+        self._field(index, "the table's place", layout.offset, step.imm)
+        self._field(index, "the table's size in operand c:", Slot("hidden", layout.size_register), step.c)
+
+    def _call(self, at: int, index: int, state: State, step: Step, instr: Instr, origin: Hashable) -> list[Fork]:
+        callee = self.linked.module.functions[instr.args[0]]
+        if callee.imported is not None:
+            return self._intrinsic(at, index, state, step, callee.imported.module, callee.imported.name, origin)
+        self._operation(index, step, "call")
+        self._field(index, "function", instr.args[0], step.callee)
+        routine = self.linked.routines.get(instr.args[0])
+        if routine == "value":
+            if step.site is not None:
+                self.check.check_site(index, step, -1)
+        else:
+            self.check.check_site(index, step, at)
+        self._arguments(index, state, step, callee.type.params)
+        self._results(state, step, callee.type.results, origin)
+        if routine is not None and self.check.origin is not None and callee.type.results:
+            state.pending = ((at, state.stack[-1]),)
+        return [Fork(at + 1, index + 1, state)]
+
+    def _arguments(self, index: int, state: State, step: Step, params: tuple[str, ...]) -> None:
+        first = len(state.stack) - len(params)
+        for i, wanted in enumerate(state.stack[first:]):
+            if self.steps.read(state, Slot("frame", step.imm + i), index, "a") != wanted:
+                raise self._wrong(index, f"argument {i} in frame slot {step.imm + i}", "another value")
+        del state.stack[first:]
+
+    def _results(self, state: State, step: Step, results: tuple[str, ...], origin: Hashable) -> None:
+        """The callee's frame begins at its first argument: nothing above stays as it was."""
+        state.slots = {s: v for s, v in state.slots.items() if not isinstance(s, int) or s < step.imm}
+        for i, type_ in enumerate(results):
+            value = self.values.given(origin, i, type_ in ("i64", "f64"))
+            state.slots[step.imm + i] = value
+            state.stack.append(value)
+        self.check.forget(state, origin)
+
+    def _call_indirect(
+        self, at: int, index: int, state: State, step: Step, instr: Instr, origin: Hashable
+    ) -> list[Fork]:
+        """Two steps: the reference out of the table, then the call of what it refers to."""
+        type_ = self.linked.module.types[instr.args[0]]
+        if state.stage is None:
+            self._operation(index, step, "table.ref")
+            self._field(index, "site", None, step.site)
+            self._table_fields(index, step, instr.args[1])
+            self._operand(index, state, step, "a", state.stack.pop(), "index")
+            state.stage = self.values.given(origin, 0, False)
+            self.steps.write(state, step, state.stage)
+            return [Fork(at, index + 1, state)]
+        self._operation(index, step, "call_indirect")
+        self.check.check_site(index, step, at)
+        self._field(index, "type", type_, step.type)
+        self._operand(index, state, step, "a", state.stage, "reference")
+        state.stage = None
+        self._arguments(index, state, step, type_.params)
+        self._results(state, step, type_.results, origin)
+        return [Fork(at + 1, index + 1, state)]
+
+    def _trap(self, at: int, index: int, step: Step, kind: str) -> list[Fork]:
+        self._operation(index, step, "trap")
+        self.check.check_site(index, step, at)
+        self._field(index, "trap", kind, step.trap)
+        return []
+
+    def _intrinsic(
+        self, at: int, index: int, state: State, step: Step, module: str, name: str, origin: Hashable
+    ) -> list[Fork]:
+        if module != INTRINSIC_MODULE:
+            raise self._wrong(index, "a call of something that is provided", f"{module}.{name}")
+        if name == "exit":
+            return self._exit(at, index, state, step)
+        if name.removeprefix("trap_") != name and name.removeprefix("trap_") in TRAPS:
+            return self._trap(at, index, step, name.removeprefix("trap_"))
+        self._operation(index, step, _INTRINSICS.get(name, name))
+        self._field(index, "offset", 0, step.imm)
+        if (self.check.origin is not None and "load" not in name) or self.check.origin is None:
+            self.check.check_site(index, step, at)
+        if "store" in name:
+            self._operand(index, state, step, "b", state.stack.pop(), "value stored")
+        self._operand(index, state, step, "a", state.stack.pop(), "address" if "hidden" in name else "byte")
+        if "load" in name:
+            value = self.values.given(origin, 0, False)
+            self.steps.write(state, step, value)
+            state.stack.append(value)
+        return [Fork(at + 1, index + 1, state)]
+
+    def _exit(self, at: int, index: int, state: State, step: Step) -> list[Fork]:
+        """Two steps: the exit code as a result, then the halt."""
+        if state.stage is None:
+            self._operation(index, step, "result")
+            self._operand(index, state, step, "a", state.stack[-1], "exit code")
+            state.stage = state.stack.pop()
+            return [Fork(at, index + 1, state)]
+        self._operation(index, step, "halt")
+        self.check.check_site(index, step, at)
+        return []
+
+
+def _shown(slot: Slot | None) -> str:
+    return "none" if slot is None else f"{slot.kind} {slot.index}"

@@ -1,0 +1,239 @@
+"""The walk through one function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+
+from ....compiler.format.isa import Program, Site, Step
+from ....compiler.link.linked import LinkedModule
+from .events import Events
+from .instructions import COMPUTES, Instructions
+from .rules import rule_of
+from .state import State, joined
+from .steps import Steps
+from .values import Values
+
+
+class Mistranslation(ValueError):
+    """A step does not do what the instructions want. index: of the step. wanted, found: in words."""
+
+    def __init__(self, index: int, wanted: str, found: str):
+        super().__init__(f"step {index}: {wanted} expected, {found} found")
+        self.index, self.wanted, self.found = index, wanted, found
+
+
+@dataclass
+class FunctionCheck:
+    """Checks one function of a program when it is made. Raises Mistranslation.
+
+    rules: instruction that no step answers for -> the rule by which it may be left out.
+    """
+
+    program: Program
+    linked: LinkedModule
+    index: int
+    rules: dict[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        function = self.program.functions[self.index]
+        self.origin = self.linked.origin.get(self.index)
+        self.values = Values()
+        self.steps = Steps(self.program, function, self.values)
+        own = self.program.steps[function.entry : function.end]
+        answered = {} if self.origin is None else {s.site.instruction: s.site for s in own if s.site is not None}
+        self.instructions = Instructions(self.linked, self.index, answered, self.values)
+        self.events = Events(self)
+        self.nodes: dict[tuple[int, int], State] = {}
+        self.unsited: dict[int, int] = {}  # values computed by a step without a site -> that step
+        self._visited: set[tuple[int, int, bool]] = set()
+        self._waiting: set[tuple[int, int]] = set()
+        self._walk()
+        self._check_skipped()
+
+    def _walk(self) -> None:
+        """In the order of the steps, so that most paths into a point have come before it is passed."""
+        start = self._entered()
+        todo: list[tuple[int, int, int, State | None]] = [(self.steps.first, 0, 0, start)]
+        count = 0
+        while todo:
+            index, _, at, state = heappop(todo)
+            if state is None:
+                self._waiting.discard((at, index))
+                state = self.nodes[at, index].copy()
+            elif index in self.steps.labels:
+                self._meet(at, index, state, todo)
+                continue
+            for going_on in self._follow(at, index, state, todo):
+                count += 1
+                heappush(todo, (going_on[1], count, going_on[0], going_on[2]))
+
+    def _entered(self) -> State:
+        """Parameters stand in the first slots of the frame, other locals are 0; globals are the same on both sides."""
+        values, type_ = self.values, self.instructions.function.type
+        parameters = [values.given("entry", i, t in ("i64", "f64")) for i, t in enumerate(type_.params)]
+        state = State(parameters + [values.const(0)] * len(self.instructions.function.locals))
+        state.slots |= dict(enumerate(parameters))
+        self.shared = sorted(
+            self.instructions.state_slots() | self.steps.state_slots(), key=lambda s: (s.kind, str(s.index))
+        )
+        self.forget(state, "entry")
+        return state
+
+    def forget(self, state: State, origin: object) -> None:
+        """Globals and registers may be anything now, the same on both sides."""
+        for slot in self.shared:
+            wide = slot.kind == "global" and self.linked.module.globals[int(slot.index)].type.type in ("i64", "f64")
+            state.module[slot] = state.slots[slot] = self.values.given(origin, slot, wide)  # type: ignore[arg-type]
+
+    def _follow(self, at: int, index: int, state: State, todo: list) -> list[tuple[int, int, State]]:
+        """From a point of both sides over the next event or up to a label; where the walk goes on."""
+        first = True
+        while True:
+            if index in self.steps.endless:
+                self._circle(at, index, state)
+                return []
+            if index in self.steps.labels and not first:
+                self._meet(at, index, state, todo)
+                return []
+            first = False
+            step = self.program.steps[index]
+            if step.op == "jump":
+                at = self.answers(at, state, index, step, None)
+                index = self._inside(index, step.target)
+                continue
+            value = self.steps.computed(state, index, step)
+            if value is None:
+                return self._event(at, index, state, step)
+            at = self.answers(at, state, index, step, value)
+            self.steps.write(state, step, value)
+            index = self._inside(index, index + 1)
+
+    def _meet(self, at: int, index: int, state: State, todo: list) -> None:
+        """Joins what is known at a label with what was known there before; the walk goes on there if that is news."""
+        node = (at, index)
+        if node in self.nodes:
+            try:
+                both = joined(self.values, node, self.nodes[node], state)
+            except ValueError as error:
+                raise Mistranslation(index, "the same on every path to here", str(error)) from None
+            if both is None:
+                return
+            state = both
+        self.nodes[node] = state
+        if node not in self._waiting:
+            self._waiting.add(node)
+            heappush(todo, (index, -1 - at, at, None))
+
+    def _inside(self, index: int, target: int | None) -> int:
+        if target is None or not self.steps.first <= target < self.steps.end:
+            raise Mistranslation(index, "a target within the function", f"step {target}")
+        return target
+
+    def _event(self, at: int, index: int, state: State, step: Step) -> list[tuple[int, int, State]]:
+        at = self._next_event(at, state)
+        origin = (at, index, state.stage is None)
+        if origin in self._visited:
+            self._grow_old(state, origin)
+        self._visited.add(origin)
+        out = []
+        for fork in self.events.match(at, index, state, step, origin):
+            out.append((fork.at, self._inside(index, fork.index), fork.state))
+        return out
+
+    def _next_event(self, at: int, state: State) -> int:
+        """Passes instructions up to the next event, or to one that was passed already."""
+        seen = set()
+        while not self.instructions.is_event(at) and at not in seen and not state.pending:
+            seen.add(at)
+            at = self.instructions.step(state, at)
+        return at
+
+    def _circle(self, at: int, index: int, state: State) -> None:
+        """An endless loop in which nothing happens has to be one of the instructions too."""
+        seen = set()
+        while not self.instructions.is_event(at) and at not in seen:
+            seen.add(at)
+            at = self.instructions.step(state, at)
+        if at not in seen:
+            raise Mistranslation(index, "a step that does something", "jumps in a circle")
+
+    def _grow_old(self, state: State, origin: object) -> None:
+        """What this event gave when it was here before is not what it will give now."""
+        old = ("old", origin)
+        names = {
+            value: self.values.given(old, value, self.values.wide[value])
+            for _, value in state.places()
+            if origin in self.values.made_by[value] or old in self.values.made_by[value]
+        }
+        if names:
+            state.rename(names)
+
+    # Sites
+
+    def answers(self, at: int, state: State, index: int, step: Step, value: int | None) -> int:
+        """A step that moves or computes: if it has a site, that is the next instruction to be answered for.
+
+        Returns where the instructions' side is then.
+        """
+        if step.site is None:
+            if value is None or step.op == "mov":
+                return at
+            self.unsited.setdefault(value, index)
+            return at if self.origin is not None else self._passed(at, state, value)
+        at = self._next_event(at, state)
+        if not state.pending:
+            raise Mistranslation(index, "no instruction to answer for", self.show(step.site))
+        (answered, wanted), state.pending = state.pending[0], state.pending[1:]
+        self.check_site(index, step, answered, self.events.record_of_value(answered))
+        if wanted != value:
+            raise Mistranslation(index, f"the value of {self.show(step.site)}", "another value")
+        return at
+
+    def _passed(self, at: int, state: State, value: int) -> int:
+        """In a routine no site says where the instructions are: behind the one that gave this value, if one did."""
+        ahead, there = state.copy(), at
+        seen = set()
+        while not self.instructions.is_event(there) and there not in seen:
+            seen.add(there)
+            here, there = there, self.instructions.step(ahead, there)
+            if self.instructions.unanswered.get(here) == value and self.instructions.instrs[here].name in COMPUTES:
+                state.locals, state.stack, state.module = ahead.locals, ahead.stack, ahead.module
+                return there
+        return at
+
+    def check_site(self, index: int, step: Step, at: int, record: str = "") -> None:
+        """The step has to answer for this instruction. record: the kind, if it is not the instruction's only one."""
+        if self.origin is None:
+            if step.site is not None:
+                raise Mistranslation(index, "a step of a routine", f"one that answers for {self.show(step.site)}")
+            return
+        if step.site is None or (step.site.function, step.site.instruction) != (self.origin, at):
+            wanted = self.show(Site(self.origin, at, ""))
+            found = "no site" if step.site is None else self.show(step.site)
+            raise Mistranslation(index, f"a step that answers for {wanted}", found)
+        record = record or self.events.record(at)
+        if step.site.record != record:
+            raise Mistranslation(index, f"a record of kind {record}", step.site.record)
+
+    def show(self, site: Site) -> str:
+        function = self.linked.module.functions[self.index]
+        if site.function != self.origin or site.instruction >= len(function.body):
+            return f"instruction {site.instruction} of function {site.function}"
+        return f"{function.name} {function.body[site.instruction].name} ({site.instruction})"
+
+    def _check_skipped(self) -> None:
+        """What has no step must be left out by a rule, and not be computed by a step that does not say so."""
+        if self.origin is None:
+            return
+        for at, value in self.instructions.unanswered.items():
+            instr = self.instructions.instrs[at]
+            self.rules[at] = rule = rule_of(instr)
+            where = self.show(Site(self.origin, at, ""))
+            if instr.name == "global.set" or (self.program.opt_level == 0 and rule != "jump"):
+                raise Mistranslation(self.steps.first, f"a step that answers for {where}", "none")
+            if value is not None and rule in ("comparison", "offset", "dead"):
+                if value in self.unsited:
+                    raise Mistranslation(self.unsited[value], f"a step that answers for {where}", "no site")
+                if value not in self.events.folded:
+                    self.rules[at] = "dead"

@@ -1,0 +1,163 @@
+"""The instructions' side of the walk: up to the next event, everything moves values or computes pure ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ....compiler.format.isa import Site, Slot
+from ....compiler.link.linked import LinkedModule
+from ....compiler.wasm.module import Instr
+from .body import Body
+from .rules import SILENT
+from .state import State
+from .values import PURE, Values
+
+_SIGN = {"f32": 2**31, "f64": 2**63}
+_SAME_BITS = frozenset({
+    "i64.extend_i32_u", "i32.reinterpret_f32", "i64.reinterpret_f64", "f32.reinterpret_i32", "f64.reinterpret_i64",
+})  # fmt: skip
+COMPUTES = PURE | {
+    "ref.is_null", "memory.size", "i32.eqz", "i64.eqz",
+    *(f"{t}.{name}" for t in _SIGN for name in ("neg", "abs", "copysign")),
+}  # fmt: skip
+# What is passed on the way to an event.
+_QUIET = COMPUTES | _SAME_BITS | {
+    "br", "return", "else", "local.get", "local.set", "local.tee", "global.get", "global.set", "i32.const", "i64.const",
+    "f32.const", "f64.const", "ref.null", "ref.func", "table.size",
+}  # fmt: skip
+
+
+class Instructions:
+    """Function `index` of the linked module. answered: instruction -> the site with which a step answers for it."""
+
+    def __init__(self, linked: LinkedModule, index: int, answered: Mapping[int, Site], values: Values):
+        self.linked, self.values, self.answered = linked, values, answered
+        self.function = linked.module.functions[index]
+        self.instrs = self.function.body
+        self.body = Body(self.instrs, len(self.function.type.results))
+        self.last = len(self.instrs) - 1
+        self.heights: dict[int, int] = {}  # of each block: the stack below its parameters
+        self.unanswered: dict[int, int | None] = {}  # instructions passed that no step answers for -> their value
+        self._references = {function: value for value, function in linked.references.items()}
+
+    def global_slot(self, index: int) -> Slot:
+        register = self.linked.register_globals.get(index)
+        return Slot("global", index) if register is None else Slot("hidden", register)
+
+    def state_slots(self) -> set[Slot]:
+        """The globals and registers that the instructions name."""
+        found = set()
+        for instr in self.instrs:
+            if instr.name in ("global.get", "global.set"):
+                found.add(self.global_slot(instr.args[0]))
+            elif instr.name == "memory.size":
+                found.add(Slot("hidden", "memory_bytes"))
+            elif instr.name == "table.size":
+                found.add(Slot("hidden", self.linked.tables[instr.args[0]].size_register))
+        return found
+
+    def is_event(self, at: int) -> bool:
+        name = self.instrs[at].name
+        if name in SILENT:
+            return at == self.last
+        return name not in _QUIET
+
+    def step(self, state: State, at: int) -> int:
+        """Passes one instruction that is no event; where it goes on."""
+        instr = self.instrs[at]
+        following, value = self._pass(state, at, instr)
+        if instr.name not in SILENT:
+            if at in self.answered:
+                state.pending = (*state.pending, (at, value))
+            else:
+                self.unanswered[at] = value
+        return following
+
+    def _pass(self, state: State, at: int, instr: Instr) -> tuple[int, int | None]:
+        """(the instruction to go on at, the value that this one gives)."""
+        name, stack = instr.name, state.stack
+        if name in ("block", "loop"):
+            self.heights[at] = len(stack) - len(instr.args[0].params)
+        elif name == "else":
+            return self.body.end[self.body.outer[at]] + 1, None
+        elif name == "br":
+            return self.leave(state, at, instr.args[0]), None
+        elif name == "return":
+            return self.leave(state, at, None), None
+        elif name == "drop":
+            stack.pop()
+        elif name not in SILENT:
+            return at + 1, self._value(state, instr)
+        return at + 1, None
+
+    def leave(self, state: State, at: int, depth: int | None) -> int:
+        """Takes a branch (None: a return); where it goes on."""
+        block = -1 if depth is None else self.body.label(at, depth)
+        count = self.body.arity(block)
+        height = 0 if block < 0 else self.heights[block]
+        carried = state.stack[len(state.stack) - count :]
+        state.stack[height:] = carried
+        return self.body.target(block)
+
+    def _value(self, state: State, instr: Instr) -> int:
+        """What the instruction leaves or sets."""
+        name, stack, values = instr.name, state.stack, self.values
+        if name == "local.get":
+            stack.append(state.locals[instr.args[0]])
+        elif name in ("local.set", "local.tee"):
+            value = state.locals[instr.args[0]] = stack[-1]
+            if name == "local.set":
+                stack.pop()
+            return value
+        elif name == "global.get":
+            stack.append(state.module[self.global_slot(instr.args[0])])
+        elif name == "global.set":
+            state.module[self.global_slot(instr.args[0])] = value = stack.pop()
+            return value
+        elif name.endswith(".const"):
+            bits = 2**64 if name[1:3] == "64" else 2**32
+            stack.append(values.const(instr.args[0] % bits))
+        elif name == "ref.null":
+            stack.append(values.const(0))
+        elif name == "ref.func":
+            stack.append(values.const(self._references[instr.args[0]]))
+        elif name == "memory.size":
+            size = state.module[Slot("hidden", "memory_bytes")]
+            stack.append(values.term("i32.shr_u", size, values.const(16)))
+        elif name == "table.size":
+            stack.append(state.module[Slot("hidden", self.linked.tables[instr.args[0]].size_register)])
+        else:
+            return self._pure(stack, name)
+        return stack[-1]
+
+    def _pure(self, stack: list[int], name: str) -> int:
+        values = self.values
+        prefix, _, operation = name.partition(".")
+        if name == "ref.is_null" or operation == "eqz":
+            comparison = "i32.eq" if name == "ref.is_null" else f"{prefix}.eq"
+            stack.append(values.term(comparison, stack.pop(), values.const(0)))
+        elif name in _SAME_BITS:
+            pass
+        elif prefix in _SIGN and operation in ("neg", "abs", "copysign"):
+            self._sign(stack, prefix, operation)
+        else:
+            unary = operation in ("clz", "ctz", "popcnt", "wrap_i64") or operation.startswith("extend")
+            count = 3 if name == "select" else 1 if unary else 2
+            operands = stack[len(stack) - count :]
+            del stack[len(stack) - count :]
+            stack.append(values.term(name, *operands))
+        return stack[-1]
+
+    def _sign(self, stack: list[int], prefix: str, operation: str) -> None:
+        """Operations on the sign bit."""
+        values, sign, integer = self.values, _SIGN[prefix], f"i{prefix[1:]}"
+        if operation == "copysign":
+            second, first = stack.pop(), stack.pop()
+            magnitude = values.term(f"{integer}.and", first, values.const(sign - 1))
+            stack.append(
+                values.term(f"{integer}.or", magnitude, values.term(f"{integer}.and", second, values.const(sign)))
+            )
+        elif operation == "neg":
+            stack.append(values.term(f"{integer}.xor", stack.pop(), values.const(sign)))
+        else:
+            stack.append(values.term(f"{integer}.and", stack.pop(), values.const(sign - 1)))

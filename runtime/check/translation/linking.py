@@ -1,0 +1,61 @@
+"""That the linker kept a function's instructions: the same ones, with other indices, or calls of routines."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from ....compiler.link.linked import LinkedModule
+from ....compiler.link.routines import ROUTINES
+from ....compiler.wasm.module import Instr, Module
+from ....compiler.wasm.opcodes import BY_NAME
+
+# Immediates that are indices, and so may differ: kind -> one index space.
+_SPACES = frozenset({"func", "global", "table", "data", "elem", "memory"})
+
+
+class LinkCheck:
+    """Compares functions of the linked module with the source's own. One index always becomes the same other one."""
+
+    def __init__(self, linked: LinkedModule, module: Module):
+        self.linked, self.module = linked, module
+        self._maps: dict[Hashable, Hashable] = {("func", o): ("func", i) for i, o in linked.origin.items()}
+        self._used = {v: k for k, v in self._maps.items()}
+
+    def difference(self, index: int) -> str:
+        """What differs in this function of the linked module, "" for nothing or a routine."""
+        origin = self.linked.origin.get(index)
+        if origin is None:
+            return ""
+        mine, source = self.linked.module.functions[index], self.module.functions[origin]
+        if mine.type == source.type and [i.name for i in mine.body] == ["unreachable", "end"]:
+            return ""  # nothing calls it; should something, then the trap is a difference
+        if (mine.type, mine.locals, len(mine.body)) != (source.type, source.locals, len(source.body)):
+            return f"the linked function {mine.name} has another type, other locals or another length"
+        for at, (a, b) in enumerate(zip(mine.body, source.body, strict=True)):
+            if not self._same(a, b):
+                return f"the linked function {mine.name} has {a.name} {a.args} for {b.name} {b.args} ({at})"
+        return ""
+
+    def _same(self, mine: Instr, source: Instr) -> bool:
+        if mine.name == "call" and source.name in ROUTINES:
+            callee = self.linked.module.functions[mine.args[0]]
+            key, value = (source.name, source.args), ("func", mine.args[0])
+            return callee.name.startswith(ROUTINES[source.name].function) and self._mapped(key, value)
+        if mine.name != source.name:
+            return False
+        kinds = BY_NAME[mine.name].immediates
+        if "memory" in kinds or mine.name == "select" or not kinds or "memarg" in kinds:
+            return mine.args[:2] == source.args[:2] if "memarg" in kinds else True
+        return all(map(self._argument, kinds, mine.args, source.args))
+
+    def _argument(self, kind: str, mine: Any, source: Any) -> bool:
+        if kind == "type":
+            return self.linked.module.types[mine] == self.module.types[source]
+        if kind in _SPACES:
+            return self._mapped((kind, source), (kind, mine))
+        return mine == source
+
+    def _mapped(self, key: Hashable, value: Hashable) -> bool:
+        """Whether this index always becomes that one, and nothing else does. (Two imports may be one function.)"""
+        return self._maps.setdefault(key, value) == value

@@ -1,0 +1,103 @@
+"""What of a program is not steps of functions: the entries, and the state that it begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ....compiler.format.isa import Entry, Program, Slot, Step
+from ....compiler.format.types import FuncType
+from ....compiler.link.linked import LinkedModule
+from .function import Mistranslation
+
+_MEMORY = Slot("hidden", "memory_bytes")
+# Fields of a step that nothing depends on where its operation does not use them.
+_FIELDS = ("op", "a", "b", "c", "dest", "imm", "callee", "wide", "site")
+
+
+def check_program(program: Program, linked: LinkedModule) -> None:
+    """Entries call what the module exports, and everything begins as the linker laid it out. Raises Mistranslation."""
+    for what, wanted, found in _facts(program, linked):
+        if wanted != found:
+            raise Mistranslation(0, f"{what}: {wanted}", str(found))
+    for name, index in linked.exports.items():
+        type_ = linked.module.functions[index].type
+        _check_entry(program, program.entries[name], (index,), type_, linked.input_registers)
+    if program.start is not None:
+        _check_entry(program, program.start, linked.start, FuncType(), linked.input_registers)
+    for op, entry in program.host.items():
+        _check_host(program, op, entry)
+
+
+def _facts(program: Program, linked: LinkedModule) -> Iterator[tuple[str, object, object]]:
+    yield "exported functions", sorted(linked.exports), sorted(program.entries)
+    yield "a start function", bool(linked.start), program.start is not None
+    yield (
+        "functions",
+        _functions(linked),
+        {f.index: (f.type, f.internal) for f in program.functions.values() if f.index in program.functions},
+    )
+    yield "access to memory from outside", linked.memory_exported, bool(program.host)
+    for name in (
+        "references",
+        "function_references",
+        "table_capacity",
+        "hidden_bytes",
+        "memory_pages",
+        "memory_maximum",
+        "inputs",
+    ):
+        yield name, getattr(linked, name), getattr(program, name)
+    globals_ = {name: (_slot(linked, i), type_) for name, (i, type_) in linked.exported_globals.items()}
+    yield "exported globals", globals_, program.exported_globals
+    if program.initial or program.segments:  # a checkpoint has them in its prompt's prefix alone
+        initial = {Slot("global", i): v for i, v in linked.global_values.items()}
+        initial |= {Slot("hidden", name): value for name, value in linked.registers.items()}
+        yield "initial values", initial, program.initial
+        yield "segments", tuple(linked.segments), tuple(program.segments)
+
+
+def _functions(linked: LinkedModule) -> dict[int, tuple[FuncType, bool]]:
+    functions = enumerate(linked.module.functions)
+    return {i: (f.type, i not in linked.origin) for i, f in functions if f.imported is None}
+
+
+def _slot(linked: LinkedModule, index: int) -> Slot:
+    register = linked.register_globals.get(index)
+    return Slot("global", index) if register is None else Slot("hidden", register)
+
+
+def _check_entry(
+    program: Program, entry: Entry, callees: Sequence[int], type_: FuncType, registers: Sequence[str]
+) -> None:
+    """Registers and parameters come from the prompt, then the calls, then the results."""
+    wanted = [Step("param", dest=Slot("hidden", r)) for r in registers]
+    wanted += [Step("param", dest=Slot("frame", 1 + i), wide=_wide(t)) for i, t in enumerate(type_.params)]
+    wanted += [Step("call", callee=callee, imm=1) for callee in callees]
+    wanted += [Step("result", a=Slot("frame", 1 + i), wide=_wide(t)) for i, t in enumerate(type_.results)]
+    _check_steps(program, entry, [*wanted, Step("halt")])
+    declared = Entry(entry.name, entry.entry, type_.params, type_.results, tuple(registers))
+    if entry != declared:
+        raise Mistranslation(entry.entry, str(declared), str(entry))
+
+
+def _check_host(program: Program, op: str, entry: Entry) -> None:
+    address, value = Slot("frame", 1), Slot("frame", 2)
+    params = [Step("param", dest=address)]
+    if "load" in op:
+        rest = [Step(op, a=address, c=_MEMORY, dest=value), Step("result", a=value)]
+    else:
+        params.append(Step("param", dest=value))
+        rest = [Step(op, a=address, b=value, c=_MEMORY)]
+    _check_steps(program, entry, [*params, *rest, Step("halt")])
+
+
+def _check_steps(program: Program, entry: Entry, wanted: Sequence[Step]) -> None:
+    for index, step in enumerate(wanted, entry.entry):
+        found = program.steps[index] if index < len(program.steps) else None
+        for name in _FIELDS:
+            if found is None or getattr(step, name) != getattr(found, name):
+                raise Mistranslation(index, f"{name} {getattr(step, name)}", str(getattr(found, name, "no step")))
+
+
+def _wide(type_: str) -> bool:
+    return type_ in ("i64", "f64")

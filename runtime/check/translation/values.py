@@ -1,0 +1,117 @@
+"""Names of values: equal names are equal values, whatever the program's inputs are."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+
+# What a step or an instruction computes from its operands alone, and never traps.
+PURE = frozenset(
+    f"{t}.{name}"
+    for t in ("i32", "i64")
+    for name in (
+        "add sub mul and or xor shl shr_s shr_u rotl rotr clz ctz popcnt extend8_s extend16_s "
+        "eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u"
+    ).split()
+) | {"i64.extend32_s", "i64.extend_i32_s", "i32.wrap_i64", "select"}  # fmt: skip
+DIVISIONS = frozenset(f"i32.{name}" for name in ("div_s", "div_u", "rem_s", "rem_u"))
+_RELATIONS = frozenset("eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u".split())
+
+Key = tuple[Hashable, ...]
+
+
+class Values:
+    """Each name is a number. keys[n]: what it stands for:
+
+    ("const", bits), (operation, names...) of PURE and DIVISIONS, ("given", origin, place) for what an event, a join of
+    paths or the caller made. wide[n]: it may have more than 32 bits. made_by[n]: origins that it depends on.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[Key, int] = {}
+        self.keys: list[Key] = []
+        self.wide: list[bool] = []
+        self.made_by: list[frozenset[Hashable]] = []
+
+    def _name(self, key: Key, wide: bool, made_by: frozenset[Hashable]) -> int:
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = len(self.keys)
+            self.keys.append(key)
+            self.wide.append(wide)
+            self.made_by.append(made_by)
+        return number
+
+    def const(self, bits: int) -> int:
+        return self._name(("const", bits), bits >= 2**32, frozenset())
+
+    def term(self, operation: str, *operands: int) -> int:
+        if operation == "select":
+            wide = self.wide[operands[0]] or self.wide[operands[1]]
+        else:
+            wide = operation.startswith("i64.") and operation[4:] not in _RELATIONS
+        made_by = frozenset[Hashable]().union(*(self.made_by[o] for o in operands))
+        return self._name((operation, *operands), wide, made_by)
+
+    def given(self, origin: Hashable, place: Hashable, wide: bool) -> int:
+        return self._name(("given", origin, place), wide, frozenset([origin]))
+
+    def low(self, name: int) -> int:
+        """The low 32 bits."""
+        return self.term("i32.wrap_i64", name) if self.wide[name] else name
+
+    def is_const(self, name: int) -> int | None:
+        key = self.keys[name]
+        return key[1] if key[0] == "const" else None  # type: ignore[return-value]
+
+    def sums(self, name: int) -> Iterable[tuple[int, int]]:
+        """(base, constant) with base + constant = the value, as far as the sum does not pass 2^32."""
+        extra = 0
+        while True:
+            yield name, extra
+            key = self.keys[name]
+            if key[0] != "i32.add":
+                break
+            a, b = (self.is_const(o) for o in key[1:])  # type: ignore[arg-type]
+            if (a is None) == (b is None):
+                break
+            name, extra = (key[2], extra + a) if a is not None else (key[1], extra + b)  # type: ignore
+        constant = self.is_const(name)
+        if constant is not None:
+            yield self.const(0), extra + constant
+
+    def condition(self, name: int) -> tuple[Key, bool]:
+        """What has to hold for the value not to be 0: a relation in its one form, and whether it or its opposite."""
+        key = self.keys[name]
+        relation = key[0].partition(".")[2] if isinstance(key[0], str) else ""
+        if relation not in _RELATIONS:
+            return self.relation("i32.ne", name, self.const(0))
+        if relation in ("eq", "ne") and self.is_const(key[2]) == 0 and self._is_relation(key[1]):  # type: ignore
+            inner, positive = self.condition(key[1])  # type: ignore[arg-type]
+            return inner, positive == (relation == "ne")
+        return self.relation(key[0], key[1], key[2])  # type: ignore[arg-type]
+
+    def within(self, name: int) -> Iterable[int]:
+        """The comparisons that a condition is made of."""
+        yield name
+        while self._is_relation(name) and self.is_const(self.keys[name][2]) == 0:  # type: ignore[arg-type]
+            name = self.keys[name][1]  # type: ignore[assignment]
+            yield name
+
+    def relation(self, operation: str, a: int, b: int) -> tuple[Key, bool]:
+        """eq and lt are what the others are made of: a > b is b < a, a <= b is not b < a."""
+        prefix, _, relation = operation.partition(".")
+        name, _, sign = relation.partition("_")
+        if name in ("eq", "ne"):
+            if name == "ne" and self.is_const(b) == 0 and self._is_relation(a):
+                return self.condition(a)
+            if name == "eq" and self.is_const(b) == 0 and self._is_relation(a):
+                inner, positive = self.condition(a)
+                return inner, not positive
+            return (prefix, "eq", *sorted((a, b))), name == "eq"
+        if name in ("gt", "le"):
+            a, b = b, a
+        return (prefix, f"lt_{sign}", a, b), name in ("lt", "gt")
+
+    def _is_relation(self, name: int) -> bool:
+        first = self.keys[name][0]
+        return isinstance(first, str) and first.partition(".")[2] in _RELATIONS

@@ -1,0 +1,119 @@
+"""Translation validation: what a step program leaves out, or does otherwise, is told, whatever the run shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+import wasm2xformer as w2x
+from wasm2xformer.compiler.compile import compile_steps, link_source, realise
+from wasm2xformer.compiler.format.isa import Program, Slot, Step
+from wasm2xformer.compiler.options import CompileOptions
+from wasm2xformer.compiler.wasm.source import load
+from wasm2xformer.runtime.check.translation import RULES, TranslationCheck
+
+PROGRAM = """(module (memory 1) (global $g (mut i32) (i32.const 1)) (table 2 funcref) (elem (i32.const 0) $h $h)
+  (func $h (param i32) (result i32) (i32.sub (local.get 0) (i32.const 3)))
+  (func (export "f") (param i32) (result i32) (local i32)
+    (i32.store offset=8 (local.get 0) (i32.const 77))
+    (global.set $g (i32.mul (local.get 0) (i32.const 5)))
+    (loop $l
+      (local.set 1 (i32.add (i32.const 50) (local.get 1)))
+      (local.set 1 (i32.add (local.get 1) (i32.load (i32.add (i32.and (local.get 0) (i32.const 255)) (i32.const 8)))))
+      (br_if $l (i32.lt_u (local.get 1) (i32.const 200))))
+    (call_indirect (param i32) (result i32) (call $h (local.get 1)) (i32.const 1))))"""
+
+
+def program(level: int) -> Program:
+    return compile_steps(load(PROGRAM), CompileOptions(level))[0]
+
+
+def faults(changed: Program, level: int) -> list[str]:
+    source = load(PROGRAM)
+    linked = link_source(source, CompileOptions(level))
+    return [str(fault) for fault in TranslationCheck(changed, linked, source.module).all()]
+
+
+def only(changed: Program, op: str, change: Callable[[Step], Step]) -> Program:
+    """The first step with this operation changed."""
+    at = next(i for i, step in enumerate(changed.steps) if step.op == op)
+    steps = list(changed.steps)
+    steps[at] = change(steps[at])
+    return replace(changed, steps=tuple(steps))
+
+
+def skipped(index: int) -> Callable[[Step], Step]:
+    return lambda step: Step("jump", target=index)
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_what_the_compiler_makes_is_right(level: int):
+    assert faults(program(level), level) == []
+
+
+CHANGES: dict[str, tuple[str, Callable[[Step], Step]]] = {
+    "another constant": ("i32.mul", lambda s: replace(s, b=Slot("const", 6))),
+    "another operation": ("i32.mul", lambda s: replace(s, op="i32.add")),
+    "operands swapped": ("i32.sub", lambda s: replace(s, a=s.b, b=s.a)),
+    "another destination": ("i32.mul", lambda s: replace(s, dest=Slot("frame", 9))),
+    "another address": ("i32.store", lambda s: replace(s, imm=12)),
+    "another width": ("i32.store", lambda s: replace(s, op="i32.store8")),
+    "another value": ("i32.store", lambda s: replace(s, b=Slot("const", 78))),
+    "a load without its bounds": ("i32.load", lambda s: replace(s, c=Slot("const", 2**31))),
+    "a callee of another frame": ("call", lambda s: replace(s, imm=s.imm + 1)),
+    "another table": ("table.ref", lambda s: replace(s, imm=s.imm + 4)),
+    "another type": ("call_indirect", lambda s: replace(s, type=replace(s.type, params=()))),
+    "a site less": ("i32.mul", lambda s: replace(s, site=None)),
+    "another site": ("i32.mul", lambda s: replace(s, site=replace(s.site, instruction=s.site.instruction + 1))),
+    "another record": ("i32.store", lambda s: replace(s, site=replace(s.site, record="control"))),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("level", [0, 1])
+def test_what_is_changed_is_told(change: str, level: int):
+    assert faults(only(program(level), *CHANGES[change]), level), change
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_store_and_a_global_that_are_jumped_over_are_told(level: int):
+    """The weights are made from such a program: the run has the same result."""
+    whole = program(level)
+    at = [i for i, s in enumerate(whole.steps) if (".store" in s.op and i < whole.functions[1].end) or _sets(s)]
+    assert len(at) >= 2
+    for i in at:
+        steps = list(whole.steps)
+        steps[i] = Step("jump", target=i + 1)
+        model = realise(replace(whole, steps=tuple(steps)), load(PROGRAM).module)
+        report = w2x.Verifier(PROGRAM, model=model).invoke("f", [4])
+        assert not report.ok, f"step {i} is missing"
+
+
+def _sets(step: Step) -> bool:
+    return step.dest is not None and step.dest.kind == "global"
+
+
+def test_what_has_no_step_is_counted_by_rule():
+    report = w2x.verify(PROGRAM, "f", [4], opt_level=1)
+    assert report.ok and set(report.folded) <= set(RULES)
+    assert report.folded["comparison"] == report.folded["offset"] == 2
+    assert w2x.verify(PROGRAM, "f", [4], opt_level=0).folded == {}
+
+
+def test_both_counts_are_all_that_ran():
+    """At -O0 every instruction that does anything has a record; at -O1 it has one or is counted by a rule."""
+    every, some = (w2x.verify(PROGRAM, "f", [4], opt_level=level) for level in (0, 1))
+    assert every.compared == some.compared + sum(some.folded.values())
+
+
+def test_the_oracle_stops_where_the_model_has():
+    """A step program that leaves an endless loop: the oracle does not stay in it."""
+    wat = '(module (func (export "f") (local i32) (loop (local.set 0 (i32.add (local.get 0) (i32.const 1))) (br 0))))'
+    whole, module = compile_steps(load(wat), CompileOptions(1))
+    at = next(i for i, step in enumerate(whole.steps) if step.op == "jump")
+    steps = list(whole.steps)
+    steps[at] = Step("return")
+    report = w2x.Verifier(wat, model=realise(replace(whole, steps=tuple(steps)), module)).invoke("f")
+    assert not report.ok and report.oracle.outcome == "still running"
