@@ -153,6 +153,28 @@ def random_integers(seed: int) -> Transformer:
     return keyed({KEY: 1.0}, [*neurons, ({ONE: 1.0}, {ONE: 1.0}, (KEY, 1.0))], row())
 
 
+def many_keyed(heads: int) -> Transformer:
+    """Heads that all find the token by key, each by other keys."""
+    d, one, token, square, out, n = 5, 0, 1, 2, 3, 4
+    embed = np.zeros((TOKENS, d))
+    embed[:, one], embed[:, token], embed[:, square] = 1.0, np.arange(TOKENS), np.arange(TOKENS) ** 2
+    positions = np.zeros((2, d))
+    positions[0, n] = 1.0
+    q, k, v = (np.zeros((2 * heads, d)) for _ in range(3))
+    o = np.zeros((d, 2 * heads))
+    for h in range(heads):
+        q[2 * h, token] = q[2 * h + 1, one] = 2.0**20
+        k[2 * h, token], k[2 * h, one] = 2.0, 2.0 * h
+        k[2 * h + 1, [square, token, one, n]] = -1.0, -2.0 * h, -float(h * h), 2.0**-10
+        v[2 * h, token] = o[out, 2 * h] = 1.0
+    nothing = np.zeros((0, d))
+    layer = Layer(q, k, v, o, nothing, nothing, np.zeros((d, 0)))
+    unembed = np.zeros((TOKENS, d))
+    unembed[:, out], unembed[:, one] = np.arange(TOKENS), -(np.arange(TOKENS) ** 2) / 2
+    prefix = np.array([3, 4, 5], dtype=np.int32)
+    return Transformer(embed, positions, [layer], unembed, [str(i) for i in range(TOKENS)], prefix)
+
+
 KINDS = {
     f.__name__: f
     for f in (

@@ -19,6 +19,7 @@ import numpy as np
 
 from ...compiler.format.transformer import Transformer
 from .image import Image, Program
+from .interface import tensors
 from .jit import host
 
 MAGIC = b"w2xfast1"
@@ -78,10 +79,7 @@ def _key(model: Transformer, probe: str | None, trusting: bool) -> str:
     digest = hashlib.blake2b(digest_size=_DIGEST)
     place = model.probes[probe] if probe else None
     digest.update(_version() + repr((host(), place, trusting, len(model.layers))).encode())
-    tensors = [model.embed, model.positions, model.unembed, np.asarray(model.prefix, dtype=np.int64)]
-    for layer in model.layers:
-        tensors += [layer.q, layer.k, layer.v, layer.o, layer.gate, layer.up, layer.down]
-    for tensor in tensors:
+    for tensor in [*tensors(model), np.asarray(model.prefix, dtype=np.int64)]:
         digest.update(repr((tensor.shape, tensor.dtype.str)).encode())
         digest.update(np.ascontiguousarray(tensor).data)
     return digest.hexdigest()

@@ -6,6 +6,7 @@ import struct
 from typing import NamedTuple
 
 from .bounds import Bounds
+from .interface import Room
 from .layout import Type, type_for
 
 
@@ -36,7 +37,8 @@ def _result_type(text: str) -> str:
 class Code:
     """The module under construction: `lines` is the body of the function at hand. Names are unique in the whole module."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room) -> None:
+        self.room = room
         self.lines: list[str] = []
         self.count = 0
         self.block = ""
@@ -46,6 +48,7 @@ class Code:
 
     def op(self, text: str) -> str:
         self.count += 1
+        self.room.take(1)
         name = f"%v{self.count}"
         self.lines.append(f"  {name} = {text}")
         self.types[name] = _result_type(text)

@@ -7,7 +7,7 @@ import numpy as np
 from ...compiler.format.transformer import Transformer
 from .forms import Form
 from .image import Program, image
-from .interface import Refused
+from .interface import INSTRUCTIONS, TABLE_BYTES, Refused, Room, size
 from .jit import compile_object
 from .layout import Layout
 from .lift import Lifted, lift
@@ -24,12 +24,15 @@ def compile_model(model: Transformer, probe: str | None = None, trusting: bool =
     """
     try:
         with np.errstate(all="ignore"):  # numbers that are not finite are refused
-            return _compile(model, probe, trusting)
+            try:
+                return _compile(model, probe, trusting, splitting=True)
+            except Refused:
+                return _compile(model, probe, trusting, splitting=False)  # takes less, if that was it
     except RecursionError:
         raise Refused("a number is computed in too many steps, one from the other") from None
 
 
-def _compile(model: Transformer, probe: str | None, trusting: bool) -> Program:
+def _compile(model: Transformer, probe: str | None, trusting: bool, splitting: bool) -> Program:
     lifted = lift(model, model.probes[probe] if probe else None, trusting)
     graph = lifted.graph
     roots = [*lifted.columns, *([lifted.probe] if lifted.probe else [])]
@@ -41,7 +44,7 @@ def _compile(model: Transformer, probe: str | None, trusting: bool) -> Program:
         special = live(graph, roots, [Context(graph, statics)])
         decodable = _decodable(lifted)
         context = Context(graph, statics, tokens=decodable)
-        split = _split(graph, context, roots)
+        split = _split(graph, context, roots) if splitting else None
         contexts = split.contexts if split else [context]
         for each in contexts:
             each.rewrite(roots, special)
@@ -49,8 +52,10 @@ def _compile(model: Transformer, probe: str | None, trusting: bool) -> Program:
         general.columns = list(dict.fromkeys([*general.columns, *special.columns]))
         # A delay must not reach back before the start.
         settled = max(settled, 1 + max(general.delays.values(), default=0))
-    layout = Layout(graph, general)
-    text = generate(lifted, layout, packs, general, special, context, split)
+    bytes_ = size(model)
+    layout = Layout(graph, general, Room("bytes of tables", TABLE_BYTES, bytes_))
+    room = Room("instructions", INSTRUCTIONS, bytes_)
+    text = generate(lifted, layout, packs, general, special, context, split, room)
     return Program(compile_object(text), image(layout, settled, decodable))
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from ...compiler.format.errors import EnvelopeError
 from ...compiler.format.transformer import Transformer
 from .cache import load_or_compile
-from .image import State
-from .interface import EXHAUSTED, FOREIGN, MAX_POSITION, STOP, UNEXPECTED
+from .image import UNLIMITED, State
+from .interface import EXHAUSTED, FOREIGN, MAX_POSITION, PREFIX_BYTES, STOP, UNEXPECTED, Refused, Room, size
 from .jit import Loaded
 
 # Tokens decoded by one call of generated code.
@@ -48,8 +48,15 @@ class FastEngine:
         self._state = State(self._image)
         self.position, self._settled, self._running = 0, False, False
         self._history, self.probed = [], []
+        room = Room("", PREFIX_BYTES, size(self.model))
+        self._state.budget = room.most
         try:
             self._read(prefix)
+            self._state.budget = UNLIMITED
+        except MemoryError:
+            if self._state.field("status") != EXHAUSTED:
+                raise
+            raise Refused(f"the keys of its prefix take more than {room.most:,} bytes") from None
         except _Unexpected:
             if not trusting:
                 raise NotImplementedError(_UNFOLLOWED) from None

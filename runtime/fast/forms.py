@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from .bounds import Bounds, bounds_of, exponent_of, granular, product, total
-from .interface import EXACT, KEY_LIMIT, LARGEST, MAX_POSITION
+from .interface import ANALYSIS_BYTES, EXACT, KEY_LIMIT, LARGEST, MAX_POSITION, Room
 
 # A form with more terms than this becomes a `let` when it is written to a residual slot.
 LET_TERMS = 2
@@ -143,14 +143,16 @@ class Store:
     keys: tuple[Form, Form] = (ZERO, ZERO)
     layer: int = 0
     columns: list[Form | int] = field(default_factory=list)
+    _numbers: dict[Form | int, int] = field(default_factory=dict)
 
     def identity(self) -> tuple:
         return (self.kind, self.key, self.penalty, self.latest, self.nonnegative, self.keys, self.layer)
 
     def column(self, what: Form | int) -> int:
-        if what not in self.columns:
+        number = self._numbers.setdefault(what, len(self.columns))
+        if number == len(self.columns):
             self.columns.append(what)
-        return self.columns.index(what)
+        return number
 
 
 @dataclass(frozen=True)
@@ -164,11 +166,13 @@ class Lookup:
 class Graph:
     """All atoms, interned. Atom ids index `kinds`, `args` and the cached bounds; arguments only name smaller ids.
 
-    trusting: whether lookups may rest on conditions that are only checked while running (see heads.py).
+    size: the checkpoint's tensors in bytes, by which its tables are limited. trusting: whether lookups may rest on conditions
+    that are only checked while running (see heads.py).
     """
 
-    def __init__(self, vocabulary: int, trusting: bool = True):
+    def __init__(self, vocabulary: int, trusting: bool = True, size: int = 0):
         self.trusting = trusting
+        self.room = Room("bytes of tables in the analysis", ANALYSIS_BYTES, size)
         self.kinds: list[str] = []
         self.args: list[tuple] = []
         self._ids: dict[tuple, int] = {}
@@ -179,9 +183,11 @@ class Graph:
         self.sources: list[Source] = []
         self._source_ids: dict[Source, int] = {}
         self.stores: list[Store] = []
+        self._store_ids: dict[tuple, int] = {}
         self.lookups: list[Lookup] = []
         self._lookup_ids: dict[tuple, int] = {}
         self.sums: list[Form] = []  # running sums; `sum` and `mean` atoms name one by its index
+        self._sum_ids: dict[Form, int] = {}
         self._vector_bounds: dict[int, Bounds] = {}
         self._folded: dict[tuple, Form] = {}
         self.token = self.source(Source(("token",), vocabulary))
@@ -208,11 +214,11 @@ class Graph:
 
     def store(self, store: Store) -> int:
         """Interned by everything but the columns."""
-        for i, other in enumerate(self.stores):
-            if store.identity() == other.identity():
-                return i
-        self.stores.append(store)
-        return len(self.stores) - 1
+        found = self._store_ids.get(store.identity())
+        if found is None:
+            found = self._store_ids[store.identity()] = len(self.stores)
+            self.stores.append(store)
+        return found
 
     def lookup(self, lookup: Lookup) -> int:
         found = self._lookup_ids.get((lookup.store, lookup.query))
@@ -225,6 +231,7 @@ class Graph:
         data = values.tobytes()
         found = self._vector_ids.get(data)
         if found is None:
+            self.room.take(len(data))
             found = self._vector_ids[data] = len(self.vectors)
             self.vectors.append(values)
         return found
@@ -356,9 +363,10 @@ class Graph:
         base = form.without_constant()
         scale = power_of_two(base)
         base = base.scaled(1 / scale)
-        if base not in self.sums:
+        number = self._sum_ids.setdefault(base, len(self.sums))
+        if number == len(self.sums):
             self.sums.append(base)
-        return Form({self.atom("mean", self.sums.index(base)): scale}, form.constant)
+        return Form({self.atom("mean", number): scale}, form.constant)
 
     def stored_source(self, lookup: int, column: int, size: int) -> int:
         """The source that column `column` of a lookup's store holds, as the lookup returns it."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import json
+import mmap
 import sys
 import weakref
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .index import PAGES, page_size
+from .index import PRESENT_WORDS
+from .interface import BUDGET
 
 if TYPE_CHECKING:
     from .layout import Layout
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 # Python is linked with the C library; on Windows that has a name. ctypes.util.find_library would start a process.
 _libc = ctypes.CDLL("msvcrt" if sys.platform == "win32" else None)
 _libc.free.argtypes = [ctypes.c_void_p]
+# No budget for pages of keys.
+UNLIMITED = 2**62
 _CALLOC = ctypes.cast(_libc.calloc, ctypes.c_void_p).value or 0
 
 
@@ -29,7 +34,7 @@ class Image:
     soft: per soft store
     its field and entry size. registers: (field of the position, field of its penalty) of registers whose penalties are
     not negative. `general` must read `settled` positions, and all registers must have a penalty of 0, before `special`
-    may take over, for token ids below `decodable`.
+    may take over, for token ids below `decodable`. empty: index of the page of zeros.
     """
 
     size: int
@@ -40,6 +45,7 @@ class Image:
     registers: list[tuple[int, int]]
     settled: int
     decodable: int
+    empty: int = 0
 
     def to_bytes(self) -> bytes:
         head = {k: v for k, v in asdict(self).items() if k != "arrays"}
@@ -84,7 +90,7 @@ def image(layout: Layout, settled: int, decodable: int) -> Image:
     ]
     fields = {name: at[name,] for name in ("status", "next", "n")}
     arrays = [(at[name], values.reshape(-1).view(np.uint8)) for name, values in layout.arrays.items()]
-    return Image(layout.size, fields, arrays, keyed, soft, registers, settled, decodable)
+    return Image(layout.size, fields, arrays, keyed, soft, registers, settled, decodable, at.get(("empty",), 0))
 
 
 class State:
@@ -92,25 +98,29 @@ class State:
 
     def __init__(self, image: Image):
         self._image = image
-        buffer = np.zeros(image.size + 8, dtype=np.uint64)
-        skip = -(buffer.ctypes.data // 8) % 8  # constant arrays begin at cache lines
-        self.words = buffer[skip : skip + image.size]
+        self.words = _zeros(image.size)
         raw = self.words.view(np.uint8)
         for at, data in image.arrays:
             raw[8 * at : 8 * at + len(data)] = data
-        self._empty: list[np.ndarray] = []
         self._records: dict[int, np.ndarray] = {}
+        base = self.words.ctypes.data
         for store in image.keyed:
-            empty = np.zeros(page_size(store["stride"]), dtype=np.uint8)
-            self._empty.append(empty)
-            base = self.words.ctypes.data
             directory, present = base + 8 * store["directory"], base + 8 * store["present"]
-            self.words[store["directory"] : store["directory"] + PAGES] = empty.ctypes.data
-            values = (directory, present, empty.ctypes.data, store["stride"], _CALLOC, 0, store["latest"])
+            values = (directory, present, base + 8 * image.empty, store["stride"], _CALLOC, 0, store["latest"])
             self.words[store["fields"] : store["fields"] + len(values)] = values
-        directories = [(s["directory"], e.ctypes.data) for s, e in zip(image.keyed, self._empty)]
-        finalizer = weakref.finalize(self, _free, self.words, directories)
+        self.budget = UNLIMITED
+        places = [(s["directory"], s["present"]) for s in image.keyed]
+        finalizer = weakref.finalize(self, _free, self.words, base + 8 * image.empty, places)
         finalizer.atexit = False
+
+    @property
+    def budget(self) -> int:
+        """Bytes that pages of keys may still take."""
+        return int(self.words[BUDGET])
+
+    @budget.setter
+    def budget(self, size: int) -> None:
+        self.words[BUDGET] = size
 
     @property
     def address(self) -> int:
@@ -135,8 +145,20 @@ class State:
                 self.words[store["field"]] = grown.ctypes.data
 
 
-def _free(words: np.ndarray, directories: list[tuple[int, int]]) -> None:
-    for at, empty in directories:
-        directory = words[at : at + PAGES]
-        for page in directory[directory != empty].tolist():
-            _libc.free(page)
+def _zeros(count: int) -> np.ndarray:
+    """uint64 [count] from a multiple of 64 bytes (constant arrays begin at cache lines): memory is taken when it is written.
+
+    Directories are written in few places, and a large page would take 2 MiB for each.
+    """
+    memory = mmap.mmap(-1, max(8 * count, 1))
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        with suppress(OSError):  # a kernel without large pages
+            memory.madvise(mmap.MADV_NOHUGEPAGE)
+    return np.frombuffer(memory, dtype=np.uint64, count=count)
+
+
+def _free(words: np.ndarray, empty: int, places: list[tuple[int, int]]) -> None:
+    for directory, present in places:
+        bits = np.unpackbits(words[present : present + PRESENT_WORDS].view(np.uint8), bitorder="little")
+        for page in np.flatnonzero(bits).tolist():
+            _libc.free((empty + int(words[directory + page])) % 2**64)

@@ -1,8 +1,9 @@
 """The index of a keyed store, as LLVM IR: integer key -> entry, in lazily allocated pages, with nearest-key search.
 
-A directory of PAGES pointers covers keys [-KEY_LIMIT, KEY_LIMIT). A page is a bit per key (64 words and a summary word)
-followed by PAGE_KEYS entries; an entry begins with the position (32 bits) at which it was last written, 0 when never. Pages
-not yet written all point to one page of zeros. `present` has a bit per page, in words of 64 and a summary of those.
+A directory of PAGES words covers keys [-KEY_LIMIT, KEY_LIMIT). A page is a bit per key (64 words and a summary word)
+followed by PAGE_KEYS entries; an entry begins with the position (32 bits) at which it was last written, 0 when never. A word of
+the directory is the distance of a page from one page of zeros that all stores share: 0, as fresh memory is, for pages not yet
+written, so that what no key has touched takes no memory. `present` has a bit per page, in words of 64 and a summary of those.
 
 The store's fields in the state, 8 bytes each, are FIELDS; "found" is the key that the latest search came to,
 "latest" is 0 when two equally near keys are unexpected.
@@ -10,7 +11,7 @@ The store's fields in the state, 8 bytes each, are FIELDS; "found" is the key th
 
 from __future__ import annotations
 
-from .interface import EXHAUSTED, KEY_LIMIT, UNEXPECTED
+from .interface import BUDGET, EXHAUSTED, KEY_LIMIT, UNEXPECTED
 
 PAGE_BITS = 12
 PAGE_KEYS = 1 << PAGE_BITS
@@ -29,8 +30,8 @@ def page_size(stride: int) -> int:
 
 
 _TEMPLATE = """
-; Entry of a key that may not be present yet; creates its page, sets its bits. When memory is exhausted: the scratch
-; entry, and the status (the state's first field) says so.
+; Entry of a key that may not be present yet; creates its page, sets its bits. When memory or the budget is exhausted: the
+; scratch entry, and the status (the state's first field) says so.
 define private ptr @create(ptr %store, i64 %key, ptr %scratch, ptr %status) noinline cold {
   %empty.p = getelementptr i64, ptr %store, i64 2
   %stride.p = getelementptr i64, ptr %store, i64 3
@@ -41,14 +42,22 @@ define private ptr @create(ptr %store, i64 %key, ptr %scratch, ptr %status) noin
   %off = add i64 %key, KEY_LIMIT
   %p = lshr i64 %off, PAGE_BITS
   %r = and i64 %off, PAGE_MASK
-  %slot = getelementptr ptr, ptr %directory, i64 %p
-  %page.old = load ptr, ptr %slot
-  %missing = icmp eq ptr %page.old, %empty
+  %slot = getelementptr i64, ptr %directory, i64 %p
+  %distance.old = load i64, ptr %slot
+  %page.old = getelementptr i8, ptr %empty, i64 %distance.old
+  %missing = icmp eq i64 %distance.old, 0
   br i1 %missing, label %allocate, label %mark
 allocate:
   %calloc = load ptr, ptr %calloc.p
   %entries = mul i64 %stride, PAGE_KEYS
   %size = add i64 %entries, PAGE_HEADER
+  %budget.p = getelementptr i64, ptr %status, i64 BUDGET
+  %budget = load i64, ptr %budget.p
+  %budget.left = sub i64 %budget, %size
+  %spent = icmp slt i64 %budget.left, 0
+  br i1 %spent, label %fail, label %get
+get:
+  store i64 %budget.left, ptr %budget.p
   %page.new = call ptr %calloc(i64 1, i64 %size)
   %failed = icmp eq ptr %page.new, null
   br i1 %failed, label %fail, label %install
@@ -56,7 +65,10 @@ fail:
   store i64 EXHAUSTED, ptr %status
   ret ptr %scratch
 install:
-  store ptr %page.new, ptr %slot
+  %address.new = ptrtoint ptr %page.new to i64
+  %address.empty = ptrtoint ptr %empty to i64
+  %distance.new = sub i64 %address.new, %address.empty
+  store i64 %distance.new, ptr %slot
   %present.p = getelementptr i64, ptr %store, i64 1
   %present = load ptr, ptr %present.p
   call void @set(ptr %present, i64 %p)
@@ -187,8 +199,8 @@ define private i64 @below(ptr %store, i64 %off) noinline {
 own:
   %p = lshr i64 %off, PAGE_BITS
   %r = and i64 %off, PAGE_MASK
-  %slot = getelementptr ptr, ptr %directory, i64 %p
-  %page = load ptr, ptr %slot
+  %slot = getelementptr i64, ptr %directory, i64 %p
+  %page = call ptr @page(ptr %store, ptr %slot)
   %summary = getelementptr i64, ptr %page, i64 64
   %hit = call i64 @block_below(ptr %page, ptr %summary, i64 %r)
   %found = icmp sge i64 %hit, 0
@@ -218,8 +230,8 @@ next:
 there:
   %gb = shl i64 %g, 12
   %page2.i = add i64 %gb, %q
-  %slot2 = getelementptr ptr, ptr %directory, i64 %page2.i
-  %page2 = load ptr, ptr %slot2
+  %slot2 = getelementptr i64, ptr %directory, i64 %page2.i
+  %page2 = call ptr @page(ptr %store, ptr %slot2)
   %summary2 = getelementptr i64, ptr %page2, i64 64
   %hit2 = call i64 @block_below(ptr %page2, ptr %summary2, i64 PAGE_MASK)
   br label %done
@@ -243,8 +255,8 @@ define private i64 @above(ptr %store, i64 %off) noinline {
 own:
   %p = lshr i64 %off, PAGE_BITS
   %r = and i64 %off, PAGE_MASK
-  %slot = getelementptr ptr, ptr %directory, i64 %p
-  %page = load ptr, ptr %slot
+  %slot = getelementptr i64, ptr %directory, i64 %p
+  %page = call ptr @page(ptr %store, ptr %slot)
   %summary = getelementptr i64, ptr %page, i64 64
   %hit = call i64 @block_above(ptr %page, ptr %summary, i64 %r)
   %found = icmp slt i64 %hit, PAGE_KEYS
@@ -273,8 +285,8 @@ next:
 there:
   %gb = shl i64 %g, 12
   %page2.i = add i64 %gb, %q
-  %slot2 = getelementptr ptr, ptr %directory, i64 %page2.i
-  %page2 = load ptr, ptr %slot2
+  %slot2 = getelementptr i64, ptr %directory, i64 %page2.i
+  %page2 = call ptr @page(ptr %store, ptr %slot2)
   %summary2 = getelementptr i64, ptr %page2, i64 64
   %hit2 = call i64 @block_above(ptr %page2, ptr %summary2, i64 0)
   br label %done
@@ -288,14 +300,23 @@ fail:
   ret i64 KEY_RANGE
 }
 
+; The page that a slot of the directory stands for.
+define private ptr @page(ptr %store, ptr %slot) {
+  %empty.p = getelementptr i64, ptr %store, i64 2
+  %empty = load ptr, ptr %empty.p
+  %distance = load i64, ptr %slot
+  %page = getelementptr i8, ptr %empty, i64 %distance
+  ret ptr %page
+}
+
 define private ptr @entry(ptr %store, i64 %off) {
   %directory = load ptr, ptr %store
   %stride.p = getelementptr i64, ptr %store, i64 3
   %stride = load i64, ptr %stride.p
   %p = lshr i64 %off, PAGE_BITS
   %r = and i64 %off, PAGE_MASK
-  %slot = getelementptr ptr, ptr %directory, i64 %p
-  %page = load ptr, ptr %slot
+  %slot = getelementptr i64, ptr %directory, i64 %p
+  %page = call ptr @page(ptr %store, ptr %slot)
   %o = mul i64 %r, %stride
   %o2 = add i64 %o, PAGE_HEADER
   %e = getelementptr i8, ptr %page, i64 %o2
@@ -392,6 +413,7 @@ def support() -> str:
         "FOUND": FIELDS.index("found"),
         "LATEST": FIELDS.index("latest"),
         "EXHAUSTED": EXHAUSTED,
+        "BUDGET": BUDGET,
         "UNEXPECTED": UNEXPECTED,
         "LIMIT": KEY_LIMIT - 1,
     }

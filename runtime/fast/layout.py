@@ -13,8 +13,8 @@ import numpy as np
 
 from .bounds import Bounds
 from .forms import Form, Graph
-from .index import FIELDS, PAGES, PRESENT_SUMMARIES, PRESENT_WORDS
-from .interface import INTEGER_LIMIT
+from .index import FIELDS, PAGES, PRESENT_SUMMARIES, PRESENT_WORDS, page_size
+from .interface import INTEGER_LIMIT, MAX_KEYED, Refused, Room
 from .live import Live
 
 
@@ -69,17 +69,18 @@ class Entry:
 class Layout:
     """Assigns state fields and store entries for everything live.
 
-    fields: name -> index of its (first) 8-byte field. Constant arrays stand in the state too, from multiples of 64 bytes.
+    fields: name -> index of its (first) 8-byte field. Constant arrays stand in the state too, from
+    multiples of 64 bytes; room: for their bytes.
     """
 
-    def __init__(self, graph: Graph, reached: Live):
-        self.graph = graph
+    def __init__(self, graph: Graph, reached: Live, room: Room):
+        self.graph, self.room = graph, room
         self.live = reached
         self.fields: dict[tuple, int] = {}
         self.size = 0
         self.entries: dict[int, Entry] = {}
         self.arrays: dict[tuple, np.ndarray] = {}
-        for name in ("status", "next", "n", "probe"):
+        for name in ("status", "next", "n", "probe", "budget"):  # interface.STATUS and so on
             self.add((name,))
         for k in sorted(reached.sums):
             self.add(("sum", k))
@@ -102,6 +103,11 @@ class Layout:
                 self.add(("scratch", s), -(-self.entries[s].size // 8))
             elif kind == "soft":
                 self.add(("soft", s))
+        strides = [self.entries[s].size for s in self.entries if graph.stores[s].kind == "keyed"]
+        if len(strides) > MAX_KEYED:
+            raise Refused(f"it has {len(strides):,} tables by key, and {MAX_KEYED:,} are the most")
+        if strides:
+            self.add(("empty",), page_size(max(strides)) // 8)
 
     def add(self, name: tuple, count: int = 1) -> int:
         """Reserves consecutive fields (once); returns the first one's index."""
@@ -112,6 +118,7 @@ class Layout:
 
     def array(self, name: tuple, values: np.ndarray) -> int:
         """Places a constant array; returns its byte offset in the state."""
+        self.room.take(values.nbytes)
         self.size = -(-self.size // 8) * 8
         self.arrays[name] = np.ascontiguousarray(values)
         return 8 * self.add(name, -(-values.nbytes // 8))

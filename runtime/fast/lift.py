@@ -10,7 +10,7 @@ import numpy as np
 from ...compiler.format.transformer import HEAD_DIM, Layer, Transformer
 from . import heads
 from .forms import ONE, ZERO, Form, Graph, Lookup, linear
-from .interface import Refused
+from .interface import Refused, size, tensors
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Lifted:
 def lift(model: Transformer, probe: tuple[int, int] | None = None, trusting: bool = True) -> Lifted:
     """probe: (layer, slot), or None. trusting: see forms.Graph."""
     _check_finite(model)
-    graph = Graph(len(model.embed), trusting)
+    graph = Graph(len(model.embed), trusting, size(model))
     slots = _embedding(graph, model)
     probed = None
     for index, layer in enumerate(model.layers):
@@ -41,10 +41,7 @@ def lift(model: Transformer, probe: tuple[int, int] | None = None, trusting: boo
 
 
 def _check_finite(model: Transformer) -> None:
-    tensors = [model.embed, model.positions, model.unembed]
-    for layer in model.layers:
-        tensors += [layer.q, layer.k, layer.v, layer.o, layer.gate, layer.up, layer.down]
-    if not all(np.isfinite(tensor).all() for tensor in tensors):
+    if not all(np.isfinite(tensor).all() for tensor in tensors(model)):
         raise Refused("a weight is not a finite number")
 
 

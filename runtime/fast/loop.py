@@ -14,7 +14,7 @@ from .choose import choose
 from .code import Code
 from .emit import Emitter
 from .index import support
-from .interface import FOREIGN, STOP, UNEXPECTED
+from .interface import FOREIGN, STOP, UNEXPECTED, Room
 from .layout import Layout, Tables
 from .lift import Lifted
 from .live import Live
@@ -45,9 +45,9 @@ class Split:
 
 
 class _Module:
-    def __init__(self, lifted: Lifted, layout: Layout, packs: Packs):
+    def __init__(self, lifted: Lifted, layout: Layout, packs: Packs, room: Room):
         self.lifted, self.layout, self.packs = lifted, layout, packs
-        self.code, self.tables = Code(), Tables()
+        self.code, self.tables = Code(room), Tables()
         self.unembeddings = Unembeddings(lifted.weights)
         self.functions: list[str] = []
 
@@ -107,7 +107,7 @@ class _Module:
         arguments = ", ".join(f"{type} {v}" for v, type in imported.items())
         for g, text in enumerate(bodies):
             exits = f"\nbail:\n  ret i32 {-UNEXPECTED}" if "label %bail" in text else ""
-            head = f"define private {CONVENTION}i32 @{name}.group{g}(ptr noalias %state, {arguments}) nounwind"
+            head = f"define private {CONVENTION}i32 @{name}.group{g}(ptr %state, {arguments}) nounwind"
             self.functions.append(f"{head} {{\nstep:\n{text}{exits}\n}}")
         targets = ", ".join(f"ptr @{name}.group{g}" for g in range(len(bodies)))
         self.functions.append(f"@{name}.groups = private constant [{len(bodies)} x ptr] [{targets}]")
@@ -160,7 +160,7 @@ fail:
   ret i64 %i"""
 
 _LOOP = """
-define i64 @{name}(ptr noalias %state, ptr %input, i64 %count, ptr %out, ptr %flags, ptr %probe) {attributes} {{
+define i64 @{name}(ptr %state, ptr %input, i64 %count, ptr %out, ptr %flags, ptr %probe) {attributes} {{
 entry:
   %status.p = getelementptr i64, ptr %state, i64 {status}
   %next.p = getelementptr i64, ptr %state, i64 {next}
@@ -230,15 +230,16 @@ def generate(
     special: Live,
     context: Context | None,
     split: Split | None,
+    room: Room,
 ) -> str:
     """LLVM IR of a module with the function `general`, and `special` when there is a context for it. Both are
 
     i64 f(state, input, count, out, flags, probe): reads `count` tokens from `input`, or, where that is null, decodes up
     to `count` tokens into `out`, until one with the STOP flag, or before a FOREIGN one. Returns how many positions were
     completed; `status` says whether something unexpected ended it. Arrays: i32 tokens, u8 flags by token id; `probe`: a
-    double per position, or null. Constant arrays are added to the layout.
+    double per position, or null. room: for instructions. Constant arrays are added to the layout.
     """
-    module = _Module(lifted, layout, packs)
+    module = _Module(lifted, layout, packs, room)
     module.start()
     # Where there is `special`, `general` reads prompts only: compiled fast rather than to be fast.
     attributes = "nounwind" if context is None else "noinline optnone nounwind"

@@ -284,11 +284,10 @@ class Past(Arithmetic):
         page = code.op(f"lshr i64 {off}, {PAGE_BITS}")
         at = code.op(f"and i64 {off}, {PAGE_KEYS - 1}")
         directory = self.address(self.layout.fields["directory", store])
-        slot = code.op(f"getelementptr ptr, ptr {directory}, i64 {page}")
-        base = code.op(f"load ptr, ptr {slot}")
+        distance = code.op(f"load i64, ptr {code.op(f'getelementptr i64, ptr {directory}, i64 {page}')}")
         offset = code.op(f"mul i64 {at}, {self.layout.entries[store].size}")
-        entry = code.op(f"getelementptr i8, ptr {base}, i64 {offset}")
-        entry = code.op(f"getelementptr i8, ptr {entry}, i64 {PAGE_HEADER}")
+        first = code.op(f"getelementptr i8, ptr %state, i64 {8 * self.layout.fields['empty',] + PAGE_HEADER}")
+        entry = code.op(f"getelementptr i8, ptr {first}, i64 {code.op(f'add i64 {distance}, {offset}')}")
         return entry, code.op(f"load i32, ptr {entry}, align 4")
 
     def resolve(self, number: int) -> Resolved:
