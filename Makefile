@@ -9,6 +9,7 @@
 #   make verify-all  every program in programs/ against wasmtime, at -O0 and -O1
 #   make spec        the WebAssembly specification's scripts (SPEC=folder with *.wast)
 #   make random      random programs against wasmtime
+#   make fuzz        hostile input for each door, SECONDS each (600)
 #   make npm         modules that other people published on npm (needs npm)
 #   make check-docs  the commands in README.md and docs/ print what is written there
 #   make bench       speed and memory
@@ -17,6 +18,7 @@
 
 PYTHON ?= python3
 SPEC ?=
+SECONDS ?= 600
 SEED ?= 0
 BIN := .venv/bin
 W2X := $(BIN)/wasm2xformer
@@ -28,7 +30,7 @@ SUDOKU := programs/i32/sudoku.wasm
 MODEL := build/sudoku.safetensors
 ROWS := $(foreach i,0 1 2 3 4 5 6 7 8,--invoke row $(i))
 
-.PHONY: demo test lint verify-all spec random npm check-docs bench samples size clean
+.PHONY: demo test lint verify-all spec random fuzz npm check-docs bench samples size clean
 
 demo: $(RUN)
 	@mkdir -p build
@@ -61,6 +63,9 @@ spec: $(DEV)
 
 random: $(DEV)
 	$(BIN)/python -m tests.random
+
+fuzz: $(DEV)
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 npm: $(DEV)
 	$(BIN)/python -m tests.npm

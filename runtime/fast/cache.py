@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import sys
 import tempfile
 from contextlib import suppress
@@ -101,10 +102,15 @@ def _decode(data: bytes) -> Program:
 
 
 def _read(path: Path) -> bytes:
-    """Code is taken from files of this user only."""
-    if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
-        raise ValueError("a file of another user")
-    return path.read_bytes()
+    """Code is taken from files of this user only, and from nothing but files: no links, pipes or devices that never end."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with open(os.open(path, flags), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_size > CAPACITY:
+            raise ValueError("not a file, or larger than the cache")
+        if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022):
+            raise ValueError("a file that other users may have written")
+        return file.read(CAPACITY)
 
 
 def _write(path: Path, data: bytes) -> None:

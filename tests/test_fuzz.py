@@ -1,0 +1,50 @@
+"""The fuzz targets: what watches over them sees what it has to, and each door takes a few inputs."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.fuzz.__main__ import main
+from tests.fuzz.doors import DOORS
+from tests.fuzz.mutate import mutate_bytes, mutate_json, mutate_text
+from tests.fuzz.watch import Worker
+
+LIMITS = (60.0, 2.0)
+
+
+def test_everything_that_an_input_can_do_is_seen() -> None:
+    worker = Worker("broken", LIMITS, memory=1 << 28)
+    wanted = {
+        b"accept": "accepted", b"raise": "failed", b"refuse": "refused", b"crash": "crashed", b"swell": "swollen",
+    }  # fmt: skip
+    try:
+        for data, kind in wanted.items():
+            assert worker.run(data).kind == kind, data
+        assert worker.run(b"accept").kind == "accepted"  # in a new process
+        assert worker.run(b"hang").kind == "hung"
+    finally:
+        worker.stop()
+    assert "nobody foresaw this" in Worker("broken").run(b"raise").message
+
+
+def test_the_same_seed_makes_the_same_inputs() -> None:
+    value = {"a": [1, {"b": "c"}, None], "d": {"e": 2.5}}
+    for make in (
+        lambda rng: mutate_bytes(rng, bytes(range(100)), [b"other"]),
+        lambda rng: mutate_text(rng, "(module (func (i32.const 1)))", ["(memory 1)"]),
+        lambda rng: mutate_json(rng, value),
+    ):
+        made = [[make(random.Random(f"{seed}")) for seed in range(300)] for _ in range(2)]
+        assert made[0] == made[1] and len({repr(x) for x in made[0]}) > 60
+    assert value == {"a": [1, {"b": "c"}, None], "d": {"e": 2.5}}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_few_inputs_for_each_door(door: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["--door", door, "--seed", "7", "--count", "4", "--folder", str(tmp_path)])
+    shown = capsys.readouterr().out
+    assert code == 0, shown
+    assert f"{door}" in shown and not list(tmp_path.iterdir())
