@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from wasm2xformer.compiler.format.tokens import TokenTable, head_of
 from wasm2xformer.compiler.format.types import FuncType
 from wasm2xformer.compiler.machine.jumps import Tables, jumps_of, tables_of
 from wasm2xformer.compiler.options import CompileOptions
+from wasm2xformer.compiler.wasm.source import load
+from wasm2xformer.runtime.check.diff import compare
 from wasm2xformer.runtime.check.verify import Verifier
 from wasm2xformer.runtime.trace import decode
 
@@ -42,6 +45,29 @@ def test_dense_and_fast_give_the_same_tokens() -> None:
     fast, dense = w2x.Instance(model), w2x.Instance(model, engine="torch")
     for call in [("calls", 3), ("table", 21, 0), ("table", 4, 2), ("table", 4, 3), ("br_table", 1), ("br_table", -1)]:
         np.testing.assert_array_equal(tokens(dense, *call), tokens(fast, *call), err_msg=f"{call}")
+
+
+def test_a_checkpoint_keeps_far_jumps(tmp_path: Path) -> None:
+    made = model_of(PROGRAM, 12)
+    made.save(tmp_path / "model.safetensors")
+    read = w2x.load(tmp_path / "model.safetensors")
+    assert read.jumps == made.jumps
+    assert w2x.Instance(read).invoke("table", 5, 1).values == [120]
+
+
+def test_every_wrong_token_of_a_far_jump_is_a_difference() -> None:
+    model, module = model_of(PROGRAM, 0), load(PROGRAM).module
+    report = Verifier(PROGRAM, model=model).invoke("table", (3, 1))
+    ours, table = report.trace.tokens, report.trace.table
+    heads = np.array([head_of(name) for name in table.names])
+    seen = set()
+    for at in np.flatnonzero(np.isin(heads[ours], list("XYZF"))):
+        same = np.flatnonzero(heads == heads[ours[at]])
+        changed = ours.copy()
+        changed[at] = same[(np.searchsorted(same, ours[at]) + 1) % len(same)]
+        assert compare(model.program, module, decode(changed, table, model.program), report.oracle), table.names[ours[at]]
+        seen.add(heads[ours[at]])
+    assert seen == set("XYZF")
 
 
 DEEP = """(module (type $t (func (param i32) (result i32))) (type $other (func (result i32)))
