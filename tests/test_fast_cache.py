@@ -19,6 +19,10 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "fast"
 
 
+def programs(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.bin"))
+
+
 @pytest.fixture
 def compiled(monkeypatch):
     """Counts the compilations."""
@@ -46,7 +50,8 @@ def test_second_time_from_disk(folder, compiled):
     assert len(compiled) == 1
     assert decoded(model()) == first
     assert len(compiled) == 1
-    assert len(list(folder.iterdir())) == 1
+    assert len(programs(folder)) == 1
+    assert sorted(p.suffix for p in folder.iterdir()) == ["", ".bin"]  # and the key, nothing temporary
 
 
 def test_everything_counts(folder, compiled):
@@ -64,10 +69,21 @@ def test_everything_counts(folder, compiled):
     assert len(compiled) == 4
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b[:-9] + b"x" + b[-8:], lambda b: b""])
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda b: b[: len(b) // 2],
+        lambda b: b"",
+        *(lambda b, at=at: flipped(b, at % len(b)) for at in (0, 20, 40, 300, -1)),
+    ],
+)
 def test_damaged_files_do_not_exist(folder, compiled, damage):
     first = decoded(model())
-    (file,) = folder.iterdir()
+    (file,) = programs(folder)
     file.write_bytes(damage(file.read_bytes()))
     assert decoded(model()) == first
     assert len(compiled) == 2
@@ -87,12 +103,120 @@ def test_off_and_unwritable(tmp_path, monkeypatch, compiled):
 
 def test_oldest_go_first(folder, compiled, monkeypatch):
     decoded(model(0))
-    (first,) = folder.iterdir()
+    (first,) = programs(folder)
     os.utime(first, (1, 1))
     monkeypatch.setattr(cache, "CAPACITY", int(1.5 * first.stat().st_size))
     decoded(model(1))
-    assert len(list(folder.iterdir())) == 1
+    assert len(programs(folder)) == 1
     assert not first.exists()
+
+
+def again(compiled, seed: int = 0) -> int:
+    """How many compilations it takes to decode twice more."""
+    before = len(compiled)
+    assert decoded(model(seed)) == decoded(model(seed))
+    return len(compiled) - before
+
+
+def test_private(folder):
+    decoded(model())
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert all(p.stat().st_mode & 0o777 == 0o600 for p in folder.iterdir())
+
+
+@pytest.mark.parametrize("name", ["program", "key"])
+@pytest.mark.parametrize("mode", [0o666, 0o644, 0o620])
+def test_files_that_others_may_touch(folder, compiled, name, mode):
+    """As one that another user has put there would be: the modes stand for the owner, whom a test cannot change."""
+    decoded(model())
+    path = folder / "key" if name == "key" else programs(folder)[0]
+    path.chmod(mode)
+    # A program is replaced by the next one; a key is not, and there is no cache.
+    assert again(compiled) == (2 if name == "key" else 1)
+
+
+def test_files_of_another_user(folder, compiled, monkeypatch):
+    decoded(model())
+    user = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: user + 1)
+    assert again(compiled) == 2
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o702])
+def test_folder_that_others_may_write_to(folder, compiled, mode):
+    folder.mkdir()
+    folder.chmod(mode)
+    assert again(compiled) == 2
+    assert not list(folder.iterdir())
+
+
+def test_links_are_not_followed(folder, compiled, tmp_path):
+    decoded(model())
+    (program,) = programs(folder)
+    elsewhere = tmp_path / "elsewhere"
+    program.rename(elsewhere)
+    program.symlink_to(elsewhere)
+    before = elsewhere.read_bytes()
+    assert again(compiled) == 1  # the link has been replaced, not what it names
+    assert elsewhere.read_bytes() == before
+    assert not program.is_symlink()
+    folder.rename(tmp_path / "folder")
+    folder.symlink_to(tmp_path / "folder")
+    assert again(compiled) == 2
+
+
+def test_pipes_are_not_waited_for(folder, compiled):
+    decoded(model())
+    (program,) = programs(folder)
+    program.unlink()
+    os.mkfifo(program)
+    assert again(compiled) == 1
+
+
+def test_another_key(folder, compiled):
+    decoded(model())
+    (folder / "key").write_bytes(bytes(32))
+    assert again(compiled) == 1
+    (folder / "key").write_bytes(b"short")
+    assert again(compiled) == 2
+
+
+def test_another_name(folder, compiled):
+    """A whole file of this cache, of another program."""
+    decoded(model(0))
+    (one,) = programs(folder)
+    decoded(model(1))
+    (other,) = set(programs(folder)) - {one}
+    one.write_bytes(other.read_bytes())
+    assert again(compiled, 0) == 1
+
+
+def test_stale_temporary_files_go(folder, compiled):
+    folder.mkdir(mode=0o700)
+    old, new = folder / "old.tmp", folder / "new.tmp"
+    for path in (old, new):
+        path.write_bytes(b"")
+    os.utime(old, (1, 1))
+    decoded(model())
+    assert not old.exists()
+    assert new.exists()
+
+
+def test_failed_writes_leave_nothing(folder, compiled, monkeypatch):
+    def full(handle: int) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert again(compiled) == 2
+    assert not list(folder.iterdir())
+
+
+def test_relative_place_is_no_place(tmp_path, monkeypatch, compiled):
+    """It would be another folder in each folder that a program is started from, also one that others write to."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WASM2XFORMER_CACHE", "here")
+    assert again(compiled) == 2
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_users_cache_is_not_the_tests_own():

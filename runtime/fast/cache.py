@@ -1,48 +1,66 @@
 """Compiled programs on disk: object code and the state it begins with, by a hash of everything they are made from.
 
-The cache only saves time: a file that cannot be read, or whose checksum is wrong, does not exist; one that cannot be written
-is not written. The folder is `fast` in WASM2XFORMER_CACHE, or in the platform's place for an application's cache; an
-empty WASM2XFORMER_CACHE turns it off.
+The cache only saves time: a file that cannot be read, or is not certainly this user's own and whole, does not exist; one that
+cannot be written is not written. The folder is `fast` in WASM2XFORMER_CACHE, or in the platform's place for applications' caches.
+A WASM2XFORMER_CACHE that is empty or no absolute path turns the cache off.
+
+Machine code is run, so it must be what this user's engine wrote. The folder and every file in it are opened without following
+links and must, as they are open, belong to this user; nobody else may write to the folder, nor read or write the files. And each
+file carries a keyed BLAKE2 of its name and contents; the key is 32 random bytes in a file of the same folder. Where owners and
+modes mean nothing (Windows), the key alone decides.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
+import secrets
 import stat
-import sys
-import tempfile
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+from platformdirs import user_cache_path
 
 from ...compiler.format.transformer import Transformer
 from .image import Image, Program
 from .interface import tensors
 from .jit import host
 
-MAGIC = b"w2xfast1"
+MAGIC = b"w2xfast2"
 # The oldest files are removed when the folder is larger than this, in bytes.
 CAPACITY = 256 * 2**20
+# A temporary file this old, in seconds, was left behind by a process that ended while it wrote.
+STALE = 3600.0
+KEY_FILE = "key"
 _DIGEST = 32
+_POSIX = hasattr(os, "getuid")
+# No links, and no waiting for the other end of a pipe.
+_FLAGS = 0
+for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
+    _FLAGS |= getattr(os, _flag, 0)
+
+
+class Unusable(OSError):
+    """The cache, or a file in it, cannot be trusted."""
 
 
 def load_or_compile(model: Transformer, probe: str | None = None, trusting: bool = True) -> Program:
     """The program for a model (see compile.compile_model), from the cache if it is there."""
-    folder = _folder()
-    if folder is None:
+    path = _folder()
+    if path is None:
         return _compile(model, probe, trusting)
-    path = folder / f"{_key(model, probe, trusting)}.bin"
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        program = _decode(_read(path))
-        os.utime(path)
-        return program
+    name = f"{_name(model, probe, trusting)}.bin"
+    with suppress(OSError, ValueError, KeyError, TypeError), _opened(path) as folder:
+        return folder.read(name)
     program = _compile(model, probe, trusting)
-    with suppress(OSError):
-        _write(path, _encode(program))
-        _trim(folder)
+    with suppress(OSError), _opened(path) as folder:
+        folder.write(name, program)
+        folder.trim()
     return program
 
 
@@ -53,30 +71,26 @@ def _compile(model: Transformer, probe: str | None, trusting: bool) -> Program:
 
 
 def _folder() -> Path | None:
+    """Where the cache is; None for no cache."""
     chosen = os.environ.get("WASM2XFORMER_CACHE")
-    if chosen is not None:
-        return Path(chosen) / "fast" if chosen else None
-    with suppress(RuntimeError):  # no home directory
-        if sys.platform == "win32":
-            base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-        elif sys.platform == "darwin":
-            base = Path.home() / "Library" / "Caches"
-        else:
-            base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        return base / "wasm2xformer" / "fast"
-    return None
+    if chosen is None:
+        with suppress(RuntimeError):  # no home directory
+            base = user_cache_path("wasm2xformer", appauthor=False)
+            return base / "fast" if base.is_absolute() else None
+        return None
+    return Path(chosen) / "fast" if Path(chosen).is_absolute() else None
 
 
 @cache
 def _version() -> bytes:
     """Of the engine's own source: code made by another version is never used."""
     digest = hashlib.blake2b(digest_size=_DIGEST)
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.digest()
 
 
-def _key(model: Transformer, probe: str | None, trusting: bool) -> str:
+def _name(model: Transformer, probe: str | None, trusting: bool) -> str:
     digest = hashlib.blake2b(digest_size=_DIGEST)
     place = model.probes[probe] if probe else None
     digest.update(_version() + repr((host(), place, trusting, len(model.layers))).encode())
@@ -86,52 +100,118 @@ def _key(model: Transformer, probe: str | None, trusting: bool) -> str:
     return digest.hexdigest()
 
 
-def _encode(program: Program) -> bytes:
+def encode(name: str, program: Program, key: bytes) -> bytes:
     body = len(program.code).to_bytes(8, "little") + program.code + program.image.to_bytes()
-    return MAGIC + hashlib.blake2b(body, digest_size=_DIGEST).digest() + body
+    return MAGIC + _mac(name, body, key) + body
 
 
-def _decode(data: bytes) -> Program:
-    """Raises ValueError when the data is damaged."""
+def decode(name: str, data: bytes, key: bytes) -> Program:
+    """Raises ValueError when the data is not what `encode` made under that name with that key."""
     start = len(MAGIC) + _DIGEST
     body = data[start:]
-    if data[: len(MAGIC)] != MAGIC or data[len(MAGIC) : start] != hashlib.blake2b(body, digest_size=_DIGEST).digest():
-        raise ValueError("damaged cache file")
+    if data[: len(MAGIC)] != MAGIC or not hmac.compare_digest(data[len(MAGIC) : start], _mac(name, body, key)):
+        raise ValueError("not a file of this cache")
     size = int.from_bytes(body[:8], "little")
     return Program(body[8 : 8 + size], Image.from_bytes(body[8 + size :]))
 
 
-def _read(path: Path) -> bytes:
-    """Code is taken from files of this user only, and from nothing but files: no links, pipes or devices that never end."""
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    with open(os.open(path, flags), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_size > CAPACITY:
-            raise ValueError("not a file, or larger than the cache")
-        if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022):
-            raise ValueError("a file that other users may have written")
-        return file.read(CAPACITY)
+def _mac(name: str, body: bytes, key: bytes) -> bytes:
+    return hashlib.blake2b(name.encode() + b"\0" + body, digest_size=_DIGEST, key=key).digest()
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Under its name only when complete."""
+def _check(status: os.stat_result, kind: int, others: int) -> None:
+    """Of an open file or folder: this user's, and without these permissions."""
+    if stat.S_IFMT(status.st_mode) != kind:
+        raise Unusable("not a plain file or folder")
+    if _POSIX and (status.st_uid != os.getuid() or status.st_mode & others):
+        raise Unusable("open to other users")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Folder]:
+    """The folder, made if it is not there. Raises OSError where it cannot be used."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    if os.open not in os.supports_dir_fd:
+        yield Folder(path, None)
+        return
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _FLAGS)
+    try:
+        _check(os.fstat(handle), stat.S_IFDIR, 0o022)
+        yield Folder(path, handle)
+    finally:
+        os.close(handle)
+
+
+class Folder:
+    """An open folder. Names in it are resolved from its handle: it stays the one that was looked at."""
+
+    def __init__(self, path: Path, handle: int | None):
+        self._path, self._handle = path, handle
+
+    def _place(self, name: str) -> str:
+        return name if self._handle is not None else str(self._path / name)
+
+    def _bytes(self, name: str) -> bytes:
+        with os.fdopen(os.open(self._place(name), os.O_RDONLY | _FLAGS, dir_fd=self._handle), "rb") as file:
+            status = os.fstat(file.fileno())
+            _check(status, stat.S_IFREG, 0o077)
+            if status.st_size > CAPACITY:
+                raise Unusable("larger than the cache")
+            return file.read(CAPACITY)
+
+    def _new(self, name: str, data: bytes) -> None:
+        """Under its name only when complete and on the disk."""
+        temporary = f"{secrets.token_hex(16)}.tmp"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
         try:
-            file.write(data)
-            file.close()
-            os.replace(file.name, path)
-        except OSError:
+            with os.fdopen(os.open(self._place(temporary), flags, 0o600, dir_fd=self._handle), "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(self._place(temporary), self._place(name), src_dir_fd=self._handle, dst_dir_fd=self._handle)
+        except BaseException:
             with suppress(OSError):
-                os.unlink(file.name)
+                os.unlink(self._place(temporary), dir_fd=self._handle)
             raise
 
+    def _key(self) -> bytes:
+        key = self._bytes(KEY_FILE)
+        if len(key) != _DIGEST:
+            raise Unusable("not a key")
+        return key
 
-def _trim(folder: Path) -> None:
-    files = sorted(((f.stat().st_mtime, f.stat().st_size, f) for f in folder.glob("*.bin")), key=lambda x: x[0])
-    total = sum(size for _, size, _ in files)
-    for _, size, file in files:
-        if total <= CAPACITY:
-            break
-        file.unlink()
-        total -= size
+    def _key_or_new(self) -> bytes:
+        """Of two processes that make one at the same time, the one whose files the other's key does not fit compiles again."""
+        with suppress(FileNotFoundError):
+            return self._key()
+        self._new(KEY_FILE, secrets.token_bytes(_DIGEST))
+        return self._key()
+
+    def read(self, name: str) -> Program:
+        program = decode(name, self._bytes(name), self._key())
+        with suppress(OSError):
+            os.utime(
+                self._place(name), dir_fd=self._handle, follow_symlinks=os.utime not in os.supports_follow_symlinks
+            )
+        return program
+
+    def write(self, name: str, program: Program) -> None:
+        self._new(name, encode(name, program, self._key_or_new()))
+
+    def trim(self) -> None:
+        """Removes temporary files that were left behind, and the oldest programs beyond the capacity."""
+        kept = []
+        for name in os.listdir(self._path if self._handle is None else self._handle):
+            status = os.stat(self._place(name), dir_fd=self._handle, follow_symlinks=False)
+            if name.endswith(".tmp") and status.st_mtime < time.time() - STALE:
+                os.unlink(self._place(name), dir_fd=self._handle)
+            elif name.endswith(".bin"):
+                kept.append((status.st_mtime, status.st_size, name))
+        total = sum(size for _, size, _ in kept)
+        for _, size, name in sorted(kept):
+            if total <= CAPACITY:
+                break
+            os.unlink(self._place(name), dir_fd=self._handle)
+            total -= size

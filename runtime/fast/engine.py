@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
 import numpy as np
 
 from ...compiler.format.errors import EnvelopeError
@@ -11,8 +13,9 @@ from .image import UNLIMITED, State
 from .interface import EXHAUSTED, FOREIGN, MAX_POSITION, PREFIX_BYTES, STOP, UNEXPECTED, Refused, Room, size
 from .jit import Loaded
 
-# Tokens decoded by one call of generated code.
-CHUNK = 1 << 16
+# Tokens that one call of generated code reads or decodes: few at first, then as many as take about that many seconds. Nothing
+# interrupts a call.
+FIRST_CHUNK, LAST_CHUNK, CHUNK_SECONDS = 1 << 8, 1 << 16, 0.1
 # Sequences up to this length are kept, so that they can be read again when an assumption turns out wrong.
 HISTORY = 1 << 17
 
@@ -36,6 +39,7 @@ class FastEngine:
         self.model = model
         self._probe = probe
         self._history: list[np.ndarray] | None = None
+        self._chunk = FIRST_CHUNK
         self.probed: list[np.ndarray] = []
         self._start(trusting=True)
 
@@ -91,6 +95,7 @@ class FastEngine:
         self._running = True
         self._state.reserve(self.position + count)
         values = np.zeros(count if self._probe else 0)
+        started = perf_counter()
         done = run(
             self._state.address,
             tokens.ctypes.data if tokens is not None else None,
@@ -99,6 +104,7 @@ class FastEngine:
             flags.ctypes.data,
             values.ctypes.data if self._probe else None,
         )
+        self._pace(count, perf_counter() - started)
         self.position += done
         self._remember((out if tokens is None else tokens)[:done].copy())
         if self._probe:
@@ -110,6 +116,13 @@ class FastEngine:
         if status == UNEXPECTED:
             raise _Unexpected
         return done
+
+    def _pace(self, count: int, seconds: float) -> None:
+        """How many tokens the next call is for."""
+        if seconds > CHUNK_SECONDS:
+            self._chunk = max(1, int(count * CHUNK_SECONDS / seconds))
+        elif seconds < CHUNK_SECONDS / 2 and count == self._chunk:
+            self._chunk = min(2 * self._chunk, LAST_CHUNK)
 
     def append(self, tokens: np.ndarray) -> None:
         """Reads a prompt: int [k] token ids."""
@@ -132,22 +145,23 @@ class FastEngine:
 
     def _read(self, tokens: np.ndarray) -> None:
         nothing = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.uint8)
-        for i in range(0, len(tokens), CHUNK):
-            part = tokens[i : i + CHUNK]
-            self._run(self._code.general, part, len(part), *nothing)
+        done = 0
+        while done < len(tokens):
+            part = tokens[done : done + self._chunk]
+            done += self._run(self._code.general, part, len(part), *nothing)
 
     def decode(self, stop: np.ndarray, limit: int) -> np.ndarray:
         """Emits tokens until one with stop[token], at most `limit`; int32 [m]."""
         if np.shape(stop) != (len(self.model.embed),):
             raise ValueError("`stop` has one entry per token id")
         stops = np.where(np.asarray(stop, dtype=bool), STOP, 0).astype(np.uint8)
-        out = np.empty(min(limit, CHUNK), dtype=np.int32)
+        out = np.empty(min(limit, LAST_CHUNK), dtype=np.int32)
         chunks: list[np.ndarray] = []
         total = 0
         while total < limit:
             before = self.position
             try:
-                self._decode(stops, min(limit - total, CHUNK), out)
+                self._decode(stops, min(limit - total, self._chunk), out)
                 done = self.position - before
             except _Unexpected:
                 done = self.position - before

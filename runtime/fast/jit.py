@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import threading
+from collections.abc import Callable
 
 import llvmlite.binding as llvm
 
@@ -24,10 +26,39 @@ def host() -> str:
 
 
 def compile_object(text: str) -> bytes:
-    """No optimisation passes: the code is simplified before it is written, and they gain nothing measurable."""
+    """No optimisation passes: the code is simplified before it is written, and they gain nothing measurable.
+
+    In a thread of its own: LLVM does not return before it is done, and Ctrl-C is for the main thread to see.
+    """
+    return _waited_for(lambda: _object(text))
+
+
+def _object(text: str) -> bytes:
     module = llvm.parse_assembly(text)
     module.verify()
     return _machine().emit_object(module)
+
+
+def _waited_for(work: Callable[[], bytes]) -> bytes:
+    """What `work` returns or raises; it goes on in the background when the wait is interrupted."""
+    results: list[bytes | BaseException] = []
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:
+            results.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=run, name="LLVM", daemon=True).start()
+    while not done.wait(0.1):  # a wait without end is deaf to signals on Windows
+        pass
+    (result,) = results
+    if isinstance(result, BaseException):
+        raise result
+    return result
 
 
 class Loaded:
