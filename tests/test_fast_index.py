@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from fast_models import Features, compare, kinds
 
-from wasm2xformer.runtime.fast.image import Image, State
+from wasm2xformer.runtime.fast.image import Image, StateMemory
 from wasm2xformer.runtime.fast.index import FIELDS, FOUND, PAGES, PRESENT_SUMMARIES, PRESENT_WORDS, page_size, support
 from wasm2xformer.runtime.fast.interface import EXHAUSTED, KEY_LIMIT
 from wasm2xformer.runtime.fast.jit import compile_object
@@ -36,7 +36,7 @@ class Index:
         present = directory + PAGES
         keyed = [{"fields": fields, "directory": directory, "present": present, "stride": STRIDE, "latest": 1}]
         size = present + PRESENT_WORDS + PRESENT_SUMMARIES
-        self.state = State(Image(size, {"status": 0, "next": 1, "n": 2}, [], keyed, [], [], 0, 0, empty))
+        self.state = StateMemory(Image(size, {"status": 0, "next": 1, "n": 2}, [], keyed, [], [], 0, 0, empty))
         self.store = self.state.address + 8 * fields
         self.fields = fields
         declarations = "\n".join(f"declare double @llvm.{n}num.f64(double, double)" for n in ("max", "min"))

@@ -8,10 +8,11 @@ from fast_models import TOKENS, Features, compare
 
 from wasm2xformer.compiler.format.transformer import Transformer
 from wasm2xformer.runtime.fast.compile import compile_model
-from wasm2xformer.runtime.fast.forms import Graph
+from wasm2xformer.runtime.fast.context import Rewriter
 from wasm2xformer.runtime.fast.lift import lift
 from wasm2xformer.runtime.fast.live import live
-from wasm2xformer.runtime.fast.specialise import MAX_SIGNATURES, Context, signatures, static_stores
+from wasm2xformer.runtime.fast.specialise import MAX_SIGNATURES, signatures, static_stores
+from wasm2xformer.runtime.fast.symbols import Symbols
 from wasm2xformer.runtime.fast.unembed import Unembeddings
 
 
@@ -59,7 +60,7 @@ def test_row_tokens_again():
 
 def analyse(model: Transformer):
     lifted = lift(model)
-    reached = live(lifted.graph, lifted.columns, [Context(lifted.graph, {})])
+    reached = live(lifted.graph, lifted.columns, [Rewriter(lifted.graph, {})])
     return lifted, *static_stores(lifted.graph, reached, model.prefix)
 
 
@@ -85,7 +86,7 @@ def test_rows_of_static_stores():
 
 
 def test_signatures():
-    graph = Graph(10)
+    graph = Symbols(10)
     source = graph.source(graph.sources[0].__class__(("row", 0, -1), 600))
     rows = np.arange(600.0)
     forms = [graph.table(source, v) for v in (rows % 2, rows % 3, rows, rows // 300)]
@@ -99,7 +100,7 @@ def test_signatures():
 def test_families(seed):
     """The argmax over families and rows is the argmax over all tokens; ties go to the lowest id."""
     rng = np.random.default_rng(seed)
-    graph = Graph(4)
+    graph = Symbols(4)
     columns = [graph.table(graph.token, rng.integers(-9, 9, 4).astype(float)) for _ in range(3)]
     v = np.arange(40.0)[:, None]
     weights = np.concatenate([2 * v * [1, 0, 0] - v * v * [0, 1, 0], rng.integers(-3, 3, (7, 3)), np.zeros((5, 3))])

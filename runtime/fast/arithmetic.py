@@ -14,12 +14,14 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple, cast
 
+from .atoms import Atom, Knots, Let, Position, PositionSquared, Relu
 from .bounds import units
-from .code import Code, Value, double
-from .forms import ONE, Form, Graph, knots_value
+from .code import IrText, IrValue, double
 from .interface import INTEGER_LIMIT
 from .layout import Type
+from .linear import ONE, Form
 from .pack import Packs
+from .symbols import Symbols, knots_value
 
 
 def wrapped(value: int) -> int:
@@ -43,14 +45,14 @@ class Known:
     softmax averages by lookup and column. delayed: by (store, column, distance). shifted: delayed columns moved on.
     """
 
-    forms: dict[tuple, Value] = field(default_factory=dict)
-    atoms: dict[int, Value] = field(default_factory=dict)
+    forms: dict[tuple, IrValue] = field(default_factory=dict)
+    atoms: dict[int, IrValue] = field(default_factory=dict)
     sources: dict[int, str] = field(default_factory=dict)
     rows: dict[int, str] = field(default_factory=dict)
     inserted: dict[int, str] = field(default_factory=dict)
     stored: set[tuple[int, int]] = field(default_factory=set)
     resolved: dict[tuple, Resolved] = field(default_factory=dict)
-    softened: dict[int, dict[int, Value]] = field(default_factory=dict)
+    softened: dict[int, dict[int, IrValue]] = field(default_factory=dict)
     delayed: dict[tuple[int, int, int], str] = field(default_factory=dict)
     shifted: set[tuple[int, int]] = field(default_factory=set)
 
@@ -61,18 +63,18 @@ class Known:
 class Arithmetic(ABC):
     """packs: rewrites forms so that they read packed columns (see pack.py)."""
 
-    def __init__(self, graph: Graph, code: Code, packs: Packs):
+    def __init__(self, graph: Symbols, code: IrText, packs: Packs):
         self.graph, self.code, self.packs = graph, code, packs
         self.known = Known()
         self.n = "%n"  # i64: the position, counted from 1
 
     @abstractmethod
-    def leaf(self, atom: int) -> Value:
+    def leaf(self, atom: Atom) -> IrValue:
         """The value of an atom that is no function of other atoms at this position."""
 
     # -- conversions ----------------------------------------------------------------------------------------------
 
-    def as_int(self, value: Value, exponent: int, factor: int = 1) -> str:
+    def as_int(self, value: IrValue, exponent: int, factor: int = 1) -> str:
         """i64: factor * value * 2^-exponent modulo 2^64, for an integer or i1 that is a multiple of 2^exponent."""
         assert value.kind != "f"
         shift = value.exponent - exponent
@@ -93,7 +95,7 @@ class Arithmetic(ABC):
             return self.code.op(f"shl i64 {ref}, {factor.bit_length() - 1}")
         return self.code.op(f"mul i64 {ref}, {factor}")
 
-    def as_double(self, value: Value) -> str:
+    def as_double(self, value: IrValue) -> str:
         if value.kind == "f":
             return value.ref
         if value.kind == "b":
@@ -105,23 +107,23 @@ class Arithmetic(ABC):
             result = self.code.op(f"fmul double {result}, {double(2.0**value.exponent)}")
         return result
 
-    def _cut(self, value: Value, low: float, high: float) -> Value:
+    def _cut(self, value: IrValue, low: float, high: float) -> IrValue:
         """A double, cut off at both ends."""
         code = self.code
         code.intrinsic("double @llvm.maxnum.f64(double, double)")
         code.intrinsic("double @llvm.minnum.f64(double, double)")
         cut = code.op(f"call double @llvm.maxnum.f64(double {self.as_double(value)}, double {double(low)})")
-        return Value("f", code.op(f"call double @llvm.minnum.f64(double {cut}, double {double(high)})"))
+        return IrValue("f", code.op(f"call double @llvm.minnum.f64(double {cut}, double {double(high)})"))
 
-    def load(self, pointer: str, type: Type) -> Value:
+    def load(self, pointer: str, type: Type) -> IrValue:
         if type.floating:
-            return Value("f", self.code.op(f"load double, ptr {pointer}, align 1"))
+            return IrValue("f", self.code.op(f"load double, ptr {pointer}, align 1"))
         raw = self.code.op(f"load {type.llvm}, ptr {pointer}, align 1")
         if type.size < 8:
             raw = self.code.op(f"{'sext' if type.signed else 'zext'} {type.llvm} {raw} to i64")
-        return Value("i", raw, type.exponent)
+        return IrValue("i", raw, type.exponent)
 
-    def store(self, value: Value, pointer: str, type: Type) -> None:
+    def store(self, value: IrValue, pointer: str, type: Type) -> None:
         """value: an integer that fits, where the type is one (see past.Past.fitted)."""
         if type.floating:
             self.code.do(f"store double {self.as_double(value)}, ptr {pointer}, align 1")
@@ -136,17 +138,17 @@ class Arithmetic(ABC):
 
     # -- forms ----------------------------------------------------------------------------------------------------
 
-    def form(self, form: Form) -> Value:
+    def form(self, form: Form) -> IrValue:
         found = self.known.forms.get(form.key)
         if found is None:
             emitted = self.packs(self.graph.merged(form))
             found = self._form(emitted)
             if found.kind != "f" and not self.graph.bounds(emitted).within(self.graph.bounds(form)):
-                found = Value("f", self.as_double(found))  # merging tables has rounded a coefficient
+                found = IrValue("f", self.as_double(found))  # merging tables has rounded a coefficient
             self.known.forms[form.key] = found
         return found
 
-    def _form(self, form: Form) -> Value:
+    def _form(self, form: Form) -> IrValue:
         if len(form.terms) == 1 and not form.constant:
             ((atom, c),) = form.terms.items()
             if c == 1.0:
@@ -159,8 +161,8 @@ class Arithmetic(ABC):
             whole = self.form(base)
             if whole.kind != "f" and e is not None and bounds.fits:
                 sum_ = self.code.op(f"add i64 {self.as_int(whole, e)}, {wrapped(units(form.constant, e))}")
-                return Value("i", sum_, e)
-            return Value("f", self.code.op(f"fadd double {self.as_double(whole)}, {double(form.constant)}"))
+                return IrValue("i", sum_, e)
+            return IrValue("f", self.code.op(f"fadd double {self.as_double(whole)}, {double(form.constant)}"))
         terms = [(self.atom(a), c) for a, c in sorted(form.terms.items(), key=lambda t: -t[1])]
         if e is not None and bounds.fits:
             factors = [self._factor(value, c, e) for value, c in terms]
@@ -177,19 +179,19 @@ class Arithmetic(ABC):
             total = self.code.op(f"fadd double {total}, {term}") if total else term
         if form.constant or not total:
             total = self.code.op(f"fadd double {total or double(0.0)}, {double(form.constant)}")
-        return Value("f", total)
+        return IrValue("f", total)
 
-    def _factor(self, value: Value, c: float, e: int) -> int | None:
+    def _factor(self, value: IrValue, c: float, e: int) -> int | None:
         """c * value in units of 2^e: the integer by which to multiply the value's, if there is one."""
         factor = c * 2.0 ** (value.exponent - e)
         return int(factor) if value.kind != "f" and factor.is_integer() else None
 
-    def _integer_form(self, form: Form, values: list[Value], factors: list[int], e: int) -> Value:
+    def _integer_form(self, form: Form, values: list[IrValue], factors: list[int], e: int) -> IrValue:
         total, constant = "", wrapped(units(form.constant, e))
         for value, factor in zip(values, factors):
             # shift-free difference instead of a multiplication by a negative factor
             negative = factor < 0 and bool(total or constant)
-            term = self.as_int(Value(value.kind, value.ref, 0), 0, -factor if negative else factor)
+            term = self.as_int(IrValue(value.kind, value.ref, 0), 0, -factor if negative else factor)
             if not total and negative:
                 total, constant = self.code.op(f"sub i64 {constant}, {term}"), 0
             elif negative:
@@ -198,32 +200,33 @@ class Arithmetic(ABC):
                 total = self.code.op(f"add i64 {total}, {term}") if total else term
         if constant and total:
             total = self.code.op(f"add i64 {total}, {constant}")
-        return Value("i", total or str(constant), e)
+        return IrValue("i", total or str(constant), e)
 
     # -- atoms ----------------------------------------------------------------------------------------------------
 
-    def atom(self, atom: int) -> Value:
+    def atom(self, atom: int) -> IrValue:
         found = self.known.atoms.get(atom)
         if found is None:
             found = self.known.atoms[atom] = self._atom(atom)
         return found
 
-    def _atom(self, atom: int) -> Value:
-        kind, args = self.graph.kinds[atom], self.graph.args[atom]
-        if kind == "n":
-            return Value("i", self.n)
-        if kind == "nn":
-            n = self.as_double(Value("i", self.n))
-            return Value("f", self.code.op(f"fmul double {n}, {n}"))
-        if kind == "let":
-            return self.form(args[0])
-        if kind == "relu":
-            return self._relu(*args)
-        if kind == "knots":
-            return self._knots(*args)
-        return self.leaf(atom)
+    def _atom(self, atom: int) -> IrValue:
+        match self.graph.atoms[atom]:
+            case Position():
+                return IrValue("i", self.n)
+            case PositionSquared():
+                n = self.as_double(IrValue("i", self.n))
+                return IrValue("f", self.code.op(f"fmul double {n}, {n}"))
+            case Let(form):
+                return self.form(form)
+            case Relu(gate, up):
+                return self._relu(gate, up)
+            case Knots() as knots:
+                return self._knots(knots)
+            case other:
+                return self.leaf(other)
 
-    def _relu(self, gate: Form, up: Form) -> Value:
+    def _relu(self, gate: Form, up: Form) -> IrValue:
         g = self.form(gate)
         bounds = self.graph.bounds(gate)
         code = self.code
@@ -233,36 +236,37 @@ class Arithmetic(ABC):
                 test = code.op(f"fcmp ogt double {g.ref}, {double(0.0)}")
                 positive = code.op(f"select i1 {test}, double {g.ref}, double {double(0.0)}")
             if up == ONE:
-                return Value("f", positive)
-            return Value("f", code.op(f"fmul double {positive}, {self.as_double(self.form(up))}"))
+                return IrValue("f", positive)
+            return IrValue("f", code.op(f"fmul double {positive}, {self.as_double(self.form(up))}"))
         boolean = bounds.high == 1 and bounds.integer
         if boolean:
             test = g.ref if g.kind == "b" else code.op(f"icmp sgt i64 {g.ref}, 0")
             if up == ONE:
-                return Value("b", test)
+                return IrValue("b", test)
             u = self.form(up)
             if u.kind == "f":
-                return Value("f", code.op(f"select i1 {test}, double {u.ref}, double {double(0.0)}"))
+                return IrValue("f", code.op(f"select i1 {test}, double {u.ref}, double {double(0.0)}"))
             if u.kind == "b":
-                return Value("b", code.op(f"and i1 {test}, {u.ref}"))
-            return Value("i", code.op(f"select i1 {test}, i64 {u.ref}, i64 0"), u.exponent)
+                return IrValue("b", code.op(f"and i1 {test}, {u.ref}"))
+            return IrValue("i", code.op(f"select i1 {test}, i64 {u.ref}, i64 0"), u.exponent)
         positive = g.ref
         if bounds.low < 0:
             code.intrinsic("i64 @llvm.smax.i64(i64, i64)")
             positive = code.op(f"call i64 @llvm.smax.i64(i64 {g.ref}, i64 0)")
         if up == ONE:
-            return Value("i", positive, g.exponent)
+            return IrValue("i", positive, g.exponent)
         u = self.form(up)
         top, other = max(bounds.high, 0.0), self.graph.bounds(up).magnitude
         if u.kind == "f" or top * other >= INTEGER_LIMIT * 2.0 ** (g.exponent + u.exponent):
-            product = code.op(f"fmul double {self.as_double(Value('i', positive, g.exponent))}, {self.as_double(u)}")
-            return Value("f", product)
-        return Value("i", code.op(f"mul i64 {positive}, {self.as_int(u, u.exponent)}"), g.exponent + u.exponent)
+            product = code.op(f"fmul double {self.as_double(IrValue('i', positive, g.exponent))}, {self.as_double(u)}")
+            return IrValue("f", product)
+        return IrValue("i", code.op(f"mul i64 {positive}, {self.as_int(u, u.exponent)}"), g.exponent + u.exponent)
 
-    def _knots(self, x: Form, knots: tuple) -> Value:
+    def _knots(self, atom: Knots) -> IrValue:
         """A step is a comparison, a one-hot an equality, everything else on integers a small table."""
+        x, knots = atom.x, atom.knots
         grid, value, code = self.graph.knot_grid(x, knots), self.form(x), self.code
-        bounds = self.graph.atom_bounds(self.graph.atom("knots", x, knots))
+        bounds = self.graph.atom_bounds(self.graph.atom(atom))
         if grid is None or not bounds.fits:
             return self._ramps(value, knots)
         exponent, step = cast(int, bounds.exponent), cast(int, self.graph.bounds(x).exponent)
@@ -276,7 +280,7 @@ class Arithmetic(ABC):
             ref = self.as_int(value, step)
         changes = [i for i in range(1, len(whole)) if whole[i] != whole[i - 1]]
         if not changes:
-            return Value("i", str(whole[0]), exponent)
+            return IrValue("i", str(whole[0]), exponent)
         test = ""
         if len(changes) == 1:
             test = code.op(f"icmp sge i64 {ref}, {first + changes[0]}")
@@ -286,8 +290,8 @@ class Arithmetic(ABC):
             outside, inside = whole[0], whole[changes[0]]
         if test:
             if (outside, inside) == (0, 1) and exponent == 0:
-                return Value("b", test)
-            return Value("i", code.op(f"select i1 {test}, i64 {inside}, i64 {outside}"), exponent)
+                return IrValue("b", test)
+            return IrValue("i", code.op(f"select i1 {test}, i64 {inside}, i64 {outside}"), exponent)
         code.intrinsic("i64 @llvm.smax.i64(i64, i64)")
         code.intrinsic("i64 @llvm.smin.i64(i64, i64)")
         index = code.op(f"call i64 @llvm.smax.i64(i64 {ref}, i64 {first})")
@@ -295,9 +299,9 @@ class Arithmetic(ABC):
         index = code.op(f"sub i64 {index}, {first}")
         array, type = code.array(whole)
         pointer = code.op(f"getelementptr {type.llvm}, ptr {array}, i64 {index}")
-        return Value("i", self.load(pointer, type).ref, exponent)
+        return IrValue("i", self.load(pointer, type).ref, exponent)
 
-    def _ramps(self, value: Value, knots: tuple) -> Value:
+    def _ramps(self, value: IrValue, knots: tuple) -> IrValue:
         """Without a grid. A pair of opposite slopes is a clamp: no large numbers are subtracted."""
         code, x, total = self.code, self.as_double(value), double(0.0)
         code.intrinsic("double @llvm.maxnum.f64(double, double)")
@@ -314,4 +318,4 @@ class Arithmetic(ABC):
             if slope != 1.0:
                 part = code.op(f"fmul double {part}, {double(slope)}")
             total = code.op(f"fadd double {total}, {part}")
-        return Value("f", total)
+        return IrValue("f", total)

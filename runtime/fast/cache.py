@@ -27,7 +27,7 @@ import numpy as np
 from platformdirs import user_cache_path
 
 from ...compiler.format.transformer import Transformer
-from .image import Image, Program
+from .image import CompiledModel, Image
 from .interface import tensors
 from .jit import host
 
@@ -49,7 +49,7 @@ class Unusable(OSError):
     """The cache, or a file in it, cannot be trusted."""
 
 
-def load_or_compile(model: Transformer, probe: str | None = None, trusting: bool = True) -> Program:
+def load_or_compile(model: Transformer, probe: str | None = None, trusting: bool = True) -> CompiledModel:
     """The program for a model (see compile.compile_model), from the cache if it is there."""
     path = _folder()
     if path is None:
@@ -64,7 +64,7 @@ def load_or_compile(model: Transformer, probe: str | None = None, trusting: bool
     return program
 
 
-def _compile(model: Transformer, probe: str | None, trusting: bool) -> Program:
+def _compile(model: Transformer, probe: str | None, trusting: bool) -> CompiledModel:
     from .compile import compile_model  # not needed, and not loaded, when the cache has the program
 
     return compile_model(model, probe, trusting)
@@ -100,19 +100,19 @@ def _name(model: Transformer, probe: str | None, trusting: bool) -> str:
     return digest.hexdigest()
 
 
-def encode(name: str, program: Program, key: bytes) -> bytes:
+def encode(name: str, program: CompiledModel, key: bytes) -> bytes:
     body = len(program.code).to_bytes(8, "little") + program.code + program.image.to_bytes()
     return MAGIC + _mac(name, body, key) + body
 
 
-def decode(name: str, data: bytes, key: bytes) -> Program:
+def decode(name: str, data: bytes, key: bytes) -> CompiledModel:
     """Raises ValueError when the data is not what `encode` made under that name with that key."""
     start = len(MAGIC) + _DIGEST
     body = data[start:]
     if data[: len(MAGIC)] != MAGIC or not hmac.compare_digest(data[len(MAGIC) : start], _mac(name, body, key)):
         raise ValueError("not a file of this cache")
     size = int.from_bytes(body[:8], "little")
-    return Program(body[8 : 8 + size], Image.from_bytes(body[8 + size :]))
+    return CompiledModel(body[8 : 8 + size], Image.from_bytes(body[8 + size :]))
 
 
 def _mac(name: str, body: bytes, key: bytes) -> bytes:
@@ -189,7 +189,7 @@ class Folder:
         self._new(KEY_FILE, secrets.token_bytes(_DIGEST))
         return self._key()
 
-    def read(self, name: str) -> Program:
+    def read(self, name: str) -> CompiledModel:
         program = decode(name, self._bytes(name), self._key())
         with suppress(OSError):
             os.utime(
@@ -197,7 +197,7 @@ class Folder:
             )
         return program
 
-    def write(self, name: str, program: Program) -> None:
+    def write(self, name: str, program: CompiledModel) -> None:
         self._new(name, encode(name, program, self._key_or_new()))
 
     def trim(self) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from .bounds import total
-from .code import Code, double
+from .code import IrText, double
 from .emit import Emitter
-from .forms import Form
+from .linear import Form
 from .unembed import Family, Unembedding
 
 
@@ -36,7 +36,7 @@ def choose(emitter: Emitter, unembedding: Unembedding, array: Callable[[np.ndarr
     return code.op(f"trunc i64 {best[1]} to i32")
 
 
-def _better(code: Code, best: tuple[str, str] | None, other: tuple[str, str]) -> tuple[str, str]:
+def _better(code: IrText, best: tuple[str, str] | None, other: tuple[str, str]) -> tuple[str, str]:
     if best is None:
         return other
     larger = code.op(f"fcmp ogt double {other[0]}, {best[0]}")

@@ -10,7 +10,7 @@ from .interface import Room
 from .layout import Type, type_for
 
 
-class Value(NamedTuple):
+class IrValue(NamedTuple):
     """kind "i": ref (an i64) * 2^exponent; "b": ref (an i1); "f": ref (a double)."""
 
     kind: str
@@ -34,7 +34,7 @@ def _result_type(text: str) -> str:
     return words[3 if words[0] == "select" else 1].rstrip(",")
 
 
-class Code:
+class IrText:
     """The module under construction: `lines` is the body of the function at hand. Names are unique in the whole module."""
 
     def __init__(self, room: Room) -> None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from ...compiler.format.transformer import Transformer
-from .forms import Form
-from .image import Program, image
+from .context import Rewriter
+from .image import CompiledModel, image
 from .interface import INSTRUCTIONS, TABLE_BYTES, Refused, Room, size
 from .jit import compile_object
-from .layout import Layout
+from .layout import StateLayout
 from .lift import Lifted, lift
+from .linear import Form
 from .live import live
 from .loop import Split, generate
 from .pack import Packs, pack
-from .specialise import Context, choose_split, signatures, static_stores
+from .specialise import choose_split, rewrite, signatures, static_stores
 
 
-def compile_model(model: Transformer, probe: str | None = None, trusting: bool = True) -> Program:
+def compile_model(model: Transformer, probe: str | None = None, trusting: bool = True) -> CompiledModel:
     """The passes in order: lift, find what is live, fold what the prefix decides, split by program row, generate, compile.
 
     probe: name of a probe whose values are wanted. trusting: whether generated code may give up with status UNEXPECTED.
@@ -32,31 +33,31 @@ def compile_model(model: Transformer, probe: str | None = None, trusting: bool =
         raise Refused("a number is computed in too many steps, one from the other") from None
 
 
-def _compile(model: Transformer, probe: str | None, trusting: bool, splitting: bool) -> Program:
+def _compile(model: Transformer, probe: str | None, trusting: bool, splitting: bool) -> CompiledModel:
     lifted = lift(model, model.probes[probe] if probe else None, trusting)
     graph = lifted.graph
     roots = [*lifted.columns, *([lifted.probe] if lifted.probe else [])]
-    general = special = live(graph, roots, [Context(graph, {})])
+    general = special = live(graph, roots, [Rewriter(graph, {})])
     statics, settled = static_stores(graph, general, model.prefix)
     context, split, decodable = None, None, len(model.embed)
     packs = Packs(graph)
     if statics:
-        special = live(graph, roots, [Context(graph, statics)])
+        special = live(graph, roots, [Rewriter(graph, statics)])
         decodable = _decodable(lifted)
-        context = Context(graph, statics, tokens=decodable)
+        context = Rewriter(graph, statics, tokens=decodable)
         split = _split(graph, context, roots) if splitting else None
         contexts = split.contexts if split else [context]
         for each in contexts:
-            each.rewrite(roots, special)
+            rewrite(each, roots, special)
         packs = pack(graph, contexts, special)
         general.columns = list(dict.fromkeys([*general.columns, *special.columns]))
         # A delay must not reach back before the start.
         settled = max(settled, 1 + max(general.delays.values(), default=0))
     bytes_ = size(model)
-    layout = Layout(graph, general, Room("bytes of tables", TABLE_BYTES, bytes_))
+    layout = StateLayout(graph, general, Room("bytes of tables", TABLE_BYTES, bytes_))
     room = Room("instructions", INSTRUCTIONS, bytes_)
     text = generate(lifted, layout, packs, general, special, context, split, room)
-    return Program(compile_object(text), image(layout, settled, decodable))
+    return CompiledModel(compile_object(text), image(layout, settled, decodable))
 
 
 def _decodable(lifted: Lifted) -> int:
@@ -66,11 +67,11 @@ def _decodable(lifted: Lifted) -> int:
     return int(emitted[-1]) + 1 if len(emitted) else len(lifted.weights)
 
 
-def _split(graph, context: Context, roots: list[Form]) -> Split | None:
+def _split(graph, context: Rewriter, roots: list[Form]) -> Split | None:
     lookup = choose_split(graph, context, roots)
     if lookup is None:
         return None
     static = context.statics[graph.lookups[lookup].store]
     groups = signatures(graph, lookup, len(static.keys), context.reached_atoms())
-    contexts = [Context(graph, context.statics, (lookup, rows, g), context.tokens) for g, rows in enumerate(groups)]
+    contexts = [Rewriter(graph, context.statics, (lookup, rows, g), context.tokens) for g, rows in enumerate(groups)]
     return Split(lookup, static, groups, contexts)

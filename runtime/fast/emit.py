@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from . import soft
-from .code import Code, Value
-from .forms import Graph
-from .layout import Layout, Tables, type_for
+from .atoms import Atom, Average, Key, Read, RunningMean, RunningSum, Stamp, Table
+from .code import IrText, IrValue
+from .context import Rewriter, Static
+from .dependence import Dependence
+from .layout import RowTables, StateLayout, type_for
 from .live import Live
 from .pack import Packs
 from .past import Past
-from .specialise import Context, Dependence, Static, TokenClasses
+from .specialise import TokenClasses
+from .symbols import Symbols
 
 
 class Emitter(Past):
@@ -19,11 +22,11 @@ class Emitter(Past):
 
     def __init__(
         self,
-        graph: Graph,
-        layout: Layout,
-        code: Code,
-        tables: Tables,
-        context: Context,
+        graph: Symbols,
+        layout: StateLayout,
+        code: IrText,
+        tables: RowTables,
+        context: Rewriter,
         packs: Packs,
         reached: Live,
         first: bool,
@@ -33,33 +36,34 @@ class Emitter(Past):
         self.token = "%token"  # i64
         self.record = ""  # ptr: the record of the row found, inside a group of rows
 
-    def inside(self, context: Context, record: str) -> Emitter:
+    def inside(self, context: Rewriter, record: str) -> Emitter:
         """An emitter for a branch: knows what has been emitted so far, and keeps what it emits to itself."""
         result = Emitter(self.graph, self.layout, self.code, self.tables, context, self.packs, self.live, self.first)
         result.known, result.record = self.known.copy(), record
         return result
 
-    def leaf(self, atom: int) -> Value:
-        kind, args = self.graph.kinds[atom], self.graph.args[atom]
-        if kind == "table":
-            return self._table(*args)
-        if kind == "sum":
-            return self.sum(args[0])
-        if kind == "mean":
-            total, n = self.as_double(self.sum(args[0])), self.as_double(Value("i", self.n))
-            return Value("f", self.code.op(f"fdiv double {total}, {n}"))
-        if kind == "read":
-            return self.read(args[0], args[1])
-        if kind == "stamp":
-            return self.stamp(args[0])
-        if kind == "key":
-            return Value("i", self.resolve(args[0]).key)
-        assert kind == "soft", kind
-        return soft.average(self, args[0], args[1])
+    def leaf(self, atom: Atom) -> IrValue:
+        match atom:
+            case Table(source, vector):
+                return self._table(source, vector)
+            case RunningSum(number):
+                return self.sum(number)
+            case RunningMean(number):
+                total, n = self.as_double(self.sum(number)), self.as_double(IrValue("i", self.n))
+                return IrValue("f", self.code.op(f"fdiv double {total}, {n}"))
+            case Read(lookup, column):
+                return self.read(lookup, column)
+            case Average(lookup, column):
+                return soft.average(self, lookup, column)
+            case Stamp(lookup):
+                return self.stamp(lookup)
+            case Key(lookup):
+                return IrValue("i", self.resolve(lookup).key)
+        raise AssertionError(atom)
 
     # -- tables and sources ---------------------------------------------------------------------------------------
 
-    def _table(self, source: int, vector: int) -> Value:
+    def _table(self, source: int, vector: int) -> IrValue:
         name = self.graph.sources[source].name
         type = type_for(self.graph.vector_bounds(vector))
         rows = self.tables.rows(name, self.graph.sources[source].size)
@@ -150,7 +154,7 @@ class Emitter(Past):
             known = [int(values[i] * 2.0**-type.exponent) for values in classes.values]
             incoming = ", ".join(f"[ {v}, %{label} ]" for v, label in zip(known, labels))
             merged = code.op(f"phi i64 {incoming}, [ {value.ref}, %{other} ]")
-            self.known.atoms[atom] = Value("i", merged, type.exponent)
+            self.known.atoms[atom] = IrValue("i", merged, type.exponent)
 
     # -- the end of a position ------------------------------------------------------------------------------------
 

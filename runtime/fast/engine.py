@@ -9,7 +9,7 @@ import numpy as np
 from ...compiler.format.errors import EnvelopeError
 from ...compiler.format.transformer import Transformer
 from .cache import load_or_compile
-from .image import UNLIMITED, State
+from .image import UNLIMITED, StateMemory
 from .interface import EXHAUSTED, FOREIGN, MAX_POSITION, PREFIX_BYTES, STOP, UNEXPECTED, Refused, Room, size
 from .jit import Loaded
 
@@ -49,7 +49,7 @@ class FastEngine:
         program = load_or_compile(self.model, self._probe, trusting)
         self._image, self._trusting = program.image, trusting
         self._code = Loaded(program.code)
-        self._state = State(self._image)
+        self._state = StateMemory(self._image)
         self.position, self._settled, self._running = 0, False, False
         self._history, self.probed = [], []
         room = Room("", PREFIX_BYTES, size(self.model))

@@ -14,16 +14,18 @@ With score = q0 k0 + q1 k1, n the position and K large:
 Some conditions may escape the analysis: that keys stay in range, that penalties are never negative, that without a
 preference for the latest no key repeats and no two are equally near, that a key is not negative where only relu(a) a
 stands for its square. Generated code checks them, and when one fails the sequence is read again by code that does not
-trust such lookups (`Graph.trusting`).
+trust such lookups (`Symbols.trusting`).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from .atoms import Average, Key, Read, Relu, Stamp
 from .bounds import Bounds, total
-from .forms import ZERO, Form, Graph, Lookup, Store, linear
 from .interface import KEY_LIMIT, MAX_DELAY
+from .linear import ZERO, Form, linear
+from .symbols import HeadLookup, Store, Symbols
 
 # exp(-HARD) is lost in a float64 sum next to 1 (2^-53 = exp(-36.7)); a little less is still far below any decision margin.
 HARD = 30.0
@@ -33,11 +35,11 @@ NEVER_LATER = 2.0**8
 NEVER_NEARER = 2.0**20
 
 
-def uniform(graph: Graph, q: tuple[Form, Form], k: tuple[Form, Form]) -> bool:
+def uniform(graph: Symbols, q: tuple[Form, Form], k: tuple[Form, Form]) -> bool:
     return all(x.is_zero() for x in q) or all(x.is_constant() for x in k)
 
 
-def classify(graph: Graph, q: tuple[Form, Form], k: tuple[Form, Form], layer: int) -> Lookup:
+def classify(graph: Symbols, q: tuple[Form, Form], k: tuple[Form, Form], layer: int) -> HeadLookup:
     """The lookup that a non-uniform head performs. A `delay` lookup by 0 returns the position itself."""
     q = (graph.expanded(q[0]), graph.expanded(q[1]))
     k = (graph.expanded(k[0]), graph.expanded(k[1]))
@@ -51,15 +53,15 @@ def classify(graph: Graph, q: tuple[Form, Form], k: tuple[Form, Form], layer: in
         total(
             0.0, [(graph.bounds(a).magnitude, graph.bounds(b)) for a, b in zip(q, k)]
         )  # refuses scores beyond all doubles
-        found = Lookup(graph.store(Store("soft", keys=k, layer=layer)), q)
+        found = HeadLookup(graph.store(Store("soft", keys=k, layer=layer)), q)
     return found
 
 
-def delay(graph: Graph, distance: int) -> Lookup:
-    return Lookup(graph.store(Store("delay")), distance)
+def delay(graph: Symbols, distance: int) -> HeadLookup:
+    return HeadLookup(graph.store(Store("delay")), distance)
 
 
-def _register(graph: Graph, score: Form) -> Lookup | None:
+def _register(graph: Symbols, score: Form) -> HeadLookup | None:
     later, penalty = _split(graph, score)
     if later < HARD:
         return None
@@ -67,10 +69,10 @@ def _register(graph: Graph, score: Form) -> Lookup | None:
         return delay(graph, 0)
     if not _never(graph.bounds(penalty), later * NEVER_LATER):
         return None
-    return Lookup(graph.store(Store("register", penalty=penalty)), None)
+    return HeadLookup(graph.store(Store("register", penalty=penalty)), None)
 
 
-def _parabola(graph: Graph, q0: Form, temperature: float, k0: Form, k1: Form) -> Lookup | None:
+def _parabola(graph: Symbols, q0: Form, temperature: float, k0: Form, k1: Form) -> HeadLookup | None:
     key, query = k0.scaled(0.5), q0.scaled(1 / temperature)
     if key.is_constant() or temperature < HARD:
         return None
@@ -98,10 +100,10 @@ def _parabola(graph: Graph, q0: Form, temperature: float, k0: Form, k1: Form) ->
     if not graph.trusting and not (proven and keys.low >= -KEY_LIMIT and keys.high < KEY_LIMIT):
         return None
     store = Store("keyed", graph.merged(key), graph.merged(penalty), latest, nonnegative)
-    return Lookup(graph.store(store), graph.merged(query))
+    return HeadLookup(graph.store(store), graph.merged(query))
 
 
-def _split(graph: Graph, score: Form) -> tuple[float, Form]:
+def _split(graph: Symbols, score: Form) -> tuple[float, Form]:
     """score = later * n - penalty + constant; a constant that all positions share decides nothing."""
     later = score.terms.get(graph.n, 0.0)
     rest = linear([(-1.0, score), (later, Form({graph.n: 1.0}))])
@@ -114,7 +116,7 @@ def _never(penalty: Bounds, least: float) -> bool:
     return penalty.exponent is not None and 2.0**penalty.exponent >= least
 
 
-def _without_square(graph: Graph, form: Form, key: Form) -> tuple[Form, bool] | None:
+def _without_square(graph: Symbols, form: Form, key: Form) -> tuple[Form, bool] | None:
     """form + key^2 as a form, and whether that holds for key >= 0 only; None if the square is not found in the form."""
     n, nn = graph.n, graph.nn
     if set(key.terms) == {n}:
@@ -129,9 +131,10 @@ def _without_square(graph: Graph, form: Form, key: Form) -> tuple[Form, bool] | 
         return graph.merged(linear([(1.0, form), (1.0, square)])), False
     terms, positive, negative = dict(form.terms), 0.0, 0.0
     for atom, c in form.terms.items():
-        if graph.kinds[atom] != "relu":
+        what = graph.atoms[atom]
+        if not isinstance(what, Relu):
             continue
-        gate, up = (graph.expanded(x) for x in graph.args[atom])
+        gate, up = graph.expanded(what.gate), graph.expanded(what.up)
         g, u = _ratio(gate, key), _ratio(up, key)
         if g is None or u is None:
             continue
@@ -155,7 +158,7 @@ def _ratio(form: Form, base: Form) -> float | None:
     return r if base.scaled(r) == form else None
 
 
-def read(graph: Graph, lookup: Lookup, value: Form) -> Form:
+def read(graph: Symbols, lookup: HeadLookup, value: Form) -> Form:
     """The head's output for a value form: copied from the position that the lookup finds."""
     store, number = graph.stores[lookup.store], graph.lookup(lookup)
     if store.kind == "delay" and lookup.query == 0:
@@ -164,18 +167,19 @@ def read(graph: Graph, lookup: Lookup, value: Form) -> Form:
         return value
     if store.kind == "soft":
         column = store.column(value.without_constant())
-        return Form({graph.atom("soft", number, column): 1.0}, value.constant)
+        return graph.of(Average(number, column), constant=value.constant)
     if store.kind == "keyed":
         ratio = _ratio(graph.expanded(value).without_constant(), store.key.without_constant())
         if ratio is not None:
-            return Form({graph.atom("key", number): ratio}, value.constant - ratio * store.key.constant)
+            return graph.of(Key(number), ratio, value.constant - ratio * store.key.constant)
     parts, rest = [(1.0, Form({}, value.constant))], dict(value.terms)
     by_source: dict[int, dict[int, float]] = {}
     for atom in value.terms:
-        if graph.kinds[atom] == "table":
-            by_source.setdefault(graph.args[atom][0], {})[atom] = rest.pop(atom)
+        origin = graph.parts(atom).source
+        if origin is not None:
+            by_source.setdefault(origin, {})[atom] = rest.pop(atom)
         elif atom == graph.n and store.kind != "delay":
-            parts.append((rest.pop(atom), Form({graph.atom("stamp", number): 1.0})))
+            parts.append((rest.pop(atom), graph.of(Stamp(number))))
     for source, terms in by_source.items():
         values = graph.evaluate(Form(terms), source)
         stored = graph.stored_source(number, store.column(source), graph.sources[source].size + 1)
@@ -184,5 +188,5 @@ def read(graph: Graph, lookup: Lookup, value: Form) -> Form:
         form = Form(rest)
         scale = max(abs(c) for c in rest.values()) if len(rest) == 1 else 1.0
         column = store.column(form.scaled(1 / scale) if len(rest) == 1 else form)
-        parts.append((scale, Form({graph.atom("read", number, column): 1.0})))
+        parts.append((scale, graph.of(Read(number, column))))
     return linear(parts)

@@ -17,7 +17,7 @@ from .index import PRESENT_WORDS
 from .interface import BUDGET
 
 if TYPE_CHECKING:
-    from .layout import Layout
+    from .layout import StateLayout
 
 # Python is linked with the C library; on Windows that has a name. ctypes.util.find_library would start a process.
 _libc = ctypes.CDLL("msvcrt" if sys.platform == "win32" else None)
@@ -65,14 +65,14 @@ class Image:
 
 
 @dataclass
-class Program:
+class CompiledModel:
     """Object code with the functions `general` and `special` (see loop.generate), and the state it begins with."""
 
     code: bytes
     image: Image
 
 
-def image(layout: Layout, settled: int, decodable: int) -> Image:
+def image(layout: StateLayout, settled: int, decodable: int) -> Image:
     """The image of a finished layout."""
     at, kinds = layout.fields, layout.graph.stores
     keyed = []
@@ -93,7 +93,7 @@ def image(layout: Layout, settled: int, decodable: int) -> Image:
     return Image(layout.size, fields, arrays, keyed, soft, registers, settled, decodable, at.get(("empty",), 0))
 
 
-class State:
+class StateMemory:
     """An image in memory. Owns what generated code allocates."""
 
     def __init__(self, image: Image):

@@ -30,7 +30,7 @@ def page_size(stride: int) -> int:
 
 
 _TEMPLATE = """
-; Entry of a key that may not be present yet; creates its page, sets its bits. When memory or the budget is exhausted: the
+; RecordLayout of a key that may not be present yet; creates its page, sets its bits. When memory or the budget is exhausted: the
 ; scratch entry, and the status (the state's first field) says so.
 define private ptr @create(ptr %store, i64 %key, ptr %scratch, ptr %status) noinline cold {
   %empty.p = getelementptr i64, ptr %store, i64 2

@@ -34,7 +34,8 @@ def compile_object(text: str) -> bytes:
 
 
 def _object(text: str) -> bytes:
-    module = llvm.parse_assembly(text)
+    # A context of its own: the process may end while a thread that nobody waits for still works in it.
+    module = llvm.parse_assembly(text, llvm.create_context())
     module.verify()
     return _machine().emit_object(module)
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from .bounds import Bounds
-from .forms import Form, Graph
 from .index import FIELDS, PAGES, PRESENT_SUMMARIES, PRESENT_WORDS, page_size
 from .interface import INTEGER_LIMIT, MAX_KEYED, Refused, Room
+from .linear import Form
 from .live import Live
+from .symbols import Symbols
 
 
 @dataclass(frozen=True)
@@ -59,26 +60,26 @@ def numpy_type(type: Type) -> np.dtype:
 
 
 @dataclass
-class Entry:
+class RecordLayout:
     """A store's record: type and byte offset per column; an entry begins with the stamp (keyed: 32 bits, register: 64)."""
 
     columns: dict[int, tuple[int, Type]]
     size: int
 
 
-class Layout:
+class StateLayout:
     """Assigns state fields and store entries for everything live.
 
     fields: name -> index of its (first) 8-byte field. Constant arrays stand in the state too, from
     multiples of 64 bytes; room: for their bytes.
     """
 
-    def __init__(self, graph: Graph, reached: Live, room: Room):
+    def __init__(self, graph: Symbols, reached: Live, room: Room):
         self.graph, self.room = graph, room
         self.live = reached
         self.fields: dict[tuple, int] = {}
         self.size = 0
-        self.entries: dict[int, Entry] = {}
+        self.entries: dict[int, RecordLayout] = {}
         self.arrays: dict[tuple, np.ndarray] = {}
         for name in ("status", "next", "n", "probe", "budget"):  # interface.STATUS and so on
             self.add((name,))
@@ -129,7 +130,7 @@ class Layout:
             return type_for(self.graph.bounds(kept))
         return source_type(self.graph.sources[kept].size + 1)
 
-    def _entry(self, store: int, wide: bool, stamp: bool) -> Entry:
+    def _entry(self, store: int, wide: bool, stamp: bool) -> RecordLayout:
         """wide: every column takes 8 bytes (registers, soft stores), else its own size (keyed stores)."""
         columns: dict[int, tuple[int, Type]] = {}
         numbers = [c for s, c in self.live.columns if s == store]
@@ -141,14 +142,14 @@ class Layout:
                     type = DOUBLE
                 columns[c] = (size, type if type.floating else Type("i64", 8, True, type.exponent))
                 size += 8
-            return Entry(columns, size)
+            return RecordLayout(columns, size)
         size = 4
         for c in sorted(numbers, key=lambda c: -self.column_type(store, c).size):
             type = self.column_type(store, c)
             size = -(-size // type.size) * type.size
             columns[c] = (size, type)
             size += type.size
-        return Entry(columns, -(-size // 4) * 4)
+        return RecordLayout(columns, -(-size // 4) * 4)
 
 
 class Rows:
@@ -184,7 +185,7 @@ class Rows:
         return result
 
 
-class Tables:
+class RowTables:
     """All tables of the generated code, by the name of the source that selects the record."""
 
     def __init__(self) -> None:
@@ -200,7 +201,7 @@ class Tables:
         """For tables with a place of their own in the state; see `resolve`."""
         return self._numbers.setdefault(name, len(self._numbers))
 
-    def resolve(self, text: str, layout: Layout) -> str:
+    def resolve(self, text: str, layout: StateLayout) -> str:
         """Puts byte offset and record size for the placeholders TABLE<k>. and STRIDE<k>. of table number k."""
         sizes = {}
         for name, k in self._numbers.items():

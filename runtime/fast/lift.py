@@ -1,4 +1,4 @@
-"""From matrices to symbols: what every residual slot is, as a linear form over atoms (see forms.py)."""
+"""From matrices to symbols: what every residual slot is, as a linear form over atoms (see symbols.py)."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ import numpy as np
 
 from ...compiler.format.transformer import HEAD_DIM, Layer, Transformer
 from . import heads
-from .forms import ONE, ZERO, Form, Graph, Lookup, linear
 from .interface import Refused, size, tensors
+from .linear import ONE, ZERO, Form, linear
+from .symbols import HeadLookup, Symbols
 
 
 @dataclass
 class Lifted:
     """logits = weights @ columns, [V, C] times C forms (one of them may be a constant). probe: the form read out."""
 
-    graph: Graph
+    graph: Symbols
     weights: np.ndarray
     columns: list[Form]
     probe: Form | None
 
 
 def lift(model: Transformer, probe: tuple[int, int] | None = None, trusting: bool = True) -> Lifted:
-    """probe: (layer, slot), or None. trusting: see forms.Graph."""
+    """probe: (layer, slot), or None. trusting: see symbols.Symbols."""
     _check_finite(model)
-    graph = Graph(len(model.embed), trusting, size(model))
+    graph = Symbols(len(model.embed), trusting, size(model))
     slots = _embedding(graph, model)
     probed = None
     for index, layer in enumerate(model.layers):
@@ -45,7 +46,7 @@ def _check_finite(model: Transformer) -> None:
         raise Refused("a weight is not a finite number")
 
 
-def _embedding(graph: Graph, model: Transformer) -> list[Form]:
+def _embedding(graph: Symbols, model: Transformer) -> list[Form]:
     result = []
     for slot in range(model.width):
         form = graph.table(graph.token, model.embed[:, slot])
@@ -60,9 +61,9 @@ def _row(weights: np.ndarray, slots: list[Form]) -> Form:
     return linear([(float(weights[s]), slots[s]) for s in np.flatnonzero(weights)])
 
 
-def _attention(graph: Graph, layer: Layer, index: int, slots: list[Form]) -> None:
+def _attention(graph: Symbols, layer: Layer, index: int, slots: list[Form]) -> None:
     added: dict[int, list[tuple[float, Form]]] = defaultdict(list)
-    lookups: dict[tuple, Lookup] = {}
+    lookups: dict[tuple, HeadLookup] = {}
     for h in range(len(layer.q) // HEAD_DIM):
         rows = range(h * HEAD_DIM, (h + 1) * HEAD_DIM)
         if not layer.o[:, rows].any():
@@ -85,7 +86,7 @@ def _attention(graph: Graph, layer: Layer, index: int, slots: list[Form]) -> Non
     _add(graph, slots, added)
 
 
-def _mlp(graph: Graph, layer: Layer, slots: list[Form]) -> None:
+def _mlp(graph: Symbols, layer: Layer, slots: list[Form]) -> None:
     added: dict[int, list[tuple[float, Form]]] = defaultdict(list)
     # Neurons with a constant up-row that write to one slot and share a gate direction are one piecewise-linear function.
     ramps: dict[tuple[int, Form], list[tuple[float, float]]] = defaultdict(list)
@@ -107,7 +108,7 @@ def _mlp(graph: Graph, layer: Layer, slots: list[Form]) -> None:
     _add(graph, slots, added)
 
 
-def _add(graph: Graph, slots: list[Form], added: dict[int, list[tuple[float, Form]]]) -> None:
+def _add(graph: Symbols, slots: list[Form], added: dict[int, list[tuple[float, Form]]]) -> None:
     for slot, parts in added.items():
         slots[slot] = graph.named(linear([(1.0, slots[slot]), *parts]))
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .forms import Form, Graph
-from .specialise import Context
+from .atoms import Stamp
+from .context import Rewriter
+from .linear import Form
+from .symbols import Symbols
 
 
 @dataclass
@@ -23,7 +25,7 @@ class Live:
     stamped: set[int] = field(default_factory=set)
 
 
-def live(graph: Graph, roots: Sequence[Form], contexts: Sequence[Context]) -> Live:
+def live(graph: Symbols, roots: Sequence[Form], contexts: Sequence[Rewriter]) -> Live:
     """What is reached from the roots in any of the contexts; what one context needs, all of them must keep up."""
     result = Live()
     # Forms that decide what a later position finds: needed in every context.
@@ -39,7 +41,7 @@ def live(graph: Graph, roots: Sequence[Form], contexts: Sequence[Context]) -> Li
 
 
 def _reach(
-    graph: Graph, what: Form | int, context: Context, seen: set[int], result: Live, shared: list[Form | int]
+    graph: Symbols, what: Form | int, context: Rewriter, seen: set[int], result: Live, shared: list[Form | int]
 ) -> None:
     """Follows one form or source within a position; what reaches earlier positions goes to `result` and `shared`."""
     todo: list[Form] = []
@@ -80,20 +82,14 @@ def _reach(
             if atom in seen:
                 continue
             seen.add(atom)
-            kind, args = graph.kinds[atom], graph.args[atom]
-            if kind == "table":
-                reach_source(args[0])
-            elif kind == "relu":
-                todo += args
-            elif kind in ("knots", "let"):
-                todo.append(args[0])
-            elif kind in ("sum", "mean"):
-                if args[0] not in result.sums:
-                    result.sums.append(args[0])
-                    shared.append(graph.sums[args[0]])
-            elif kind in ("read", "soft"):
-                reach_lookup(args[0], args[1])
-            elif kind in ("stamp", "key"):
-                reach_lookup(args[0], None)
-                if kind == "stamp":
-                    result.stamped.add(graph.lookups[args[0]].store)
+            parts = graph.parts(atom)
+            todo += parts.forms
+            if parts.source is not None:
+                reach_source(parts.source)
+            if parts.sum is not None and parts.sum not in result.sums:
+                result.sums.append(parts.sum)
+                shared.append(graph.sums[parts.sum])
+            if parts.lookup is not None:
+                reach_lookup(parts.lookup, parts.column)
+                if isinstance(graph.atoms[atom], Stamp):
+                    result.stamped.add(graph.lookups[parts.lookup].store)

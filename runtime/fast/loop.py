@@ -11,15 +11,17 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from .choose import choose
-from .code import Code
+from .code import IrText
+from .context import Rewriter, Static
+from .dependence import Dependence
 from .emit import Emitter
 from .index import support
 from .interface import FOREIGN, STOP, UNEXPECTED, Room
-from .layout import Layout, Tables
+from .layout import RowTables, StateLayout
 from .lift import Lifted
 from .live import Live
 from .pack import Packs
-from .specialise import Context, Dependence, Static, token_classes
+from .specialise import token_classes
 from .unembed import Unembeddings
 
 # Bits of a dispatch word that hold the byte offset of a row's record; the group's number is above them.
@@ -41,17 +43,17 @@ class Split:
     lookup: int
     static: Static
     groups: Sequence[np.ndarray]
-    contexts: Sequence[Context]
+    contexts: Sequence[Rewriter]
 
 
 class _Module:
-    def __init__(self, lifted: Lifted, layout: Layout, packs: Packs, room: Room):
+    def __init__(self, lifted: Lifted, layout: StateLayout, packs: Packs, room: Room):
         self.lifted, self.layout, self.packs = lifted, layout, packs
-        self.code, self.tables = Code(room), Tables()
+        self.code, self.tables = IrText(room), RowTables()
         self.unembeddings = Unembeddings(lifted.weights)
         self.functions: list[str] = []
 
-    def emitter(self, context: Context, reached: Live, first: bool) -> Emitter:
+    def emitter(self, context: Rewriter, reached: Live, first: bool) -> Emitter:
         return Emitter(self.lifted.graph, self.layout, self.code, self.tables, context, self.packs, reached, first)
 
     def start(self) -> None:
@@ -224,11 +226,11 @@ done:
 
 def generate(
     lifted: Lifted,
-    layout: Layout,
+    layout: StateLayout,
     packs: Packs,
     general: Live,
     special: Live,
-    context: Context | None,
+    context: Rewriter | None,
     split: Split | None,
     room: Room,
 ) -> str:
@@ -243,7 +245,7 @@ def generate(
     module.start()
     # Where there is `special`, `general` reads prompts only: compiled fast rather than to be fast.
     attributes = "nounwind" if context is None else "noinline optnone nounwind"
-    module.straight("general", module.emitter(Context(lifted.graph, {}), general, first=True), attributes)
+    module.straight("general", module.emitter(Rewriter(lifted.graph, {}), general, first=True), attributes)
     if context is not None:
         module.start()
         emitter = module.emitter(context, special, first=False)

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
-from .forms import Form, Graph, linear, power_of_two
+from .atoms import Read, Table
+from .context import Rewriter
+from .linear import Form, linear
 from .live import Live
-from .specialise import Context
+from .symbols import Symbols, power_of_two
 
 # A combination must be read in this part of the contexts.
 MIN_USES = 0.25
@@ -25,7 +28,7 @@ Combination = tuple[tuple[int, int, float], ...]
 class Packs:
     """columns: (store, combination) -> column."""
 
-    graph: Graph
+    graph: Symbols
     columns: dict[tuple[int, Combination], int] = field(default_factory=dict)
 
     def __call__(self, form: Form) -> Form:
@@ -39,11 +42,11 @@ class Packs:
             if column is not None:
                 for atom in atoms:
                     del terms[atom]
-                parts.append((scale, Form({self.graph.atom("read", lookup, column): 1.0})))
+                parts.append((scale, self.graph.of(Read(lookup, column))))
         return linear([(1.0, Form(terms, form.constant)), *parts]) if parts else form
 
 
-def pack(graph: Graph, contexts: Sequence[Context], reached: Live) -> Packs:
+def pack(graph: Symbols, contexts: Sequence[Rewriter], reached: Live) -> Packs:
     """Finds the combinations that the contexts' forms read, and adds columns for them to the stores."""
     uses: Counter[tuple[int, Combination]] = Counter()
     for context in contexts:
@@ -64,36 +67,37 @@ def pack(graph: Graph, contexts: Sequence[Context], reached: Live) -> Packs:
     return result
 
 
-def _by_lookup(graph: Graph, form: Form) -> dict[int, list[int]]:
+def _by_lookup(graph: Symbols, form: Form) -> dict[int, list[int]]:
     """The form's atoms that keyed and register lookups return, by lookup; two of one lookup at least."""
     groups: dict[int, list[int]] = {}
     for atom in form.terms:
-        kind, args = graph.kinds[atom], graph.args[atom]
-        if kind == "table":
-            name = graph.sources[args[0]].name
-            if name[0] == "stored" and graph.stores[graph.lookups[name[1]].store].kind in ("keyed", "register"):
-                groups.setdefault(name[1], []).append(atom)
-        elif kind == "read" and graph.stores[graph.lookups[args[0]].store].kind in ("keyed", "register"):
-            groups.setdefault(args[0], []).append(atom)
+        what = graph.atoms[atom]
+        lookup = None
+        if isinstance(what, Read):
+            lookup = what.lookup
+        elif isinstance(what, Table) and graph.sources[what.source].name[0] == "stored":
+            lookup = graph.sources[what.source].name[1]
+        if lookup is not None and graph.stores[graph.lookups[lookup].store].kind in ("keyed", "register"):
+            groups.setdefault(lookup, []).append(atom)
     return {lookup: atoms for lookup, atoms in groups.items() if len(atoms) > 1}
 
 
-def _combination(graph: Graph, form: Form, atoms: Iterable[int]) -> tuple[Combination, float]:
+def _combination(graph: Symbols, form: Form, atoms: Iterable[int]) -> tuple[Combination, float]:
     """What the atoms read, up to a factor, and the factor."""
     part = Form({a: form.terms[a] for a in atoms})
     first = min(part.terms)
     scale = power_of_two(part) * (1.0 if part.terms[first] > 0 else -1.0)
     entries = []
     for atom, c in part.terms.items():
-        args = graph.args[atom]
-        if graph.kinds[atom] == "table":
-            entries.append((graph.sources[args[0]].name[2], args[1], c / scale))
+        what = graph.atoms[atom]
+        if isinstance(what, Table):
+            entries.append((graph.sources[what.source].name[2], what.vector, c / scale))
         else:
-            entries.append((args[1], -1, c / scale))
+            entries.append((cast(Read, what).column, -1, c / scale))
     return tuple(sorted(entries)), scale
 
 
-def _kept(graph: Graph, store: int, combination: Combination) -> Form:
+def _kept(graph: Symbols, store: int, combination: Combination) -> Form:
     """The combination in terms of the position that is stored. (Vectors begin with the value for "nothing stored", 0.)"""
     parts = []
     for column, vector, c in combination:

@@ -10,14 +10,16 @@ import math
 from abc import abstractmethod
 
 from .arithmetic import Arithmetic, Resolved
+from .atoms import RunningSum
 from .bounds import Bounds
-from .code import Code, Value, double
-from .forms import Form, Graph
+from .code import IrText, IrValue, double
+from .context import Rewriter
 from .index import FOUND, PAGE_BITS, PAGE_HEADER, PAGE_KEYS
 from .interface import KEY_LIMIT
-from .layout import Layout, Type, type_for
+from .layout import StateLayout, Type, type_for
+from .linear import Form
 from .pack import Packs
-from .specialise import Context
+from .symbols import Symbols
 
 
 def _ends(bounds: Bounds, exponent: int) -> tuple[int, int]:
@@ -31,7 +33,7 @@ class Past(Arithmetic):
     not yet hold a position without a penalty.
     """
 
-    def __init__(self, graph: Graph, layout: Layout, code: Code, context: Context, packs: Packs, first: bool):
+    def __init__(self, graph: Symbols, layout: StateLayout, code: IrText, context: Rewriter, packs: Packs, first: bool):
         super().__init__(graph, code, packs)
         self.layout, self.context, self.first = layout, context, first
 
@@ -45,7 +47,7 @@ class Past(Arithmetic):
         self.code.do(f"br i1 {test}, label %bail, label %{go}")
         self.code.start(go)
 
-    def fitted(self, form: Form, bounds: Bounds) -> Value:
+    def fitted(self, form: Form, bounds: Bounds) -> IrValue:
         """A form's value as one that is within bounds which later positions rely on.
 
         An integer where such numbers fit in one. Gives up on this position when rounding has carried a double out of the
@@ -53,7 +55,7 @@ class Past(Arithmetic):
         """
         value, own, e = self.form(form), self.graph.bounds(form), bounds.exponent
         if e is None or not bounds.fits:
-            return Value("f", self.as_double(value))
+            return IrValue("f", self.as_double(value))
         if value.kind == "f" or not own.below(e) or value.exponent < e:
             return self._rounded(value, bounds)
         whole = self.as_int(value, e)
@@ -64,9 +66,9 @@ class Past(Arithmetic):
                 self.bail_if("true")
             else:
                 self.bail_if(self.code.op(f"icmp ugt i64 {above}, {high - low}"))
-        return Value("i", whole, e)
+        return IrValue("i", whole, e)
 
-    def _rounded(self, value: Value, bounds: Bounds) -> Value:
+    def _rounded(self, value: IrValue, bounds: Bounds) -> IrValue:
         """A double that is a multiple of 2^exponent within bounds."""
         code, e = self.code, bounds.exponent
         assert e is not None
@@ -78,11 +80,11 @@ class Past(Arithmetic):
         whole = code.op(f"fptosi double {scaled} to i64")
         again = code.op(f"sitofp i64 {whole} to double")
         self.bail_if(code.op(f"fcmp une double {again}, {scaled}"))
-        return Value("i", whole, e)
+        return IrValue("i", whole, e)
 
-    def sum(self, number: int) -> Value:
+    def sum(self, number: int) -> IrValue:
         """The running sum with this position included; the state's field is updated at once."""
-        atom = self.graph.atom("sum", number)
+        atom = self.graph.atom(RunningSum(number))
         if atom in self.known.atoms:
             return self.known.atoms[atom]
         bounds = self.graph.atom_bounds(atom)
@@ -90,18 +92,18 @@ class Past(Arithmetic):
         form = self.context(self.graph.sums[number])
         if type_for(bounds).floating:
             old = self.code.op(f"load double, ptr {pointer}")
-            result = Value("f", self.code.op(f"fadd double {old}, {self.as_double(self.form(form))}"))
+            result = IrValue("f", self.code.op(f"fadd double {old}, {self.as_double(self.form(form))}"))
         else:
             value = self.fitted(form, self.graph.bounds(self.graph.sums[number]))
             assert bounds.exponent is not None
             old = self.code.op(f"load i64, ptr {pointer}")
             new = self.code.op(f"add i64 {old}, {self.as_int(value, bounds.exponent)}")
-            result = Value("i", new, bounds.exponent)
+            result = IrValue("i", new, bounds.exponent)
         self.code.do(f"store {'double' if result.kind == 'f' else 'i64'} {result.ref}, ptr {pointer}")
         self.known.atoms[atom] = result
         return result
 
-    def kept(self, store: int, column: int) -> tuple[Value, Type]:
+    def kept(self, store: int, column: int) -> tuple[IrValue, Type]:
         """What this position puts into a column: within the bounds by which its type has been chosen."""
         what = self.graph.stores[store].columns[column]
         type = self.layout.column_type(store, column)
@@ -110,14 +112,14 @@ class Past(Arithmetic):
             if type.floating or self.graph.stores[store].kind == "soft":
                 return self.form(form), type
             return self.fitted(form, self.graph.bounds(what)), type
-        return Value("i", self.code.op(f"add i64 {self.source(what)}, 1")), type
+        return IrValue("i", self.code.op(f"add i64 {self.source(what)}, 1")), type
 
     # -- delays ---------------------------------------------------------------------------------------------------
 
-    def _delay(self, store: int, column: int, distance: int) -> Value:
+    def _delay(self, store: int, column: int, distance: int) -> IrValue:
         type = self.layout.column_type(store, column)
         ref = self._delayed(store, column, distance)
-        return Value("f", ref) if type.floating else Value("i", ref, type.exponent)
+        return IrValue("f", ref) if type.floating else IrValue("i", ref, type.exponent)
 
     def _delayed(self, store: int, column: int, distance: int) -> str:
         """The column's value `distance` positions back; distance 0 is this position's own."""
@@ -252,7 +254,7 @@ class Past(Arithmetic):
 
     # -- reading --------------------------------------------------------------------------------------------------
 
-    def read(self, number: int, column: int) -> Value:
+    def read(self, number: int, column: int) -> IrValue:
         lookup = self.graph.lookups[number]
         store = self.graph.stores[lookup.store]
         if store.kind == "delay":
@@ -262,13 +264,13 @@ class Past(Arithmetic):
         offset, type = self.layout.entries[lookup.store].columns[column]
         return self.load(self.code.op(f"getelementptr i8, ptr {entry}, i64 {offset}"), type)
 
-    def stamp(self, number: int) -> Value:
+    def stamp(self, number: int) -> IrValue:
         """The position that a lookup finds, 0 for none."""
         entry = self.entry(number)
         if self.graph.stores[self.graph.lookups[number].store].kind == "register":
-            return Value("i", self.code.op(f"load i64, ptr {entry}"))
+            return IrValue("i", self.code.op(f"load i64, ptr {entry}"))
         stamp = self.code.op(f"load i32, ptr {entry}, align 4")
-        return Value("i", self.code.op(f"zext i32 {stamp} to i64"))
+        return IrValue("i", self.code.op(f"zext i32 {stamp} to i64"))
 
     def entry(self, number: int) -> str:
         lookup = self.graph.lookups[number]

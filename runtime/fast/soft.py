@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .code import Value, double
+from .code import IrValue, double
 from .layout import DOUBLE
 from .past import Past
 
@@ -26,14 +26,14 @@ def record(position: Past, store: int) -> str:
     return base
 
 
-def average(position: Past, lookup: int, column: int) -> Value:
+def average(position: Past, lookup: int, column: int) -> IrValue:
     """A column's average over all positions with weights exp(score): the largest score first, then the sums."""
     if lookup not in position.known.softened:
         position.known.softened[lookup] = _averages(position, lookup)
     return position.known.softened[lookup][column]
 
 
-def _averages(position: Past, number: int) -> dict[int, Value]:
+def _averages(position: Past, number: int) -> dict[int, IrValue]:
     code, lookup = position.code, position.graph.lookups[number]
     query = [position.as_double(position.form(position.context(f))) for f in lookup.query]
     base = record(position, lookup.store)
@@ -57,7 +57,7 @@ def _averages(position: Past, number: int) -> dict[int, Value]:
 
     zeros = [double(0.0)] * (1 + len(columns))
     total, *sums = _over_positions(position, lookup.store, query, base, zeros, weigh)
-    return {column: Value("f", code.op(f"fdiv double {s}, {total}")) for column, s in zip(columns, sums)}
+    return {column: IrValue("f", code.op(f"fdiv double {s}, {total}")) for column, s in zip(columns, sums)}
 
 
 def _over_positions(

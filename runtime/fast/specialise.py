@@ -9,16 +9,16 @@ their flags (`signatures`), and for each group the forms are evaluated with thes
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 
-from .forms import Form, Graph, Source, linear
+from .atoms import Relu, Table
+from .context import Rewriter, Static
 from .interface import KEY_LIMIT
-
-if TYPE_CHECKING:
-    from .live import Live
+from .linear import Form
+from .live import Live
+from .symbols import Symbols
 
 # Groups of rows with code of their own, and the number of different values up to which a table counts as a flag.
 MAX_SIGNATURES = 256
@@ -29,24 +29,7 @@ MAX_CLASSES = 6
 MAX_SPREAD = 64
 
 
-@dataclass
-class Static:
-    """A static store: its integer keys, ascending, and the token that each of them was written by."""
-
-    store: int
-    keys: np.ndarray
-    tokens: np.ndarray
-
-    def rows(self) -> np.ndarray:
-        """For each query from the first key to the last one: the row of the nearest key (the upper one of two)."""
-        queries = np.arange(self.keys[0], self.keys[-1] + 1)
-        above = np.searchsorted(self.keys, queries)
-        below = np.maximum(above - 1, 0)
-        nearer = np.abs(self.keys[below] - queries) < np.abs(self.keys[above] - queries)
-        return np.where(nearer, below, above)
-
-
-def static_stores(graph: Graph, reached: Live, prefix: np.ndarray) -> tuple[dict[int, Static], int]:
+def static_stores(graph: Symbols, reached: Live, prefix: np.ndarray) -> tuple[dict[int, Static], int]:
     """The static stores by number, and how many tokens of the prefix it takes until all are complete."""
     found: dict[int, Static] = {}
     settled = 0
@@ -82,107 +65,23 @@ def static_stores(graph: Graph, reached: Live, prefix: np.ndarray) -> tuple[dict
     return found, settled
 
 
-def _whole(graph: Graph, query: Form) -> bool:
+def _whole(graph: Symbols, query: Form) -> bool:
     return graph.bounds(query).below(0)
 
 
-@dataclass
-class Context:
-    """Rewrites forms for the positions behind the prefix, or, with `split`, for those whose row is in a group.
-
-    split: (lookup, row numbers, name of the group). tokens: only for positions whose token is below this (0: for all).
-    """
-
-    graph: Graph
-    statics: dict[int, Static]
-    split: tuple[int, np.ndarray, int] | None = None
-    tokens: int = 0
-    _atoms: dict[int, Form] = field(default_factory=dict)
-    _forms: dict[Form, Form] = field(default_factory=dict)
-
-    def __call__(self, form: Form) -> Form:
-        if not self.statics:
-            return form
-        found = self._forms.get(form)
-        if found is None:
-            parts = [(c, self._atom(a)) for a, c in form.terms.items()]
-            found = self._forms[form] = linear([(1.0, Form({}, form.constant)), *parts])
-        return found
-
-    def reached_atoms(self) -> list[Form]:
-        """Every atom that has been rewritten so far, as a form."""
-        return list(self._atoms.values())
-
-    def rewrite(self, roots: Iterable[Form], reached: Live) -> None:
-        """Rewrites whatever a position of this context may need."""
-        graph = self.graph
-        queries = [graph.lookups[k].query for k in reached.lookups]
-        kept = [graph.stores[s].columns[c] for s, c in reached.columns]
-        stores = [graph.stores[s] for s in reached.stores]
-        forms = [*roots, *queries, *kept, *(f for s in stores for f in (s.key, s.penalty))]
-        for form in forms + [graph.sums[k] for k in reached.sums]:
-            if isinstance(form, Form):
-                self(form)
-
-    def rewritten(self) -> list[Form]:
-        """Every form that has been rewritten so far."""
-        return list(self._forms.values())
-
-    def _atom(self, atom: int) -> Form:
-        found = self._atoms.get(atom)
-        if found is None:
-            found = self._atoms[atom] = self._evaluate(atom)
-        return found
-
-    def _evaluate(self, atom: int) -> Form:
-        graph = self.graph
-        kind, args = graph.kinds[atom], graph.args[atom]
-        if kind == "table":
-            row = self.row_source(args[0])
-            if row is not None:
-                source, stored = row
-                return graph.table(source, graph.vectors[args[1]][stored])
-            if args[0] == graph.token and self.tokens:
-                source = graph.source(Source(("token", self.tokens), self.tokens))
-                return graph.table(source, graph.vectors[args[1]][: self.tokens])
-        elif kind == "relu":
-            gate = self(args[0])
-            if gate.is_constant() and gate.constant <= 0:
-                return Form({})
-            return graph.neuron(gate, self(args[1]))
-        elif kind == "knots":
-            x = self(args[0])
-            return graph.knots(x.without_constant(), [(t + x.constant, c) for t, c in args[1]])
-        elif kind == "let":
-            return graph.named(self(args[0]))
-        elif kind == "key":
-            static = self.statics.get(graph.lookups[args[0]].store)
-            if static is not None:
-                source, rows = self._rows(args[0], static)
-                return graph.table(source, static.keys[rows].astype(np.float64))
-        return Form({atom: 1.0})
-
-    def row_source(self, source: int) -> tuple[int, np.ndarray] | None:
-        """For a source that a static lookup returns: the source "row", and the stored value for each row."""
-        name = self.graph.sources[source].name
-        if name[0] != "stored":
-            return None
-        static = self.statics.get(self.graph.lookups[name[1]].store)
-        if static is None:
-            return None
-        row, rows = self._rows(name[1], static)
-        return row, static.tokens[rows] + 1
-
-    def _rows(self, lookup: int, static: Static) -> tuple[int, np.ndarray]:
-        """The source of the row that a lookup finds, and the row numbers that its values stand for."""
-        if self.split is not None and self.split[0] == lookup:
-            _, rows, group = self.split
-            return self.graph.source(Source(("row", lookup, group), len(rows))), rows
-        count = len(static.keys)
-        return self.graph.source(Source(("row", lookup, -1), count)), np.arange(count)
+def rewrite(context: Rewriter, roots: Iterable[Form], reached: Live) -> None:
+    """Rewrites whatever a position of a context may need."""
+    graph = context.graph
+    queries = [graph.lookups[k].query for k in reached.lookups]
+    kept = [graph.stores[s].columns[c] for s, c in reached.columns]
+    stores = [graph.stores[s] for s in reached.stores]
+    forms = [*roots, *queries, *kept, *(f for s in stores for f in (s.key, s.penalty))]
+    for form in forms + [graph.sums[k] for k in reached.sums]:
+        if isinstance(form, Form):
+            context(form)
 
 
-def choose_split(graph: Graph, context: Context, roots: Iterable[Form]) -> int | None:
+def choose_split(graph: Symbols, context: Rewriter, roots: Iterable[Form]) -> int | None:
     """The static lookup whose rows gate most neurons, if it has at least two rows and any gates."""
     votes: dict[int, int] = {}
     seen: set[int] = set()
@@ -192,20 +91,17 @@ def choose_split(graph: Graph, context: Context, roots: Iterable[Form]) -> int |
             if atom in seen:
                 continue
             seen.add(atom)
-            kind, args = graph.kinds[atom], graph.args[atom]
-            if kind in ("knots", "let"):
-                todo.append(args[0])
-            if kind == "relu":
-                todo += args
-                for gate in graph.expanded(args[0]).terms:
-                    if graph.kinds[gate] == "table":
-                        name = graph.sources[graph.args[gate][0]].name
-                        if name[0] == "row" and graph.sources[graph.args[gate][0]].size > 1:
-                            votes[name[1]] = votes.get(name[1], 0) + 1
+            what = graph.atoms[atom]
+            todo += graph.parts(atom).forms
+            for gate in graph.expanded(what.gate).terms if isinstance(what, Relu) else ():
+                origin = graph.parts(gate).source
+                if origin is not None and graph.sources[origin].size > 1 and graph.sources[origin].name[0] == "row":
+                    lookup = graph.sources[origin].name[1]
+                    votes[lookup] = votes.get(lookup, 0) + 1
     return max(votes, key=lambda k: (votes[k], -k)) if votes else None
 
 
-def signatures(graph: Graph, lookup: int, rows: int, forms: Iterable[Form]) -> list[np.ndarray]:
+def signatures(graph: Symbols, lookup: int, rows: int, forms: Iterable[Form]) -> list[np.ndarray]:
     """Groups of row numbers that agree on the flags among the tables over a lookup's row that the forms use.
 
     Tables with few different values are taken one after the other as long as there are at most MAX_SIGNATURES groups.
@@ -213,10 +109,9 @@ def signatures(graph: Graph, lookup: int, rows: int, forms: Iterable[Form]) -> l
     vectors: dict[int, None] = {}
     for form in forms:
         for atom in form.terms:
-            if graph.kinds[atom] == "table":
-                source, vector = graph.args[atom]
-                if graph.sources[source].name == ("row", lookup, -1):
-                    vectors[vector] = None
+            what = graph.atoms[atom]
+            if isinstance(what, Table) and graph.sources[what.source].name == ("row", lookup, -1):
+                vectors[what.vector] = None
     candidates = sorted((len(np.unique(graph.vectors[v])), v) for v in vectors)
     groups = np.zeros(rows, dtype=np.int64)
     for distinct, v in candidates:
@@ -239,19 +134,16 @@ class TokenClasses:
     values: list[np.ndarray]
 
 
-def token_classes(graph: Graph, forms: Iterable[Form]) -> TokenClasses | None:
+def token_classes(graph: Symbols, forms: Iterable[Form]) -> TokenClasses | None:
     """Classes by the integer features of the token (below a context's `tokens`) that the forms use, the largest ones."""
     atoms = [
         atom
         for atom in dict.fromkeys(a for form in forms for a in _atoms_within(graph, form))
-        if graph.kinds[atom] == "table"
-        and len(graph.sources[graph.args[atom][0]].name) == 2
-        and graph.sources[graph.args[atom][0]].name[0] == "token"
-        and graph.atom_bounds(atom).fits
+        if _of_cut_token(graph, atom) and graph.atom_bounds(atom).fits
     ]
     if not atoms:
         return None
-    features = np.stack([graph.vectors[graph.args[atom][1]] for atom in atoms], axis=1)
+    features = np.stack([graph.table_values(atom) for atom in atoms], axis=1)
     values, numbers, sizes = np.unique(features, axis=0, return_inverse=True, return_counts=True)
     order = [i for i in np.argsort(-sizes)[:MAX_CLASSES] if sizes[i] >= len(features) // 100]
     place = np.full(len(values), len(order))
@@ -259,7 +151,14 @@ def token_classes(graph: Graph, forms: Iterable[Form]) -> TokenClasses | None:
     return TokenClasses(atoms, place[numbers.reshape(-1)], [values[i] for i in order]) if len(order) > 1 else None
 
 
-def _atoms_within(graph: Graph, form: Form) -> list[int]:
+def _of_cut_token(graph: Symbols, atom: int) -> bool:
+    """Whether an atom is a table of the token, in a context in which only some tokens occur."""
+    source = graph.parts(atom).source
+    name = graph.sources[source].name if source is not None else ()
+    return len(name) == 2 and name[0] == "token"
+
+
+def _atoms_within(graph: Symbols, form: Form) -> list[int]:
     """All atoms that a form is made of at its own position."""
     found: dict[int, None] = {}
     todo = [form]
@@ -267,63 +166,5 @@ def _atoms_within(graph: Graph, form: Form) -> list[int]:
         for atom in todo.pop().terms:
             if atom not in found:
                 found[atom] = None
-                todo += [x for x in graph.args[atom] if isinstance(x, Form)]
+                todo += graph.parts(atom).forms
     return list(found)
-
-
-class Dependence:
-    """Whether something (rewritten by the context) depends on what a static lookup finds."""
-
-    def __init__(self, graph: Graph, context: Context, lookup: int):
-        self._graph, self._context, self._lookup = graph, context, lookup
-        self._atoms: dict[int, bool] = {}
-
-    def kept(self, what: Form | int) -> bool:
-        """A column of a store: a form (not yet rewritten) or the number of a source."""
-        return self.form(self._context(what)) if isinstance(what, Form) else self.source(what)
-
-    def form(self, form: Form) -> bool:
-        return any(self._atom(a) for a in form.terms)
-
-    def store(self, number: int) -> bool:
-        """Whether and where a position writes to a store."""
-        store = self._graph.stores[number]
-        return any(self.kept(f) for f in (store.key, store.penalty, *store.keys))
-
-    def column(self, store: int, column: int) -> bool:
-        return self.store(store) or self.kept(self._graph.stores[store].columns[column])
-
-    def source(self, source: int) -> bool:
-        row = self._context.row_source(source)
-        name = self._graph.sources[source if row is None else row[0]].name
-        if name[0] == "token":
-            return False
-        if name[0] == "row":
-            return name[1] == self._lookup or self._found(name[1])
-        return self._found(name[1]) or self.column(self._graph.lookups[name[1]].store, name[2])
-
-    def _found(self, number: int) -> bool:
-        """Which position a lookup finds."""
-        lookup = self._graph.lookups[number]
-        queries = lookup.query if isinstance(lookup.query, tuple) else (lookup.query,)
-        static = lookup.store in self._context.statics
-        return any(self.kept(q) for q in queries if isinstance(q, Form)) or (not static and self.store(lookup.store))
-
-    def _atom(self, atom: int) -> bool:
-        if atom not in self._atoms:
-            self._atoms[atom] = self._evaluate(atom)
-        return self._atoms[atom]
-
-    def _evaluate(self, atom: int) -> bool:
-        kind, args = self._graph.kinds[atom], self._graph.args[atom]
-        if kind == "table":
-            return self.source(args[0])
-        if kind == "relu":
-            return self.form(args[0]) or self.form(args[1])
-        if kind in ("knots", "let"):
-            return self.form(args[0])
-        if kind in ("sum", "mean"):
-            return self.kept(self._graph.sums[args[0]])
-        if kind in ("read", "soft"):
-            return self._found(args[0]) or self.column(self._graph.lookups[args[0]].store, args[1])
-        return kind in ("stamp", "key") and self._found(args[0])

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .bounds import exponent_of_all
-from .forms import ONE, Form, linear
 from .interface import EXACT
+from .linear import ONE, Form, linear
 
 # Any three points are on a parabola; a run must be at least this long to be taken for one.
 MIN_RUN = 4

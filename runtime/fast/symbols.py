@@ -1,114 +1,46 @@
-"""The symbolic language of the fast engine: linear forms over atoms, hash-consed, with exact cancellation.
+"""The symbols of one checkpoint: all atoms, tables, sources, stores and lookups, interned, and the forms made of them.
 
-A residual slot is a `Form`: constant + sum of coefficient * atom. An atom is one number per position that is not a linear
-form of others:
-
-    n, n^2               the position, counted from 1, and its square
-    table(source, f)     f[source]; a source is an integer with a finite domain: the current token, a token stored by a
-                         lookup, a row of a static lookup. Everything that depends on one source only is a table
-    relu(gate, up)       relu(gate) * up, two forms
-    knots(x, ...)        sum of c_i * relu(x + t_i) with slopes that add up to 0: steps, one-hots, tables
-    sum(k), mean(k)          of form k of `Graph.sums` over the positions so far
-    read(lookup, column), stamp(lookup), key(lookup)    what a lookup returns: a stored value, the position, the key
-    soft(lookup, column) a softmax average
-    let(form)            a name for a long form, so that it is computed once
-
-Two atoms with the same description are the same atom, so common subexpressions are shared by construction.
+A residual slot is a `Form`: constant + sum of coefficient * atom (linear.py, atoms.py). Two atoms with the same description are
+the same atom, so common subexpressions are shared by construction, and what is subtracted again cancels exactly.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from .atoms import (
+    Atom,
+    Average,
+    Key,
+    Knots,
+    Let,
+    Parts,
+    Position,
+    PositionSquared,
+    Read,
+    Relu,
+    RunningMean,
+    RunningSum,
+    Stamp,
+    Table,
+    parts,
+)
 from .bounds import Bounds, bounds_of, exponent_of, granular, product, total
 from .interface import ANALYSIS_BYTES, EXACT, KEY_LIMIT, LARGEST, MAX_POSITION, Room
+from .linear import ONE, ZERO, Form, linear
 
 # A form with more terms than this becomes a `let` when it is written to a residual slot.
 LET_TERMS = 2
-# The points of a grid (see Graph.knot_grid).
+# The points of a grid (see Symbols.knot_grid).
 MAX_GRID = 4096
 
 
-class Form:
-    """constant + sum coefficient * atom. terms: atom id -> coefficient (never 0). Immutable by convention."""
-
-    __slots__ = ("_hash", "_key", "constant", "terms")
-
-    def __init__(self, terms: dict[int, float], constant: float = 0.0):
-        self.terms = terms
-        self.constant = constant
-        self._key: tuple | None = None
-        self._hash: int | None = None
-
-    @property
-    def key(self) -> tuple:
-        if self._key is None:
-            self._key = (self.constant, *sorted(self.terms.items()))
-        return self._key
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Form) and self.key == other.key
-
-    def __hash__(self) -> int:
-        if self._hash is None:
-            self._hash = hash(self.key)
-        return self._hash
-
-    def is_constant(self) -> bool:
-        return not self.terms
-
-    def is_zero(self) -> bool:
-        return not self.terms and self.constant == 0.0
-
-    def scaled(self, factor: float) -> Form:
-        if factor == 1.0:
-            return self
-        if factor == 0.0:
-            return ZERO
-        return Form({a: c * factor for a, c in self.terms.items()}, self.constant * factor)
-
-    def plus(self, other: Form, factor: float = 1.0) -> Form:
-        """self + factor * other."""
-        return linear([(1.0, self), (factor, other)])
-
-    def shifted(self, constant: float) -> Form:
-        return Form(self.terms, self.constant + constant)
-
-    def without_constant(self) -> Form:
-        return Form(self.terms, 0.0) if self.constant else self
-
-    def __repr__(self) -> str:
-        return " + ".join([f"{c:g}*a{a}" for a, c in self.terms.items()] + [f"{self.constant:g}"])
-
-
-def linear(parts: Iterable[tuple[float, Form]]) -> Form:
-    """sum of factor * form."""
-    terms: dict[int, float] = {}
-    constant = 0.0
-    for factor, form in parts:
-        if factor == 0.0:
-            continue
-        constant += factor * form.constant
-        for atom, c in form.terms.items():
-            total = terms.get(atom, 0.0) + factor * c
-            if total:
-                terms[atom] = total
-            else:
-                terms.pop(atom, None)
-    return Form(terms, constant)
-
-
-ZERO = Form({}, 0.0)
-ONE = Form({}, 1.0)
-
-
 @dataclass(frozen=True)
-class Source:
+class IndexSource:
     """An integer in range(size) per position. name says where it comes from:
 
     ("token",)               the token at this position
@@ -129,7 +61,7 @@ class Store:
          "register": the latest position with the least penalty
          "keyed":    by integer key the latest position whose penalty is 0
          "soft":     all positions, with their two-dimensional keys
-    columns: what is kept of a position: a form's value, or a source (its index in Graph.sources).
+    columns: what is kept of a position: a form's value, or a source (its index in Symbols.sources).
     latest: the latest of equal keys, and of equally near ones, wins. Without that they must not occur.
     nonnegative: the key's square is only right for keys >= 0.
     keys, layer: of a soft store.
@@ -156,15 +88,15 @@ class Store:
 
 
 @dataclass(frozen=True)
-class Lookup:
+class HeadLookup:
     """query: delay: the distance; keyed: the form b; register: None; soft: two forms."""
 
     store: int
     query: Any
 
 
-class Graph:
-    """All atoms, interned. Atom ids index `kinds`, `args` and the cached bounds; arguments only name smaller ids.
+class Symbols:
+    """All atoms, interned. Atom ids index `atoms` and the cached bounds; an atom's parts only name smaller ids.
 
     size: the checkpoint's tensors in bytes, by which its tables are limited. trusting: whether lookups may rest on conditions
     that are only checked while running (see heads.py).
@@ -173,39 +105,45 @@ class Graph:
     def __init__(self, vocabulary: int, trusting: bool = True, size: int = 0):
         self.trusting = trusting
         self.room = Room("bytes of tables in the analysis", ANALYSIS_BYTES, size)
-        self.kinds: list[str] = []
-        self.args: list[tuple] = []
-        self._ids: dict[tuple, int] = {}
+        self.atoms: list[Atom] = []
+        self._ids: dict[Atom, int] = {}
+        self._parts: list[Parts] = []
         self._bounds: dict[int, Bounds] = {}
         self._form_bounds: dict[Form, Bounds] = {}
         self.vectors: list[np.ndarray] = []
         self._vector_ids: dict[bytes, int] = {}
-        self.sources: list[Source] = []
-        self._source_ids: dict[Source, int] = {}
+        self.sources: list[IndexSource] = []
+        self._source_ids: dict[IndexSource, int] = {}
         self.stores: list[Store] = []
         self._store_ids: dict[tuple, int] = {}
-        self.lookups: list[Lookup] = []
+        self.lookups: list[HeadLookup] = []
         self._lookup_ids: dict[tuple, int] = {}
         self.sums: list[Form] = []  # running sums; `sum` and `mean` atoms name one by its index
         self._sum_ids: dict[Form, int] = {}
         self._vector_bounds: dict[int, Bounds] = {}
         self._folded: dict[tuple, Form] = {}
-        self.token = self.source(Source(("token",), vocabulary))
-        self.n = self.atom("n")
-        self.nn = self.atom("nn")
+        self.token = self.source(IndexSource(("token",), vocabulary))
+        self.n = self.atom(Position())
+        self.nn = self.atom(PositionSquared())
 
     # -- interning ------------------------------------------------------------------------------------------------
 
-    def atom(self, kind: str, *args) -> int:
-        key = (kind, *args)
-        found = self._ids.get(key)
+    def atom(self, atom: Atom) -> int:
+        found = self._ids.get(atom)
         if found is None:
-            found = self._ids[key] = len(self.kinds)
-            self.kinds.append(kind)
-            self.args.append(args)
+            found = self._ids[atom] = len(self.atoms)
+            self.atoms.append(atom)
+            self._parts.append(parts(atom))
         return found
 
-    def source(self, source: Source) -> int:
+    def of(self, atom: Atom, factor: float = 1.0, constant: float = 0.0) -> Form:
+        """constant + factor * atom."""
+        return Form({self.atom(atom): factor}, constant)
+
+    def parts(self, atom: int) -> Parts:
+        return self._parts[atom]
+
+    def source(self, source: IndexSource) -> int:
         found = self._source_ids.get(source)
         if found is None:
             found = self._source_ids[source] = len(self.sources)
@@ -220,7 +158,7 @@ class Graph:
             self.stores.append(store)
         return found
 
-    def lookup(self, lookup: Lookup) -> int:
+    def lookup(self, lookup: HeadLookup) -> int:
         found = self._lookup_ids.get((lookup.store, lookup.query))
         if found is None:
             found = self._lookup_ids[lookup.store, lookup.query] = len(self.lookups)
@@ -243,16 +181,16 @@ class Graph:
         first = float(values[0])
         if (values == first).all():
             return Form({}, first)
-        return Form({self.atom("table", source, self.vector(np.ascontiguousarray(values))): 1.0})
+        return self.of(Table(source, self.vector(np.ascontiguousarray(values))))
 
     def single_source(self, *forms: Form) -> int | None:
         """The one source that all the forms depend on, if there is exactly one and nothing else."""
         found = None
         for form in forms:
             for atom in form.terms:
-                if self.kinds[atom] != "table":
+                source = self.parts(atom).source
+                if source is None:
                     return None
-                source = self.args[atom][0]
                 if found is None:
                     found = source
                 elif found != source:
@@ -263,8 +201,12 @@ class Graph:
         """The values of a form of one source, float64 [size]."""
         total = np.full(self.sources[source].size, form.constant)
         for atom, c in form.terms.items():
-            total = total + c * self.vectors[self.args[atom][1]]
+            total = total + c * self.table_values(atom)
         return total
+
+    def table_values(self, atom: int) -> np.ndarray:
+        """float64 [size of its source], of a table atom."""
+        return self.vectors[cast(Table, self.atoms[atom]).vector]
 
     def vector_bounds(self, vector: int) -> Bounds:
         found = self._vector_bounds.get(vector)
@@ -282,11 +224,12 @@ class Graph:
     def _merged(self, form: Form) -> Form:
         groups: dict[int, list[int]] = {}
         for atom in form.terms:
-            if self.kinds[atom] == "table":
-                groups.setdefault(self.args[atom][0], []).append(atom)
+            source = self.parts(atom).source
+            if source is not None:
+                groups.setdefault(source, []).append(atom)
         if all(len(atoms) == 1 for atoms in groups.values()):
             return form
-        rest = Form({a: c for a, c in form.terms.items() if self.kinds[a] != "table"}, form.constant)
+        rest = Form({a: c for a, c in form.terms.items() if self.parts(a).source is None}, form.constant)
         parts = [(1.0, rest)]
         for source, atoms in groups.items():
             parts.append((1.0, self.table(source, self.evaluate(Form({a: form.terms[a] for a in atoms}), source))))
@@ -296,19 +239,17 @@ class Graph:
         """The form itself if it is short, else a `let` atom for it."""
         if len(form.terms) <= LET_TERMS:
             return form
-        return Form({self.atom("let", form.without_constant()): 1.0}, form.constant)
+        return self.of(Let(form.without_constant()), constant=form.constant)
 
     def expanded(self, form: Form) -> Form:
         """The form with its `let` atoms replaced by what they stand for."""
-        while any(self.kinds[a] == "let" for a in form.terms):
-            form = linear(
-                [(1.0, Form({}, form.constant))]
-                + [
-                    (c, self.args[a][0]) if self.kinds[a] == "let" else (1.0, Form({a: c}))
-                    for a, c in form.terms.items()
-                ]
-            )
+        while any(isinstance(self.atoms[a], Let) for a in form.terms):
+            form = linear([(1.0, Form({}, form.constant)), *(self._opened(a, c) for a, c in form.terms.items())])
         return form
+
+    def _opened(self, atom: int, c: float) -> tuple[float, Form]:
+        what = self.atoms[atom]
+        return (c, what.form) if isinstance(what, Let) else (1.0, Form({atom: c}))
 
     def neuron(self, gate: Form, up: Form) -> Form:
         """relu(gate) * up, folded where it is linear, zero or a function of one source."""
@@ -343,15 +284,16 @@ class Graph:
         scale = up.constant if up.is_constant() else power_of_two(up)
         if scale != 1.0:
             up, factor = (ONE if up.is_constant() else up.scaled(1 / scale)), factor * scale
-        return Form({self.atom("relu", gate, up): factor})
+        return self.of(Relu(gate, up), factor)
 
     def _sum_of_mean(self, up: Form) -> Form | None:
         """n * up when up is a combination of means: a combination of sums, and n for the constant."""
         terms: dict[int, float] = {}
         for atom, c in up.terms.items():
-            if self.kinds[atom] != "mean":
+            what = self.atoms[atom]
+            if not isinstance(what, RunningMean):
                 return None
-            terms[self.atom("sum", self.args[atom][0])] = c
+            terms[self.atom(RunningSum(what.number))] = c
         if up.constant:
             terms[self.n] = up.constant
         return Form(terms) if up.terms else None
@@ -366,11 +308,11 @@ class Graph:
         number = self._sum_ids.setdefault(base, len(self.sums))
         if number == len(self.sums):
             self.sums.append(base)
-        return Form({self.atom("mean", number): scale}, form.constant)
+        return self.of(RunningMean(number), scale, form.constant)
 
     def stored_source(self, lookup: int, column: int, size: int) -> int:
         """The source that column `column` of a lookup's store holds, as the lookup returns it."""
-        return self.source(Source(("stored", lookup, column), size))
+        return self.source(IndexSource(("stored", lookup, column), size))
 
     def knots(self, x: Form, knots: list[tuple[float, float]]) -> Form:
         """sum of c * relu(x + t) over the (t, c) pairs; x without constant.
@@ -402,7 +344,7 @@ class Graph:
         if scale != 1.0:
             x = x.scaled(1 / scale)
             knots = [(t / scale, c * scale) for t, c in knots]
-        return Form({self.atom("knots", x, tuple(knots)): 1.0})
+        return self.of(Knots(x, tuple(knots)))
 
     # -- ranges ---------------------------------------------------------------------------------------------------
 
@@ -421,34 +363,39 @@ class Graph:
         return found
 
     def _atom_bounds(self, atom: int) -> Bounds:
-        kind, args = self.kinds[atom], self.args[atom]
-        if kind == "n":
-            return Bounds(1.0, float(MAX_POSITION), 0)
-        if kind == "nn":
-            return Bounds(1.0, 2.0**64, 0)
-        if kind == "table":
-            return self.vector_bounds(args[1])
-        if kind == "relu":
-            return self._relu_bounds(*args)
-        if kind == "knots":
-            return self._knots_bounds(*args)
-        if kind == "sum":
-            return self.bounds(self.sums[args[0]]).times(MAX_POSITION)
-        if kind == "mean":
-            b = self.bounds(self.sums[args[0]])
-            return Bounds(b.low, b.high, None)
-        if kind == "let":
-            return self.bounds(args[0])
-        if kind in ("read", "soft"):
-            b = self.bounds(self.stores[self.lookups[args[0]].store].columns[args[1]])
-            exponent = b.exponent if kind == "read" else None
-            return Bounds(min(0.0, b.low), max(0.0, b.high), exponent)
-        if kind == "stamp":
-            return Bounds(0.0, float(MAX_POSITION), 0)
-        if kind == "key":
-            b = self.bounds(self.stores[self.lookups[args[0]].store].key)
-            return Bounds(max(min(0.0, b.low), -float(KEY_LIMIT)), min(max(0.0, b.high), KEY_LIMIT - 1.0), 0)
-        raise AssertionError(kind)
+        match self.atoms[atom]:
+            case Position():
+                return Bounds(1.0, float(MAX_POSITION), 0)
+            case PositionSquared():
+                return Bounds(1.0, 2.0**64, 0)
+            case Table(_, vector):
+                return self.vector_bounds(vector)
+            case Relu(gate, up):
+                return self._relu_bounds(gate, up)
+            case Knots(x, knots):
+                return self._knots_bounds(x, knots)
+            case RunningSum(number):
+                return self.bounds(self.sums[number]).times(MAX_POSITION)
+            case RunningMean(number):
+                b = self.bounds(self.sums[number])
+                return Bounds(b.low, b.high, None)
+            case Let(form):
+                return self.bounds(form)
+            case Read(lookup, column):
+                return self._column_bounds(lookup, column)
+            case Average(lookup, column):
+                b = self._column_bounds(lookup, column)
+                return Bounds(b.low, b.high, None)
+            case Stamp():
+                return Bounds(0.0, float(MAX_POSITION), 0)
+            case Key(lookup):
+                b = self.bounds(self.stores[self.lookups[lookup].store].key).with_zero()
+                return Bounds(max(b.low, -float(KEY_LIMIT)), min(b.high, KEY_LIMIT - 1.0), 0)
+
+    def _column_bounds(self, lookup: int, column: int) -> Bounds:
+        """Of what a lookup may return: 0 where nothing has been stored."""
+        kept = self.stores[self.lookups[lookup].store].columns[column]
+        return self.bounds(cast(Form, kept)).with_zero()
 
     def _relu_bounds(self, gate: Form, up: Form) -> Bounds:
         g, u = self.bounds(gate), self.bounds(up)

@@ -1,0 +1,117 @@
+"""Forms rewritten by what is known at a place of the generated code: static stores, the row's group, the tokens that occur."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .atoms import Key, Knots, Let, Relu, Table
+from .linear import ZERO, Form, linear
+from .symbols import IndexSource, Symbols
+
+
+@dataclass
+class Static:
+    """A static store: its integer keys, ascending, and the token that each of them was written by."""
+
+    store: int
+    keys: np.ndarray
+    tokens: np.ndarray
+
+    def rows(self) -> np.ndarray:
+        """For each query from the first key to the last one: the row of the nearest key (the upper one of two)."""
+        queries = np.arange(self.keys[0], self.keys[-1] + 1)
+        above = np.searchsorted(self.keys, queries)
+        below = np.maximum(above - 1, 0)
+        nearer = np.abs(self.keys[below] - queries) < np.abs(self.keys[above] - queries)
+        return np.where(nearer, below, above)
+
+
+@dataclass
+class Rewriter:
+    """Rewrites forms for the positions behind the prefix, or, with `split`, for those whose row is in a group.
+
+    split: (lookup, row numbers, name of the group). tokens: only for positions whose token is below this (0: for all).
+    """
+
+    graph: Symbols
+    statics: dict[int, Static]
+    split: tuple[int, np.ndarray, int] | None = None
+    tokens: int = 0
+    _atoms: dict[int, Form] = field(default_factory=dict)
+    _forms: dict[Form, Form] = field(default_factory=dict)
+
+    def __call__(self, form: Form) -> Form:
+        if not self.statics:
+            return form
+        found = self._forms.get(form)
+        if found is None:
+            parts = [(c, self._atom(a)) for a, c in form.terms.items()]
+            found = self._forms[form] = linear([(1.0, Form({}, form.constant)), *parts])
+        return found
+
+    def reached_atoms(self) -> list[Form]:
+        """Every atom that has been rewritten so far, as a form."""
+        return list(self._atoms.values())
+
+    def rewritten(self) -> list[Form]:
+        """Every form that has been rewritten so far."""
+        return list(self._forms.values())
+
+    def _atom(self, atom: int) -> Form:
+        found = self._atoms.get(atom)
+        if found is None:
+            found = self._atoms[atom] = self._evaluate(atom)
+        return found
+
+    def _evaluate(self, atom: int) -> Form:
+        graph = self.graph
+        match graph.atoms[atom]:
+            case Table(source, vector):
+                return self._table(atom, source, graph.vectors[vector])
+            case Relu(gate, up):
+                gate = self(gate)
+                if gate.is_constant() and gate.constant <= 0:
+                    return ZERO
+                return graph.neuron(gate, self(up))
+            case Knots(x, knots):
+                x = self(x)
+                return graph.knots(x.without_constant(), [(t + x.constant, c) for t, c in knots])
+            case Let(form):
+                return graph.named(self(form))
+            case Key(lookup) if graph.lookups[lookup].store in self.statics:
+                static = self.statics[graph.lookups[lookup].store]
+                source, rows = self._rows(lookup, static)
+                return graph.table(source, static.keys[rows].astype(np.float64))
+        return Form({atom: 1.0})
+
+    def _table(self, atom: int, source: int, values: np.ndarray) -> Form:
+        graph = self.graph
+        row = self.row_source(source)
+        if row is not None:
+            source, stored = row
+            return graph.table(source, values[stored])
+        if source == graph.token and self.tokens:
+            source = graph.source(IndexSource(("token", self.tokens), self.tokens))
+            return graph.table(source, values[: self.tokens])
+        return Form({atom: 1.0})
+
+    def row_source(self, source: int) -> tuple[int, np.ndarray] | None:
+        """For a source that a static lookup returns: the source "row", and the stored value for each row."""
+        name = self.graph.sources[source].name
+        if name[0] != "stored":
+            return None
+        static = self.statics.get(self.graph.lookups[name[1]].store)
+        if static is None:
+            return None
+        row, rows = self._rows(name[1], static)
+        return row, static.tokens[rows] + 1
+
+    def _rows(self, lookup: int, static: Static) -> tuple[int, np.ndarray]:
+        """The source of the row that a lookup finds, and the row numbers that its values stand for."""
+        if self.split is not None and self.split[0] == lookup:
+            _, rows, group = self.split
+            return self.graph.source(IndexSource(("row", lookup, group), len(rows))), rows
+        count = len(static.keys)
+        return self.graph.source(IndexSource(("row", lookup, -1), count)), np.arange(count)
