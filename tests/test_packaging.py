@@ -71,7 +71,7 @@ def test_every_requirement_is_pinned_within_its_range():
     project = CONFIG["project"]
     requirements = [
         *project["dependencies"],
-        *(r for extra in project["optional-dependencies"].values() for r in extra),
+        *(r for extra in project["optional-dependencies"].values() for r in extra if not r.startswith("wasm2xformer[")),
     ]
     for requirement in requirements:
         name, least = re.fullmatch(r"([\w-]+)>=([\d.]+)", requirement).groups()  # type: ignore[union-attr]

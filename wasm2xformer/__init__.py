@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .compiler.format.checkpoint import CheckpointError, Model, load
     from .compiler.format.errors import CompileError
     from .runtime.check.verify import Report, Verifier, verify
-    from .runtime.errors import ArgumentError, OracleError, Trap, Unfinished
+    from .runtime.errors import ArgumentError, InstanceError, OracleError, Trap, Unfinished
     from .runtime.generate import generate
     from .runtime.instance import Instance, Run
 
@@ -19,6 +19,7 @@ __all__ = [
     "CheckpointError",
     "CompileError",
     "Instance",
+    "InstanceError",
     "Model",
     "OracleError",
     "Report",
@@ -37,7 +38,7 @@ _MODULES = {
     ".compiler.compile": ("compile",),
     ".compiler.format.errors": ("CompileError",),
     ".runtime.generate": ("generate",),
-    ".runtime.errors": ("ArgumentError", "OracleError", "Trap", "Unfinished"),
+    ".runtime.errors": ("ArgumentError", "InstanceError", "OracleError", "Trap", "Unfinished"),
     ".runtime.instance": ("Instance", "Run"),
     ".runtime.check.verify": ("Report", "Verifier", "verify"),
 }

@@ -12,6 +12,7 @@ import wasmtime
 from ..format.errors import CompileError, Reason
 from ..format.files import read_file, words
 from ..format.limits import MEMORY_LIMIT, MEMORY_PAGES, PAGE
+from ..format.waiting import interruptible
 from .c import compile_c
 from .decode import decode
 from .module import Module
@@ -85,14 +86,19 @@ def _assemble(source: str | bytes) -> bytes:
     neither = _NEITHER
     try:
         text = source.decode() if isinstance(source, bytes) else source
-    except UnicodeDecodeError:
-        raise CompileError(neither) from None
+    except UnicodeDecodeError as error:
+        if not error.object.lstrip().startswith(b"("):
+            raise CompileError(neither) from None
+        byte = error.object[error.start]
+        raise CompileError(f"WAT is UTF-8, which the byte 0x{byte:02x} at offset {error.start} is not") from None
     if not text.lstrip().startswith(("(", ";")):
         if re.fullmatch(r"\S+\.(wat|wasm|c)", text):
             neither += "; the name of a file has to be a pathlib.Path"
         raise CompileError(neither)
     try:
-        return bytes(wasmtime.wat2wasm(text))
+        return bytes(interruptible(lambda: wasmtime.wat2wasm(text)))
+    except UnicodeEncodeError as error:
+        raise CompileError(f"WAT is UTF-8, which {error.object[error.start]!r} cannot be") from None
     except wasmtime.WasmtimeError as error:
         raise CompileError(f"WAT syntax error: {error}") from None
 
@@ -105,7 +111,7 @@ def _validate(wasm: bytes) -> None:
         if hasattr(wasmtime.Config, f"wasm_{feature}"):  # the newest are missing in older versions, and off there
             setattr(config, f"wasm_{feature}", enabled)
     try:
-        wasmtime.Module.validate(wasmtime.Engine(config), wasm)
+        interruptible(lambda: wasmtime.Module.validate(wasmtime.Engine(config), wasm))
     except wasmtime.WasmtimeError as error:
         raise CompileError([_located(wasm, str(error))]) from None
 

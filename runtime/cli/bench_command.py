@@ -9,6 +9,7 @@ import click
 
 from .errors import FAILED, refusals
 from .host_options import read_stdin, stdin_option
+from .numbers import Integer
 from .options import Call, Invoking, json_option
 from .output import say, to_json
 from .programs import default_calls, load_source
@@ -21,8 +22,8 @@ from .progress import working
 @click.option("-O", "levels", type=click.Choice(["0", "1"]), multiple=True, help="Repeatable; both if not given.")
 @click.option("--engine", "engines", type=click.Choice(["fast", "torch"]), multiple=True,
               help="Repeatable; all that are installed if not given.")  # fmt: skip
-@click.option("--repeat", type=click.IntRange(1), default=3, show_default=True, help="Medians of so many repetitions.")
-@click.option("--longest", type=click.IntRange(0), metavar="N", help="Tokens of the trace for scaling; 0 for none.")
+@click.option("--repeat", type=Integer(1), default=3, show_default=True, help="Medians of so many repetitions.")
+@click.option("--longest", type=Integer(0), metavar="N", help="Tokens of the trace for scaling; 0 for none.")
 @click.option("--native/--no-native", default=True, help="Measure wasmtime and pywasm too.")
 @stdin_option
 @json_option

@@ -11,7 +11,6 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
@@ -37,7 +36,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "--" in arguments:
         at = arguments.index("--")
         own, program = arguments[:at], arguments[at + 1 :]
-    return exit_code(lambda: cli.main(own, prog_name="wasm2xformer", standalone_mode=False, obj=program))
+
+    def run() -> int | None:
+        _check_text(arguments)
+        return cli.main(own, prog_name="wasm2xformer", standalone_mode=False, obj=program)
+
+    return exit_code(run)
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """No command line of the system has such arguments, but a caller of `main` may."""
+    for argument in arguments:
+        try:
+            os.fsencode(argument).index(0)
+        except UnicodeEncodeError:
+            raise click.UsageError(f"the argument {argument!r} is no text") from None
+        except ValueError:
+            continue
+        raise click.UsageError(f"the argument {argument!r} holds a zero byte")
 
 
 class _DefaultCompile(click.Group):
@@ -45,7 +61,7 @@ class _DefaultCompile(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in ("--help", "--version") and args[0] not in self.commands:
-            if re.fullmatch(r"\w+", args[0]) and not Path(args[0]).exists():
+            if re.fullmatch(r"\w+", args[0]) and not os.path.exists(args[0]):
                 names = ", ".join(self.commands)
                 raise click.UsageError(f"{args[0]} is neither a file nor a command; the commands are {names}", ctx)
             args = ["compile", *args]

@@ -11,10 +11,12 @@ import click
 from ...compiler.format.files import words
 from ...compiler.format.output_file import check_output
 from .errors import refusals, refuse
+from .limits import limited
 from .options import compiling_options, exports_option
 from .output import say
 from .programs import compile_model, load_source
 from .progress import working
+from .streams import decoded
 
 
 @click.command("compile")
@@ -22,6 +24,7 @@ from .progress import working
 @click.option("-o", "output", required=True, metavar="MODEL", help="The checkpoint to write (.safetensors).")
 @compiling_options
 @exports_option
+@limited
 @click.pass_obj
 def compile_command(
     program_arguments: list[str] | None, prog: str, output: str, exports: tuple[str, ...], **compiling: Any
@@ -33,7 +36,7 @@ def compile_command(
         return refuse(problem)
     with refusals():
         with working(f"compiling {prog}"):
-            model = compile_model(load_source(prog), exports, **compiling)
+            model = compile_model(load_source(prog), [*map(decoded, exports)], **compiling)
             model.save(output)
         t = model.transformer
         heads, neurons = sum(len(y.head_names) for y in t.layers), sum(len(y.neuron_names) for y in t.layers)

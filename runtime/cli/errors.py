@@ -18,8 +18,8 @@ FAILED, REFUSED, TRAPPED, BUG, INTERRUPTED, TERMINATED = 1, 2, 3, 70, 130, 143
 DEBUG = "WASM2XFORMER_DEBUG"
 
 
-class Terminated(KeyboardInterrupt):
-    """The process was told to end (SIGTERM)."""
+class Terminated(BaseException):
+    """The process was told to end (SIGTERM). No KeyboardInterrupt: click would take it for one."""
 
 
 def refuse(*lines: object) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ import click
 
 from ...compiler.format.files import read_file, read_stream
 from ..world import RANDOM_BYTES, World
-from .streams import standard_input
+from .numbers import address
+from .streams import decoded, standard_input
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Host:
         """(address, bytes) of each --write."""
         found = []
         for pair in self.writes:
-            address, _, path = pair.partition("=")
+            at, _, path = pair.partition("=")
             if not path:
                 raise click.UsageError(f"--write {pair}: ADDRESS=FILE expected")
-            found.append((number(address, f"--write {pair}"), read_file(path)))
+            found.append((address(at, f"--write {pair}"), read_file(path)))
         return found
 
 
@@ -71,17 +71,6 @@ def hosted(command: _Command) -> _Command:
     return wrapped
 
 
-def number(text: str, where: str) -> int:
-    """An address or length, decimal or hexadecimal (0x...)."""
-    try:
-        value = int(text, 0)
-    except ValueError:
-        value = -1
-    if not 0 <= value < 2**32:
-        raise click.UsageError(f"{where}: {text!r} is no number from 0 to 2^32 - 1")
-    return value
-
-
 def read_stdin(name: str | None) -> bytes:
     if name is None:
         return b""
@@ -90,7 +79,7 @@ def read_stdin(name: str | None) -> bytes:
     stream = standard_input()
     if stream is None:
         raise click.UsageError("--stdin -: standard input is closed")
-    return read_stream(stream.read1, "standard input")
+    return read_stream(getattr(stream, "read1", stream.read), "standard input")
 
 
 def _environment(pairs: Sequence[str]) -> dict[str, str]:
@@ -98,11 +87,3 @@ def _environment(pairs: Sequence[str]) -> dict[str, str]:
         if "=" not in pair:
             raise click.UsageError(f"--env {pair}: NAME=VALUE expected")
     return dict(decoded(pair).split("=", 1) for pair in pairs)
-
-
-def decoded(argument: str) -> str:
-    """An argument of this process as text that stands for the same bytes in UTF-8, whatever the locale's encoding is."""
-    try:
-        return os.fsencode(argument).decode(errors="surrogateescape")
-    except UnicodeEncodeError:  # it does not come from a command line
-        return argument

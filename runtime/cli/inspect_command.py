@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .errors import refusals
+from .numbers import Integer
 from .options import json_option
 from .output import say
 from .programs import load_model
@@ -19,7 +20,7 @@ from .programs import load_model
 @click.option("--vocabulary", is_flag=True, help="Every token.")
 @click.option("--steps", is_flag=True, help="The step program, with the WASM instructions.")
 @click.option("--weights", is_flag=True, help="With --heads or --neurons: as formulas over named slots.")
-@click.option("--layer", "layers", type=click.IntRange(0), multiple=True, metavar="N", help="Only these. Repeatable.")
+@click.option("--layer", "layers", type=Integer(0), multiple=True, metavar="N", help="Only these. Repeatable.")
 def inspect_command(model: str, as_json: bool, layers: tuple[int, ...], weights: bool, **parts: bool) -> int:
     """Shows what is in a checkpoint, all of it by name. Without a choice of parts: an overview."""
     with refusals():

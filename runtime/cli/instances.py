@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from ..instance import Instance
 
 
-def new_instance(model: Model, engine: str, host: Host, path: str, argv: Sequence[str] | None) -> Instance:
+def new_instance(
+    model: Model, engine: str, host: Host, path: str, argv: Sequence[str] | None, max_tokens: int | None = None
+) -> Instance:
     """A new instance; its start function has run, its output is out, and what --write says is in its memory."""
     from ..errors import Trap
     from ..instance import Instance
@@ -24,7 +26,7 @@ def new_instance(model: Model, engine: str, host: Host, path: str, argv: Sequenc
     data, world = host.data(), host.world(path, argv)
     with working("reading the checkpoint"):
         try:
-            vm = Instance(model, engine, world=world)
+            vm = Instance(model, engine, world=world, max_tokens=max_tokens)
         except Trap as trap:
             write_output("stdout", trap.run.stdout)
             write_output("stderr", trap.run.stderr)

@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
+from .numbers import Integer
+from .streams import decoded
+
 Call = tuple[str, list[str]]  # what to call, and its arguments as they were typed
 
 
@@ -30,7 +33,7 @@ class Invoking(click.Command):
             call = [args.pop(0)]
             while args and not re.match(r"--|-O", args[0]):
                 call.append(args.pop(0))
-            calls.append((call[0], call[1:]))
+            calls.append((decoded(call[0]), call[1:]))
         left = super().parse_args(ctx, rest)
         ctx.params["calls"] = calls
         return left
@@ -38,7 +41,8 @@ class Invoking(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         what = "Call this exported function. Repeatable: one instance, one call after the other."
         rows = [("--invoke NAME ARG...", what)]
-        rows += [record for p in self.get_params(ctx) if (record := p.get_help_record(ctx))]
+        options = (p for p in self.get_params(ctx) if isinstance(p, click.Option))
+        rows += [record for p in options if (record := p.get_help_record(ctx))]
         rows.append(("-- ARG...", "What follows are the program's own arguments (argv)."))
         with formatter.section("Options"):
             formatter.write_dl(rows)
@@ -54,7 +58,7 @@ def compiling_options(command: _Command) -> _Command:
     )
     library = click.option("--library", "libraries", multiple=True, metavar="NAME=FILE",
                            help="A module (.wat, .wasm, .c) that provides the imports from NAME. Repeatable.")  # fmt: skip
-    memory = click.option("--max-memory", type=click.IntRange(1, 1024), metavar="PAGES",
+    memory = click.option("--max-memory", type=Integer(1, 1024), metavar="PAGES",
                           help="How far memory may grow, in pages of 64 KiB. The torch engine is exact for longer "
                           "sequences where it is less.  [default: 1024]")  # fmt: skip
     unknown = click.option("--unknown-imports-trap", is_flag=True,
@@ -68,4 +72,4 @@ exports_option = click.option(
 engine_option = click.option("--engine", type=click.Choice(["fast", "torch"]), default="fast", show_default=True,
                        help="fast: compiled from the weights; torch: dense matrices, real softmax.")  # fmt: skip
 json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
-max_tokens_option = click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Give up after N tokens.")
+max_tokens_option = click.option("--max-tokens", type=Integer(1), metavar="N", help="Give up after N tokens.")

@@ -15,6 +15,8 @@ from ...compiler.format.files import words
 from ...compiler.format.printable import printable
 from .streams import write_bytes
 
+LONGEST_LINE = 2000  # characters, of an error
+
 
 class OutputError(click.ClickException):
     """A standard stream takes no more."""
@@ -29,7 +31,12 @@ def say(text: str) -> None:
 def complain(text: str) -> None:
     """On stderr. Where that is closed or full, nobody is told."""
     with suppress(OSError, ValueError):
-        click.echo(printable(text, lines=True), err=True)
+        click.echo("\n".join(map(_shortened, printable(text, lines=True).split("\n"))), err=True)
+
+
+def _shortened(line: str) -> str:
+    """Without the middle of what nobody reads: names and numbers may have any length."""
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 200]} ... {line[-200:]}"
 
 
 def write_output(stream: str, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import click
 from .options import Call
 from .output import complain
 from .progress import working
+from .streams import decoded
 
 if TYPE_CHECKING:
     from ...compiler.format.checkpoint import Model
@@ -22,7 +24,7 @@ def is_checkpoint(path: str) -> bool:
     """By its name or its first bytes: safetensors begins with the length of a JSON header, then the header."""
     if path.endswith(".safetensors"):
         return True
-    if not Path(path).is_file():  # what is read from a pipe is gone
+    if not os.path.isfile(path):  # what is read from a pipe is gone
         return False
     try:
         with open(path, "rb") as file:
@@ -34,17 +36,24 @@ def is_checkpoint(path: str) -> bool:
 
 def load_source(path: str) -> Source:
     """Loads a program; for C the command that compiles it is shown."""
+    _check_name(path)
     from ...compiler.wasm.c import compile_c
     from ...compiler.wasm.source import load, load_file
 
-    if not path.endswith(".c") or not Path(path).is_file():
+    if not path.endswith(".c") or not os.path.isfile(path):
         return load_file(path)
     return load(compile_c(Path(path), complain))
+
+
+def _check_name(path: str) -> None:
+    if not path:
+        raise click.UsageError("the name of the file is empty")
 
 
 def load_model(path: str) -> Model:
     from ...compiler.format.checkpoint import load
 
+    _check_name(path)
     if path.endswith((".wat", ".wasm", ".c")):
         raise click.UsageError(f"{path} is a program, not a checkpoint; `wasm2xformer {path} -o MODEL` makes one")
     return load(path)
@@ -69,6 +78,7 @@ def load_libraries(pairs: Sequence[str]) -> dict[str, str | bytes]:
     modules: dict[str, str | bytes] = {}
     for pair in pairs:
         name, _, path = pair.partition("=")
+        name = decoded(name)
         if not path:
             raise click.UsageError(f"--library {pair}: NAME=FILE expected")
         if name in modules:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .errors import refusals
-from .host_options import Host, hosted, number
+from .host_options import Host, hosted
 from .instances import new_instance
+from .limits import limited
+from .numbers import address
 from .options import Call, Invoking, compiling_options, engine_option, max_tokens_option
 from .output import dump, say
 from .programs import model_and_calls, parse_calls
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 @hosted
 @compiling_options
 @max_tokens_option
+@limited
 @click.option("--read", "reads", multiple=True, metavar="ADDRESS:LENGTH",
               help="Show bytes of the program's exported memory after the calls. Repeatable.")  # fmt: skip
 @click.pass_obj
@@ -39,24 +42,24 @@ def run_command(
     with refusals():
         ranges = [_range(text) for text in reads]
         loaded, calls = model_and_calls(model, calls, **compiling)
-        vm = new_instance(loaded, engine, host, model, argv)
+        vm = new_instance(loaded, engine, host, model, argv, max_tokens)
         for name, types, values in parse_calls(loaded, calls):
             with progress_of(name) as progress:
                 run = vm.invoke(name, *values, max_tokens=max_tokens, progress=progress.tokens, output=progress.output)
             if run.exit_code is not None:
                 return run.exit_code
             _print_results(types, run)
-        for address, length in ranges:
-            say(dump(vm.read_memory(address, length), address))
+        for start, length in ranges:
+            say(dump(vm.read_memory(start, length), start))
     return 0
 
 
 def _range(text: str) -> tuple[int, int]:
     """ADDRESS:LENGTH"""
-    address, separator, length = text.partition(":")
+    start, separator, length = text.partition(":")
     if not separator:
         raise click.UsageError(f"--read {text}: ADDRESS:LENGTH expected")
-    return number(address, f"--read {text}"), number(length, f"--read {text}")
+    return address(start, f"--read {text}"), address(length, f"--read {text}")
 
 
 def _print_results(types: Sequence[str], run: Run) -> None:

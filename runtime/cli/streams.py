@@ -1,4 +1,4 @@
-"""This process's standard streams, whatever state whoever started it left them in."""
+"""This process's standard streams and arguments, whatever state whoever started it left them in."""
 
 from __future__ import annotations
 
@@ -39,3 +39,11 @@ def standard_input() -> io.BufferedIOBase | None:
     if sys.stdin is None or sys.stdin.closed:
         return None
     return getattr(sys.stdin, "buffer", None) or io.BytesIO(sys.stdin.read().encode(errors="surrogateescape"))
+
+
+def decoded(argument: str) -> str:
+    """An argument of this process as text that stands for the same bytes in UTF-8, whatever the locale's encoding is."""
+    try:
+        return os.fsencode(argument).decode(errors="surrogateescape")
+    except UnicodeEncodeError:  # it does not come from a command line
+        return argument

@@ -9,6 +9,8 @@ import click
 from .errors import refusals
 from .host_options import Host, hosted
 from .instances import new_instance
+from .limits import limited
+from .numbers import Integer
 from .options import Call, Invoking, compiling_options, engine_option, json_option, max_tokens_option
 from .output import say
 from .programs import model_and_calls, parse_calls
@@ -18,11 +20,12 @@ from .progress import progress_of
 @click.command("trace", cls=Invoking)
 @click.argument("model")
 @json_option
-@click.option("--limit", type=click.IntRange(0), metavar="N", help="Show only the first N steps of each call.")
+@click.option("--limit", type=Integer(0), metavar="N", help="Show only the first N steps of each call.")
 @engine_option
 @hosted
 @compiling_options
 @max_tokens_option
+@limited
 @click.pass_obj
 def trace_command(
     argv: list[str] | None, model: str, as_json: bool, limit: int | None, engine: str, host: Host,
@@ -37,7 +40,7 @@ def trace_command(
         from .listing import json_lines, text_lines
 
         loaded, calls = model_and_calls(model, calls, **compiling)
-        vm = new_instance(loaded, engine, host, model, argv)
+        vm = new_instance(loaded, engine, host, model, argv, max_tokens)
         for name, _, values in parse_calls(loaded, calls):
             trap = None
             try:

@@ -10,6 +10,7 @@ import click
 
 from .errors import FAILED, refusals
 from .host_options import Host, hosted
+from .limits import limited
 from .options import Call, Invoking, compiling_options, engine_option, exports_option, max_tokens_option
 from .output import say
 from .programs import compile_model, default_calls, is_checkpoint, load_libraries, load_model, load_source, parse_calls
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 @compiling_options
 @exports_option
 @max_tokens_option
+@limited
 @click.pass_obj
 def verify_command(
     argv: list[str] | None, prog: str, model: str | None, replay: bool, engine: str, host: Host,
@@ -64,6 +66,7 @@ def verify_command(
             libraries=load_libraries(compiling["libraries"]),
             unknown_imports_trap=compiling["unknown_imports_trap"],
             world=host.world(prog, argv),
+            max_tokens=max_tokens,
         )
         reports: list[tuple[str, tuple[str, ...], Report]] = []
         if verifier.started:

@@ -1,0 +1,85 @@
+"""--timeout and --max-memory-mib: bounds of everything that a command does, from reading its input on."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import Unfinished
+from .errors import refusals
+from .numbers import Integer, Seconds
+
+_SECONDS = 0.1  # between two looks
+_STATM = Path("/proc/self/statm")
+
+
+_OPTIONS = (
+    click.option("--timeout", type=Seconds(), metavar="SECONDS",
+                 help="Give up when all of it together has taken so long."),
+    click.option("--max-memory-mib", type=Integer(1), metavar="MIB",
+                 help="Give up when this process occupies more memory than that."),
+)  # fmt: skip
+
+
+def limited(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command these options, and watches over it."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, timeout: float | None, max_memory_mib: int | None, **options: Any) -> Any:
+        if timeout is None and max_memory_mib is None:
+            return command(*args, **options)
+        with refusals(), watched(timeout, max_memory_mib):
+            return command(*args, **options)
+
+    for option in reversed(_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+@contextmanager
+def watched(timeout: float | None, mib: int | None) -> Iterator[None]:
+    """Raises Unfinished in whatever is running when it takes longer, or this process grows larger.
+
+    A timer's signal looks again and again: what is not heard, because a library is in the middle of something, is
+    heard the next time. Raises UsageError where there are no such signals.
+    """
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        raise click.UsageError("--timeout and --max-memory-mib need the main thread, and a system with timers")
+    began, over = time.monotonic(), False
+
+    def look(number: int, frame: object) -> None:
+        if over:
+            return
+        if timeout is not None and time.monotonic() - began >= timeout:
+            raise Unfinished(f"not finished after {timeout:g} seconds (--timeout)")
+        if mib is not None and (now := resident_mib()) > mib:
+            raise Unfinished(f"not finished within {mib:,} MiB of memory (--max-memory-mib): {now:,.0f} MiB are in use")
+
+    before = signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, _SECONDS, _SECONDS)
+    try:
+        yield
+    finally:
+        over = True
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def resident_mib() -> float:
+    """Memory of this process that is not paged out, in MiB; where only the most it ever was is known, that."""
+    import resource  # POSIX only
+
+    try:
+        return int(_STATM.read_text().split()[1]) * resource.getpagesize() / 2**20
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / 2**20 if sys.platform == "darwin" else peak / 1024
