@@ -12,14 +12,11 @@ import click
 
 from ...compiler.format.files import words
 from .output import OutputError, complain
+from .signals import Terminated, heard
 from .streams import discard
 
 FAILED, REFUSED, TRAPPED, BUG, INTERRUPTED, TERMINATED = 1, 2, 3, 70, 130, 143
 DEBUG = "WASM2XFORMER_DEBUG"
-
-
-class Terminated(BaseException):
-    """The process was told to end (SIGTERM). No KeyboardInterrupt: click would take it for one."""
 
 
 def refuse(*lines: object) -> int:
@@ -71,9 +68,11 @@ def _ended(command: Callable[[], int | None]) -> int:
     except click.ClickException as error:
         return refuse(error.format_message())
     except Terminated:
+        heard()
         complain("terminated")
         return TERMINATED
     except (KeyboardInterrupt, click.Abort):
+        heard()
         complain("interrupted")
         return INTERRUPTED
     except (BrokenPipeError, SystemExit):  # click makes it a SystemExit
