@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wasm2xformer.compiler.format.printable import printable
 from wasm2xformer.compiler.wasm.source import load as load_source
 from wasm2xformer.runtime.cli import main
 from wasm2xformer.runtime.cli.errors import BUG, DEBUG, FAILED, INTERRUPTED, REFUSED, TERMINATED, TRAPPED
-from wasm2xformer.runtime.cli.output import printable, to_json
+from wasm2xformer.runtime.cli.output import to_json
 
 WAT = """
 (module
@@ -179,7 +180,7 @@ def test_json_has_no_nan(folder: Path, capfd: pytest.CaptureFixture[str], monkey
 
 def test_what_a_terminal_would_obey_is_escaped():
     assert printable("a\x1b[31m\x9b2J\r\u202eb\udcff\U000e0001") == r"a\x1b[31m\x9b2J\x0d\u202eb\xff\U000e0001"
-    assert printable("日本\n\tx") == "日本\n\tx" and printable("a\nb", lines=False) == r"a\x0ab"
+    assert printable("日本\n\tx", lines=True) == "日本\n\tx" and printable("a\nb") == r"a\x0ab"
 
 
 def test_a_checkpoint_is_not_written_over_what_it_is_made_from(
