@@ -58,11 +58,11 @@ class LinkedInstance:
 
     def _fill_inputs(self, stdin, args, environ):
         strings = {"args": [a.encode() for a in args], "environ": [f"{k}={v}".encode() for k, v in environ]}
-        areas = {"stdin": stdin, **{k: b"".join(s + b"\0" for s in v) for k, v in strings.items()}}
+        areas = {"stdin": stdin, "clock": b"", **{k: b"".join(s + b"\0" for s in v) for k, v in strings.items()}}
         for name, (offset, capacity) in self.linked.inputs.items():
             assert len(areas[name]) <= capacity
             self.hidden[offset : offset + len(areas[name])] = areas[name]
-        values = {"stdin_length": len(stdin)}
+        values = {"stdin_length": len(stdin), "clock_seconds": 1_700_000_000, "clock_nanoseconds": 0}
         for name, items in strings.items():
             values |= {f"{name}_count": len(items), f"{name}_bytes": len(areas[name])}
         return {name: values[name] for name in self.linked.input_registers}
@@ -603,6 +603,7 @@ WASI = {
     "path_unlink_file": "i32 i32 i32",
     "path_rename": "i32 i32 i32 i32 i32 i32",
     "sched_yield": "",
+    "poll_oneoff": "i32 i32 i32 i32",
 }
 STDIN = bytes(range(1, 251)) * 300  # longer than 64 KiB
 ARGS = ("prog", "", "a b", "umlaut äö")
@@ -759,8 +760,47 @@ def test_wasi_exit(wasi):
     assert wasi("proc_exit", 126) == wasi("proc_exit", -1) == TRAPS["host_error"]
 
 
-def test_waiting_and_sockets_are_not_provided():
-    for name in ("poll_oneoff", "sock_accept", "sock_recv"):
+def clock(data, id=0, timeout=0, flags=0):
+    return struct.pack("<QB7xI4xQQH6x", data, 0, id, timeout, 0, flags)
+
+
+def stream(data, kind, fd):
+    return struct.pack("<QB7xI28x", data, kind, fd)
+
+
+def test_wasi_poll(wasi):
+    """Against wasmtime's own, which really waits: the times are short."""
+
+    def poll(*subscriptions, count=None, where=0, events=4096, number=8192):
+        wasi.write(0, b"".join(subscriptions))
+        wasi.write(4096, b"\xee" * 200)
+        return wasi("poll_oneoff", where, events, len(subscriptions) if count is None else count, number)
+
+    read, out, error = stream(9, 1, 0), stream(10, 2, 1), stream(11, 2, 2)
+    for good in (
+        [clock(7)], [clock(7, 1, 1000)], [clock(7, 0, 5, 1)], [clock(7, 1, 5, 1)], [clock(7), clock(8, 1)],
+        [clock(7, 0, 10**6), clock(8, 1, 10**9)], [clock(7, 1, 10**9), clock(2**63, 1, 10**6)], [read], [out], [error],
+        [clock(1, 0, 10**10), read, out], [read, read], [out, clock(1)], [clock(7, 0, 5, 1), clock(8, 0, 10**10)],
+    ):  # fmt: skip
+        assert poll(*good) == 0
+        assert poll(*good, events=0) == 0  # over the subscriptions
+    for errno, bad in (
+        (28, [clock(7, 2)]), (28, [clock(7, 9)]), (28, [clock(7, 0, 0, 2)]), (28, [stream(9, 3, 0)]), (28, []),
+        (28, [clock(7), clock(8, 3)]), (8, [stream(9, 1, 5)]), (8, [stream(9, 1, 1)]), (8, [stream(9, 2, 0)]),
+        (8, [clock(7), stream(9, 2, -1 % 2**32)]),
+    ):  # fmt: skip
+        assert poll(*bad) == errno
+    assert poll(read, count=0x7FFFFFFF) == poll(read, count=89478486) == 48
+    wrong, outside = TRAPS["host_error"], TRAPS["memory_out_of_bounds"]
+    assert poll(b"1234", clock(7), count=1, where=4) == poll(clock(7), events=4100) == poll(clock(7), number=8194) == wrong
+    assert poll(clock(7), where=2**17 - 8) == poll(clock(7), events=2**17) == poll(clock(7), number=2**17) == outside
+    assert poll(clock(7), clock(8), events=2**17 - 32) == outside
+    assert wasi("fd_close", 0) == 0
+    assert poll(read) == poll(clock(7), read) == 8
+
+
+def test_sockets_are_not_provided():
+    for name in ("sock_accept", "sock_recv"):
         assert ("wasi_snapshot_preview1", name) not in provided_imports()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..wasm.module import Module
+from .emscripten import packs
 from .routines import standard_libraries
 from .stubs import trapping
 from .units import Library, Units
@@ -20,8 +21,8 @@ def libraries_of(
     """
     return [
         *(Library(name, module) for name, module in (given or {}).items()),
-        *(Library(name, module, True, own=True) for name, module in standard_libraries().items()),
         *made_for(program, given, unknown_imports_trap),
+        *(Library(name, module, True, own=True) for name, module in standard_libraries().items()),
     ]
 
 
@@ -30,14 +31,15 @@ def made_for(
 ) -> list[Library]:
     """Those of them that are made for this program. They are ordinary modules, which any engine can link."""
     given = given or {}
-    if not unknown_imports_trap:
-        return []
-    units = Units(program, libraries_of(program, given))
     names = {(name, e.name) for name, module in given.items() for e in module.exports}
-    return [Library(name, stub, True) for name, stub in trapping(units, names).items()]
+    made = [Library(name, module, True) for name, module in packs(program, names).items()]
+    if unknown_imports_trap:
+        units = Units(program, libraries_of(program, given))
+        made += [Library(name, stub, True) for name, stub in trapping(units, names).items()]
+    return made
 
 
 def provided_imports(libraries: Mapping[str, Module] | None = None) -> set[tuple[str, str]]:
-    """(module, name) of everything that a program can import, whatever it is."""
+    """(module, name) of everything that any program can import; what is made for one (`made_for`) is not among it."""
     everything = [*standard_libraries().items(), *(libraries or {}).items()]
     return {(name, e.name) for name, m in everything if not name.startswith("w2x") for e in m.exports}

@@ -79,8 +79,8 @@ class Unresolved:
 
 @dataclass(frozen=True)
 class Library:
-    """A module to import from. fallback: asked only for what those before it lack, by name and by type; a name may have
-    variants of other types, exported as "name.variant". own: part of this package, see `Unit`."""
+    """A module to import from. fallback: asked only for what those before it lack, by name and by type.
+    own: part of this package, see `Unit`."""
 
     name: str
     module: Module
@@ -116,13 +116,6 @@ class Unit:
         if export is not None and export.kind == kind:
             return export.index
         return 0 if count else None
-
-    def variants(self, name: str) -> Iterator[Export]:
-        """The exports that can stand for `name`."""
-        if name in self.exports:
-            yield self.exports[name]
-        if self.fallback:
-            yield from (e for key, e in self.exports.items() if key.startswith(name + "."))
 
 
 _Key: TypeAlias = tuple[int, str, int]
@@ -240,13 +233,15 @@ class Units:
         """What the first library has that has it; one of this package that has another type is not asked."""
         first = ""
         for library in self.named(entry.module):
-            for export in self.all[library].variants(entry.name):
-                wrong = self._mismatch(entry, library, export)
-                if not wrong:
-                    return library, kind, export.index
-                first = first or wrong
-                if not self.all[library].fallback:
-                    return self._unresolved(unit, kind, index, first, "incompatible import type for")
+            export = self.all[library].exports.get(entry.name)
+            if export is None:
+                continue
+            wrong = self._mismatch(entry, library, export)
+            if not wrong:
+                return library, kind, export.index
+            first = first or wrong
+            if not self.all[library].fallback:
+                break
         if first:
             return self._unresolved(unit, kind, index, first, "incompatible import type for")
         return self._unresolved(unit, kind, index, "is not provided")

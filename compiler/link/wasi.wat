@@ -186,21 +186,102 @@
     (call $copy_hidden (local.get $p) (local.get $from) (local.get $n))
     (i32.const 0))
 
-  ;; There is a realtime and a monotonic clock; both stand at the time at which the invocation began.
+  ;; There is a realtime and a monotonic clock; both stand at the time at which the invocation began, and go on only
+  ;; while the program waits (poll_oneoff).
   (func $no_clock (param $id i32) (result i32)
     (if (i32.gt_u (local.get $id) (i32.const 3)) (then (call $trap_host_error)))
     (i32.gt_u (local.get $id) (i32.const 1)))
   (func (export "clock_time_get") (param $id i32) (param i64) (param $time i32) (result i32)
     (if (call $no_clock (local.get $id)) (then (return (i32.const 8))))
     (call $check_aligned (local.get $time) (i32.const 7))
-    (i64.store (local.get $time) (i64.add
-      (i64.mul (i64.extend_i32_u (global.get $clock_seconds)) (i64.const 1000000000))
-      (i64.extend_i32_u (global.get $clock_nanoseconds))))
+    (i64.store (local.get $time) (call $time))
     (i32.const 0))
   (func (export "clock_res_get") (param $id i32) (param $resolution i32) (result i32)
     (if (call $no_clock (local.get $id)) (then (return (i32.const 8))))
     (call $check_aligned (local.get $resolution) (i32.const 7))
     (i64.store (local.get $resolution) (i64.const 1))
+    (i32.const 0))
+
+  ;; A subscription has 48 bytes: user data, type at 8 (0 clock, 1 reading, 2 writing), then of a clock its id at 16, the
+  ;; time at 24, flags at 40 (1: it is a point in time), of a stream its descriptor at 16. An event has 32: user data, error
+  ;; at 8, type at 10, bytes at 16, flags at 24. Streams are ready at once. Where there are none, those clocks are ready
+  ;; that have least to wait, and that much time passes.
+  (func $time (result i64)
+    (i64.add
+      (i64.mul (i64.extend_i32_u (global.get $clock_seconds)) (i64.const 1000000000))
+      (i64.extend_i32_u (global.get $clock_nanoseconds))))
+
+  ;; How long to wait for a subscription (0 a stream, n + 1 for n nanoseconds), and an errno.
+  (func $wait (param $p i32) (result i64 i32)
+    (local $type i32) (local $fd i32) (local $time i64)
+    (local.set $type (i32.load8_u offset=8 (local.get $p)))
+    (if (i32.gt_u (local.get $type) (i32.const 2)) (then (return (i64.const 0) (i32.const 28))))
+    (local.set $fd (i32.load offset=16 (local.get $p)))
+    (if (local.get $type)
+      (then
+        (if (i32.ne (i32.eqz (local.get $fd)) (i32.eq (local.get $type) (i32.const 1)))
+          (then (return (i64.const 0) (i32.const 8))))
+        (return (i64.const 0) (select (i32.const 0) (i32.const 8) (call $is_open (local.get $fd))))))
+    (local.set $time (i64.load offset=24 (local.get $p)))
+    (local.set $type (i32.load16_u offset=40 (local.get $p)))
+    (if (i32.or (i32.gt_u (local.get $fd) (i32.const 1)) (i32.gt_u (local.get $type) (i32.const 1)))
+      (then (return (i64.const 0) (i32.const 28))))
+    (if (local.get $type)
+      (then
+        (local.set $time (select
+          (i64.sub (local.get $time) (call $time))
+          (i64.const 0)
+          (i64.gt_u (local.get $time) (call $time))))))
+    (i64.add (local.get $time) (i64.extend_i32_u (i64.ne (local.get $time) (i64.const -1))))
+    (i32.const 0))
+
+  ;; n nanoseconds pass. The clock stops at its end.
+  (func $pass (param $n i64)
+    (local $now i64)
+    (local.set $now (call $time))
+    (local.set $now (select
+      (i64.add (local.get $now) (local.get $n))
+      (i64.const 4294967295999999999)
+      (i64.le_u (local.get $n) (i64.sub (i64.const 4294967295999999999) (local.get $now)))))
+    (global.set $clock_seconds (i32.wrap_i64 (i64.div_u (local.get $now) (i64.const 1000000000))))
+    (global.set $clock_nanoseconds (i32.wrap_i64 (i64.rem_u (local.get $now) (i64.const 1000000000)))))
+
+  (func (export "poll_oneoff") (param $in i32) (param $out i32) (param $count i32) (param $events i32) (result i32)
+    (local $p i32) (local $end i32) (local $n i32) (local $error i32) (local $least i64) (local $wait i64)
+    (if (i32.eqz (local.get $count)) (then (return (i32.const 28))))
+    (if (i32.ge_u (local.get $count) (i32.const 89478486)) (then (return (i32.const 48))))
+    (call $check_aligned (local.get $in) (i32.const 7))
+    (local.set $least (i64.const -1))
+    (local.set $p (local.get $in))
+    (local.set $end (i32.add (local.get $in) (i32.mul (local.get $count) (i32.const 48))))
+    (loop $subscriptions
+      (call $wait (local.get $p))
+      (local.set $error)
+      (local.set $wait)
+      (if (local.get $error) (then (return (local.get $error))))
+      (local.set $least (select (local.get $wait) (local.get $least) (i64.lt_u (local.get $wait) (local.get $least))))
+      (local.set $p (i32.add (local.get $p) (i32.const 48)))
+      (br_if $subscriptions (i32.ne (local.get $p) (local.get $end))))
+    (local.set $p (local.get $in))
+    (loop $ready
+      (call $wait (local.get $p))
+      (drop)
+      (if (i64.eq (local.get $least))
+        (then
+          (call $check_aligned (local.get $out) (i32.const 7))
+          (local.set $error (i32.load8_u offset=8 (local.get $p)))
+          (i64.store (local.get $out) (i64.load (local.get $p)))
+          (i32.store16 offset=8 (local.get $out) (i32.const 0))
+          (i32.store8 offset=10 (local.get $out) (local.get $error))
+          (i64.store offset=16 (local.get $out) (i64.extend_i32_u (i32.ne (local.get $error) (i32.const 0))))
+          (i32.store16 offset=24 (local.get $out) (i32.const 0))
+          (local.set $out (i32.add (local.get $out) (i32.const 32)))
+          (local.set $n (i32.add (local.get $n) (i32.const 1)))))
+      (local.set $p (i32.add (local.get $p) (i32.const 48)))
+      (br_if $ready (i32.ne (local.get $p) (local.get $end))))
+    (if (i64.ne (local.get $least) (i64.const 0)) (then (call $pass (i64.sub (local.get $least) (i64.const 1)))))
+    (call $check_aligned (local.get $events) (i32.const 3))
+    (i32.store (local.get $events) (local.get $n))
     (i32.const 0))
 
   (func (export "sched_yield") (result i32) (i32.const 0))

@@ -11,6 +11,7 @@ from wasmtime import _ffi as ffi
 
 from ...errors import OracleError
 from ...world import World
+from .clock import Clock
 from .linking import Library, define
 from .wasi import Wasi
 
@@ -59,8 +60,9 @@ def instantiate(
         linker.define_wasi()
         store.set_wasi(wasmtime.WasiConfig())
         if wasi:
-            wasi.define(linker)
-        return store, linker.instantiate(store, define(store, linker, wasm, libraries, world))
+            wasi.define(store, linker)
+        clock = wasi.clock if wasi else Clock(world)
+        return store, linker.instantiate(store, define(store, linker, wasm, libraries, clock))
     except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
         raise OracleError(f"wasmtime does not instantiate the program: {said(error)}") from None
 

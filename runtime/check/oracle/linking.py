@@ -16,8 +16,7 @@ from ....compiler.link.units import EXPORTED_AS, INTRINSIC_MODULE
 from ....compiler.wasm.decode import decode
 from ....compiler.wasm.module import Export, Import, Module
 from ...errors import OracleError
-from ...instance import clock_registers
-from ...world import World
+from .clock import CLOCK_REGISTERS, Clock
 
 Library: TypeAlias = tuple[str, bytes]
 _Named: TypeAlias = tuple[str, wasmtime.Module]
@@ -50,7 +49,7 @@ def sharing(program: Module, libraries: Sequence[Library]) -> Module:
 
 
 def define(
-    store: wasmtime.Store, linker: wasmtime.Linker, program: bytes, libraries: Sequence[Library], world: World
+    store: wasmtime.Store, linker: wasmtime.Linker, program: bytes, libraries: Sequence[Library], clock: Clock
 ) -> wasmtime.Module:
     """Defines everything that the program (as `sharing` leaves it) imports: of libraries of one name, later ones add to
     earlier ones."""
@@ -60,17 +59,17 @@ def define(
     made = {str(i.name): i.type for i in whole.imports if i.module == INTRINSIC_MODULE}
     for name, type in made.items():
         linker.define(store, INTRINSIC_MODULE, name, _made(store, type))
-    for name, value in clock_registers(world.clock or 0.0).items():
-        if name in wanted:
-            type = wasmtime.GlobalType(wasmtime.ValType.i32(), True)
-            register = wasmtime.Global(store, type, value - (value >> 31 << 32))
-            linker.define(store, INTRINSIC_MODULE, name, register)
+    for name in CLOCK_REGISTERS & wanted:
+        type = wasmtime.GlobalType(wasmtime.ValType.i32(), True)
+        clock.registers[name] = wasmtime.Global(store, type, 0)
+        linker.define(store, INTRINSIC_MODULE, name, clock.registers[name])
+    clock.reset(store)
     sources = _sources(program, (wanted & EXPORTED_AS.keys()) - made.keys())
     for name, module in _ordered(modules, sources):
         instance = linker.instantiate(store, module)
         linker.define_instance(store, name, instance)
         for kind, source in sources.items():
-            if source.module == name and source.name in {e.name for e in module.exports}:
+            if source.module == name and _has(module, source):
                 linker.define(store, INTRINSIC_MODULE, kind, instance.exports(store)[source.name])
     return whole
 
@@ -95,6 +94,10 @@ def _sources(program: bytes, kinds: set[str]) -> dict[str, Import]:
     return found
 
 
+def _has(module: wasmtime.Module, entry: Import) -> bool:
+    return any(e.name == entry.name for e in module.exports)
+
+
 def _ordered(modules: Sequence[_Named], sources: dict[str, Import]) -> Iterator[_Named]:
     """Each behind those it imports from."""
     places: dict[str, list[int]] = {}
@@ -105,7 +108,7 @@ def _ordered(modules: Sequence[_Named], sources: dict[str, Import]) -> Iterator[
         for entry in modules[place][1].imports:
             if entry.module == INTRINSIC_MODULE:
                 source = sources.get(str(entry.name))
-                yield from (p for p in places.get(source.module, ()) if p < place) if source else ()
+                yield from (p for p in places.get(source.module, ()) if _has(modules[p][1], source)) if source else ()
             elif entry.module != modules[place][0]:
                 yield from places.get(entry.module, ())
 

@@ -25,7 +25,7 @@ from .count import exported
 from .engine import call, instantiate, said
 from .instrument import RECORD, instrument
 from .linking import Library, sharing
-from .wasi import BAD_EXIT, NOTHING, Wasi, uses_wasi
+from .wasi import NOTHING, Wasi, host_trap, uses_wasi
 
 STILL_RUNNING = "still running"
 NULL, UNKNOWN = -1, -2  # elements of a table range that are no function of the module
@@ -185,9 +185,10 @@ class Oracle:
         except wasmtime.Trap as trap:
             outcome, trap_site = self._trap(trap)
         except wasmtime.WasmtimeError as error:  # of a host function
-            if BAD_EXIT not in str(error):
+            kind = host_trap(str(error))
+            if kind is None:
                 raise OracleError(f"wasmtime did not finish: {said(error)}") from None
-            outcome, trap_site = TRAPS["host_error"], self._marked()[:2]
+            outcome, trap_site = TRAPS[kind], self._marked()[:2]
         except _Enough:
             outcome = STILL_RUNNING
         self._log.bound = None

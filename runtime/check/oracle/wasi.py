@@ -6,16 +6,31 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import wasmtime
 
 from ....compiler.format.isa import TRAPS
 from ...world import RANDOM_BYTES, World
+from .clock import Clock
+from .poll import poll_oneoff
 
 WASI = "wasi_snapshot_preview1"
 NOTHING = World(random=bytes(RANDOM_BYTES), clock=0.0)  # no input, no arguments, no environment
-# What wasmtime says of a proc_exit with a status that it does not allow, 126 or more.
-BAD_EXIT = "exit with invalid exit status"
+# What wasmtime says where a call of WASI ends with an error instead of an errno, and what it is here.
+_ERRORS = {
+    "exit with invalid exit status": "host_error",  # of proc_exit: 126 or more
+    "Pointer out of bounds": "memory_out_of_bounds",
+    "Pointer not aligned": "host_error",
+    "Invalid enum value": "host_error",
+    "Invalid flag": "host_error",
+}
+
+
+def host_trap(message: str) -> str | None:
+    """The key of isa.TRAPS, None for any other error."""
+    return next((kind for text, kind in _ERRORS.items() if text in message), None)
+
 
 
 def uses_wasi(wasm: bytes) -> bool:
@@ -42,8 +57,13 @@ class Wasi:
     world: World
     position: int = 0  # in the random bytes
 
+    def __post_init__(self) -> None:
+        self.clock = Clock(self.world)
+        self._tell: Any = None  # fd_tell, which says whether a descriptor is open
+
     def open(self, store: wasmtime.Store, stdin: bytes) -> Files:
         self.position = 0
+        self.clock.reset(store)
         directory = tempfile.TemporaryDirectory(prefix="oracle")
         path = Path(directory.name)
         (path / "stdin").write_bytes(stdin)
@@ -57,13 +77,16 @@ class Wasi:
         store.set_wasi(config)
         return Files(directory)
 
-    def define(self, linker: wasmtime.Linker) -> None:
+    def define(self, store: wasmtime.Store, linker: wasmtime.Linker) -> None:
         """The functions of WASI whose results are not determined by the program, or that it cannot be told."""
+        probe = linker.instantiate(store, wasmtime.Module(store.engine, _PROBE))
+        self._tell = probe.exports(store)["tell"]
         i32, i64 = wasmtime.ValType.i32(), wasmtime.ValType.i64()
         for name, params, function in (
             ("random_get", [i32, i32], self._random_get),
             ("clock_time_get", [i32, i64, i32], self._clock_time_get),
             ("clock_res_get", [i32, i32], self._clock_res_get),
+            ("poll_oneoff", [i32] * 4, self._poll_oneoff),
         ):
             linker.define_func(WASI, name, wasmtime.FuncType(params, [i32]), function, access_caller=True)
         for name, strings in (("args_get", self.world.arguments()), ("environ_get", self.world.environment())):
@@ -81,13 +104,23 @@ class Wasi:
         return 0
 
     def _clock_time_get(self, caller: wasmtime.Caller, clock: int, precision: int, pointer: int) -> int:
-        return _tell(caller, clock, pointer, round((self.world.clock or 0.0) * 10**9))
+        return _tell(caller, clock, pointer, self.clock.now)
 
     def _clock_res_get(self, caller: wasmtime.Caller, clock: int, pointer: int) -> int:
         return _tell(caller, clock, pointer, 1)
 
+    def _poll_oneoff(self, caller: wasmtime.Caller, *arguments: int) -> int:
+        subscriptions, events, count, number = (a % 2**32 for a in arguments)
+        return poll_oneoff(caller, self.clock, lambda fd: self._is_open(caller, fd), subscriptions, events, count, number)
+
+    def _is_open(self, caller: wasmtime.Caller, fd: int) -> bool:
+        return self._tell(caller, fd) != _BAD
+
 
 _AGAIN, _BAD = 6, 8  # WASI's errno
+_PROBE = """(module (import "wasi_snapshot_preview1" "fd_tell" (func $tell (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "tell") (param i32) (result i32) (call $tell (local.get 0) (i32.const 0))))"""
 
 
 def _text(data: bytes) -> str:

@@ -1,0 +1,48 @@
+;; What Emscripten's JavaScript gives the modules that it compiles, as far as it needs no JavaScript: imports from "env". A
+;; module gets those functions that it imports, with memory and table its own. A name may have two types, depending on
+;; Emscripten's age: the second is exported as "name.2".
+;; Not here: invoke_*, which are made for the types that a module imports (see emscripten.py).
+(module
+  (import "w2x" "memory" (memory 0))
+  (import "w2x" "clock_seconds" (global $clock_seconds (mut i32)))
+  (import "w2x" "clock_nanoseconds" (global $clock_nanoseconds (mut i32)))
+  ;; The upper half of an i64 result, where JavaScript is given two i32. Global 2: invoke_* knows it.
+  (global $upper (mut i32) (i32.const 0))
+
+  (func $copy (param i32 i32 i32) (memory.copy (local.get 0) (local.get 1) (local.get 2)))
+  (export "emscripten_memcpy_js" (func $copy))
+  (export "_emscripten_memcpy_js" (func $copy))
+  (export "emscripten_memcpy_big.2" (func $copy))
+  (func (export "emscripten_memcpy_big") (param i32 i32 i32) (result i32)
+    (memory.copy (local.get 0) (local.get 1) (local.get 2))
+    (local.get 0))
+
+  ;; Grows the memory to so many bytes, no further; 0 where that is not possible.
+  (func (export "emscripten_resize_heap") (param $bytes i32) (result i32)
+    (local $pages i32)
+    (local.set $pages (i32.add
+      (i32.shr_u (local.get $bytes) (i32.const 16))
+      (i32.ne (i32.and (local.get $bytes) (i32.const 0xffff)) (i32.const 0))))
+    (if (i32.le_u (local.get $pages) (memory.size)) (then (return (i32.const 1))))
+    (i32.ne (memory.grow (i32.sub (local.get $pages) (memory.size))) (i32.const -1)))
+  (func (export "emscripten_notify_memory_growth") (param i32))
+
+  ;; Milliseconds. Time stands still during a call, but for poll_oneoff.
+  (func (export "emscripten_date_now") (result f64)
+    (f64.convert_i64_u (i64.add
+      (i64.mul (i64.extend_i32_u (global.get $clock_seconds)) (i64.const 1000))
+      (i64.extend_i32_u (i32.div_u (global.get $clock_nanoseconds) (i32.const 1000000))))))
+  (func (export "emscripten_get_now") (result f64)
+    (f64.div
+      (f64.convert_i64_u (i64.add
+        (i64.mul (i64.extend_i32_u (global.get $clock_seconds)) (i64.const 1000000000))
+        (i64.extend_i32_u (global.get $clock_nanoseconds))))
+      (f64.const 1000000)))
+
+  (func (export "setTempRet0") (param i32) (global.set $upper (local.get 0)))
+  (func (export "getTempRet0") (result i32) (global.get $upper))
+
+  (func (export "abort") (unreachable))
+  (func (export "abort.2") (param i32) (unreachable))
+  (func (export "_abort_js") (unreachable))
+  (func (export "__assert_fail") (param i32 i32 i32 i32) (unreachable)))

@@ -1,0 +1,39 @@
+"""The time that a program is told: it stands still, except while the program waits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import wasmtime
+
+from ...world import World
+
+_SECOND = 10**9
+_END = 2**32 * _SECOND - 1
+
+
+@dataclass
+class Clock:
+    """now: nanoseconds since 1970, of the realtime and of the monotonic clock. registers: globals that say the same to
+    libraries (see `linking`), "clock_seconds" and "clock_nanoseconds"."""
+
+    world: World
+    now: int = 0
+    registers: dict[str, wasmtime.Global] = field(default_factory=dict)
+
+    def reset(self, store: Any) -> None:
+        """Back to the time at which an invocation begins."""
+        self._set(store, round((self.world.clock or 0.0) * _SECOND))
+
+    def wait(self, store: Any, nanoseconds: int) -> None:
+        self._set(store, min(self.now + nanoseconds, _END))
+
+    def _set(self, store: Any, now: int) -> None:
+        self.now = now
+        for name, value in zip(("clock_seconds", "clock_nanoseconds"), divmod(now, _SECOND), strict=True):
+            if name in self.registers:
+                self.registers[name].set_value(store, value - (value >> 31 << 32))
+
+
+CLOCK_REGISTERS = frozenset({"clock_seconds", "clock_nanoseconds"})

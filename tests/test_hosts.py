@@ -1,0 +1,248 @@
+"""Hosts that modules expect: Emscripten's env, WASI in other shapes, libraries that work on the program's own memory."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+import wasm2xformer as w2x
+
+LEVELS = pytest.mark.parametrize("level", [0, 1])
+
+
+def check(text: str, calls: list[tuple], **options) -> None:
+    """calls: (name, arguments, results or trap)."""
+    verifier = w2x.Verifier(text, **options)
+    for name, args, outcome in calls:
+        report = verifier.invoke(name, args)
+        assert report.ok, (name, args, str(report.divergence))
+        assert (report.run.trap or report.run.values) == outcome, (name, args)
+
+
+EMSCRIPTEN = """(module
+  (import "env" "emscripten_memcpy_big" (func $big (param i32 i32 i32) (result i32)))
+  (import "env" "_emscripten_memcpy_js" (func $js (param i32 i32 i32)))
+  (import "env" "emscripten_resize_heap" (func $resize (param i32) (result i32)))
+  (import "env" "emscripten_date_now" (func $date (result f64)))
+  (import "env" "emscripten_get_now" (func $now (result f64)))
+  (import "env" "setTempRet0" (func $set (param i32))) (import "env" "getTempRet0" (func $get (result i32)))
+  (import "env" "abort" (func $abort (param i32)))
+  (memory (export "memory") 1 4) (data (i32.const 0) "abcdefgh")
+  (func (export "big") (result i32 i64) (call $big (i32.const 100) (i32.const 0) (i32.const 8)) (i64.load (i32.const 100)))
+  (func (export "js") (result i64) (call $js (i32.const 1) (i32.const 0) (i32.const 7)) (i64.load (i32.const 0)))
+  (func (export "resize") (param i32) (result i32 i32) (call $resize (local.get 0)) (memory.size))
+  (func (export "date") (result f64) (call $date)) (func (export "now") (result f64) (call $now))
+  (func (export "ret") (param i32) (result i32) (call $set (local.get 0)) (call $get))
+  (func (export "abort") (call $abort (i32.const 1))))"""
+
+
+@LEVELS
+def test_emscriptens_env(level: int):
+    outside = "out of bounds memory access"
+    calls = [
+        ("big", [], [100, int.from_bytes(b"abcdefgh", "little")]), ("js", [], [int.from_bytes(b"aabcdefg", "little")]),
+        ("resize", [1], [1, 1]), ("resize", [65537], [1, 2]), ("resize", [131072], [1, 2]), ("resize", [262145], [0, 2]),
+        ("resize", [262144], [1, 4]), ("resize", [-1], [0, 4]), ("date", [], [1_700_000_000_123.0]),
+        ("now", [], [1_700_000_000_123.5]), ("ret", [-7], [-7]), ("abort", [], "wasm `unreachable` instruction executed"),
+    ]  # fmt: skip
+    check(EMSCRIPTEN, calls, opt_level=level, clock=1_700_000_000.1235)
+    far = EMSCRIPTEN.replace("(i32.const 100) (i32.const 0) (i32.const 8)", "(i32.const 65530) (i32.const 0) (i32.const 8)")
+    check(far, [("big", [], outside)], opt_level=level)
+
+
+INVOKE = """(module
+  (import "env" "invoke_ii" (func $ii (param i32 i32) (result i32)))
+  (import "env" "invoke_v" (func $v (param i32)))
+  (import "env" "invoke_djfi" (func $djfi (param i32 i64 f32 i32) (result f64)))
+  (import "env" "invoke_jji" (func $jji (param i32 i32 i32 i32) (result i32)))
+  (import "env" "getTempRet0" (func $upper (result i32)))
+  (table (export "__indirect_function_table") 8 funcref) (global $g (mut i32) (i32.const 0))
+  (elem (i32.const 1) $inc $set $mix $wide $trap)
+  (func $inc (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))
+  (func $set (global.set $g (i32.const 5)))
+  (func $mix (param i64 f32 i32) (result f64)
+    (f64.add (f64.convert_i64_s (local.get 0)) (f64.add (f64.promote_f32 (local.get 1)) (f64.convert_i32_s (local.get 2)))))
+  (func $wide (param i64 i32) (result i64) (i64.add (local.get 0) (i64.extend_i32_s (local.get 1))))
+  (func $trap (param i32) (result i32) (i32.div_s (i32.const 1) (local.get 0)))
+  (func (export "ii") (param i32 i32) (result i32) (call $ii (local.get 0) (local.get 1)))
+  (func (export "v") (result i32) (call $v (i32.const 2)) (global.get $g))
+  (func (export "mix") (result f64) (call $djfi (i32.const 3) (i64.const -3) (f32.const 0.5) (i32.const 7)))
+  (func (export "wide") (param i64 i32) (result i64)
+    (i64.or
+      (i64.extend_i32_u (call $jji (i32.const 4) (i32.wrap_i64 (local.get 0))
+        (i32.wrap_i64 (i64.shr_u (local.get 0) (i64.const 32))) (local.get 1)))
+      (i64.shl (i64.extend_i32_u (call $upper)) (i64.const 32)))))"""
+
+
+@LEVELS
+def test_invoke_calls_the_table(level: int):
+    calls = [
+        ("ii", [1, 41], [42]), ("v", [], [5]), ("mix", [], [4.5]), ("wide", [2**40 + 5, -6], [2**40 - 1]),
+        ("wide", [-1, 0], [-1]), ("ii", [5, 0], "integer divide by zero"), ("ii", [2, 0], "indirect call type mismatch"),
+        ("ii", [6, 0], "uninitialized element"), ("ii", [9, 0], "undefined element: out of bounds table access"),
+    ]  # fmt: skip
+    check(INVOKE, calls, opt_level=level)
+
+
+def test_what_the_pack_does_not_fit_is_refused():
+    for name, type, message in (
+        ("invoke_ii", "(param i32 f32) (result i32)", "is not provided"),
+        ("invoke_x", "(param i32)", "is not provided"),
+        ("emscripten_get_now", "(result i32)", "imported as () -> (i32), env has () -> (f64)"),
+        ("emscripten_resize_heap", "(param i32) (result i32)", "the program has no memory"),
+        ("invoke_v", "(param i32)", "the program has no table"),
+    ):
+        text = f'(module (import "env" "{name}" (func $f {type})) (func (export "f") (unreachable) (call $f) (unreachable)))'
+        with pytest.raises(w2x.CompileError) as error:
+            w2x.compile(text)
+        assert message in str(error.value)
+
+
+LEGALISED = """(module
+  (import "wasi_snapshot_preview1" "fd_seek" (func $seek (param i32 i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_pread" (func $pread (param i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1) (data (i32.const 0) "\\08\\00\\00\\00\\02\\00\\00\\00hi")
+  (func (export "seek") (param i32 i32) (result i32)
+    (call $seek (local.get 0) (i32.const 0) (i32.const 0) (local.get 1) (i32.const 64)))
+  (func (export "pread") (param i32) (result i32)
+    (call $pread (local.get 0) (i32.const 0) (i32.const 1) (i32.const 1) (i32.const 0) (i32.const 64)))
+  (func (export "time") (param i32) (result i32 i64)
+    (call $time (i32.const 0) (i32.const 1) (i32.const 2) (local.get 0)) (i64.load (i32.const 64)))
+  (func (export "write") (result i32) (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64))))"""
+
+
+@LEVELS
+def test_wasi_as_javascript_is_given_it(level: int):
+    calls = [
+        ("seek", [1, 0], [70]), ("seek", [3, 0], [8]), ("seek", [1, 3], "invalid argument of a host function"),
+        ("pread", [0], [70]), ("pread", [1], [8]), ("time", [64], [0, 1_500_000_000]),
+        ("time", [65533], "invalid argument of a host function"), ("time", [65536], "out of bounds memory access"),
+        ("write", [], [0]),
+    ]  # fmt: skip
+    check(LEGALISED, calls, opt_level=level, clock=1.5)
+
+
+POLL = """(module
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
+  (import "env" "emscripten_get_now" (func $now (result f64)))
+  (memory (export "memory") 1)
+  (func (export "poll") (param i32 i32) (result i32 i32 i64 i64 i64 f64)
+    (call $poll (local.get 0) (i32.const 512) (local.get 1) (i32.const 600)) (i32.load (i32.const 600))
+    (drop (call $time (i32.const 1) (i64.const 0) (i32.const 608))) (i64.load (i32.const 608))
+    (i64.load (i32.const 512)) (i64.load (i32.const 544)) (call $now))
+  (func (export "closed") (param i32) (result i32)
+    (drop (call $close (local.get 0)))
+    (call $poll (i32.const 0) (i32.const 512) (i32.const 1) (i32.const 600))))"""
+
+
+@LEVELS
+def test_waiting_passes_time_without_taking_any(level: int):
+    def clock(data: int, id: int, timeout: int, flags: int = 0) -> bytes:
+        return struct.pack("<QB7xI4xQQH6x", data, 0, id, timeout, 0, flags)
+
+    verifier = w2x.Verifier(POLL, opt_level=level, clock=10.0)
+    hour, start, end = 3600 * 10**9, 10 * 10**9, 2**32 * 10**9 - 1
+    stdin = struct.pack("<QB7xI28x", 3, 1, 0)
+    for subscriptions, errno, count, passed, first in (
+        ([clock(1, 0, hour)], 0, 1, hour, 1), ([clock(1, 0, 2 * hour), clock(2, 1, hour)], 0, 1, hour, 2),
+        ([clock(1, 0, start + 7, 1)], 0, 1, 7, 1), ([clock(1, 0, 5, 1), clock(2, 0, 0)], 0, 2, 0, 1),
+        ([clock(1, 0, hour), stdin], 0, 1, 0, 3), ([clock(1, 2, 0)], 28, None, 0, None),
+        ([clock(1, 1, 2**64 - 1)], 0, 1, end - start, 1), ([clock(1, 0, 2**64 - 1, 1)], 0, 1, end - start, 1),
+    ):  # fmt: skip
+        verifier.write_memory(0, b"".join(subscriptions))
+        report = verifier.invoke("poll", [0, len(subscriptions)])
+        assert report.ok, report.divergence
+        got = report.run.values
+        assert got[0] == errno and got[2] == start + passed and (errno or (got[1] == count and got[3] == first))
+        assert got[5] == (start + passed) / 10**6
+    verifier.write_memory(0, stdin)
+    report = verifier.invoke("closed", [0])
+    assert report.ok and report.run.values == [8]
+
+
+SHARED = {
+    "lib": """(module (import "w2x" "memory" (memory 0)) (import "w2x" "table" (table 0 funcref))
+      (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+      (export "memory" (memory 0)) (elem declare func $nine) (func $nine (param i32) (result i32) (i32.const 9))
+      (func (export "fill") (param i32 i32) (memory.fill (local.get 0) (i32.const 7) (local.get 1)))
+      (func (export "call") (param i32 i32) (result i32)
+        (call_indirect (param i32) (result i32) (local.get 1) (local.get 0)))
+      (func (export "put") (param i32) (table.set (local.get 0) (ref.func $nine)))
+      (func (export "hi") (result i32) (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64))))"""
+}
+SHARING = """(module {imports}
+  (import "lib" "fill" (func $fill (param i32 i32))) (import "lib" "call" (func $call (param i32 i32) (result i32)))
+  (import "lib" "put" (func $put (param i32))) (import "lib" "hi" (func $hi (result i32)))
+  {own}
+  (data (i32.const 0) "\\08\\00\\00\\00\\02\\00\\00\\00hi") (elem (i32.const 2) $double)
+  (func $double (param i32) (result i32) (i32.shl (local.get 0) (i32.const 1)))
+  (func (export "fill") (param i32 i32) (result i64)
+    (call $fill (local.get 0) (local.get 1)) (i64.load (i32.const 100)))
+  (func (export "call") (param i32 i32) (result i32) (call $call (local.get 0) (local.get 1)))
+  (func (export "put") (call $put (i32.const 3)))
+  (func (export "hi") (result i32) (call $hi)))"""
+OWN = '(memory 1) (table 5 funcref) (export "mem" (memory 0))'
+IMPORTED = '(import "env" "m" (memory 1)) (import "env" "t" (table 5 funcref))'
+ENV = '(module (memory (export "m") 1) (table (export "t") 5 funcref))'
+
+
+@LEVELS
+@pytest.mark.parametrize(("imports", "own"), [("", OWN), (IMPORTED, ""), (IMPORTED, '(export "memory" (memory 0))')])
+def test_a_library_works_on_the_programs_memory_and_table(imports: str, own: str, level: int):
+    calls = [
+        ("fill", [101, 5], [0x070707070700]), ("fill", [65535, 2], "out of bounds memory access"), ("call", [2, 21], [42]),
+        ("call", [3, 1], "uninitialized element"), ("put", [], []), ("call", [3, 1], [9]), ("hi", [], [0]),
+    ]  # fmt: skip
+    libraries = {**SHARED, "env": ENV}
+    check(SHARING.format(imports=imports, own=own), calls, opt_level=level, libraries=libraries)
+
+
+def test_what_w2x_gives_to_libraries_and_what_not():
+    text = '(module (import "lib" "f" (func $f)) (func (export "g") (call $f)) {})'
+    library = '(module (import "w2x" {}) (func (export "f") {}))'
+    for entry, code, own, message in (
+        ('"memory" (memory 2)', "(drop (memory.size))", "(memory 1)", "at least 2 pages wanted, the program has 1"),
+        ('"memory" (memory 0)', "(drop (memory.size))", "", "the program has no memory"),
+        ('"exit" (func $exit (param i32))', "(call $exit (i32.const 1))", "", '"w2x" "exit" (func) is not provided'),
+        ('"memory_bytes" (global $m (mut i32))', "(global.set $m (i32.const 1))", "", "is not provided"),
+    ):
+        with pytest.raises(w2x.CompileError) as error:
+            w2x.compile(text.format(own), libraries={"lib": library.format(entry, code)})
+        assert message in str(error.value)
+
+
+@LEVELS
+def test_wasi_works_on_the_memory_there_is(level: int):
+    text = """(module {imports}
+      (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32))) {own}
+      (data (i32.const 0) "\\08\\00\\00\\00\\03\\00\\00\\00hi\\n")
+      (func (export "hi") (result i32) (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16))))"""
+    for imports, own in (('(import "env" "m" (memory 1))', ""), ("", "(memory 1)"), ("", '(memory (export "m") 1)')):
+        verifier = w2x.Verifier(text.format(imports=imports, own=own), opt_level=level, libraries={"env": ENV})
+        report = verifier.invoke("hi")
+        assert report.ok and report.run.values == [0] and report.run.stdout == b"hi\n"
+
+
+@LEVELS
+def test_a_library_with_a_memory_of_its_own_writes_from_there(level: int):
+    libraries = {
+        "lib": """(module (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
+          (memory 1) (data (i32.const 0) "\\08\\00\\00\\00\\03\\00\\00\\00lib")
+          (func (export "say") (result i32) (call $w (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16))))"""
+    }
+    text = '(module (import "lib" "say" (func $say (result i32))) {} (func (export "f") (result i32) (call $say) {}))'
+    report = w2x.verify(text.format("", ""), "f", opt_level=level, libraries=libraries)
+    assert report.ok and report.run.stdout == b"lib"
+    with pytest.raises(w2x.CompileError, match="2 memories are in use"):
+        w2x.compile(text.format("(memory 1)", "(drop (i32.load (i32.const 0)))"), libraries=libraries)
+
+
+@LEVELS
+def test_a_given_library_comes_before_the_pack(level: int):
+    libraries = {"env": '(module (func (export "emscripten_get_now") (result f64) (f64.const 3.5)))'}
+    check(EMSCRIPTEN, [("now", [], [3.5]), ("date", [], [2000.0])], opt_level=level, libraries=libraries, clock=2.0)
