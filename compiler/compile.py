@@ -59,7 +59,7 @@ def compile_steps(
 ) -> tuple[Program, Module]:
     """The front half: from the source to the step program, and the decoded module it was made from.
 
-    watch: is shown the result of every pass, under its name (see `passes.py`).
+    watch: is shown the result of every pass, under its name (see `show_pass.py`).
     """
     if not isinstance(source, Source):
         source = load(source)

@@ -481,3 +481,14 @@ def test_random_bytes_and_time_can_be_given(shell: Shell):
     assert shell("run", "host.wat", *options)[1] == out
     assert shell("run", "host.wat", "--invoke", "f", "--seed", "8", "--clock", "2.5")[1] != out
     assert shell("verify", "host.wat", *options)[0] == 0
+
+
+def test_compile_shows_what_a_pass_makes(tmp_path, capsys):
+    path = tmp_path / "p.wat"
+    path.write_text(WAT)
+    assert main(["compile", str(path), "--show", "lowered", "--export", "div"]) == 0
+    assert "i32.div_s s0, s1" in capsys.readouterr().out
+    assert main(["compile", str(path), "-O", "0", "--show", "coalesce"]) == 2
+    assert "no such pass at -O0; there are: linked, lowered, zeroing, jumps, program" in capsys.readouterr().err
+    assert main(["compile", str(path), "--show", "lowered", "-o", str(tmp_path / "m.safetensors")]) == 2
+    assert main(["compile", str(path)]) == 2

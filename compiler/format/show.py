@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from .isa import Entry, Program, Slot, Step
 from .printable import printable
@@ -44,6 +44,18 @@ def _lines(program: Program, texts: Mapping[int, str]) -> Iterator[str]:
         yield f"{line:<56}; {note}" if note else line
 
 
+def show_steps(steps: Sequence[Step], labels: Mapping[int, int], names: Mapping[int, str]) -> Iterator[str]:
+    """One line per step of a function whose targets are labels. labels: label -> index of the step it marks."""
+    marks: dict[int, list[int]] = {}
+    for label in {label for step in steps for label in (step.target, *step.targets) if label is not None}:
+        marks.setdefault(labels[label], []).append(label)
+    for at, step in enumerate(steps):
+        mark = ",".join(f"L{label}" for label in sorted(marks.get(at, ())))
+        line = f"{mark:>6}{at:6}  {_text(step, names, 'L')}"
+        note = _note(step)
+        yield f"{line:<62}; {note}" if note else line
+
+
 def _entry_heading(kind: str, entry: Entry) -> str:
     registers = "".join(f" {register}" for register in entry.registers)
     return f"{kind} {entry.name} ({' '.join(entry.params)}) -> ({' '.join(entry.results)}){registers}"
@@ -55,7 +67,7 @@ def slot_text(slot: Slot) -> str:
     return f"{prefix}{slot.index}"
 
 
-def _text(step: Step, names: dict[int, str]) -> str:
+def _text(step: Step, names: Mapping[int, str], prefix: str = "") -> str:
     operands = [slot_text(slot) for slot in (step.a, step.b, step.c) if slot is not None]
     if step.trap:
         operands.append(step.trap)
@@ -69,9 +81,9 @@ def _text(step: Step, names: dict[int, str]) -> str:
         operands.append(f"offset={step.imm}")
     text = f"{step.op} {', '.join(operands)}"
     if step.targets:
-        text += f" -> {' '.join(map(str, step.targets))}"
+        text += f" -> {' '.join(f'{prefix}{target}' for target in step.targets)}"
     if step.target is not None:
-        text += f" -> {step.target}"
+        text += f" -> {prefix}{step.target}"
     if step.dest is not None:
         text = f"{slot_text(step.dest)} = {text}"
     return text.rstrip()

@@ -14,24 +14,37 @@ from .errors import refusals, refuse
 from .limits import limited
 from .options import compiling_options, exports_option
 from .output import say
-from .programs import compile_model, load_source
+from .programs import compile_model, compile_options, load_source
 from .progress import working
 from .streams import decoded
 
 
 @click.command("compile")
 @click.argument("prog")
-@click.option("-o", "output", required=True, metavar="MODEL", help="The checkpoint to write (.safetensors).")
+@click.option("-o", "output", metavar="MODEL", help="The checkpoint to write (.safetensors).")
+@click.option(
+    "--show",
+    "wanted",
+    metavar="PASS",
+    help="Prints what a pass makes instead; the passes, in order: linked, "
+    "lowered, then at -O0 zeroing, jumps; at -O1 jumps, dead-copies, coalesce, redundant-copies, "
+    "dead-copies-2, jumps-2, tails, jumps-3, compact; then program, assembly, graph, transformer.",
+)
 @compiling_options
 @exports_option
 @limited
 @click.pass_obj
 def compile_command(
-    program_arguments: list[str] | None, prog: str, output: str, exports: tuple[str, ...], **compiling: Any
-) -> int:
+    program_arguments: list[str] | None, prog: str, output: str | None, wanted: str | None, exports: tuple[str, ...],
+    **compiling: Any,
+) -> int:  # fmt: skip
     """Compiles PROG (.wat, .wasm or .c) into a checkpoint. `wasm2xformer PROG -o MODEL` is short for it."""
     if program_arguments:
         raise click.UsageError("arguments behind -- are for a program that runs")
+    if wanted is not None:
+        return _show(prog, wanted, output, exports, **compiling)
+    if output is None:
+        raise click.UsageError("Missing option '-o': the checkpoint to write (or --show PASS).")
     if problem := _no_output(output, [prog, *(pair.partition("=")[2] for pair in compiling["libraries"])]):
         return refuse(problem)
     with refusals():
@@ -46,6 +59,24 @@ def compile_command(
             f"{len(t.layers)} layers, {heads} heads, {neurons} neurons, width {t.width}, "
             f"vocabulary {len(t.vocabulary):,}; {size:.1f} MiB"
         )
+    return 0
+
+
+def _show(prog: str, wanted: str, output: str | None, exports: tuple[str, ...], **compiling: Any) -> int:
+    """Prints what a pass makes."""
+    from ...compiler.show_pass import pass_names, show_pass
+
+    if output is not None:
+        raise click.UsageError("--show prints what a pass makes; it goes without -o")
+    names = pass_names(int(compiling["opt_level"]))
+    if wanted not in names:
+        raise click.UsageError(
+            f"--show {wanted}: no such pass at -O{compiling['opt_level']}; there are: {', '.join(names)}"
+        )
+    with refusals():
+        with working(f"compiling {prog}"):
+            text = show_pass(load_source(prog), wanted, compile_options(exports, **compiling))
+        say(text.rstrip("\n"))
     return 0
 
 

@@ -16,6 +16,7 @@ from .streams import decoded
 
 if TYPE_CHECKING:
     from ...compiler.format.checkpoint import Model
+    from ...compiler.options import CompileOptions
     from ...compiler.wasm.module import Module
     from ...compiler.wasm.source import Source
 
@@ -59,16 +60,20 @@ def load_model(path: str) -> Model:
     return load(path)
 
 
-def compile_model(
-    source: Source, exports: Sequence[str], libraries: Sequence[str], max_memory: int | None, opt_level: str,
-    unknown_imports_trap: bool,
-) -> Model:  # fmt: skip
+def compile_model(source: Source, exports: Sequence[str], **compiling: Any) -> Model:
     from ...compiler.compile import compile_with
+
+    return compile_with(source, compile_options(exports, **compiling))
+
+
+def compile_options(
+    exports: Sequence[str], libraries: Sequence[str], max_memory: int | None, opt_level: str, unknown_imports_trap: bool
+) -> CompileOptions:
+    """The options of the command line as one value; libraries are loaded."""
     from ...compiler.options import CompileOptions
 
     provided = load_libraries(libraries)
-    options = CompileOptions(int(opt_level), exports or None, provided, max_memory, unknown_imports_trap)
-    return compile_with(source, options)
+    return CompileOptions(int(opt_level), exports or None, provided, max_memory, unknown_imports_trap)
 
 
 def load_libraries(pairs: Sequence[str]) -> dict[str, str | bytes]:
@@ -104,9 +109,7 @@ def _require_start(functions: dict[str, tuple[Sequence[str], Sequence[str]]]) ->
         raise click.UsageError(f"say what to call with --invoke NAME ARG...; there are: {there_are}")
 
 
-def model_and_calls(
-    path: str, calls: list[Call], **compiling: Any
-) -> tuple[Model, list[Call]]:
+def model_and_calls(path: str, calls: list[Call], **compiling: Any) -> tuple[Model, list[Call]]:
     """A checkpoint, or a program compiled in memory for these calls; and the calls, `_start` if there are none."""
     if is_checkpoint(path):
         if compiling["libraries"] or compiling["max_memory"] or compiling["unknown_imports_trap"]:
