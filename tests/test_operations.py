@@ -10,7 +10,7 @@ import pytest
 
 from wasm2xformer.compiler.compile import compile_steps
 from wasm2xformer.compiler.format.isa import Site, Slot, Step
-from wasm2xformer.compiler.format.operations import OPERATIONS, branch_on, inverse
+from wasm2xformer.compiler.format.operations import OPERATIONS, branch_on, comparison_of, inverse
 from wasm2xformer.compiler.format.validate import InvalidProgram, validate
 from wasm2xformer.compiler.lower.bounds import bound
 from wasm2xformer.compiler.lower.operations import INTRINSICS, SAME, SIGN_OPERATIONS
@@ -51,6 +51,7 @@ def test_comparisons_have_an_opposite_and_a_branch():
         assert inverse(inverse(o.name)) == o.name != inverse(o.name)
         if not o.branches:
             assert inverse(branch_on(o.name)) == branch_on(inverse(o.name))
+            assert comparison_of(branch_on(o.name)) == o.name
     assert (inverse("i32.lt_s"), branch_on("i64.le_u"), inverse("br.i64.eq")) == ("i32.ge_s", "br.i64.le_u", "br.i64.ne")
 
 

@@ -191,3 +191,12 @@ def branch_on(name: str) -> str:
     """The branch that is taken when this comparison holds."""
     o = OPERATIONS[name]
     return _BRANCHES[o.type, o.does, o.signed]
+
+
+_COMPARISONS = {(o.type, o.does, o.signed): o.name for o in OPERATIONS.values() if o.comparison and not o.branches}
+
+
+def comparison_of(name: str) -> str:
+    """The comparison that holds when this branch is taken: the inverse of `branch_on`."""
+    o = OPERATIONS[name]
+    return _COMPARISONS[o.type, o.does, o.signed]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ....compiler.format.isa import TRAPS, Slot, Step
+from ....compiler.format.operations import comparison_of
 from ....compiler.link.linked import INTRINSIC_MODULE
 from ....compiler.wasm.module import Instr
 from ....compiler.wasm.opcodes import LOADS, STORES
@@ -130,14 +131,14 @@ class Events:
         return []
 
     def _branch(self, at: int, index: int, state: State, step: Step, instr: Instr) -> list[Fork]:
-        if not step.op.startswith("br.") or step.target is None:
+        if not step.operation.branches or step.target is None:
             raise self._wrong(index, f"a branch for {instr.name}", step.op)
         self.check.check_site(index, step, at)
         operands = [self.steps.read(state, getattr(step, n), index, n) for n in "ab"]
         condition = state.stack.pop()
         self.folded.update(self.values.within(condition))
         wanted, positive = self.values.condition(condition)
-        found, taken = self.values.relation(step.op[3:], *operands)
+        found, taken = self.values.relation(comparison_of(step.op), *operands)
         if wanted != found:
             raise self._wrong(index, f"the condition of {instr.name}", f"{step.op} of other values")
         if step.site is not None:

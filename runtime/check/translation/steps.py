@@ -67,8 +67,7 @@ class Steps:
         if step.op == "mov":
             return a if step.wide else self.values.low(a)
         operands = [a]
-        unary = step.op.partition(".")[2].startswith(("clz", "ctz", "popcnt", "wrap", "extend"))
-        if not unary:
+        if "b" in step.operation.operands:
             operands.append(self.read(state, step.b, at, "b"))
         if step.op == "select":
             operands.append(self.read(state, step.c, at, "c"))
