@@ -113,7 +113,7 @@ class Instance:
         self._engine: Engine = engine_class(engine)(model.transformer, **({"probe": probe} if probe else {}))
         self._probe = probe
         if probe:
-            self._take_probed()  # of the prefix: no invocation's
+            self.prefix_probed = self._take_probed()
         self._tokens = TokenTable.build(vocabulary, model.jumps, model.entries)
         self._entry_numbers = {first: k for k, (_, first) in enumerate(model.entries)}
         self._world = World(stdin, args, env or {}, random, clock) if world is None else world

@@ -117,3 +117,45 @@ def test_the_oracle_stops_where_the_model_has():
     steps[at] = Step("return")
     report = w2x.Verifier(wat, model=realise(replace(whole, steps=tuple(steps)), module)).invoke("f")
     assert not report.ok and report.oracle.outcome == "still running"
+
+
+STATE = """(module (memory 1) (data (i32.const 8) "begin") (global $g (mut i64) (i64.const 5))
+  (global $r (mut funcref) (ref.null func))
+  (table $t 3 5 funcref) (elem (i32.const 1) $h) (func $h)
+  (func (export "f") (param i32) (i32.store8 (i32.const 70000) (local.get 0)))
+  (func (export "g") (param i32) (result i32)
+    (i32.store (i32.const 16) (local.get 0)) (global.set $g (i64.extend_i32_u (local.get 0))) (global.set $r (ref.func $h))
+    (table.set $t (i32.const 2) (ref.func $h)) (drop (table.grow $t (ref.null func) (i32.const 1)))
+    (drop (memory.grow (i32.const 1))) (i32.store8 (i32.const 65536) (i32.const 9))
+    (i32.load8_u (i32.const 8))))"""
+
+
+def test_what_a_call_leaves_behind_is_compared():
+    verifier = w2x.Verifier(STATE)
+    assert not verifier.invoke("f", [1]).run.returned
+    for _ in range(2):
+        report = verifier.invoke("g", [7])
+        assert report.ok and report.run.values == [ord("b")], report.divergence
+    state, oracle = verifier._state, verifier._oracle
+    assert state.memory.tobytes() == oracle.memory().tobytes() and len(state.memory) == 3 * 65536
+    verifier._oracle.write_memory(40_000, b"x")
+    assert verifier.invoke("f", [1]).divergence.what == "byte at address 40000 after the call"
+
+
+def _global(verifier: w2x.Verifier, index: int) -> Slot:
+    return Slot("global", verifier._translation.links.used("global")[index])
+
+
+def test_each_part_of_the_state_is_compared():
+    for change, what in (
+        (lambda v: v._state.bytes.__setitem__(v._state.hidden + 99, 1), "byte at address 99"),
+        (lambda v: v._state.slots.update({_global(v, 0): 6}), "global 0"),
+        (lambda v: v._state.slots.update({_global(v, 1): 0}), "global 1"),
+        (lambda v: v._state.slots.update({Slot("hidden", "table0_size"): 5}), "size of table 0"),
+        (lambda v: v._state.bytes.__setitem__(slice(0, v._state.hidden), 0), "element 1 of table 0"),
+    ):
+        verifier = w2x.Verifier(STATE)
+        assert verifier.invoke("g", [7]).ok
+        change(verifier)
+        difference = verifier._left_behind()
+        assert difference is not None and difference.what == f"{what} after the call"

@@ -26,7 +26,7 @@ from ..exclusive import Exclusive
 from ..instance import Instance, Run, memory_index
 from ..trace import Trace, decode, table_of
 from ..world import World, plain_bytes
-from .diff import Comparison, Divergence
+from .diff import Comparison, Divergence, ModelState, StateComparison, StateDifference
 from .oracle import Bound, OracleRun, folded_counts, oracle_for
 from .translation import TranslationCheck
 
@@ -129,6 +129,11 @@ class Verifier:
         )
         self._comparison = Comparison(self.program, self.source.module, self._oracle.sites, self._oracle.references)
         self._sequence = [model.transformer.prefix]
+        linked, instance, steps = self._translation.linked, self._instance, self._comparison.steps
+        keys = instance.prefix_probed if instance is not None and probe else None
+        self._state = ModelState(self.program, linked, self._table, steps, model.transformer.prefix, keys)
+        own = keys is not None and bool(self.source.module.memories) and (not given or self._translation.uses_memory)
+        self._states = StateComparison(self.program, linked, self._oracle, own)
         self.started: Report | None = None
         if started and self._oracle.start:
             self.started = self._compare(started, self._oracle.start)
@@ -190,20 +195,28 @@ class Verifier:
 
     def _access(self, op: str, *values: int) -> Run:
         run = self._running().access(op, *values)
-        self._sequence.append(np.concatenate([run.prompt, run.tokens]))
+        tokens = np.concatenate([run.prompt, run.tokens])
+        self._sequence.append(tokens)
+        self._state.follow(decode(tokens, self._table, self.program, run.probed), run.probed)
         return run
 
     def _compare(self, run: Run, oracle: OracleRun) -> Report:
         tokens = np.concatenate([run.prompt, run.tokens])
         self._sequence.append(tokens)
         trace = decode(tokens, self._table, self.program, run.probed)
+        self._state.follow(trace, run.probed)
         run.probed = None  # the trace has what matters of it; a long one's is hundreds of megabytes
         fault = self._translation.first(trace.step)
-        divergence = self._comparison.first(trace, oracle, fault=fault)
+        divergence = self._comparison.first(trace, oracle, fault=fault, after=self._left_behind)
         counts = np.bincount(oracle.records["site"], minlength=len(oracle.sites))
         folded = folded_counts(self._recorded, self._translation.rules, counts.tolist())
         compared = int(counts[self._comparison.answered].sum())
         return Report(divergence, run, trace, oracle, compared, dict(folded))
+
+    def _left_behind(self) -> StateDifference | None:
+        """What differs between the states that the two sides are in now."""
+        links = self._translation.links
+        return self._states.first(self._state, links.used("global"), links.used("table"))
 
 
 def options_of(program: Program, options: CompileOptions) -> CompileOptions:

@@ -56,8 +56,10 @@ def verify_command(
                 loaded = compile_model(source, exports or [n for n, _ in calls], **compiling)
         else:
             loaded = load_model(model)
-            if not _made_from(loaded, source, **compiling):
-                say(f"{model} was not compiled from {prog}, or by another version: its steps are DIFFERENT")
+            with working(f"compiling {prog}"):
+                difference = _made_from(loaded, source, **compiling)
+            if difference:
+                say(f"{model} is DIFFERENT from what {prog} compiles to: {difference}")
                 return FAILED
         verifier = Verifier(
             source,
@@ -110,21 +112,14 @@ def _folded(reports: Sequence[Report]) -> str:
     return f"besides, {rules.total():,} instructions without a step of their own: {shown}"
 
 
-def _made_from(model: Model, source: Source, libraries: Sequence[str], unknown_imports_trap: bool, **_: Any) -> bool:
-    """Whether the checkpoint says that it holds what compiling `source` in the same way gives."""
-    from ...compiler.compile import compile_steps
-    from ...compiler.format.errors import CompileError
+def _made_from(model: Model, source: Source, libraries: Sequence[str], unknown_imports_trap: bool, **_: Any) -> str:
+    """What in the checkpoint is not as compiling `source` in the same way makes it; "" for nothing."""
     from ...compiler.options import CompileOptions
+    from ..check.same import difference_from_source
+    from ..check.verify import options_of
 
-    pages = model.program.memory_maximum or None
-    exports = [*model.program.entries]
-    provided = load_libraries(libraries)
-    try:
-        level = model.program.opt_level
-        program = compile_steps(source, CompileOptions(level, exports, provided, pages, unknown_imports_trap))[0]
-    except CompileError:  # it has no such exports
-        return False
-    return program.steps == model.program.steps
+    given = CompileOptions(libraries=load_libraries(libraries), unknown_imports_trap=unknown_imports_trap)
+    return difference_from_source(model, source, options_of(model.program, given))
 
 
 def _mismatch(report: Report, model: Model) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .copies import Copies, SlotTable
 from .divergence import CONTEXT, Divergence, Finding
 from .ending import check_outcome, check_output, check_results
 from .records import Records
+from .state import StateDifference
 from .steps import BULK, StepTable
 from .structure import Calls, check_ends, check_form, check_jumps
 
@@ -32,14 +33,22 @@ class Comparison:
         self._steps, self._slots = StepTable(program, sites, references), SlotTable(program)
 
     @property
+    def steps(self) -> StepTable:
+        """The program's steps as arrays."""
+        return self._steps
+
+    @property
     def answered(self) -> np.ndarray:
         """bool, by site: a step answers for it."""
         return self._steps.answered
 
     def first(
-        self, trace: Trace, run: OracleRun, window: int = WINDOW, fault: Mistranslation | None = None
-    ) -> Divergence | None:
-        """The first difference. window: executed steps that are checked at a time. fault: one of the program's own."""
+        self, trace: Trace, run: OracleRun, window: int = WINDOW, fault: Mistranslation | None = None,
+        after: Callable[[], StateDifference | None] | None = None,
+    ) -> Divergence | None:  # fmt: skip
+        """The first difference. window: executed steps that are checked at a time. fault: one of the program's own.
+        after: says what differs in what the call leaves behind, when nothing else does.
+        """
         c = Context(self.program, self.module, self._steps, trace, run)
         calls = Calls(BULK)
         findings = [*check_form(c), *check_results(c), *check_output(c), *check_outcome(c)]
@@ -47,7 +56,12 @@ class Comparison:
         findings += _records(c, Records(c, calls.returned), window)
         if fault is not None:
             findings.append(_fault(c, fault))
-        return _divergence(c, min(findings, key=lambda f: f.order)) if findings else None
+        if findings:
+            return _divergence(c, min(findings, key=lambda f: f.order))
+        difference = after() if after else None
+        if difference is None:
+            return None
+        return _divergence(c, c.at_end("missing", difference.what, difference.expected, difference.actual))
 
 
 def compare(program: Program, module: Module, trace: Trace, run: OracleRun, window: int = WINDOW) -> Divergence | None:

@@ -50,6 +50,7 @@ MODULE_NAME = PREFIX + "program"
 LOG_MEMORY, HOST_TABLE, LOG_POINTER = PREFIX + "log", PREFIX + "host", PREFIX + "pointer"
 FRAMES, STOPPED, INDIRECT = PREFIX + "frames", PREFIX + "stopped", PREFIX + "indirect"
 MEMORY, TABLE, ENTRY, REFERENCE = PREFIX + "memory:", PREFIX + "table:", PREFIX + "entry:", PREFIX + "reference:"
+GLOBAL, BITS = PREFIX + "global:", PREFIX + "bits:"
 START = PREFIX + "start"
 FLUSH_SLOT, BULK_SLOT = 0, 1
 FLUSH_TYPE, BULK_TYPE = FuncType(), FuncType(("i32", "i32", "i32"))
@@ -178,6 +179,12 @@ def instrument(
         if export.kind == "func":
             exports.append(Export(ENTRY + export.name, "func", len(bodies)))
             bodies.append(_bits_entry(module.functions[export.index], export.index))
+
+    for index, entry in enumerate(module.globals):
+        exports.append(Export(f"{GLOBAL}{index}", "global", index))
+        if entry.type.type in ("i32", "i64", "f32", "f64"):
+            exports.append(Export(f"{BITS}{index}", "func", len(bodies)))
+            bodies.append(_bits_of_global(entry.type.type, index))
 
     counter = GlobalType("i32", True)
     zero = (Instr("i32.const", (0,)),)
@@ -492,6 +499,13 @@ def _bits_entry(function: Function, index: int) -> Function:
                 body.append(Instr(f"{_BITS[t]}.reinterpret_{t}"))
     bits = FuncType(tuple(_BITS.get(t, t) for t in type_.params), tuple(_BITS.get(t, t) for t in type_.results))
     return Function(bits, tuple(extra), (*body, Instr("end")), name=function.name)
+
+
+def _bits_of_global(type_: ValType, index: int) -> Function:
+    """Returns a global's bits: a host's own float may change a NaN."""
+    integer = _BITS.get(type_, type_)
+    cast = (Instr(f"{integer}.reinterpret_{type_}"),) if type_ in _BITS else ()
+    return Function(FuncType((), (integer,)), body=(Instr("global.get", (index,)), *cast, Instr("end")))
 
 
 def _referenced(module: Module) -> set[int]:

@@ -164,6 +164,30 @@ class Oracle:
     def read_memory(self, address: int, length: int) -> bytes:
         return bytes(self._exports[names.MEMORY + "0"].read(self._store, address, address + length))
 
+    def memory(self) -> np.ndarray:
+        """Linear memory as it is now, uint8; to be looked at before anything runs again."""
+        memory = self._exports[names.MEMORY + "0"]
+        size = memory.data_len(self._store)
+        return np.ctypeslib.as_array(memory.data_ptr(self._store), (size,)) if size else np.empty(0, np.uint8)
+
+    def value(self, index: int) -> int | None:
+        """A global's bits, unsigned; for a reference None (null), what the host passed, or a function's index."""
+        type_ = self.module.globals[index].type.type
+        if type_ in ("funcref", "externref"):
+            value = self._exports[f"{names.GLOBAL}{index}"].value(self._store)
+            return self._from_wasm(value, type_)
+        return self._exports[f"{names.BITS}{index}"](self._store) % 2 ** (64 if type_ in ("i64", "f64") else 32)
+
+    def table_size(self, index: int) -> int:
+        return self._exports[f"{names.TABLE}{index}"].size(self._store)
+
+    def element(self, table: int, index: int) -> int | None:
+        """As `value`."""
+        value = self._exports[f"{names.TABLE}{table}"].get(self._store, index)
+        if isinstance(value, wasmtime.Val):
+            value = value.value
+        return self._from_wasm(value, self.module.tables[table].element)
+
     def _run(
         self, function: Any, values: Sequence[Any], types: Sequence[str], stdin: bytes, bound: Bound | None
     ) -> OracleRun:

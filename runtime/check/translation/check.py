@@ -9,6 +9,7 @@ import numpy as np
 from ....compiler.format.isa import Program
 from ....compiler.link.linked import LinkedModule
 from ....compiler.wasm.module import Module
+from ....compiler.wasm.opcodes import ACCESS_WIDTH
 from .function import FunctionCheck, Mistranslation
 from .linking import LinkCheck
 from .program import check_program
@@ -19,7 +20,7 @@ class TranslationCheck:
 
     def __init__(self, program: Program, linked: LinkedModule, module: Module):
         self.program, self.linked = program, linked
-        self._links = LinkCheck(linked, module)
+        self.links = LinkCheck(linked, module)
         self._checked: dict[int, Mistranslation | None] = {}
         self._program: Mistranslation | None = None
         try:
@@ -45,6 +46,12 @@ class TranslationCheck:
                 return self._checked[index]
         return None
 
+    @property
+    def uses_memory(self) -> bool:
+        """Whether the source's own functions access memory: then that memory is the only one there is."""
+        bodies = (self.linked.module.functions[i].body for i in self.linked.origin)
+        return any(instr.name in ACCESS_WIDTH for body in bodies for instr in body)
+
     def all(self) -> Iterable[Mistranslation]:
         """One fault of every function that has one, and of the rest."""
         if self._program is not None:
@@ -55,7 +62,7 @@ class TranslationCheck:
                 yield fault
 
     def _check(self, index: int) -> Mistranslation | None:
-        difference = self._links.difference(index)
+        difference = self.links.difference(index)
         if difference:
             return Mistranslation(self.program.functions[index].entry, "the source's instructions", difference)
         try:

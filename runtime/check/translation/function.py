@@ -188,6 +188,10 @@ class FunctionCheck:
         self.check_site(index, step, answered, self.events.record_of_value(answered))
         if wanted != value:
             raise Mistranslation(index, f"the value of {self.show(step.site)}", "another value")
+        computes = self.instructions.instrs[answered].name in COMPUTES
+        if value is not None and computes != (step.op != "mov"):
+            found = f"{step.op}, which {'moves' if computes else 'computes'}"
+            raise Mistranslation(index, f"a step for {self.show(step.site)}", found)
         return at
 
     def _passed(self, at: int, state: State, value: int) -> int:

@@ -20,7 +20,6 @@ class LinkCheck:
     def __init__(self, linked: LinkedModule, module: Module):
         self.linked, self.module = linked, module
         self._maps: dict[Hashable, Hashable] = {("func", o): ("func", i) for i, o in linked.origin.items()}
-        self._used = {v: k for k, v in self._maps.items()}
 
     def difference(self, index: int) -> str:
         """What differs in this function of the linked module, "" for nothing or a routine."""
@@ -59,3 +58,7 @@ class LinkCheck:
     def _mapped(self, key: Hashable, value: Hashable) -> bool:
         """Whether this index always becomes that one, and nothing else does. (Two imports may be one function.)"""
         return self._maps.setdefault(key, value) == value
+
+    def used(self, kind: str) -> dict[int, int]:
+        """Of the functions looked at: index in the source -> index in the linked module ("global", "table")."""
+        return {k[1]: v[1] for k, v in self._maps.items() if k[0] == kind and v[0] == kind}  # type: ignore[index]

@@ -1,0 +1,178 @@
+"""The state that a call leaves behind: memory, globals and tables, the model's from its tokens, and wasmtime's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ....compiler.format.isa import Program, Slot
+from ....compiler.format.tokens import Kind, TokenTable
+from ....compiler.link.linked import LinkedModule
+from ...trace import Trace, show_value
+from ..oracle import NULL, UNKNOWN, Oracle
+from .steps import STORE, StepTable
+
+PAGE = 65536
+_MEMORY_BYTES = Slot("hidden", "memory_bytes")
+# Elements of a table that are looked at one by one; of a larger one those that the call has written.
+_ELEMENTS = 1 << 14
+
+
+@dataclass(frozen=True)
+class StateDifference:
+    """what: e.g. "byte at address 16 after the call". expected: in wasmtime; actual: in the model."""
+
+    what: str
+    expected: str
+    actual: str
+
+
+class ModelState:
+    """What the tokens so far say that memory, globals and registers hold.
+
+    keys: float64 [T], the memory keys at the positions of the prefix, see `trace.decode`; None for a model that has no
+    memory. Bytes count from the end of hidden memory, which stands below address 0.
+    """
+
+    def __init__(
+        self, program: Program, linked: LinkedModule, table: TokenTable, steps: StepTable, prefix: np.ndarray,
+        keys: np.ndarray | None,
+    ):  # fmt: skip
+        self.program, self.table, self._steps = program, table, steps
+        self.hidden = program.hidden_bytes
+        self.bytes = np.zeros(self.hidden + linked.memory_pages * PAGE, np.uint8)
+        self.slots = {Slot("global", i): v for i, v in linked.global_values.items()}
+        self.slots |= {Slot("hidden", name): value for name, value in linked.registers.items()}
+        state = [s.dest if s.dest is not None and s.dest.kind in ("global", "hidden") else None for s in program.steps]
+        self._names = list(dict.fromkeys(s for s in state if s is not None))
+        numbers = {slot: i for i, slot in enumerate(self._names)}
+        self._writes = np.array([-1 if s is None else numbers[s] for s in state], np.int64)
+        self._bytes = np.array([name.startswith("B.") for name in table.names])
+        self.touched: np.ndarray = np.empty(0, np.int64)  # addresses that the latest call has written
+        if keys is not None:
+            self._put_bytes(prefix, keys)
+
+    @property
+    def memory(self) -> np.ndarray:
+        """Linear memory, uint8."""
+        size = self.slots.get(_MEMORY_BYTES, 0)
+        self._reach(size)
+        return self.bytes[self.hidden : self.hidden + size]
+
+    def follow(self, trace: Trace, keys: np.ndarray | None) -> None:
+        """What one invocation changes. keys: as for the prefix, at its positions."""
+        if keys is not None:
+            self._put_bytes(trace.tokens[: trace.entry], keys)
+        written = np.flatnonzero((self._writes[trace.step] >= 0) & (trace.kind == Kind.DIGIT))
+        numbers, last = np.unique(self._writes[trace.step[written]][::-1], return_index=True)
+        values = trace.value[written][::-1][last]
+        self.slots |= {self._names[n]: int(v) for n, v in zip(numbers.tolist(), values.tolist(), strict=True)}
+        if trace.address is not None:
+            self._put_stores(trace)
+
+    def _put_bytes(self, tokens: np.ndarray, keys: np.ndarray) -> None:
+        """Bytes of the prompt. Each is written where the key at its own position says."""
+        at = np.flatnonzero(self._bytes[tokens])
+        self._put(keys[at], self._digit(tokens[at]))
+
+    def _digit(self, tokens: np.ndarray) -> np.ndarray:
+        first = int(np.flatnonzero(self._bytes)[0]) if self._bytes.any() else 0
+        return (tokens - first).astype(np.uint8)
+
+    def _put_stores(self, trace: Trace) -> None:
+        assert trace.address is not None
+        at = np.flatnonzero((self._steps.group[trace.step] == STORE) & (trace.kind == Kind.DIGIT))
+        width = self._steps.width[trace.step[at]].astype(np.int64)
+        which = np.repeat(np.arange(len(at)), width)
+        place = np.arange(len(which)) - np.repeat(np.cumsum(width) - width, width)
+        value = (trace.value[at][which] >> (place.astype(np.uint64) * np.uint64(8))) & np.uint64(255)
+        self._put(trace.address[at][which] + place, value.astype(np.uint8))
+
+    def _put(self, addresses: np.ndarray, values: np.ndarray) -> None:
+        """In order: of two bytes at one address the later one stays. An address that is none is left out."""
+        known = np.isfinite(addresses) & (addresses >= -self.hidden) & (addresses < 2**32)
+        self.touched = addresses[known].astype(np.int64)
+        if len(self.touched):
+            self._reach(int(self.touched.max()) + 1)
+            self.bytes[self.touched + self.hidden] = values[known]
+
+    def _reach(self, size: int) -> None:
+        if self.hidden + size > len(self.bytes):
+            grown = np.zeros(max(self.hidden + size, 2 * len(self.bytes)), np.uint8)
+            grown[: len(self.bytes)] = self.bytes
+            self.bytes = grown
+
+
+class StateComparison:
+    """Compares both states. compare_memory: whether the memory that the program uses is the source's own."""
+
+    def __init__(self, program: Program, linked: LinkedModule, oracle: Oracle, compare_memory: bool):
+        self.program, self.linked, self.oracle, self.compare_memory = program, linked, oracle, compare_memory
+
+    def first(self, model: ModelState, globals_: dict[int, int], tables: dict[int, int]) -> StateDifference | None:
+        """The first difference. globals_, tables: index in the source -> in the linked module, of those in use."""
+        checks = [self._globals(model, globals_), self._tables(model, tables)]
+        if self.compare_memory:
+            checks.append(self._memory(model))
+        return next((difference for check in checks for difference in check), None)
+
+    def _memory(self, model: ModelState) -> Iterator[StateDifference]:
+        mine, theirs = model.memory, self.oracle.memory()
+        if len(mine) != len(theirs):
+            pages = [f"{len(m) // PAGE} pages" for m in (theirs, mine)]
+            yield StateDifference("size of memory after the call", *pages)
+        n = min(len(mine), len(theirs))
+        if not np.array_equal(mine[:n], theirs[:n]):
+            at = int(np.flatnonzero(mine[:n] != theirs[:n])[0])
+            yield StateDifference(f"byte at address {at} after the call", str(theirs[at]), str(mine[at]))
+
+    def _globals(self, model: ModelState, used: dict[int, int]) -> Iterator[StateDifference]:
+        for index, linked in used.items():
+            register = self.linked.register_globals.get(linked)
+            slot = Slot("global", linked) if register is None else Slot("hidden", register)
+            type_, mine, theirs = (
+                self.oracle.module.globals[index].type.type,
+                model.slots.get(slot),
+                self.oracle.value(index),
+            )
+            what = f"global {index} after the call"
+            if mine is None:
+                continue
+            if type_ in ("funcref", "externref"):
+                yield from self._reference(what, type_, mine, theirs)
+            elif mine != theirs:
+                wide = type_ in ("i64", "f64")
+                yield StateDifference(what, show_value(theirs or 0, wide), show_value(mine, wide))
+
+    def _reference(self, what: str, type_: str, mine: int, theirs: int | None) -> Iterator[StateDifference]:
+        """theirs: None for null, a host's number, or a function's index, UNKNOWN for one of another module."""
+        if type_ == "externref":
+            expected: int | None = 0 if theirs is None else theirs + 1
+        elif theirs is None or theirs == NULL:
+            expected = 0
+        else:
+            expected = None if theirs == UNKNOWN else self.program.function_references.get(theirs)
+        if mine != expected and (expected is not None or mine == 0):
+            yield StateDifference(what, f"reference {'' if expected is None else expected}", f"reference {mine}")
+
+    def _tables(self, model: ModelState, used: dict[int, int]) -> Iterator[StateDifference]:
+        for index, linked in used.items():
+            layout = self.linked.tables[linked]
+            size, theirs = model.slots.get(Slot("hidden", layout.size_register), 0), self.oracle.table_size(index)
+            if size != theirs:
+                yield StateDifference(f"size of table {index} after the call", str(theirs), str(size))
+                continue
+            elements = model.bytes[layout.offset : layout.offset + 4 * size].view("<u4")
+            at = np.arange(size)
+            if size > _ELEMENTS:
+                first = layout.offset - model.hidden
+                near = model.touched[(model.touched >= first) & (model.touched < first + 4 * size)]
+                at = np.unique((near - first) // 4)[:_ELEMENTS]
+            type_ = self.oracle.module.tables[index].element
+            for i in at.tolist():
+                element = self.oracle.element(index, i)
+                yield from self._reference(
+                    f"element {i} of table {index} after the call", type_, int(elements[i]), element
+                )
