@@ -17,6 +17,7 @@ import numpy as np
 
 from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import Program, Slot, Step
+from ..compiler.format.printable import printable
 from ..compiler.format.tokens import Kind, TokenTable
 from ..compiler.wasm.module import Module
 
@@ -223,10 +224,10 @@ class Location:
     offset: int | None = None
 
     def __str__(self) -> str:
-        text = self.function
+        text = printable(self.function)
         if self.offset is not None and self.offset >= 0:
             text += f"+0x{self.offset:x}"
-        return f"{text} {self.instruction}" if self.instruction else text
+        return f"{text} {printable(self.instruction)}" if self.instruction else text
 
     @classmethod
     def of_instruction(cls, module: Module, function: int, instruction: int) -> Location:

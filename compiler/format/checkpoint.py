@@ -141,8 +141,8 @@ def _load(path: str | Path) -> Model:
         raise ValueError("a pipe or device, not a file")
     open(path, "rb").close()  # the library would say of a file that may not be read that it does not exist
     with open_tensors(path) as tensors:
-        text = _text(path, tensors)
-        metadata = stored.decode(text)
+        metadata = stored.decode(_text(path, tensors))
+        _check_sizes(metadata)
         model = _model(metadata, _transformer(metadata, tensors))
     check(model)
     return model
@@ -164,6 +164,18 @@ def _text(path: str | Path, tensors: Tensors) -> str:
             )
         )
     return text
+
+
+def _check_sizes(metadata: stored.Metadata) -> None:
+    """Before anything is made of them: each step has a token, and with it a row of two matrices, so many need a large file."""
+    tokens, steps = len(metadata.vocabulary), len(metadata.program.steps)
+    if tokens != metadata.config.vocab_size:
+        raise ValueError(f"{tokens} token names for {metadata.config.vocab_size} tokens")
+    if steps > tokens:
+        raise ValueError(f"{steps} steps, but only {tokens} tokens")
+    for what, count in (("functions", len(metadata.program.functions)), ("texts", len(metadata.texts))):
+        if count > steps:
+            raise ValueError(f"{count} {what}, but only {steps} steps")
 
 
 def _transformer(metadata: stored.Metadata, tensors: Tensors) -> Transformer:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .printable import printable
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -22,7 +24,7 @@ class Reason:
     instruction: str = ""
 
     def __str__(self) -> str:
-        where = f"function {self.function}" if self.function else ""
+        where = f"function {printable(self.function)}" if self.function else ""
         if self.offset is not None:
             where += f"{', ' if where else ''}offset 0x{self.offset:x}"
         if self.instruction:

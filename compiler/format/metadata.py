@@ -58,12 +58,12 @@ class AllNames(Struct, forbid_unknown_fields=True):
     layers: tuple[LayerNames, ...]
 
 
-class StoredSlot(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+class StoredSlot(Struct, array_like=True, forbid_unknown_fields=True, frozen=True, gc=False):
     kind: Literal["frame", "const", "global", "hidden"]
     index: int | Name
 
 
-class StoredSite(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+class StoredSite(Struct, array_like=True, forbid_unknown_fields=True, frozen=True, gc=False):
     function: Natural
     instruction: Natural
     record: Record
@@ -74,7 +74,7 @@ class StoredType(Struct, array_like=True, forbid_unknown_fields=True, frozen=Tru
     results: Types
 
 
-class StoredStep(Struct, omit_defaults=True, forbid_unknown_fields=True):
+class StoredStep(Struct, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     op: Operation
     a: StoredSlot | None = None
     b: StoredSlot | None = None

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..format.errors import CompileError
 from ..format.files import read_file
+from ..format.printable import printable
 from .opcodes import MAGIC
 from .reader import Reader
 
@@ -43,7 +44,7 @@ def compile_c(path: Path, show: Callable[[str], None] | None = None) -> bytes:
             show(shlex.join(command))
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
-            raise CompileError(f"{path} does not compile:\n{(done.stderr or done.stdout).strip()}")
+            raise CompileError(f"{printable(str(path))} does not compile:\n{(done.stderr or done.stdout).strip()}")
         return _without_debug_info(output.read_bytes())
 
 

@@ -12,6 +12,7 @@ import wasmtime
 from ..format.errors import CompileError, Reason
 from ..format.files import read_file, words
 from ..format.limits import MEMORY_LIMIT, MEMORY_PAGES, PAGE
+from ..format.printable import printable
 from ..format.waiting import interruptible
 from .c import compile_c
 from .decode import decode
@@ -61,7 +62,7 @@ def load_file(path: str | Path) -> Source:
     try:
         content = read_file(path)
     except OSError as error:
-        raise CompileError(f"{path}: {words(error)}") from None
+        raise CompileError(f"{printable(str(path))}: {words(error)}") from None
     try:
         return load(compile_c(path) if path.suffix == ".c" else content)
     except CompileError as error:
@@ -69,7 +70,7 @@ def load_file(path: str | Path) -> Source:
         if first.function or path.suffix == ".c":
             raise
         # The error says where in the text or the bytes it is; in which file is said here.
-        raise CompileError([Reason(f"{path}: {first}"), *others]) from None
+        raise CompileError([Reason(f"{printable(str(path))}: {first}"), *others]) from None
 
 
 _NEITHER = "neither WAT (text that begins with a parenthesis) nor WASM (bytes that begin with 00 61 73 6d)"

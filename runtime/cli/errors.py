@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import click
 
 from ...compiler.format.files import words
+from ...compiler.format.printable import printable
 from .output import OutputError, complain
 from .signals import Terminated, heard
 from .streams import discard
@@ -19,9 +20,17 @@ FAILED, REFUSED, TRAPPED, BUG, INTERRUPTED, TERMINATED = 1, 2, 3, 70, 130, 143
 DEBUG = "WASM2XFORMER_DEBUG"
 
 
-def refuse(*lines: object) -> int:
-    for line in lines:
-        complain(f"error: {line}")
+def refuse(*errors: object) -> int:
+    """A line for each: names that they tell cannot make it two."""
+    for error in errors:
+        complain(f"error: {printable(str(error))}")
+    return REFUSED
+
+
+def _refuse_program(reasons: Sequence[object]) -> int:
+    """A syntax error shows its place in further lines."""
+    for reason in reasons:
+        complain(f"error: {reason}")
     return REFUSED
 
 
@@ -35,7 +44,7 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except CompileError as error:
-        raise click.exceptions.Exit(refuse(*error.reasons)) from None
+        raise click.exceptions.Exit(_refuse_program(error.reasons)) from None
     except (CheckpointError, ArgumentError, MissingPackage, OracleError, EnvelopeError, NotImplementedError) as error:
         raise click.exceptions.Exit(refuse(error)) from None
     except (Unfinished, DecodingError) as error:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...compiler.format.checkpoint import Model
+from ...compiler.format.printable import printable
 from ..instance import Run
 from ..trace import Trace, TraceStep, decode, table_of
 from .output import to_json
@@ -22,9 +23,9 @@ def decode_run(model: Model, run: Run) -> Trace:
 def text_lines(model: Model, name: str, values: Sequence[Any], run: Run, limit: int | None = None) -> Iterator[str]:
     """One line per executed step: its number, what it does, for which WASM instruction, the result, the tokens."""
     trace = decode_run(model, run)
-    yield f"{name}({', '.join(map(str, values))})"
+    yield printable(f"{name}({', '.join(map(str, values))})")
     for step in _steps(model, trace, limit):
-        yield str(step).rstrip()
+        yield printable(str(step).rstrip())
     if limit is not None and len(trace) > limit:
         yield f"... {len(trace) - limit:,} more steps"
     results = model.program.entries[name].results

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ...compiler.format.printable import printable
 from .output import write_output
 
 
@@ -17,9 +18,10 @@ def working(text: str) -> Iterator[Callable[[str], None]]:
         yield lambda text: None
         return
     from rich.console import Console
+    from rich.text import Text
 
-    with Console(stderr=True).status(text) as status:
-        yield status.update
+    with Console(stderr=True).status(Text(printable(text))) as status:
+        yield lambda text: status.update(Text(printable(text)))
 
 
 class TokenProgress:
@@ -44,9 +46,10 @@ class TokenProgress:
         from rich.console import Console
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        columns = (SpinnerColumn(), TextColumn("{task.description}: {task.completed:,} tokens"), TimeElapsedColumn())
+        text = TextColumn("{task.description}: {task.completed:,} tokens", markup=False)
+        columns = (SpinnerColumn(), text, TimeElapsedColumn())
         self._display = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._task = self._display.add_task(self._name, total=None)
+        self._task = self._display.add_task(printable(self._name), total=None)
         self._display.start()
 
     def stop(self) -> None:
