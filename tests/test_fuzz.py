@@ -12,11 +12,9 @@ from tests.fuzz.doors import DOORS
 from tests.fuzz.mutate import mutate_bytes, mutate_json, mutate_text
 from tests.fuzz.watch import Worker
 
-LIMITS = (60.0, 2.0)
-
 
 def test_everything_that_an_input_can_do_is_seen() -> None:
-    worker = Worker("broken", LIMITS, memory=1 << 28)
+    worker = Worker("broken", limit=30.0, patience=60.0, memory=1 << 28)
     wanted = {
         b"accept": "accepted", b"raise": "failed", b"refuse": "refused", b"crash": "crashed", b"swell": "swollen",
     }  # fmt: skip
@@ -24,6 +22,9 @@ def test_everything_that_an_input_can_do_is_seen() -> None:
         for data, kind in wanted.items():
             assert worker.run(data).kind == kind, data
         assert worker.run(b"accept").kind == "accepted"  # in a new process
+        worker.limit, worker.patience = 0.5, 60.0
+        assert worker.run(b"spin").kind == "hung"
+        worker.limit, worker.patience = 30.0, 0.5
         assert worker.run(b"hang").kind == "hung"
     finally:
         worker.stop()

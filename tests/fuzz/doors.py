@@ -55,6 +55,9 @@ class Broken:
                 os.kill(os.getpid(), signal.SIGSEGV)
             case b"hang":
                 time.sleep(1000)
+            case b"spin":
+                while True:
+                    pass
             case b"swell":
                 self.kept = bytearray(b"x" * (1 << 28))
             case b"refuse":

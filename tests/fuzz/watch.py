@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
-# Seconds for one input, and for the first one of a process, before which everything is imported and compiled.
-LIMIT, FIRST_LIMIT = 30.0, 120.0
+# Seconds of processor time for one input, and of waiting for one that does nothing; a machine may be busy.
+LIMIT, PATIENCE = 40.0, 240.0
 # Bytes of memory by which the process may have grown, at its peak, before it is an accusation. Compiled code stays: a process is
 # replaced after so many inputs.
 MEMORY, INPUTS = 3 << 30, 100
@@ -30,11 +30,11 @@ class Outcome:
 
 
 class Worker:
-    """One process for one door, started when it is needed. door: its name, see `doors`. limits: seconds for the first input
-    of a process and for the others. memory: bytes."""
+    """One process for one door, started when it is needed. door: its name, see `doors`. limit, patience: seconds, see above.
+    memory: bytes."""
 
-    def __init__(self, door: str, limits: tuple[float, float] = (FIRST_LIMIT, LIMIT), memory: int = MEMORY):
-        self.door, self.limits, self.memory = door, limits, memory
+    def __init__(self, door: str, limit: float = LIMIT, patience: float = PATIENCE, memory: int = MEMORY):
+        self.door, self.limit, self.patience, self.memory = door, limit, patience, memory
         self.process: subprocess.Popen[bytes] | None = None
         self.log: IO[bytes] | None = None
         self.done = 0
@@ -44,16 +44,16 @@ class Worker:
             self._start()
         process = self.process
         assert process is not None and process.stdin and process.stdout
-        limit = self.limits[self.done > 0]
         try:
             process.stdin.write(len(data).to_bytes(4, "little") + data)
             process.stdin.flush()
-            line = self._line(process.stdout, limit)
+            line = self._line(process.stdout)
         except OSError:
             line = b""
         if line is None:
+            used = self._seconds()
             self.stop()
-            return Outcome("hung", f"nothing after {limit:.0f} s")
+            return Outcome("hung", f"no answer, {used:.0f} s of processor time in this process")
         if not line.endswith(b"\n"):
             return Outcome("crashed", self._crash())
         answer = json.loads(line)
@@ -83,18 +83,26 @@ class Worker:
         )
         self.done = 0
 
-    @staticmethod
-    def _line(stream: IO[bytes], limit: float) -> bytes | None:
+    def _line(self, stream: IO[bytes]) -> bytes | None:
         """A line, what there is of it when the process ends, or None when the time is up."""
-        end, found = time.monotonic() + limit, b""
+        began, used, found = time.monotonic(), self._seconds(), b""
         while not found.endswith(b"\n"):
-            if not select.select([stream], [], [], max(0.0, end - time.monotonic()))[0]:
-                return None
+            if not select.select([stream], [], [], 0.2)[0]:
+                if time.monotonic() - began > self.patience or self._seconds() - used > self.limit:
+                    return None
+                continue
             part = os.read(stream.fileno(), 1 << 16)
             if not part:
                 return found
             found += part
         return found
+
+    def _seconds(self) -> float:
+        """Processor time of the process so far."""
+        assert self.process is not None
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
+            numbers = file.read().rpartition(")")[2].split()
+        return (int(numbers[11]) + int(numbers[12])) / os.sysconf("SC_CLK_TCK")
 
     def _crash(self) -> str:
         assert self.process is not None and self.log is not None
