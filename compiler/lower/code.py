@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
 
 from ..format.isa import FOLDING_RULES, Site, Slot, Step
 
@@ -47,20 +48,33 @@ class Code:
     def emit_moves(self, moves: Iterable[Move], temporary: Callable[[], Slot]) -> None:
         """Emit `mov` steps with the effect of all moves at once. A cycle goes through the slot `temporary()`."""
         pending = [move for move in moves if move[0] != move[1]]
-        while pending:
-            sources = {source for _, source, _ in pending}
-            free = next((move for move in pending if move[0] not in sources), None)
-            if free is None:
-                # Only cycles are left: save one destination, and let whoever wants it read the copy.
-                saved = pending[0][0]
-                copy = temporary()
-                wide = any(w for _, source, w in pending if source == saved)
-                self.emit(Step("mov", a=saved, dest=copy, wide=wide))
-                pending = [(d, copy if s == saved else s, w) for d, s, w in pending]
-                continue
-            pending.remove(free)
-            destination, source, wide = free
-            self.emit(Step("mov", a=source, dest=destination, wide=wide))
+        sources = [source for _, source, _ in pending]
+        at = {destination: i for i, (destination, _, _) in enumerate(pending)}
+        readers: dict[Slot, set[int]] = {}
+        for i, source in enumerate(sources):
+            if source in at:
+                readers.setdefault(source, set()).add(i)
+        free = [i for i, (destination, _, _) in enumerate(pending) if destination not in readers]  # a heap: ascending
+        done = [False] * len(pending)
+        for first in range(len(pending)):
+            while not done[first] or free:
+                if not free:
+                    # Only cycles are left: save one destination, and let who wants it (one by now) read the copy.
+                    saved, copy = pending[first][0], temporary()
+                    (reader,) = readers.pop(saved)
+                    self.emit(Step("mov", a=saved, dest=copy, wide=pending[reader][2]))
+                    sources[reader] = copy
+                    free.append(first)
+                i = heappop(free)
+                destination, _, wide = pending[i]
+                self.emit(Step("mov", a=sources[i], dest=destination, wide=wide))
+                done[i] = True
+                waiting = readers.get(sources[i])
+                if waiting is not None:
+                    waiting.discard(i)
+                    if not waiting:
+                        del readers[sources[i]]
+                        heappush(free, at[sources[i]])
 
     def fold(self, site: Site | None, rule: str) -> None:
         """From now on no step answers for this instruction, by this rule."""

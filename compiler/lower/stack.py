@@ -85,8 +85,10 @@ class OperandStack:
         """
         for position in range(len(self.entries) if below is None else below):
             operand = self.entries[position]
+            if not reads(operand.slot):
+                continue
             own = self.canonical(position)
-            if operand.slot != own and reads(operand.slot):
+            if operand.slot != own:
                 self.code.emit(Step("mov", a=operand.slot, dest=own, wide=operand.wide))
                 self.entries[position] = Operand(own, operand.wide, operand.limit)
 

@@ -13,6 +13,8 @@ from .operations import CONSTANTS, COPIES, SAME, SIGN, SIGN_OPERATIONS, WIDE, bi
 from .stack import Operand, limits_of
 
 _PAGE_SHIFT = Slot("const", 16)
+# An addition that stands further before its use than so many steps stays where it is.
+_NEAR = 256
 
 
 class ValueLowering(FunctionContext):
@@ -98,7 +100,8 @@ class ValueLowering(FunctionContext):
         if addition is None or addition.a is None or addition.b is None:
             return operand, offset
         base, constant = (addition.b, addition.a) if addition.a.kind == "const" else (addition.a, addition.b)
-        at = next((i for i in range(len(self.code.steps) - 1, -1, -1) if self.code.steps[i] is addition), None)
+        last = len(self.code.steps)
+        at = next((i for i in range(last - 1, max(-1, last - _NEAR), -1) if self.code.steps[i] is addition), None)
         if at is None or self.code.marked_after(at) or offset + int(constant.index) >= 2**32:
             return operand, offset
         for step in self.code.steps[at + 1 :]:

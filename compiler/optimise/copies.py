@@ -12,24 +12,18 @@ def is_copy(code: Code, step: Step) -> bool:
     return step.op == "mov" and step.dest is not None and step.dest.kind == "frame" and step.site not in code.computed
 
 
-def remove_dead_copies(code: Code, effects: Effects, first: int | None = None) -> bool:
-    """Remove copies into slots that are not read before they are written again. first: only among that many steps.
+def remove_dead_copies(code: Code, effects: Effects, first: int | None = None) -> None:
+    """Remove copies into slots that are not read before they are written again, unless by copies that go themselves.
 
-    Returns whether there were any.
+    first: only among that many steps.
     """
-    found = False
-    while True:
-        after = live_after(code, effects)
-        kept = [
-            not is_copy(code, step) or bool(frame_bit(step.dest) & live) or (first is not None and i >= first)
-            for i, (step, live) in enumerate(zip(code.steps, after, strict=True))
-        ]
-        if all(kept):
-            return found
-        if first is not None:
-            first -= kept[:first].count(False)
-        code.remove(kept, "dead copy")
-        found = True
+    optional = [is_copy(code, step) and (first is None or i < first) for i, step in enumerate(code.steps)]
+    after = live_after(code, effects, optional)
+    kept = [
+        not may_go or bool(frame_bit(step.dest) & live)
+        for may_go, step, live in zip(optional, code.steps, after, strict=True)
+    ]
+    code.remove(kept, "dead copy")
 
 
 def remove_redundant_copies(code: Code, effects: Effects) -> None:

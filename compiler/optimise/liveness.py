@@ -5,8 +5,9 @@ Sets of slots are bit masks: bit i stands for frame slot i.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ..format.isa import Slot, Step
 from ..lower.code import Code, falls_through, labels_of
@@ -48,24 +49,60 @@ def frame_bit(slot: Slot | None) -> int:
     return 1 << int(slot.index) if slot is not None and slot.kind == "frame" else 0
 
 
-def live_after(code: Code, effects: Effects) -> list[int]:
-    """For each step the slots that may be read behind it before they are written."""
+def straight_runs(code: Code) -> list[range]:
+    """The steps cut behind every step that goes elsewhere, and before every step that something goes to."""
+    steps = code.steps
+    starts = {0} | {code.labels[label] for label in code.target_counts()}
+    starts |= {i + 1 for i, step in enumerate(steps) if labels_of(step) or not falls_through(step)}
+    bounds = [*sorted(start for start in starts if start < len(steps)), len(steps)]
+    return [range(a, b) for a, b in pairwise(bounds)]
+
+
+def successors_of(code: Code, runs: list[range]) -> list[list[int]]:
+    """For each run the numbers of those that may follow it."""
+    number = {run.start: k for k, run in enumerate(runs)}
+    found = []
+    for k, run in enumerate(runs):
+        last = code.steps[run.stop - 1]
+        following = {number[code.labels[label]] for label in labels_of(last)}
+        if falls_through(last) and k + 1 < len(runs):
+            following.add(k + 1)
+        found.append(sorted(following))
+    return found
+
+
+def live_after(code: Code, effects: Effects, optional: Sequence[bool] = ()) -> list[int]:
+    """For each step the slots that may be read behind it before they are written.
+
+    optional: steps that read nothing if what they write is not read (copies that can go).
+    """
     steps = code.steps
     reads = [effects.reads(step) for step in steps]
     keeps = [~effects.writes(step) for step in steps]
-    targets = [[code.labels[label] for label in labels_of(step)] for step in steps]
-    before = [0] * (len(steps) + 1)
+    runs = straight_runs(code)
+    successors = successors_of(code, runs)
+    predecessors: list[list[int]] = [[] for _ in runs]
+    for k, following in enumerate(successors):
+        for other in following:
+            predecessors[other].append(k)
+    before = [0] * len(runs)
     after = [0] * len(steps)
-    changed = True
-    while changed:
-        changed = False
-        for i in range(len(steps) - 1, -1, -1):
-            live = before[i + 1] if falls_through(steps[i]) else 0
-            for target in targets[i]:
-                live |= before[target]
+    pending = list(range(len(runs)))
+    waits = [True] * len(runs)
+    while pending:
+        k = pending.pop()
+        waits[k] = False
+        live = 0
+        for other in successors[k]:
+            live |= before[other]
+        for i in reversed(runs[k]):
             after[i] = live
-            live = reads[i] | live & keeps[i]
-            if live != before[i]:
-                before[i] = live
-                changed = True
+            if not (optional and optional[i] and not live & ~keeps[i]):
+                live = reads[i] | live & keeps[i]
+        if live != before[k]:
+            before[k] = live
+            for other in predecessors[k]:
+                if not waits[other]:
+                    waits[other] = True
+                    pending.append(other)
     return after

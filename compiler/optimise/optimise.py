@@ -23,6 +23,8 @@ from .liveness import Effects
 # itself: that saves a token each time. Forward jumps run less often, and every step costs a token of the prompt.
 _BACKWARD_COPY = 8
 _FORWARD_COPY = 2
+# Each round of simplifying jumps takes linear time; programs need two or three, and more could only make steps fewer.
+_ROUNDS = 10
 
 
 def optimise(
@@ -45,7 +47,7 @@ Pass = Callable[[LoweredFunction, Effects], object]
 PASSES: dict[int, tuple[tuple[str, Pass], ...]] = {
     0: (
         ("zeroing", lambda f, effects: remove_dead_copies(f.code, effects, first=f.zeroed)),
-        ("jumps", lambda f, effects: _remove_jumps_to_next(f.code)),
+        ("jumps", lambda f, effects: _drop_jumps(f.code, invert=False)),
     ),
     1: (
         ("jumps", lambda f, effects: _simplify_jumps(f.code)),
@@ -62,33 +64,38 @@ PASSES: dict[int, tuple[tuple[str, Pass], ...]] = {
 
 
 def _simplify_jumps(code: Code) -> None:
-    while True:
+    for _ in range(_ROUNDS):
         _thread_jumps(code)
         _remove_unreachable(code)
-        if not (_remove_jumps_to_next(code) | _invert_branches_over_jumps(code)):
+        if not _drop_jumps(code, invert=True):
             return
 
 
 def _thread_jumps(code: Code) -> None:
     """What goes to a jump goes to the jump's target instead."""
+    known: dict[int, int] = {}  # position of a jump -> the label where it leads in the end
 
     def final(label: int) -> int:
-        seen = set()
-        while label not in seen:
-            seen.add(label)
-            step = code.steps[code.labels[label]]
-            if step.op != "jump":
+        path: dict[int, None] = {}
+        while True:
+            at = code.labels[label]
+            step = code.steps[at]
+            if at in known or step.op != "jump" or at in path:
+                label = known.get(at, label)
                 break
-            assert step.target is not None
+            path[at] = None
             code.fold(step.site, "threaded jump")
+            assert step.target is not None
             label = step.target
+        known.update(dict.fromkeys(path, label))
         return label
 
     for i, step in enumerate(code.steps):
         if labels_of(step):
             target = None if step.target is None else final(step.target)
             targets = tuple(final(label) for label in step.targets)
-            code.steps[i] = replace(step, target=target, targets=targets)
+            if target != step.target or targets != step.targets:
+                code.steps[i] = replace(step, target=target, targets=targets)
 
 
 def _remove_unreachable(code: Code) -> None:
@@ -111,17 +118,44 @@ def _remove_unreachable(code: Code) -> None:
             code.fold(site, "unreachable code")
 
 
-def _remove_jumps_to_next(code: Code) -> bool:
-    found = False
-    while True:
-        kept = [
-            step.op != "jump" or step.target is None or code.labels[step.target] != i + 1
-            for i, step in enumerate(code.steps)
-        ]
-        if all(kept):
-            return found
-        code.remove(kept, "jump to the next step")
-        found = True
+def _drop_jumps(code: Code, invert: bool) -> bool:
+    """Remove jumps to the step that follows; invert: also `br.c A; jump B; A:` becomes `br.not-c B; A:`.
+
+    From the last step to the first, so that what goes makes room for what stands before it. Returns whether any went.
+    """
+    count = len(code.steps)
+    kept = [True] * count
+    first_kept = list(range(count + 1))  # from a position on; behind removed steps, followed like a union-find
+    entered = [False] * (count + 1)  # whether something goes there, or to removed steps just before
+    for label in code.target_counts():
+        entered[code.labels[label]] = True
+
+    def from_(at: int) -> int:
+        while first_kept[at] != at:
+            first_kept[at] = first_kept[first_kept[at]]
+            at = first_kept[at]
+        return at
+
+    def drop(at: int, rule: str) -> None:
+        code.fold(code.steps[at].site, rule)
+        kept[at], first_kept[at] = False, at + 1
+        entered[from_(at)] |= entered[at]
+
+    for i in range(count - 1, -1, -1):
+        step = code.steps[i]
+        if step.target is None or code.labels[step.target] <= i:
+            continue
+        target, following = from_(code.labels[step.target]), from_(i + 1)
+        if step.op == "jump" and target == following:
+            drop(i, "jump to the next step")
+        elif invert and _is_branch(step) and following < count and not entered[following]:
+            jump = code.steps[following]
+            if jump.op == "jump" and target == from_(following + 1):
+                assert jump.target is not None
+                code.steps[i] = _inverted(step, jump.target)
+                drop(following, "inverted branch")
+    code.keep(kept)
+    return not all(kept)
 
 
 def _inverted(step: Step, target: int) -> Step:
@@ -131,22 +165,6 @@ def _inverted(step: Step, target: int) -> Step:
 
 def _is_branch(step: Step) -> bool:
     return step.operation.branches
-
-
-def _invert_branches_over_jumps(code: Code) -> bool:
-    """`br.c A; jump B; A:` becomes `br.not-c B; A:`."""
-    entered = {code.labels[label] for label in code.target_counts()}
-    kept = [True] * len(code.steps)
-    for i, (step, following) in enumerate(zip(code.steps, code.steps[1:], strict=False)):
-        if not _is_branch(step) or following.op != "jump" or i + 1 in entered:
-            continue
-        assert step.target is not None and following.target is not None
-        if code.labels[step.target] == i + 2:
-            code.fold(following.site, "inverted branch")
-            code.steps[i] = _inverted(step, following.target)
-            kept[i + 1] = False
-    code.keep(kept)
-    return not all(kept)
 
 
 def _copy_tails(code: Code) -> None:
