@@ -161,11 +161,22 @@ class FunctionCheck:
     def _grow_old(self, state: State, origin: object) -> None:
         """What this event gave when it was here before is not what it will give now."""
         old = ("old", origin)
-        names = {
-            value: self.values.given(old, value, self.values.wide[value])
-            for _, value in state.places()
-            if origin in self.values.made_by[value] or old in self.values.made_by[value]
-        }
+        values, names = self.values, dict[int, int]()
+        todo = [value for _, value in state.places()]
+        while todo:
+            value = todo[-1]
+            key, made_by = values.keys[value], values.made_by[value]
+            if value in names or (origin not in made_by and old not in made_by):
+                todo.pop()
+            elif key[0] == "given":
+                names[value] = values.given(old, value, values.wide[value])
+            else:  # what is computed of it keeps its form
+                operands: tuple[int, ...] = key[1:]  # type: ignore[assignment]
+                unknown = [o for o in operands if o not in names and {origin, old} & values.made_by[o]]
+                if unknown:
+                    todo += unknown
+                else:
+                    names[value] = values.term(str(key[0]), *(names.get(o, o) for o in operands))
         if names:
             state.rename(names)
 
