@@ -22,7 +22,7 @@ from .bit_patterns import decode, encode, show
 from .engine import Engine
 from .errors import ArgumentError, DecodingError, Trap, needing
 from .exclusive import Exclusive
-from .limits import Limits
+from .limits import CallLimits
 from .world import World, plain_bytes
 
 ENGINES = ("fast", "torch")
@@ -105,7 +105,7 @@ class Instance:
         max_tokens: int | None = None,
         timeout: float | None = None,
     ):
-        limits = Limits(max_tokens, timeout)
+        limits = CallLimits(max_tokens, timeout)
         self.model = model
         self._exclusive = Exclusive("instance")
         vocabulary = model.transformer.vocabulary
@@ -146,7 +146,7 @@ class Instance:
         decoded so far. output: called with "stdout" or "stderr" and the bytes that the program wrote since the last call.
         Raises Trap, ArgumentError, Unfinished, InstanceError.
         """
-        limits, entries = Limits(max_tokens, timeout), self.model.program.entries
+        limits, entries = CallLimits(max_tokens, timeout), self.model.program.entries
         if not isinstance(name, str) or name not in entries:
             raise ArgumentError(f"no exported function {name!r}; there are: {', '.join(sorted(entries)) or 'none'}")
         entry = entries[name]
@@ -200,7 +200,7 @@ class Instance:
         entry: Entry,
         name: str,
         values: list[int],
-        limits: Limits = Limits(),  # noqa: B008 (frozen)
+        limits: CallLimits = CallLimits(),  # noqa: B008 (frozen)
         progress: Callable[[int], None] | None = None,
         output: Callable[[str, bytes], None] | None = None,
     ) -> Run:

@@ -11,7 +11,7 @@ from .errors import ArgumentError, Unfinished
 
 
 @dataclass(frozen=True)
-class Limits:
+class CallLimits:
     """max_tokens: tokens that a call may decode. timeout: seconds of wall-clock time. None: as many as it takes.
 
     Raises ArgumentError for what is no such number.

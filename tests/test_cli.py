@@ -158,7 +158,7 @@ def test_a_start_function_that_traps_leaves_no_instance(shell: Shell):
     assert trapped.value.run.stdout == b"hi\n"
     assert shell("run", "start.safetensors", "--invoke", "f") == (3, "hi\n", f"trap: {words}\n")
     code, out, _ = shell("verify", "start.wat", "--invoke", "f")
-    assert code == 0 and out.startswith(f"start function = trap: {words}: ") and len(out.splitlines()) == 1
+    assert code == 0 and out.startswith(f"start function = trap: {words}: ") and "f(" not in out
     assert verify(STARTS % "unreachable", "f").run.trap == words
     verifier = Verifier(STARTS % "unreachable")
     assert verifier.started and verifier.started.ok
@@ -170,7 +170,7 @@ def test_a_start_function_may_exit(shell: Shell):
     Path("exits.wat").write_text(STARTS % "(call $exit (i32.const 5))")
     assert shell("run", "exits.wat", "--invoke", "f") == (5, "hi\n", "")
     code, out, _ = shell("verify", "exits.wat", "--invoke", "f")
-    assert code == 0 and out.startswith("start function = exit code 5: ") and len(out.splitlines()) == 1
+    assert code == 0 and out.startswith("start function = exit code 5: ") and "f(" not in out
 
 
 def test_a_wasi_program_reads_writes_and_exits(shell: Shell):
@@ -223,12 +223,12 @@ def test_memory_grows_up_to_its_maximum(shell: Shell):
     assert shell("run", "grows.safetensors", *calls) == (0, "1\n8\n-1\n", "")
     for options in ((), limited, ("--model", "grows.safetensors")):
         code, out, _ = shell("verify", "grows.wat", *options, *calls)
-        assert code == 0 and out.splitlines()[-1].startswith("all 3 calls: "), out
+        assert code == 0 and "\nall 3 calls: " in out, out
     text = Path("grows.wat").read_text()
     Path("imports.wat").write_text(text.replace("(memory 1)", '(import "env" "memory" (memory 1))'))
     Path("memory.wat").write_text('(module (memory (export "memory") 1))')
     code, out, _ = shell("verify", "imports.wat", *limited, "--library", "env=memory.wat", *calls)
-    assert code == 0 and out.splitlines()[-1].startswith("all 3 calls: "), out
+    assert code == 0 and "\nall 3 calls: " in out, out
     assert "'2000' is no integer from 1 to 1,024" in _refused(shell, "grows.wat", "-o", "x", "--max-memory", "2000")[0]
     Path("large.wat").write_text('(module (memory 3) (func (export "f") (drop (i32.load (i32.const 0)))))')
     assert "3 pages at first" in _refused(shell, "large.wat", "-o", "x", "--max-memory", "2")[0]
@@ -237,7 +237,7 @@ def test_memory_grows_up_to_its_maximum(shell: Shell):
 def test_verify_reports_every_call(shell: Shell):
     code, out, _ = shell("verify", "prog.wat", "--invoke", "count", "--invoke", "count", "--invoke", "div", "1", "0")
     lines = out.splitlines()
-    assert code == 0 and len(lines) == 4
+    assert code == 0 and lines[3].startswith("all 3 calls: ")
     assert lines[1].startswith("count() = 2: ") and lines[1].endswith("no difference")
     assert lines[2].startswith("div(1, 0) = trap: integer divide by zero: ")
 
@@ -253,7 +253,7 @@ def test_verify_finds_a_spoiled_weight_in_a_checkpoint(shell: Shell):
     model.save("spoiled.safetensors")
     code, out, _ = shell(*arguments)
     assert code == 1
-    assert "div(-600, 7): DIFFERENT from wasmtime" in out and "expected  -85" in out
+    assert "spoiled.safetensors is DIFFERENT from what prog.wat compiles to" in out and "up [" in out
 
 
 def test_verify_wants_the_checkpoint_of_the_program(shell: Shell):
@@ -423,7 +423,7 @@ def test_without_a_c_compiler(shell: Shell, monkeypatch: pytest.MonkeyPatch):
 
 MEMORY = """
 (module
-  (import "env" "abort" (func $abort))
+  (import "env" "elsewhere" (func $abort))
   (memory (export "memory") 1)
   (func (export "sum") (param i32 i32) (result i32) (local $sum i32)
     (if (i32.eqz (local.get 1)) (then (call $abort)))
@@ -440,7 +440,7 @@ def test_bytes_for_a_program_and_imports_that_nobody_provides(shell: Shell):
     Path("sum.wat").write_text(MEMORY)
     Path("data").write_bytes(b"transformer")
     given = ("--unknown-imports-trap", "--write", "0x400=data")
-    assert '"env" "abort" (func) is not provided' in _refused(shell, "run", "sum.wat", "--invoke", "sum", "0", "1")[0]
+    assert '"env" "elsewhere" (func) is not provided' in _refused(shell, "run", "sum.wat", "--invoke", "sum", "0", "1")[0]
     total = sum(b"transformer")
     code, out, _ = shell(
         "run", "sum.wat", *given, "--read", "0:4", "--read", "1024:17", "--invoke", "sum", "1024", "11"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import wasmtime
 
-from programs import FOLDER, SIZES, ProgramCase, Run, load_programs
+from programs import FOLDER, SIZES, Invocation, ProgramCase, load_programs
 
 _SPEC = importlib.util.spec_from_file_location("programs_build", FOLDER / "build.py")
 assert _SPEC and _SPEC.loader
@@ -56,8 +56,8 @@ class NativeInstance:
         self.store.set_fuel(FUEL)
         self.instance = linker.instantiate(self.store, module)
 
-    def invoke(self, run: Run) -> tuple[Run, int]:
-        """What the invocation gave, as a Run to compare with the expected one, and its instructions."""
+    def invoke(self, run: Invocation) -> tuple[Invocation, int]:
+        """What the invocation gave, as a Invocation to compare with the expected one, and its instructions."""
         self.store.set_fuel(FUEL)
         results: tuple[int, ...] = ()
         trap, exit_code = "", 0
@@ -73,7 +73,7 @@ class NativeInstance:
             trap = stop.message.strip().rpartition("wasm trap: ")[2]
         instructions = FUEL - self.store.get_fuel()
         size = next(name for name, (low, high) in SIZES.items() if low <= instructions < high)
-        outcome = Run(
+        outcome = Invocation(
             export=run.export, args=run.args, results=results, stdin=run.stdin, stdout=self.stdout.read_bytes(),
             trap=trap, exit_code=exit_code, size=size, continues=run.continues,
         )  # fmt: skip

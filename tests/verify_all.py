@@ -18,7 +18,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import wasm2xformer as w2x
-from tests.programs import SIZES, ProgramCase, Run, load_programs
+from tests.programs import SIZES, Invocation, ProgramCase, load_programs
 from wasm2xformer.runtime.bench.measure import peak_memory
 
 
@@ -101,7 +101,7 @@ def verify_program(program: ProgramCase, level: int, sizes: Collection[str] = tu
     return total, problems
 
 
-def unexpected(expected: Run, actual: w2x.Run) -> str:
+def unexpected(expected: Invocation, actual: w2x.Run) -> str:
     """What is not as programs.toml says, "" if all is. Output is compared where the toml has some."""
     if (actual.trap or "") != expected.trap:
         return f"trap {actual.trap!r}, expected {expected.trap!r}"

@@ -8,7 +8,7 @@ from ..wasm.module import Instr
 
 
 @dataclass
-class Block:
+class Construct:
     """A block, loop or if of a body. end, otherwise: indices of its `end` and `else`.
 
     locals, globals: indices written anywhere inside. calls: whether anything inside calls.
@@ -21,14 +21,14 @@ class Block:
     calls: bool = False
 
 
-def blocks_of(body: tuple[Instr, ...]) -> dict[int, Block]:
+def blocks_of(body: tuple[Instr, ...]) -> dict[int, Construct]:
     """Index of each block, loop and if of a valid body -> its extent and effects, those of inner blocks included."""
-    blocks: dict[int, Block] = {}
-    open_blocks = [Block()]  # the first one stands for the function itself
+    blocks: dict[int, Construct] = {}
+    open_blocks = [Construct()]  # the first one stands for the function itself
     for at, instr in enumerate(body):
         block = open_blocks[-1]
         if instr.name in ("block", "loop", "if"):
-            blocks[at] = Block()
+            blocks[at] = Construct()
             open_blocks.append(blocks[at])
         elif instr.name == "else":
             block.otherwise = at

@@ -1,6 +1,6 @@
 """Speed and memory: each figure measured in a process of its own, beside wasmtime and an interpreter in Python."""
 
-from .bench import Options, bench, failures
-from .cases import Case, collection
+from .bench import BenchOptions, bench, failures
+from .cases import BenchCase, collection
 
-__all__ = ["Case", "Options", "bench", "collection", "failures"]
+__all__ = ["BenchCase", "BenchOptions", "bench", "collection", "failures"]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .cases import Case
+from .cases import BenchCase
 
 # The dense engine takes milliseconds for a token; so many are enough to see how many.
 TORCH_TOKENS = 200
@@ -30,7 +30,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Options:
+class BenchOptions:
     """levels, engines: what is measured. repeat: medians of so many. longest: tokens of the trace on which scaling is
     measured, 0 for none. native: measure wasmtime and pywasm too."""
 
@@ -49,7 +49,7 @@ def failures(found: dict[str, Any]) -> list[str]:
 
 
 def bench(
-    cases: Sequence[Case], options: Options, progress: Callable[[str], None] = lambda text: None
+    cases: Sequence[BenchCase], options: BenchOptions, progress: Callable[[str], None] = lambda text: None
 ) -> dict[str, Any]:
     """All figures: {"decode": rows, "start": rows, "native": rows, "scaling": rows, "refused": {...}}.
 
@@ -69,7 +69,7 @@ def bench(
     return found
 
 
-def _case(case: Case, options: Options, progress: Callable[[str], None]) -> dict[str, list[Row]] | str:
+def _case(case: BenchCase, options: BenchOptions, progress: Callable[[str], None]) -> dict[str, list[Row]] | str:
     """The rows of one case, or why there are none."""
     request: Row = {
         "program": str(case.program), "export": case.export, "args": case.args, "stdin": case.stdin.hex(),

@@ -38,7 +38,7 @@ def bench_command(
     Tokens and WASM instructions per second, tokens per instruction, memory, compile time, time to the first token, time
     per token against the length of the trace; beside wasmtime and pywasm on the same invocations.
     """
-    from ..bench import Case, Options, bench, collection, failures
+    from ..bench import BenchCase, BenchOptions, bench, collection, failures
     from .bench_report import print_tables
     from .values import parse_arguments
 
@@ -52,7 +52,7 @@ def bench_command(
                 if name not in types:
                     raise click.UsageError(f"no exported function {name!r}; there are: {', '.join(types) or 'none'}")
                 values = parse_arguments(name, types[name].params, texts)
-                cases.append(Case(Path(prog).stem, Path(prog), name, tuple(values), data, tuple(argv or ())))
+                cases.append(BenchCase(Path(prog).stem, Path(prog), name, tuple(values), data, tuple(argv or ())))
         else:
             try:
                 cases = collection(only)
@@ -63,7 +63,7 @@ def bench_command(
         if longest is None:
             longest = 0 if prog or only else 10_000_000
         chosen = [int(level) for level in levels] or [0, 1]
-        options = Options(chosen, engines or default_engines(), repeat, longest, native)
+        options = BenchOptions(chosen, engines or default_engines(), repeat, longest, native)
         with working("measuring") as status:
             found = bench(cases, options, status)
         if as_json:
