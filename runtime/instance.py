@@ -23,6 +23,7 @@ from .engine import Engine
 from .errors import ArgumentError, DecodingError, Trap, needing
 from .exclusive import Exclusive
 from .limits import CallLimits
+from .missing import TAIL, missing_import
 from .world import World, plain_bytes
 
 ENGINES = ("fast", "torch")
@@ -54,7 +55,8 @@ class Run:
     values: results, i32 and i64 signed, floats as floats, references as None or an int, as for `invoke` (a function
     of a library that has no index in the module: bit_patterns.FOREIGN). prompt: int32 [p], the tokens that
     the runtime supplied; tokens: int32 [n], those that the model decoded. steps: steps executed. stdout, stderr: output
-    bytes. trap: wasmtime's words, or None. exit_code: of proc_exit, or None. bits: the results as they stand in their
+    bytes. trap: wasmtime's words, or None. missing_import: says so where the program called an import that nobody provides,
+    which traps. exit_code: of proc_exit, or None. bits: the results as they stand in their
     slots, unsigned; a Python float does not keep every NaN of an f32, these do.
     """
 
@@ -65,6 +67,7 @@ class Run:
     stdout: bytes = b""
     stderr: bytes = b""
     trap: str | None = None
+    missing_import: str = ""
     exit_code: int | None = None
     probed: np.ndarray | None = field(default=None, repr=False)
     bits: list[int] = field(default_factory=list)
@@ -121,7 +124,7 @@ class Instance:
         start = model.program.start
         self.started = self._run(start, "start function", [], limits) if start else None
         if self.started and self.started.trap is not None:
-            raise Trap(self.started.trap, self.started)
+            raise Trap(self.started.missing_import or self.started.trap, self.started)
 
     @property
     def position(self) -> int:
@@ -159,7 +162,7 @@ class Instance:
         with self._exclusive.call(name):
             run = self._run(entry, name, values, limits, progress, output)
             if run.trap is not None:
-                raise Trap(run.trap, run)
+                raise Trap(run.missing_import or run.trap, run)
         return run
 
     def write_memory(self, address: int, data: bytes) -> None:
@@ -260,6 +263,8 @@ class Instance:
             run.probed = self._take_probed()
         if table.kind[last] == Kind.TRAP:
             run.trap = TRAPS[table.traps[table.value[last]]]
+            at = _count(table.ip_delta, prompt) + _count(table.ip_delta, tokens)
+            run.missing_import = missing_import(self.model, table, at, np.concatenate([prompt, tokens[-TAIL:]]))
             return run
         results = self._trailing_values(tokens, max(1, len(entry.results)))
         # proc_exit emits the code and halts on the spot; a return halts behind the entry's own result steps.

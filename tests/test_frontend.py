@@ -251,7 +251,7 @@ def test_round_trip_of_the_specification(tmp_path):
             "(module (func $f (result i32) nop i64.const 1))",
             "function f, offset 0x1b, end: invalid module: type",
         ),
-        ("(module (memory i64 1))", "memory64 must be enabled"),
+        ("(module (memory i64 1))", "64-bit memories and tables are not supported"),
         ("(module (memory 1 1 shared))", "shared memory is not supported"),
         ("(module (memory 1600))", "memory of 1600 pages (100 MiB): at most 1024 pages (64 MiB)"),
         ("(component)", "not a core WASM module"),
@@ -268,6 +268,68 @@ def test_bad_sources_are_refused(source, message):
         load(source)
     assert message in str(error.value)
     assert len(error.value.reasons) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (
+            "(module (type $p (struct (field i32)))"
+            '(func (export "f") (result i32) (struct.get $p 0 (struct.new $p (i32.const 4)))))',
+            "offset 0xb: garbage-collected types are not supported",
+        ),
+        (
+            "(module (type $t (func (result i32))) (func $a (type $t) (i32.const 1)) (elem declare func $a)"
+            '(func (export "f") (result i32) (call_ref $t (ref.func $a))))',
+            "function f, offset 0x2e: typed function references are not supported",
+        ),
+        (
+            '(module (memory i64 1) (func (export "f") (result i32) (i32.load (i64.const 0))))',
+            "offset 0x16: 64-bit memories and tables are not supported",
+        ),
+        (
+            '(module (func (export "f") (param v128) (result v128)'
+            "(i8x16.relaxed_swizzle (local.get 0) (local.get 0))))",
+            "function f, offset 0x24: relaxed SIMD is not supported",
+        ),
+        (
+            "(module (memory i64 1) (type (struct (field i32))))",
+            "offset 0xb: garbage-collected types are not supported; 64-bit memories and tables are not supported",
+        ),
+    ],
+)
+def test_valid_modules_are_not_called_invalid(text: str, reason: str):
+    with pytest.raises(CompileError) as error:
+        load(text)
+    assert str(error.value) == reason
+
+
+def test_invalid_modules_are_invalid_whatever_is_allowed():
+    text = '(module (type $p (struct (field i32))) (func (export "f") (result i64) (struct.new $p (i32.const 4))))'
+    with pytest.raises(CompileError, match=r"^function f, offset 0x28: invalid module: type mismatch"):
+        load(text)
+
+
+TURN = "\u202e"  # the text behind it is shown from right to left
+
+
+def test_characters_that_change_the_direction_of_text():
+    text = f"""(module ;; a comment {TURN}
+      (; "no string {TURN} (; nested ;) {TURN} ;)
+      (func (export "a{TURN}b\\"{TURN}") (result i32) (i32.const 7)) (data "{TURN};; no comment") (memory 1))"""
+    module = load(text).module
+    assert [e.name for e in module.exports] == [f'a{TURN}b"{TURN}']
+    assert module.data[0].bytes.decode() == f"{TURN};; no comment"
+
+
+def test_errors_behind_such_characters_are_where_they_are():
+    line = f'  (func (export "{TURN}é{TURN}") (; {TURN} ;) (i32.cons 7)))'
+    with pytest.raises(CompileError) as error:
+        load("(module\n" + line)
+    column = line.index("i32.cons") + 1
+    first, place, _, _, mark = str(error.value).split("\n")
+    assert first.endswith("unknown operator or unexpected token") and place.endswith(f":2:{column}")
+    assert mark == "      |" + " " * (column - 3) + "^"
 
 
 def test_largest_memory_loads():

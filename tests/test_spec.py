@@ -128,6 +128,28 @@ def test_what_is_refused_has_a_reason(tmp_path: Path):
     assert outcomes[-1].reason == "an instance that shares state with this one has changed it"
 
 
+COPIES = """
+(module $Mt (type $r (func (result i32))) (table (export "tab") 10 funcref) (elem (i32.const 2) $g $g)
+  (func $g (result i32) (i32.const 4)) (func (export "h") (result i32) (i32.const -4))
+  (func (export "call") (param i32) (result i32) (call_indirect (type $r) (local.get 0))))
+(register "Mt" $Mt)
+(module $Nt (func $f (import "Mt" "call") (param i32) (result i32)) (export "Mt.call" (func $f)))
+(assert_return (invoke $Nt "Mt.call" (i32.const 2)) (i32.const 4))
+(module $Ot (func $h (import "Mt" "h") (result i32)) (table (import "Mt" "tab") 5 funcref)
+  (elem (i32.const 1) $i $h) (func $i (result i32) (i32.const 6)))
+(assert_return (invoke $Mt "call" (i32.const 1)) (i32.const 6))
+(assert_return (invoke $Mt "call" (i32.const 2)) (i32.const -4))
+(assert_return (invoke $Nt "Mt.call" (i32.const 1)) (i32.const 6))
+(assert_return (invoke $Nt "Mt.call" (i32.const 2)) (i32.const -4))
+"""
+
+
+def test_a_copy_of_what_has_changed_is_refused_not_wrong(tmp_path: Path):
+    *others, first, second = run(tmp_path, COPIES)
+    assert {o.status for o in others} == {PASSED}
+    assert first.status == second.status == REFUSED and "changed by another" in first.reason
+
+
 def test_the_dense_engine_follows(tmp_path: Path):
     counts = Counter(o.status for o in run(tmp_path, PASSING, dense_tokens=100))
     assert counts == {PASSED: 22, SKIPPED: 1}  # the exhaustion takes more tokens than that

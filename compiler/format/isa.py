@@ -128,6 +128,10 @@ FOLDING_RULES = {
 }
 
 
+# The name of a function that stands for an import that nobody provides begins with this; the import follows. It traps.
+MISSING_IMPORT = "missing import "
+
+
 @dataclass(frozen=True)
 class StepFunction:
     """A function in the step program. index: joint function index of the (linked) module; entry: its first step."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from ..format.isa import MISSING_IMPORT
 from ..wasm.module import Export, Function, FuncType, Instr, Module
 from .units import PRIVATE, Units, Unresolved
-
-# The stubs' names begin with this. What is behind it says which import it was.
-MISSING = "missing import "
 
 
 def trapping(units: Units, given: Collection[tuple[str, str]]) -> dict[str, Module]:
@@ -32,6 +30,6 @@ def trapping(units: Units, given: Collection[tuple[str, str]]) -> dict[str, Modu
 def _module(module: str, functions: dict[str, FuncType]) -> Module:
     body = (Instr("unreachable"), Instr("end"))
     return Module(
-        functions=tuple(Function(t, body=body, name=f'{MISSING}"{module}" "{name}"') for name, t in functions.items()),
+        functions=tuple(Function(t, body=body, name=f'{MISSING_IMPORT}"{module}" "{name}"') for name, t in functions.items()),
         exports=tuple(Export(name, "func", k) for k, name in enumerate(functions)),
     )

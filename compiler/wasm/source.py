@@ -18,6 +18,8 @@ from .c import compile_c
 from .decode import decode
 from .module import Module
 from .opcodes import MAGIC, VERSION
+from .unicode import REFUSED, escaped, located
+from .unsupported import PROPOSALS, function_at, invalid, proposal
 
 # Validation accepts what `decode` can read, so that `check` names what is not supported with its function; what
 # would need other data types (GC, memory64, ...) ends here.
@@ -27,6 +29,7 @@ FEATURES = {
     "relaxed_simd": False, "memory64": False, "function_references": False, "gc": False, "stack_switching": False,
     "custom_page_sizes": False, "wide_arithmetic": False,
 }  # fmt: skip
+EVERYTHING = {**FEATURES, **{feature: True for needed in PROPOSALS for feature in needed}}
 
 
 @dataclass(frozen=True)
@@ -97,36 +100,38 @@ def _assemble(source: str | bytes) -> bytes:
             neither += "; the name of a file has to be a pathlib.Path"
         raise CompileError(neither)
     try:
-        return bytes(interruptible(lambda: wasmtime.wat2wasm(text)))
+        valid = escaped(text) if REFUSED.search(text) else text
+        return bytes(interruptible(lambda: wasmtime.wat2wasm(valid)))
     except UnicodeEncodeError as error:
         raise CompileError(f"WAT is UTF-8, which {error.object[error.start]!r} cannot be") from None
     except wasmtime.WasmtimeError as error:
-        raise CompileError(f"WAT syntax error: {error}") from None
+        message = located(str(error), text) if valid != text else str(error)
+        raise CompileError(f"WAT syntax error: {message}") from None
 
 
 def _validate(wasm: bytes) -> None:
     if wasm[4:8] != VERSION:
         raise CompileError("not a core WASM module of version 1 (a component, or a truncated file)")
-    config = wasmtime.Config()
-    for feature, enabled in FEATURES.items():
-        if hasattr(wasmtime.Config, f"wasm_{feature}"):  # the newest are missing in older versions, and off there
-            setattr(config, f"wasm_{feature}", enabled)
-    try:
-        interruptible(lambda: wasmtime.Module.validate(wasmtime.Engine(config), wasm))
-    except wasmtime.WasmtimeError as error:
-        raise CompileError([_located(wasm, str(error))]) from None
+    message = invalid(wasm, FEATURES)
+    if message:
+        unsupported = proposal(wasm, FEATURES)
+        # Of a module that is invalid whatever is allowed, what is wrong with it, not what is not allowed.
+        raise CompileError([_located(wasm, message if unsupported else invalid(wasm, EVERYTHING), unsupported)])
 
 
-def _located(wasm: bytes, message: str) -> Reason:
-    """wasmtime's message with its byte offset, and with the function and instruction at it if the bytes decode."""
+def _located(wasm: bytes, message: str, unsupported: str) -> Reason:
+    """wasmtime's message with its byte offset, and with the function and instruction at it if the bytes decode.
+
+    unsupported: what to say instead, of a module that is valid.
+    """
     match = re.fullmatch(r"(.*) \(at offset 0x([0-9a-f]+)\)", message.strip(), re.DOTALL)
     if not match:
-        return Reason(f"invalid module: {message.strip()}")
-    text, offset = f"invalid module: {match[1]}", int(match[2], 16)
+        return Reason(unsupported or f"invalid module: {message.strip()}")
+    text, offset = unsupported or f"invalid module: {match[1]}", int(match[2], 16)
     try:
         functions = [f for f in decode(wasm).functions if f.body]
     except CompileError:
-        return Reason(text, offset=offset)
+        return Reason(text, function_at(wasm, offset), offset)
     for function in functions:
         offsets = [instruction.offset for instruction in function.body]
         if offsets[0] <= offset <= offsets[-1]:

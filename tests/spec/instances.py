@@ -88,6 +88,7 @@ class Instances:
         self._count = 0
         self.registered: dict[str, Unit | str] = {"spectest": self._unit(SPECTEST)}
         self._models: dict[object, Model] = {}
+        self._groups: list[Group] = []
 
     def instantiate(self, wasm: bytes) -> Unit:
         """A new instance. Its start function has run.
@@ -100,6 +101,7 @@ class Instances:
             if any(group.ran or group.lost for group in groups):
                 raise Refused("imports from an instance whose state has changed")
             group = self._compile(sorted({unit, *(u for g in groups for u in g.units)}, key=lambda u: u.number))
+            self._groups.append(group)
             if group.model.program.start is not None:
                 self._instance(group)  # raises Trap
         except (CompileError, Trap, Refused):
@@ -109,7 +111,17 @@ class Instances:
             raise
         for member in group.units:
             member.group = group
+        self._lose_copies(unit, group)
         return unit
+
+    def _lose_copies(self, unit: Unit, group: Group) -> None:
+        """What a new instance writes into those that it imports from, other programs with a copy of them do not see."""
+        if not _initialises(unit.module):
+            return
+        changed = set(self._shared(unit))
+        for other in self._groups:
+            if other is not group and other.units[0].group is other and changed & _copied(other.units):
+                other.lost = "an instance that this one imports from has been changed by another"
 
     def link(self, wasm: bytes) -> None:
         """Whether the module can be linked at all. Raises CompileError."""
@@ -222,6 +234,18 @@ def _libraries(units: Sequence[Unit]) -> dict[str, Unit]:
     if len(set(found.values())) < len(found):
         raise Refused("an instance that is imported under two names")
     return found
+
+
+def _copied(units: Sequence[Unit]) -> set[Unit]:
+    """What stands in their program without being among them: libraries whose state nobody could change so far."""
+    found: set[Unit] = set()
+    todo = [library for unit in units for library in unit.libraries.values()]
+    while todo:
+        library = todo.pop()
+        if library not in found:
+            found.add(library)
+            todo += library.libraries.values()
+    return found - set(units)
 
 
 def _binaries(units: Sequence[Unit]) -> dict[str, str | bytes]:
