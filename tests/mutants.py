@@ -213,8 +213,7 @@ class Subject:
 def equivalent(program: Program, mutant: Program, index: int) -> str:
     """The argument by which the mutant is the same program, "" for none."""
     try:
-        before, after = assemble(program), assemble(mutant)
-        same = before.image == after.image if hasattr(before, "image") else before.rows == after.rows
+        same = _assembled(program) == _assembled(mutant)
     except Exception:
         same = False
     sites = [(s.site, s.taken if s.op.startswith("br.") and s.site else 0) for s in program.steps]
@@ -232,12 +231,21 @@ def equivalent(program: Program, mutant: Program, index: int) -> str:
         return "commutative"
     if new == replace(old, site=None) and (old.op in ("mov", "jump", "return") or old.operation.branches):
         return "by rule"
+    if old.op == "mov" and new == replace(old, site=new.site):
+        return "by rule"  # it answers for another copy of the same value, and the first one needs none
     gone = new.op == "jump" and new.target == index + 1
     if old.op == "mov" and (gone or new == replace(old, dest=new.dest)) and _unused(program, index):
         return "value unused" if gone or _unused(mutant, index) else ""
     if new == program.steps[index + 1] and old == mutant.steps[index + 1] and _independent(old, new):
         return "independent"
     return ""
+
+
+def _assembled(program: Program) -> tuple:
+    """All numbers that the weights are made of."""
+    image = assemble(program).image
+    rows = [sorted(row.items()) for row in image.rows]
+    return rows, image.constants, image.segments, image.inputs, image.entries, image.jumps.tokens, image.jumps.first
 
 
 def _independent(one: Step, other: Step) -> bool:

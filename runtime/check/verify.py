@@ -61,8 +61,15 @@ class Report:
         return len(self.run.tokens)
 
     @property
+    def limit(self) -> str:
+        """The limit of wasm2xformer that this call met and wasmtime would not have, "" for none. Up to there, or with it,
+        nothing differs."""
+        return self.divergence.limit if self.divergence else self.oracle.limit
+
+    @property
     def ok(self) -> bool:
-        return self.divergence is None and self.mismatch is None
+        """Everything was compared, and nothing differs."""
+        return self.divergence is None and self.mismatch is None and not self.limit
 
 
 class Verifier:
@@ -126,6 +133,7 @@ class Verifier:
             ],
             world=world,
             start_steps=started.steps if started else 0,
+            max_memory_pages=max_memory_pages,
         )
         self._comparison = Comparison(self.program, self.source.module, self._oracle.sites, self._oracle.references)
         self._sequence = [model.transformer.prefix]

@@ -67,6 +67,7 @@ def verify_command(
             model=loaded,
             libraries=load_libraries(compiling["libraries"]),
             unknown_imports_trap=compiling["unknown_imports_trap"],
+            max_memory_pages=compiling["max_memory"],
             world=host.world(prog, argv),
             max_tokens=max_tokens,
         )
@@ -86,6 +87,12 @@ def verify_command(
                     )  # fmt: skip
                 reports.append((f"{name}({', '.join(map(str, values))})", types, report))
         for title, types, report in reports:
+            if report.limit and not report.mismatch:
+                say(
+                    f"{title}: limit of wasm2xformer: {report.limit}; no difference up to there: {report.steps:,} steps "
+                    f"({report.tokens:,} tokens)"
+                )
+                return FAILED
             if not report.ok:
                 say(f"{title}: DIFFERENT from wasmtime")
                 say(str(report.divergence or _mismatch(report, loaded)))

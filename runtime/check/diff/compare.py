@@ -113,5 +113,5 @@ def _divergence(c: Context, finding: Finding) -> Divergence:
         where = location(c.program, c.module, index)
     return Divergence(
         finding.what, where, finding.expected, finding.actual, finding.step, index, finding.token, start,
-        tuple(c.trace.names(start, finding.token + CONTEXT + 1)),
+        tuple(c.trace.names(start, finding.token + CONTEXT + 1)), finding.limit,
     )  # fmt: skip

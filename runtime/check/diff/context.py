@@ -28,9 +28,11 @@ class Context:
     def windows(self, size: int) -> Iterator[Window]:
         return (Window(self, start, min(start + size, len(self.trace))) for start in range(0, len(self.trace), size))
 
-    def finding(self, rank: str, what: str, expected: object, actual: object, step: int | np.integer) -> Finding:
+    def finding(
+        self, rank: str, what: str, expected: object, actual: object, step: int | np.integer, limit: str = ""
+    ) -> Finding:
         """At the token that ended an executed step."""
-        return Finding(rank, what, str(expected), str(actual), int(step), int(self.trace.end[step]))
+        return Finding(rank, what, str(expected), str(actual), int(step), int(self.trace.end[step]), limit)
 
     def at_end(self, rank: str, what: str, expected: object, actual: object) -> Finding:
         """Where the trace ends, or is none any more."""
@@ -103,6 +105,8 @@ class Window:
         found = np.flatnonzero(wrong)[:1]
         return iter(found.tolist() if at is None else at[found].tolist())
 
-    def finding(self, rank: str, what: str, expected: object, actual: object, step: int | np.integer) -> Finding:
+    def finding(
+        self, rank: str, what: str, expected: object, actual: object, step: int | np.integer, limit: str = ""
+    ) -> Finding:
         """As `Context.finding`; step: counted in the window."""
-        return self.context.finding(rank, what, expected, actual, self.start + int(step))
+        return self.context.finding(rank, what, expected, actual, self.start + int(step), limit)

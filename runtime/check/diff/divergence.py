@@ -14,7 +14,7 @@ RANKS = ("record", "step", "result", "output", "missing record", "trap site", "o
 
 @dataclass(frozen=True)
 class Finding:
-    """A difference that a check has found. rank: see RANKS.
+    """A difference that a check has found. rank: see RANKS. limit: it is one of the model's limits, this; "" for none.
 
     step: number of the executed step in the trace, None when there is none. token: position in the trace's tokens.
     """
@@ -25,6 +25,7 @@ class Finding:
     actual: str
     step: int | None
     token: int
+    limit: str = ""
 
     @property
     def order(self) -> tuple[int, int]:
@@ -36,6 +37,7 @@ class Divergence:
     """The first difference. expected: of wasmtime's run; actual: of the model's trace.
 
     step: number of the executed step in the trace, None when there is none. index: its index in the program.
+    limit: it is no difference but this limit of the model, behind which nothing is compared; "" for none.
     token: position in the invocation's tokens. tokens: names of those around it, from position `first_token` on.
     """
 
@@ -48,6 +50,7 @@ class Divergence:
     token: int
     first_token: int
     tokens: tuple[str, ...]
+    limit: str = ""
 
     def __str__(self) -> str:
         shown = [f"[{t}]" if self.first_token + i == self.token else t for i, t in enumerate(self.tokens)]

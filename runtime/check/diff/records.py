@@ -103,7 +103,22 @@ def _check_values(pairs: Pairs) -> Iterator[Finding]:
         else:
             what = "stored value" if STORED[pairs.record[k[i]]] else "value"
             wide = step.wide or (step.operation.effect == "store" and step.operation.type == "i64")
-            yield w.finding("record", what, show_value(expected, wide), show_value(actual, wide), at[i])
+            limit = _growth_limit(c, index[i], expected, actual, int(pairs.address[k[i]]))
+            yield w.finding("record", what, show_value(expected, wide), show_value(actual, wide), at[i], limit)
+
+
+def _growth_limit(c: Context, index: int, before: int, actual: int, delta: int) -> str:
+    """The limit that a memory.grow or table.grow met where wasmtime has room, "" when it is something else."""
+    site = c.program.steps[index].site
+    assert site is not None
+    instr = c.module.functions[site.function].body[site.instruction]
+    if actual != 2**32 - 1 or instr.name not in ("memory.grow", "table.grow"):
+        return ""
+    if instr.name == "memory.grow":
+        limit, text = c.program.memory_maximum, "memory grows to {:,} pages at most"
+    else:
+        limit, text = c.program.table_capacity.get(instr.args[0], 0), "this table grows to {:,} elements at most"
+    return text.format(limit) if before + delta > limit else ""
 
 
 def _check_branches(pairs: Pairs) -> Iterator[Finding]:

@@ -39,7 +39,8 @@ from .linking import with_memory_export
 from .stack_types import DEAD, Top, stack_tops
 
 # site: index into the list of sites. value: bits of the value, for a reference 0 (null) or 1, or what isa.Site says.
-# address: of a store, the effective address; of a bulk operation, where the range starts (the value is its length).
+# address: of a store, the effective address; of a bulk operation, where the range starts (the value is its length); of
+# memory.grow and table.grow, by how much they were to grow.
 RECORD = np.dtype([("site", "<u4"), ("address", "<u4"), ("value", "<u8")])
 LOG_PAGES = 16
 LOG_BYTES = LOG_PAGES * 65536
@@ -323,6 +324,11 @@ class _Body:
             self._store(instr, after)
         elif name in _BULK or name == "table.set":
             self._bulk(instr, after)
+        elif name in ("memory.grow", "table.grow") and after[0][1].record == "value":
+            delta, value = self.scratch("i32", 4), self.scratch("i32")
+            self.emit(("local.tee", delta), instr, ("local.tee", value))
+            for number, _ in after:
+                self.log(number, [("local.get", value)], "i32", [("local.get", delta)])
         else:
             self.emit(instr)
             for number, site in after:

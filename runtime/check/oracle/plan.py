@@ -39,9 +39,11 @@ def oracle_for(
     libraries: Sequence[Library] = (),
     world: World = NOTHING,
     start_steps: int = 0,
+    max_memory_pages: int | None = None,
 ) -> tuple[Oracle, Recorded]:
     """An oracle whose runs can be compared with traces of `program`, which was compiled from `wasm`, and what it records.
 
+    max_memory_pages: the limit that somebody chose; others of the model's are its own.
     start_steps: that the model executed of the start function, see `Bound`.
     """
     module = decode(wasm)
@@ -55,10 +57,9 @@ def oracle_for(
         wasm,
         recorded.sites,
         frame_deltas_of(program),
-        memory_maximum=program.memory_maximum or None,
-        table_limits=[program.table_capacity.get(k) for k in range(len(module.tables))],
+        memory_maximum=max_memory_pages,
         entry_delta=next((call.imm for call in calls), 0),
-        libraries=[(name, _limited(library, program.memory_maximum)) for name, library in libraries],
+        libraries=[(name, _limited(library, max_memory_pages)) for name, library in libraries],
         world=world,
         functions=functions,
         bound=bound,
@@ -66,12 +67,13 @@ def oracle_for(
     return oracle, recorded
 
 
-def _limited(wasm: bytes, pages: int) -> bytes:
-    """The module, whose memory (the program's, if it is imported) grows as far as the program's may."""
+def _limited(wasm: bytes, pages: int | None) -> bytes:
+    """The module, whose memory (the program's, if it is imported) grows to so many pages at most."""
     module = decode(wasm)
     hosted = with_memory_export(module) if uses_wasi(wasm) else module
     memories = tuple(
-        replace(m, maximum=pages) if m.minimum <= pages < (m.maximum or 2**32) else m for m in module.memories
+        replace(m, maximum=pages) if pages is not None and m.minimum <= pages < (m.maximum or 2**32) else m
+        for m in module.memories
     )
     changed = replace(hosted, memories=memories)
     return encode(changed) if changed != module else wasm

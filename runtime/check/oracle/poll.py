@@ -21,7 +21,13 @@ class _Errno(Exception):
 
 
 def poll_oneoff(
-    caller: wasmtime.Caller, clock: Clock, is_open: Callable[[int], bool], where: int, events: int, count: int, number: int
+    caller: wasmtime.Caller,
+    clock: Clock,
+    is_open: Callable[[int], bool],
+    where: int,
+    events: int,
+    count: int,
+    number: int,
 ) -> int:
     """is_open: whether a descriptor, 0 to 2, is. The others are WASI's parameters, unsigned."""
     if count == 0:

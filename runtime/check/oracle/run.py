@@ -44,6 +44,7 @@ class OracleRun:
     results: integers signed, floats as bit patterns, references as None or an int (a funcref: its function index);
         for "exit" the exit code. Empty after a trap.
     trap_site: (function, instruction) that trapped, where that is known.
+    limit: the limit of the model that this run was made to meet, "" for none.
     """
 
     sites: tuple[Site, ...]
@@ -53,6 +54,7 @@ class OracleRun:
     outcome: str
     results: list[int | None]
     trap_site: tuple[int, int] | None = None
+    limit: str = ""
     stdout: bytes = b""
     stderr: bytes = b""
 
@@ -196,7 +198,7 @@ class Oracle:
         for name, value in ((names.FRAMES, self._entry_delta), (names.STOPPED, 0), (names.INDIRECT, 0)):
             exports[name].set_value(store, value)
         results: list[int | None] = []
-        trap_site = None
+        trap_site, self._limit = None, ""
         files = self._wasi.open(store, stdin) if self._wasi else None
         try:
             returned = call(store, lambda: function(store, *values))
@@ -220,7 +222,10 @@ class Oracle:
         log, self._log = self._log, _Log()
         records = join(log.chunks, RECORD)
         stdout, stderr = files.read() if files else (b"", b"")
-        return OracleRun(self.sites, records, log.bulk, self.references, outcome, results, trap_site, stdout, stderr)
+        limit = self._limit or (self._wasi.limit if self._wasi else "")
+        return OracleRun(
+            self.sites, records, log.bulk, self.references, outcome, results, trap_site, limit, stdout, stderr
+        )  # fmt: skip
 
     def _connect(self) -> None:
         """Hands the instance the host functions of its log."""
@@ -309,6 +314,8 @@ class Oracle:
         function, instruction, kind = self._marked()
         if kind == names.NOT_COMPILED:
             raise OracleError(f"the program calls {self.module.functions[function].name}, which was not compiled")
+        if kind == "stack_exhausted":
+            self._limit = f"calls nest to {FRAME_LIMIT:,} slots at most"
         if kind:
             return TRAPS[kind], (function, instruction)
         if text == TRAPS["stack_exhausted"]:

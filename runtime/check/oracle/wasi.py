@@ -32,7 +32,6 @@ def host_trap(message: str) -> str | None:
     return next((kind for text, kind in _ERRORS.items() if text in message), None)
 
 
-
 def uses_wasi(wasm: bytes) -> bool:
     """Whether a module imports from WASI; true as well where the name stands somewhere else in it."""
     return WASI.encode() in wasm
@@ -56,13 +55,14 @@ class Wasi:
 
     world: World
     position: int = 0  # in the random bytes
+    limit: str = ""  # of the model, that the latest call has met
 
     def __post_init__(self) -> None:
         self.clock = Clock(self.world)
         self._tell: Any = None  # fd_tell, which says whether a descriptor is open
 
     def open(self, store: wasmtime.Store, stdin: bytes) -> Files:
-        self.position = 0
+        self.position, self.limit = 0, ""
         self.clock.reset(store)
         directory = tempfile.TemporaryDirectory(prefix="oracle")
         path = Path(directory.name)
@@ -98,6 +98,7 @@ class Wasi:
         length %= 2**32
         random = self.world.random or b""
         if length > len(random) - self.position:
+            self.limit = f"an invocation has {RANDOM_BYTES} random bytes"
             return _AGAIN
         _write(caller, pointer, random[self.position : self.position + length])
         self.position += length
@@ -111,7 +112,9 @@ class Wasi:
 
     def _poll_oneoff(self, caller: wasmtime.Caller, *arguments: int) -> int:
         subscriptions, events, count, number = (a % 2**32 for a in arguments)
-        return poll_oneoff(caller, self.clock, lambda fd: self._is_open(caller, fd), subscriptions, events, count, number)
+        return poll_oneoff(
+            caller, self.clock, lambda fd: self._is_open(caller, fd), subscriptions, events, count, number
+        )
 
     def _is_open(self, caller: wasmtime.Caller, fd: int) -> bool:
         return self._tell(caller, fd) != _BAD
