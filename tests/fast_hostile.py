@@ -83,6 +83,12 @@ def key_at_the_limit(seed: int) -> Transformer:
     )
 
 
+def striding_key(seed: int) -> Transformer:
+    """Keys that leave the key range after a few positions, by far."""
+    stride = (-1.0) ** seed * 2.0 ** (23 + seed % 8)
+    return keyed({KEY: 1.0}, [({N: 1.0}, {ONE: 1.0}, (KEY, stride))], {KEY: 1.0, TOKEN: 3.0 * stride})
+
+
 def growing_key(seed: int) -> Transformer:
     """Keys like n^2 or n^4 times a power of two or a fraction."""
     factor = (2.0**-3, 1.0 / 3.0, 2.0**20, 2.0**61, 2.0**200, -(2.0**31), 5e-324, 1e300)[seed % 8]
@@ -178,8 +184,8 @@ def many_keyed(heads: int) -> Transformer:
 KINDS = {
     f.__name__: f
     for f in (
-        small_beside_large, key_at_the_limit, growing_key, table_key, knot_table, far_delay, not_numbers, random_weights,
-        random_integers,
+        small_beside_large, key_at_the_limit, striding_key, growing_key, table_key, knot_table, far_delay, not_numbers,
+        random_weights, random_integers,
     )
 }  # fmt: skip
 
