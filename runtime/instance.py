@@ -109,6 +109,8 @@ class Instance:
         timeout: float | None = None,
     ):
         limits = CallLimits(max_tokens, timeout)
+        if not isinstance(model, Model):
+            raise ArgumentError(f"the model is {show(model)}, not a Model: load(path) and compile(source) give one")
         self.model = model
         self._exclusive = Exclusive("instance")
         vocabulary = model.transformer.vocabulary

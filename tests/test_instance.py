@@ -73,6 +73,11 @@ def test_numbers_of_numpy_are_numbers(vm: w2x.Instance, name: str, value: Any, r
     assert report.ok and report.run.values == [result]
 
 
+def test_a_path_is_no_model():
+    with pytest.raises(w2x.ArgumentError, match=r"the model is 'm.safetensors', not a Model: load\(path\)"):
+        w2x.Instance("m.safetensors")  # type: ignore[arg-type]
+
+
 def test_a_nan_of_numpy_keeps_its_bits(vm: w2x.Instance):
     assert vm.invoke("f32", np.uint32(0x7FA12345).view(np.float32)).bits == [0x7FA12345]
 

@@ -42,7 +42,7 @@ def collection(ids: Sequence[str] = ()) -> list[BenchCase]:
     programs = load_programs()
     known = [program.id for program in programs]
     unknown = set(ids) - set(known)
-    if unknown:
+    if unknown and known:
         raise ValueError(f"no program {', '.join(sorted(unknown))}; there are: {', '.join(known) or 'none'}")
     return [_longest(program) for program in programs if not ids or program.id in ids]
 

@@ -70,7 +70,7 @@ def _ended(command: Callable[[], int | None]) -> int:
         return REFUSED
     except click.UsageError as error:
         name = error.ctx.command_path if error.ctx else "wasm2xformer"
-        return refuse(f"{error.format_message()} (see {name} --help)")
+        return refuse(f"{error.format_message()}{_hint(error)} (see {name} --help)")
     except OutputError as error:
         discard(sys.stdout)
         return refuse(error.format_message())
@@ -97,6 +97,14 @@ def _ended(command: Callable[[], int | None]) -> int:
         return refuse("nested too deep for this Python's stack")
     except Exception as error:
         return _bug(error)
+
+
+def _hint(error: click.UsageError) -> str:
+    """What was probably meant by an argument too many."""
+    if not error.format_message().startswith("Got unexpected extra argument") or error.ctx is None:
+        return ""
+    compiling = error.ctx.info_name == "compile"
+    return "; the checkpoint's name goes behind -o" if compiling else "; a call is --invoke NAME ARG..."
 
 
 def _bug(error: Exception) -> int:

@@ -42,6 +42,8 @@ def run_command(
     with refusals():
         ranges = [_range(text) for text in reads]
         loaded, calls = model_and_calls(model, calls, **compiling)
+        if ranges and not loaded.program.host:
+            raise click.UsageError("--read: the program does not export a memory that it uses")
         vm = new_instance(loaded, engine, host, model, argv, max_tokens)
         for name, types, values in parse_calls(loaded, calls):
             with progress_of(name) as progress:

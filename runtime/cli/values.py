@@ -34,6 +34,12 @@ def _count(types: Sequence[ValType]) -> str:
     return f"{len(types)} argument{'s' if len(types) > 1 else ''} ({', '.join(types)})"
 
 
+_KINDS = {
+    "i32": "an integer", "i64": "an integer", "f32": "a number", "f64": "a number",
+    "funcref": "null or an integer", "externref": "null or an integer",
+}  # fmt: skip
+
+
 def _parse(function: str, index: int, type_: ValType, text: str) -> Any:
     try:
         if type_ in ("f32", "f64"):
@@ -42,7 +48,8 @@ def _parse(function: str, index: int, type_: ValType, text: str) -> Any:
             return None
         return int(text, 0) if text.lstrip("+-").lower().startswith("0x") else int(text)
     except (ValueError, OverflowError):
-        raise ArgumentError(f"{function}: argument {index + 1} is {text!r}, expected {type_}") from None
+        kind = _KINDS.get(type_, "a value")
+        raise ArgumentError(f"{function}: argument {index + 1} is {text!r}, expected {type_}, {kind}") from None
 
 
 _NAN = re.compile(r"([+-]?)nan:(0x[0-9a-f]+)", re.IGNORECASE)
