@@ -184,7 +184,8 @@ SHARING = """(module {imports}
   (func (export "fill") (param i32 i32) (result i64)
     (call $fill (local.get 0) (local.get 1)) (i64.load (i32.const 100)))
   (func (export "call") (param i32 i32) (result i32) (call $call (local.get 0) (local.get 1)))
-  (func (export "put") (call $put (i32.const 3)))
+  (func (export "put") (result i32) (call $put (i32.const 3))
+    (call_indirect (param i32) (result i32) (i32.const 1) (i32.const 3)))
   (func (export "hi") (result i32) (call $hi)))"""
 OWN = '(memory 1) (table 5 funcref) (export "mem" (memory 0))'
 IMPORTED = '(import "env" "m" (memory 1)) (import "env" "t" (table 5 funcref))'
@@ -196,7 +197,7 @@ ENV = '(module (memory (export "m") 1) (table (export "t") 5 funcref))'
 def test_a_library_works_on_the_programs_memory_and_table(imports: str, own: str, level: int):
     calls = [
         ("fill", [101, 5], [0x070707070700]), ("fill", [65535, 2], "out of bounds memory access"), ("call", [2, 21], [42]),
-        ("call", [3, 1], "uninitialized element"), ("put", [], []), ("call", [3, 1], [9]), ("hi", [], [0]),
+        ("call", [3, 1], "uninitialized element"), ("put", [], [9]), ("call", [3, 1], [9]), ("hi", [], [0]),
     ]  # fmt: skip
     libraries = {**SHARED, "env": ENV}
     check(SHARING.format(imports=imports, own=own), calls, opt_level=level, libraries=libraries)

@@ -810,3 +810,21 @@ def test_wasi_needs_a_memory():
     assert refused(text) == [
         "wasi_snapshot_preview1 works on the memory of the module that calls it, and the module has none"
     ]
+
+
+def test_long_chains_of_libraries_and_deep_blocks():
+    """Nothing here recurses: each library imports a function and a global from the next one."""
+    n = 1500
+    libraries = {
+        f"l{i}": f"""(module (import "l{i + 1}" "f" (func $f (result i32))) (import "l{i + 1}" "g" (global $g i32))
+          (global (export "g") i32 (global.get $g)) (export "f" (func $f)))"""
+        for i in range(n)
+    }
+    libraries[f"l{n}"] = """(module (global (export "g") i32 (i32.const 9))
+      (func (export "f") (result i32) (i32.const 4)))"""
+    text = """(module (import "l0" "f" (func $f (result i32))) (import "l0" "g" (global $g i32))
+      (func (export "f") (result i32) (i32.add (global.get $g) (call $f))))"""
+    linked = link(compile_wat(text), {name: compile_wat(library) for name, library in libraries.items()})
+    assert LinkedInstance(linked).invoke("f") == [13]
+    deep = link(compile_wat(f'(module (func (export "f") {"block " * 5000} {"end " * 5000}))'))
+    assert len(deep.module.functions[0].body) == 10001

@@ -78,13 +78,15 @@ def operands(instruction: Instr) -> Iterator[tuple[str, int]]:
 
 
 class _Reach:
-    """called: types of live call_indirects. waiting: functions with a reference whose type is not called yet.
-    fillers: (unit, index) of the active element segments of each table."""
+    """todo: functions whose bodies, initial: globals whose initial values are still to be followed. called: types of live
+    call_indirects. waiting: functions with a reference whose type is not called yet. fillers: (unit, index) of the active
+    element segments of each table."""
 
     def __init__(self, units: Units):
         self.units = units
         self.out = Reached()
         self.todo: list[Definition] = []
+        self.initial: list[Definition] = []
         self.called: set[FuncType] = set()
         self.waiting: dict[FuncType, list[Definition]] = defaultdict(list)
         self.fillers: dict[Definition, list[Definition]] = defaultdict(list)
@@ -99,11 +101,15 @@ class _Reach:
             for index in range(len(self.units.all[PROGRAM].imports[kind])):
                 self._resolve(PROGRAM, kind, index)
         self._roots(names)
-        while self.todo:
-            function = self.todo.pop()
-            for instruction in self.units.all[function.unit].module.functions[function.index].body:
-                if instruction.name not in _ALONE:
-                    self._instruction(function.unit, instruction)
+        while self.todo or self.initial:
+            while self.initial:
+                target = self.initial.pop()
+                self._refer(target.unit, self.units.all[target.unit].module.globals[target.index].init)
+            if self.todo:
+                function = self.todo.pop()
+                for instruction in self.units.all[function.unit].module.functions[function.index].body:
+                    if instruction.name not in _ALONE:
+                        self._instruction(function.unit, instruction)
         return self.out
 
     def _instantiate(self, unit: int) -> None:
@@ -192,7 +198,7 @@ class _Reach:
                 self._follow(target)
             case "global" if target not in self.out.globals:
                 self.out.globals.add(target)
-                self._refer(target.unit, self.units.all[target.unit].module.globals[target.index].init)
+                self.initial.append(target)
 
     def _host_memory(self, unit: int, target: Definition) -> None:
         """WASI works on the memory of the module that calls it: the one it exports as "memory", else its first."""

@@ -433,7 +433,10 @@ class _Body:
         # The operands are evaluated by now, so nothing else is called before the callee.
         number = sites[0][0] + 1 if sites else _NOT_A_SITE
         self.emit(("i32.const", _signed32(number)), ("global.set", self.added.indirect), instr)
-        # A function of another module says nothing.
+        # A function of another module says nothing (unless it calls back, which then says it): that one is not known.
+        if sites:
+            self.emit(("global.get", self.added.indirect), ("if", FuncType()), ("i32.const", 0), ("i64.const", -2))
+            self.emit(("i32.const", _signed32(sites[0][0])), ("call", self.added.log), ("end",))
         self.emit(("i32.const", 0), ("global.set", self.added.indirect))
         if delta is not None:
             self.move_frames(-delta)
