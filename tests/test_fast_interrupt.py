@@ -31,6 +31,7 @@ try:
     jit.compile_object(text)
 except KeyboardInterrupt:
     print("finished" if finished else "interrupted", flush=True)
+raise SystemExit(3)
 """
 _ENDLESS = """
 import _thread, threading
@@ -44,6 +45,7 @@ try:
     engine.decode(np.zeros(TOKENS, dtype=bool), 2**31)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
+raise SystemExit(3)
 """
 
 
@@ -52,7 +54,7 @@ def test_interrupted(script):
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, cwd=Path(__file__).parent.parent
     )
-    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+    assert (done.returncode, done.stdout) == (3, "interrupted\n"), done.stderr
 
 
 def test_blocks_take_about_as_long():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import llvmlite.binding as llvm
 
@@ -53,13 +56,29 @@ def _waited_for(work: Callable[[], bytes]) -> bytes:
         finally:
             done.set()
 
-    threading.Thread(target=run, name="LLVM", daemon=True).start()
-    while not done.wait(0.1):  # a wait without end is deaf to signals on Windows
-        pass
+    thread = threading.Thread(target=run, name="LLVM", daemon=True)
+    thread.start()
+    try:
+        while not done.wait(0.1):  # a wait without end is deaf to signals on Windows
+            pass
+    except BaseException:
+        _leave_behind(thread)
+        raise
     (result,) = results
     if isinstance(result, BaseException):
         raise result
     return result
+
+
+def _leave_behind(thread: threading.Thread) -> None:
+    """When the process ends, LLVM's global objects must not go while a thread still works with them: the process ends before
+    that, or, where the C library cannot be told so, waits for the thread."""
+    if sys.platform == "linux":
+        library = ctypes.CDLL(None)
+        with suppress(AttributeError):  # not every C library has it
+            library.on_exit(ctypes.cast(library._exit, ctypes.c_void_p), None)
+            return
+    atexit.register(thread.join)
 
 
 class Loaded:
