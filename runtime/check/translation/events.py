@@ -166,7 +166,7 @@ class Events:
         depths = (*instr.args[0], instr.args[1])
         self._field(index, "number of targets", len(depths), len(step.targets))
         forks = []
-        for depth, target in zip(depths, step.targets, strict=True):
+        for depth, target in dict.fromkeys(zip(depths, step.targets, strict=True)):  # equal cases are one way
             taken = state.copy()
             forks.append(Fork(self.instructions.leave(taken, at, depth), target, taken))
         return forks
