@@ -179,6 +179,7 @@
   ;; An invocation has 256 random bytes, which the host puts into the prompt; beyond them there are none ("again").
   (func (export "random_get") (param $p i32) (param $n i32) (result i32)
     (local $from i32)
+    (if (i32.eqz (local.get $n)) (then (return (i32.const 0)))) ;; wherever the pointer points
     (if (i32.gt_u (local.get $n) (i32.sub (i32.const 256) (global.get $random_position))) (then (return (i32.const 6))))
     (call $check_range (local.get $p) (local.get $n))
     (local.set $from (i32.add (global.get $random) (global.get $random_position)))
@@ -193,11 +194,13 @@
     (i32.gt_u (local.get $id) (i32.const 1)))
   (func (export "clock_time_get") (param $id i32) (param i64) (param $time i32) (result i32)
     (if (call $no_clock (local.get $id)) (then (return (i32.const 8))))
+    (call $check_range (local.get $time) (i32.const 8))
     (call $check_aligned (local.get $time) (i32.const 7))
     (i64.store (local.get $time) (call $time))
     (i32.const 0))
   (func (export "clock_res_get") (param $id i32) (param $resolution i32) (result i32)
     (if (call $no_clock (local.get $id)) (then (return (i32.const 8))))
+    (call $check_range (local.get $resolution) (i32.const 8))
     (call $check_aligned (local.get $resolution) (i32.const 7))
     (i64.store (local.get $resolution) (i64.const 1))
     (i32.const 0))

@@ -156,6 +156,7 @@ def _tell(caller: wasmtime.Caller, clock: int, pointer: int, nanoseconds: int) -
         raise wasmtime.Trap(TRAPS["host_error"])
     if clock > 1:
         return _BAD
+    _check(caller, pointer, 8)
     if pointer % 8:
         raise wasmtime.Trap(TRAPS["host_error"])
     _write(caller, pointer, nanoseconds.to_bytes(8, "little"))
@@ -163,8 +164,13 @@ def _tell(caller: wasmtime.Caller, clock: int, pointer: int, nanoseconds: int) -
 
 
 def _write(caller: wasmtime.Caller, pointer: int, data: bytes) -> None:
+    if data:  # nothing can go anywhere
+        _check(caller, pointer, len(data)).write(caller, bytearray(data), pointer % 2**32)
+
+
+def _check(caller: wasmtime.Caller, pointer: int, length: int) -> wasmtime.Memory:
     memory = caller["memory"]
     assert isinstance(memory, wasmtime.Memory)
-    if pointer % 2**32 + len(data) > memory.data_len(caller):
+    if pointer % 2**32 + length > memory.data_len(caller):
         raise wasmtime.Trap(TRAPS["memory_out_of_bounds"])
-    memory.write(caller, bytearray(data), pointer % 2**32)
+    return memory
