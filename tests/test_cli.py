@@ -221,7 +221,10 @@ def test_memory_grows_up_to_its_maximum(shell: Shell):
     assert shell("run", "grows.wat", *limited, "--engine", "torch", *calls) == (0, "1\n-1\n-1\n", "")
     assert shell("grows.wat", "-o", "grows.safetensors", "--max-memory", "24")[0] == 0
     assert shell("run", "grows.safetensors", *calls) == (0, "1\n8\n-1\n", "")
-    for options in ((), limited, ("--model", "grows.safetensors")):
+    made = ("--model", "grows.safetensors")
+    code, out, _ = shell("verify", "grows.wat", *made, *calls)  # of which this command line says nothing
+    assert code == 1 and "limit of wasm2xformer: memory grows to 24 pages at most" in out, out
+    for options in ((), limited, (*made, "--max-memory", "24")):
         code, out, _ = shell("verify", "grows.wat", *options, *calls)
         assert code == 0 and "\nall 3 calls: " in out, out
     text = Path("grows.wat").read_text()
