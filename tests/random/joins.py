@@ -19,7 +19,7 @@ class Emitter(Protocol):
     rng: random.Random
 
     def emit(self, *lines: str) -> None: ...
-    def open(self, kind: str, params: tuple[str, ...], results: tuple[str, ...]) -> Labelled: ...
+    def open(self, kind: str, params: tuple[str, ...], results: tuple[str, ...], target: bool = True) -> Labelled: ...
     def close(self) -> None: ...
     def statements(self, least: int, most: int) -> None: ...
     def value(self, type_: str, depth: int) -> None: ...
@@ -117,7 +117,7 @@ def _loop(f: Emitter, depth: int) -> None:
     extra = ("i64",) * (f.rng.random() < 0.3)
     f.values(extra, depth)
     small(f, depth, negative=False)
-    label = f.open("loop", (*extra, "i32"), ("i32",))
+    label = f.open("loop", (*extra, "i32"), ("i32",), target=False)
     f.emit(f"i32.const {BELOW + f.rng.randrange(9)}", "i32.add")
     f.emit(f"i32.load8_u offset={f.rng.choice((0, 0, 1, 40))}")
     result = f.local("i32")
@@ -169,7 +169,7 @@ def lazy_operands(f: Emitter, type_: str, depth: int) -> None:
     kind = f.rng.choice(("block", "loop", "if"))
     if kind == "if":
         f.value("i32", depth)
-    label = f.open(kind, (), ())
+    label = f.open(kind, (), (), target=kind != "loop")
     if kind == "block" and f.rng.random() < 0.5:
         f.value("i32", depth)
         f.emit(f"br_if {label.name}")

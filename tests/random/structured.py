@@ -42,10 +42,11 @@ class Signature:
 
 @dataclass(frozen=True)
 class Label:
-    """types: of the values that a branch to it carries."""
+    """types: of the values that a branch to it carries. open: whether any statement inside may branch to it."""
 
     name: str
     types: tuple[str, ...]
+    open: bool = True
 
 
 def structured(seed: int) -> Case:
@@ -241,9 +242,13 @@ class _Function:
         for type_ in reversed(types):
             self.emit("drop" if self.rng.random() < 0.2 else f"local.set {self.local(type_)}")
 
-    def open(self, kind: str, params: tuple[str, ...], results: tuple[str, ...]) -> Label:
+    def targets(self) -> list[Label]:
+        return [label for label in self.labels if label.open]
+
+    def open(self, kind: str, params: tuple[str, ...], results: tuple[str, ...], target: bool = True) -> Label:
+        """target: False for a loop that does not leave when the fuel is gone."""
         self.names += 1
-        label = Label(f"$l{self.names}", params if kind == "loop" else results)
+        label = Label(f"$l{self.names}", params if kind == "loop" else results, target)
         self.labels.append(label)
         types = "".join(f" ({word} {' '.join(t)})" for word, t in (("param", params), ("result", results)) if t)
         self.emit(f"{kind} {label.name}{types}")
@@ -335,7 +340,7 @@ class _Function:
         return label.name or str(len(self.labels) - 1)
 
     def branch_if(self) -> None:
-        label = self.rng.choice(self.labels)
+        label = self.rng.choice(self.targets())
         self.values((*label.types, "i32"), 2)
         self.emit(f"br_if {self.target(label)}")
         self.take(label.types)
@@ -343,8 +348,8 @@ class _Function:
     def branch_table(self) -> None:
         """In a block of its own, so that what follows is reached when it is among the targets."""
         self.open("block", (), ())
-        types = self.rng.choice(self.labels).types
-        fitting = [label for label in self.labels if label.types == types]
+        types = self.rng.choice(self.targets()).types
+        fitting = [label for label in self.targets() if label.types == types]
         self.values((*types, "i32"), 2)
         if self.rng.random() < 0.7:
             self.emit("i32.const 3", "i32.and")
@@ -357,7 +362,7 @@ class _Function:
         self.value("i32", 2)
         self.emit("i32.eqz")
         self.open("if", (), ())
-        label = self.rng.choice(self.labels)
+        label = self.rng.choice(self.targets())
         if self.rng.random() < 0.1:
             self.emit("unreachable")
         elif label.name:
