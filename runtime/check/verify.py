@@ -133,7 +133,9 @@ class Verifier:
             ],
             world=world,
             start_steps=started.steps if started else 0,
-            max_memory_pages=max_memory_pages,
+            # A checkpoint whose memory grows less far than any has to was compiled with such a limit.
+            max_memory_pages=max_memory_pages
+            or (self.program.memory_maximum if 0 < self.program.memory_maximum < MEMORY_PAGES else None),
         )
         self._comparison = Comparison(self.program, self.source.module, self._oracle.sites, self._oracle.references)
         self._sequence = [model.transformer.prefix]
