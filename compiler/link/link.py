@@ -66,7 +66,7 @@ def link(
         origin={i: f.index for f, i in functions.items() if isinstance(f, Definition) and f.unit == PROGRAM},
         registers={**dict.fromkeys(registers.values(), 0), **state.registers},
         register_globals=registers,
-        global_values={indices.globals[g]: value for g, value in state.global_values.items()},
+        global_values={indices.globals[g]: v for g, v in state.global_values.items() if g in indices.globals},
         tables=tuple(state.tables.values()),
         references={value: functions[f] for f, value in indices.references.items()},
         function_references=_function_references(units, reached, indices),
