@@ -86,6 +86,53 @@ def test_a_start_function_reads_stdin_on_both_sides():
     assert verifier.invoke("f").run.values == [int.from_bytes(b"wxyz", "little")]
 
 
+STREAMS = """(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
+  (memory (export "memory") 1) {}
+  (func $read_to (export "read_to") (param $p i32) (param $n i32) (result i32 i32)
+    (i32.store (i32.const 0) (local.get $p)) (i32.store (i32.const 4) (local.get $n)) (i32.store (i32.const 8) (i32.const -1))
+    (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)) (i32.load (i32.const 8)))
+  (func (export "write") (param $fd i32) (result i32)
+    (call $write (local.get $fd) (i32.const 0) (i32.const 1) (i32.const 8)))
+  (func (export "close") (param $fd i32) (result i32) (call $close (local.get $fd))))"""
+STREAM_CALLS = (
+    (("read_to", 16, 3), [0, 3]), (("write", 1), b"abc"), (("read_to", 16, 2), [0, 2]), (("write", 2), b"de"),
+    (("read_to", 65536, 1), OUTSIDE), (("read_to", 65535, 2), OUTSIDE), (("read_to", 16, 0), [27, -1]),
+    (("read_to", 16, 1), [0, 1]), (("write", 1), b"i"), (("close", 1), [0]), (("write", 1), [8]), (("close", 1), [8]),
+    (("write", 2), b"i"), (("read_to", 16, 9), [0, 1]), (("read_to", 16, 9), [0, 0]), (("close", 0), [0]),
+    (("read_to", 16, 1), [8, -1]),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_how_far_stdin_is_read_and_what_is_closed_lasts_from_call_to_call(level: int):
+    verifier = w2x.Verifier(STREAMS.format(""), opt_level=level, stdin=b"abcdefghij")
+    for (name, *args), wanted in STREAM_CALLS:
+        report = verifier.invoke(name, args)
+        assert report.ok, (name, args, report.divergence)
+        found = report.run.trap or report.run.stdout or report.run.stderr or report.run.values
+        assert found == wanted, (name, args)
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_librarys_start_function_reads_and_writes_on_both_sides(level: int):
+    library = STREAMS.format("""(start $start) (func $start (drop (drop (call $read_to (i32.const 16) (i32.const 3))))
+      (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 12))))""")
+    for start, first in (("", b"abc"), ("(func $start (drop (call $write (i32.const 1)))) (start $start)", b"abcabc")):
+        program = f"""(module (import "l" "read_to" (func $read (param i32 i32) (result i32 i32)))
+          (import "l" "write" (func $write (param i32) (result i32))) {start}
+          (func (export "f") (result i32 i32)
+            (call $read (i32.const 16) (i32.const 4)) (drop (call $write (i32.const 1)))))"""
+        verifier = w2x.Verifier(program, opt_level=level, stdin=b"abcdefghij", libraries={"l": library})
+        assert verifier.started is not None and verifier.started.ok, verifier.started
+        assert verifier.started.run.stdout == first
+        for text in (b"defg", b"hijg"):
+            report = verifier.invoke("f")
+            assert report.ok and report.run.stdout == text, report.divergence
+
+
 @pytest.mark.parametrize("told", [{"random": b"four"}, {"clock": -1.0}, {"clock": 2.0**32}, {"clock": float("nan")}])
 def test_what_the_prompt_cannot_hold_is_refused(told: dict):
     model = w2x.compile(PROGRAM)

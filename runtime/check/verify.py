@@ -110,7 +110,6 @@ class Verifier:
         self._exclusive = Exclusive("verifier")
         # Both sides have to be told the same.
         world = (world or World(stdin, argv, env or {}, random, clock)).fixed()
-        self._stdin = world.stdin
         given = {name: load(text) for name, text in (libraries or {}).items()}
         modules = {name: library.module for name, library in given.items()}
         made = made_for(self.source.module, modules, unknown_imports_trap)
@@ -170,7 +169,7 @@ class Verifier:
         types = self.program.entries[name].params
         bound = Bound(run.steps, self._comparison.answered)
         values = [_bits(t, a) for t, a in zip(types, args)]
-        report = self._compare(run, self._oracle.invoke(name, values, self._stdin, bound))
+        report = self._compare(run, self._oracle.invoke(name, values, bound))
         if replay:
             with needing("replay", "torch"):
                 from .replay import replay as check  # takes long to import

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import wasmtime
@@ -39,16 +40,12 @@ def count_instructions(
     wasi = Wasi(world) if any(map(uses_wasi, (wasm, *(library for _, library in libraries)))) else None
     hosted = sharing(with_memory_export(module) if wasi else module, libraries)
     store, instance = instantiate(wasm if hosted == module else encode(hosted), libraries, wasi, world, fuel=True)
-    files = wasi.open(store, world.stdin) if wasi else None
+    if wasi:
+        wasi.begin(store)
     store.set_fuel(FUEL)
     export: Any = instance.exports(store)[name]
-    try:
+    with suppress(wasmtime.Trap, wasmtime.WasmtimeError):
         call(store, lambda: export(store, *values))
-    except (wasmtime.Trap, wasmtime.WasmtimeError):
-        pass
-    finally:
-        if files:
-            files.read()
     return FUEL - store.get_fuel()
 
 

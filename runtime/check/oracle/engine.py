@@ -58,9 +58,11 @@ def instantiate(
     linker.allow_shadowing = True
     try:
         linker.define_wasi()
-        store.set_wasi(wasmtime.WasiConfig())
         if wasi:
+            wasi.open(store)
             wasi.define(store, linker)
+        else:
+            store.set_wasi(wasmtime.WasiConfig())
         clock = wasi.clock if wasi else Clock(world)
         return store, linker.instantiate(store, define(store, linker, wasm, libraries, clock))
     except (wasmtime.WasmtimeError, wasmtime.Trap) as error:

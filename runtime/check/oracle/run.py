@@ -103,14 +103,16 @@ class _Log:
 
 
 class Oracle:
-    """One instance of a module in wasmtime; memory, globals and tables persist from call to call, also after traps.
+    """One instance of a module in wasmtime; memory, globals, tables and the standard streams (how far stdin has been read,
+    what is closed) persist from call to call, also after traps.
 
     wasm: the binary that was compiled.
     sites, frame_deltas, frame_limit, memory_maximum, table_limits, functions: see `instrument`.
     entry_delta: slots by which the call of an exported function itself moves the frame.
     libraries: (name, binary) of modules to import from; of equal names, later ones add to earlier ones.
     world: what WASI tells the program; its random bytes and its time must be decided (`World.fixed`).
-    start: the start function's run, None if the module has none. bound: of that run.
+    start: the start function's run, None if neither the module nor a library has one; of those of the libraries, which
+    run before, only what they write is part of it. bound: of that run.
 
     Raises ValueError for a module that cannot be instrumented, OracleError for one that wasmtime does not take.
     """
@@ -142,12 +144,13 @@ class Oracle:
         self._exports: dict[str, Any] = dict(instance.exports(self._store).items())
         self._log = _Log()
         self._connect()
-        has_start = self.module.start is not None
-        self.start = self._run(self._exports[names.START], (), (), world.stdin, bound) if has_start else None
+        self.start: OracleRun | None = None
+        if self.module.start is not None:
+            self.start = self._run(self._exports[names.START], (), (), bound)
+        elif any(decode(library).start is not None for _, library in libraries):
+            self.start = self._run(lambda store: None, (), (), bound)
 
-    def invoke(
-        self, name: str, args: Sequence[int | None] = (), stdin: bytes = b"", bound: Bound | None = None
-    ) -> OracleRun:
+    def invoke(self, name: str, args: Sequence[int | None] = (), bound: Bound | None = None) -> OracleRun:
         """Calls an exported function. i32 and i64 arguments may be signed or unsigned, floats are bit patterns,
         an externref any int, a funcref the index of a function that the module takes references to; null is None.
 
@@ -157,7 +160,9 @@ class Oracle:
         if len(args) != len(function.type.params):
             raise ValueError(f"{name} takes {len(function.type.params)} arguments, not {len(args)}")
         values = [self._to_wasm(v, t) for v, t in zip(args, function.type.params, strict=True)]
-        return self._run(self._exports[names.ENTRY + name], values, function.type.results, stdin, bound)
+        if self._wasi:
+            self._wasi.begin(self._store)
+        return self._run(self._exports[names.ENTRY + name], values, function.type.results, bound)
 
     def write_memory(self, address: int, data: bytes) -> None:
         """What the host writes between two calls."""
@@ -190,16 +195,13 @@ class Oracle:
             value = value.value
         return self._from_wasm(value, self.module.tables[table].element)
 
-    def _run(
-        self, function: Any, values: Sequence[Any], types: Sequence[str], stdin: bytes, bound: Bound | None
-    ) -> OracleRun:
+    def _run(self, function: Any, values: Sequence[Any], types: Sequence[str], bound: Bound | None) -> OracleRun:
         store, exports = self._store, self._exports
         self._log = _Log(bound=bound)
         for name, value in ((names.FRAMES, self._entry_delta), (names.STOPPED, 0), (names.INDIRECT, 0)):
             exports[name].set_value(store, value)
         results: list[int | None] = []
         trap_site, self._limit = None, ""
-        files = self._wasi.open(store, stdin) if self._wasi else None
         try:
             returned = call(store, lambda: function(store, *values))
             if types:
@@ -221,7 +223,7 @@ class Oracle:
         self._flush()
         log, self._log = self._log, _Log()
         records = join(log.chunks, RECORD)
-        stdout, stderr = files.read() if files else (b"", b"")
+        stdout, stderr = self._wasi.written() if self._wasi else (b"", b"")
         limit = self._limit or (self._wasi.limit if self._wasi else "")
         return OracleRun(
             self.sites, records, log.bulk, self.references, outcome, results, trap_site, limit, stdout, stderr

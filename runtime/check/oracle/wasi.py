@@ -1,4 +1,4 @@
-"""What wasmtime's WASI is told: the same world as the model, and fresh standard streams for every call."""
+"""What wasmtime's WASI is told: the same world as the model. Its standard streams are opened once for each instance."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import wasmtime
 
@@ -37,20 +37,12 @@ def uses_wasi(wasm: bytes) -> bool:
     return WASI.encode() in wasm
 
 
-@dataclass(frozen=True)
-class Files:
-    directory: tempfile.TemporaryDirectory
-
-    def read(self) -> tuple[bytes, bytes]:
-        with self.directory as path:
-            return Path(path, "stdout").read_bytes(), Path(path, "stderr").read_bytes()
-
-
 @dataclass
 class Wasi:
-    """A WASI world with nothing in it but these, and fresh standard streams for every call.
+    """The WASI world of one instance, with nothing in it but these. What has been read of stdin and which descriptors are
+    closed lasts from one call to the next.
 
-    Random bytes and time are those that the model is told; wasmtime's own would be others.
+    Random bytes and time are those that the model is told, anew for every call; wasmtime's own would be others.
     """
 
     world: World
@@ -60,22 +52,33 @@ class Wasi:
     def __post_init__(self) -> None:
         self.clock = Clock(self.world)
         self._tell: Any = None  # fd_tell, which says whether a descriptor is open
+        self._outputs: list[BinaryIO] = []
 
-    def open(self, store: wasmtime.Store, stdin: bytes) -> Files:
+    def open(self, store: wasmtime.Store) -> None:
+        """Gives the store its streams. The files have no names then, and go with the store."""
+        with tempfile.TemporaryDirectory(prefix="oracle") as directory:
+            path = Path(directory)
+            (path / "stdin").write_bytes(self.world.stdin)
+            config = wasmtime.WasiConfig()
+            arguments, environment = self.world.arguments(), self.world.environment()
+            config.argv = [_text(a) for a in arguments]
+            config.env = [_text(e).split("=", 1) for e in environment]
+            config.stdin_file = path / "stdin"
+            config.stdout_file = str(path / "stdout")
+            config.stderr_file = str(path / "stderr")
+            store.set_wasi(config)
+            self._outputs = [(path / name).open("rb") for name in ("stdout", "stderr")]
+        self.begin(store)
+
+    def begin(self, store: wasmtime.Store) -> None:
+        """A call begins; the start functions together are one."""
         self.position, self.limit = 0, ""
         self.clock.reset(store)
-        directory = tempfile.TemporaryDirectory(prefix="oracle")
-        path = Path(directory.name)
-        (path / "stdin").write_bytes(stdin)
-        config = wasmtime.WasiConfig()
-        arguments, environment = self.world.arguments(), self.world.environment()
-        config.argv = [_text(a) for a in arguments]
-        config.env = [_text(e).split("=", 1) for e in environment]
-        config.stdin_file = path / "stdin"
-        config.stdout_file = str(path / "stdout")
-        config.stderr_file = str(path / "stderr")
-        store.set_wasi(config)
-        return Files(directory)
+
+    def written(self) -> tuple[bytes, bytes]:
+        """What the program has written to stdout and to stderr since this was asked last."""
+        stdout, stderr = (output.read() for output in self._outputs)
+        return stdout, stderr
 
     def define(self, store: wasmtime.Store, linker: wasmtime.Linker) -> None:
         """The functions of WASI whose results are not determined by the program, or that it cannot be told."""
