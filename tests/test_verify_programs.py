@@ -38,3 +38,20 @@ def test_a_wrong_expectation_is_seen():
     run = w2x.Instance(w2x.compile(program.module())).invoke("sum", 10)
     assert unexpected(program.runs[0], run) == ""
     assert "exit code" in unexpected(dataclasses.replace(program.runs[0], exit_code=3), run)
+
+
+TABLES = {
+    "an indirect call": '(func (export "f") (param i32) (result i32) (call_indirect (type $t) (i32.const 5) (local.get 0)))',
+    "a size": '(func (export "f") (param i32) (result i32) (table.size))',
+    "an element": '(func (export "f") (param i32) (result i32) (ref.is_null (table.get (local.get 0))))',
+    "data": '(memory 1) (data (i32.const 3) "abc") (func (export "f") (param i32) (result i32) (i32.load8_u (local.get 0)))',
+    "data that nobody reads": '(memory 1) (data (i32.const 3) "abc") (func (export "f") (param i32) (result i32) (memory.size))',
+}
+
+
+@pytest.mark.parametrize("code", TABLES.values(), ids=TABLES)
+@pytest.mark.parametrize("level", [0, 1])
+def test_state_that_no_step_writes_is_as_it_began(code: str, level: int):
+    module = f"""(module (type $t (func (param i32) (result i32))) (table 2 funcref) (elem (i32.const 0) $a $b)
+      (func $a (type $t) (local.get 0)) (func $b (type $t) (i32.const 3)) {code})"""
+    assert w2x.verify(module, "f", [1], opt_level=level).ok

@@ -48,7 +48,7 @@ def memory(s: State, place: list[Variable], place_number: Expr) -> Memory:
     stored = g.gated("memory.byte", *((p, g.product(storing, b)) for p, b in zip(place, s.b.bytes)))
     # Queries past the last byte occur, but what they find is not used: the access traps, or the byte is not needed.
     key_bits = bits_for(max(s.architecture.highest_address, 16 - s.architecture.lowest_address))
-    if s.field("store").terms:
+    if s.field("store").terms or s.field("load8").terms:
         g.probe("memory.key", key)
     loaded = []
     widths = [8, 16, 32, 32, 64, 64, 64, 64]

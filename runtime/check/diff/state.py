@@ -50,6 +50,7 @@ class ModelState:
         numbers = {slot: i for i, slot in enumerate(self._names)}
         self._writes = np.array([-1 if s is None else numbers[s] for s in state], np.int64)
         self._bytes = np.array([name.startswith("B.") for name in table.names])
+        self.known = keys is not None  # what memory holds
         self.touched: np.ndarray = np.empty(0, np.int64)  # addresses that the latest call has written
         if keys is not None:
             self._put_bytes(prefix, keys)
@@ -163,6 +164,8 @@ class StateComparison:
             size, theirs = model.slots.get(Slot("hidden", layout.size_register), 0), self.oracle.table_size(index)
             if size != theirs:
                 yield StateDifference(f"size of table {index} after the call", str(theirs), str(size))
+                continue
+            if not model.known:  # no step reads or writes an element
                 continue
             elements = model.bytes[layout.offset : layout.offset + 4 * size].view("<u4")
             at = np.arange(size)
