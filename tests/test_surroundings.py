@@ -346,7 +346,6 @@ def large(folder: Path) -> str:
         lambda f: ("trace", "m.safetensors", "--invoke", "spin"),
         lambda f: ("verify", "p.wat", "--model", "m.safetensors", "--invoke", "spin"),
         lambda f: ("run", fifo(f, "program"), "--invoke", "f", "1"),
-        lambda f: ("inspect", fifo(f, "program")),
         lambda f: ("run", "m.safetensors", "--stdin", fifo(f, "program"), "--invoke", "f", "1"),
         lambda f: ("run", "m.safetensors", "--write", f"0={fifo(f, 'program')}", "--invoke", "f", "1"),
         lambda f: ("run", "p.wat", "--library", f"env={fifo(f, 'program')}", "--invoke", "f", "1"),
@@ -358,6 +357,12 @@ def large(folder: Path) -> str:
 )
 def test_everything_can_be_interrupted(folder: Path, arguments: Callable[[Path], Sequence[str]]):
     assert end_early(arguments(folder), folder, signal.SIGINT) == (INTERRUPTED, b"interrupted")
+
+
+def test_a_checkpoint_that_is_a_pipe_is_refused_and_not_waited_for(folder: Path):
+    command = [sys.executable, "-m", "wasm2xformer", "inspect", fifo(folder, "program")]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and done.stderr.startswith("error: ")
     assert not list(folder.glob("*.partial"))
 
 
