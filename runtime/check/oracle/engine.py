@@ -113,15 +113,19 @@ def _thread(size: int, work: Callable[[], None]) -> threading.Thread:
 def call(store: wasmtime.Store, function: Callable[[], T]) -> T:
     """Runs a function that calls into the store, in a thread whose stack holds all of wasmtime's frames.
 
-    KeyboardInterrupt stops what runs there before it goes on.
+    KeyboardInterrupt, whenever it comes, stops what runs there before it goes on.
     """
     outcome: list[T] = []
     failure: list[BaseException] = []
     done = threading.Event()  # `Thread.join` takes a thread for ended when an interrupt cuts it off
+    running = threading.Lock()
+    given_up = False
 
     def work() -> None:
         try:
-            outcome.append(function())
+            with running:
+                if not given_up:
+                    outcome.append(function())
         except BaseException as error:
             failure.append(error)
         finally:
@@ -129,15 +133,16 @@ def call(store: wasmtime.Store, function: Callable[[], T]) -> T:
 
     try:
         _thread(stack_size() + STACK_MARGIN, work)
-    except (RuntimeError, MemoryError):
-        raise OracleError(f"no room for a stack of {stack_size() >> 20} MiB, which wasmtime needs here") from None
-    try:
         while not done.wait(_LOOK):
             pass
+    except (RuntimeError, MemoryError):
+        raise OracleError(f"no room for a stack of {stack_size() >> 20} MiB, which wasmtime needs here") from None
     except BaseException:
+        # It may come before the thread is known to have started: then nothing says that it will ever be done.
+        given_up = True
         store.engine.increment_epoch()  # the deadline is one tick: what runs traps at its next loop or call
-        done.wait()
-        store.set_epoch_deadline(1)
+        with running:
+            store.set_epoch_deadline(1)
         raise
     if failure:
         raise failure[0]

@@ -19,6 +19,7 @@ from ....compiler.wasm.decode import decode
 from ....compiler.wasm.encode import encode
 from ...arrays import join
 from ...errors import OracleError
+from ...exclusive import Exclusive
 from ...world import World
 from . import instrument as names
 from .count import exported
@@ -131,6 +132,7 @@ class Oracle:
         functions: Collection[int] | None = None,
         bound: Bound | None = None,
     ):
+        self._exclusive = Exclusive("oracle")
         self.sites = tuple(sites)
         self.module = decode(wasm)
         self._entry_delta = entry_delta
@@ -154,15 +156,17 @@ class Oracle:
         """Calls an exported function. i32 and i64 arguments may be signed or unsigned, floats are bit patterns,
         an externref any int, a funcref the index of a function that the module takes references to; null is None.
 
-        Raises ValueError for an unknown function or the wrong number of arguments.
+        Raises ValueError for an unknown function or the wrong number of arguments, OracleError for a call that wasmtime does
+        not finish, and InstanceError after such a call or one that was interrupted.
         """
         function = exported(self.module, name)
         if len(args) != len(function.type.params):
             raise ValueError(f"{name} takes {len(function.type.params)} arguments, not {len(args)}")
         values = [self._to_wasm(v, t) for v, t in zip(args, function.type.params, strict=True)]
-        if self._wasi:
-            self._wasi.begin(self._store)
-        return self._run(self._exports[names.ENTRY + name], values, function.type.results, bound)
+        with self._exclusive.call(name):
+            if self._wasi:
+                self._wasi.begin(self._store)
+            return self._run(self._exports[names.ENTRY + name], values, function.type.results, bound)
 
     def write_memory(self, address: int, data: bytes) -> None:
         """What the host writes between two calls."""
