@@ -8,16 +8,18 @@ import numpy as np
 
 
 class Engine(Protocol):
-    """Decodes one growing sequence. A new engine has already read the checkpoint's prefix.
+    """Decodes one growing sequence. `Engine(transformer, probe)`, a new one, has already read the checkpoint's prefix.
 
     position: number of tokens in the sequence so far.
+    probed: values of the probe of that name (`Transformer.probes`) at the positions read so far, float64, in parts; whoever
+        takes parts out of the list has them for himself. Empty without a probe.
     append(tokens): the prompt: int32 [k] token ids, read as they are.
     decode(stop, limit): emits argmax tokens (ties: lowest id) one at a time, each appended to the sequence, until one
         with stop[token] (bool [V]) has been emitted or `limit` tokens were; returns them, int32 [m].
-    probe(name): float64 [m + k...]: the probe's value at every position since the last call of `probe_start()`.
     """
 
     position: int
+    probed: list[np.ndarray]
 
     def append(self, tokens: np.ndarray) -> None: ...
 

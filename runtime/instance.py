@@ -283,7 +283,7 @@ class Instance:
         return run
 
     def _take_probed(self) -> np.ndarray:
-        return join(self._engine.probed)  # type: ignore[attr-defined]
+        return join(self._engine.probed)
 
     def _bytes(self, tokens: np.ndarray, kind: Kind) -> bytes:
         chosen = self._tokens.kind == kind

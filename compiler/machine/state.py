@@ -42,13 +42,13 @@ class Value:
 class State:
     """What the arithmetic reads.
 
-    field(name): the current row's field (0 when no row has it). ip, frame: instruction pointer and frame base.
+    fetched, field(name): the current row's fields (field: 0 when no row has it). frame: the frame base.
     a, b: operands; c_low: low word of the third. popcount_a; shift_bits, shift_bytes: of b as a shift count (v mod 8 and
     v div 8 mod 8). return_caller: caller number of the call that made this frame; return_step, return_frame: the step behind
     that call, and the number of its frame movement, for far returns.
-    so_far_low/high: digits already emitted for the word in flight, with their weights. place: the place of the next
-    digit when a value is in flight; fresh: 1 when none is. carry0, carry1: carries of a product already emitted.
-    quotient: the quotient in flight, for remainders and negative quotients.
+    so_far_low/high: digits already emitted for the word in flight, with their weights. carry0, carry1: carries of a product
+    already emitted. quotient: the quotient in flight, for remainders and negative quotients. data_address: where the byte
+    token at this position belongs. (The features "in_flight.place" and "fresh" say whether a value is in flight.)
     """
 
     graph: Graph

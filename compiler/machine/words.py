@@ -83,7 +83,7 @@ class Division:
     """dividend, divisor: absolute values, 0 when the step does not divide. negative: the quotient's or remainder's sign.
 
     scratch: 1 if the quotient is not the result (remainder, or to be negated). emitting: 1 while digits of the quotient
-    are due. traps: (condition, kind)."""
+    are due. by_zero, overflow: 1 where the division traps."""
 
     dividend: Expr
     divisor: Expr
