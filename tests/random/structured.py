@@ -308,11 +308,13 @@ class _Function:
         out = self.open("block", (), results)
         self.values(params, 2)
         again = self.open("loop", params, results)
-        self.consume(params)
-        self.emit("global.get $g0", "i32.eqz", "if")
+        self.emit("global.get $g0", "i32.eqz")
+        self.open("if", (), ())
         self.values(results, 1)
-        self.emit(f"br {out.name}", "end")
+        self.emit(f"br {out.name}")
+        self.close()
         self.emit("global.get $g0", "i32.const 1", "i32.sub", "global.set $g0")
+        self.consume(params)  # not before the fuel is asked for: statements may branch back to here
         self.statements(1, 3)
         self.values((*params, "i32"), 2)
         if self.rng.random() < 0.6:
