@@ -14,6 +14,7 @@ class Body:
     def __init__(self, body: tuple[Instr, ...], results: int):
         self.instrs, self.results = body, results
         self.outer: list[int] = []
+        self._labels: dict[tuple[int, int], int] = {}
         self.end: dict[int, int] = {}
         self.otherwise: dict[int, int] = {}
         opened = [-1]
@@ -30,10 +31,13 @@ class Body:
 
     def label(self, at: int, depth: int) -> int:
         """The block that a branch from instruction `at` leaves or repeats."""
-        block = self.outer[at]
-        for _ in range(depth):
-            block = self.outer[block]
-        return block
+        found = self._labels.get((at, depth))
+        if found is None:
+            found = self.outer[at]
+            for _ in range(depth):
+                found = self.outer[found]
+            self._labels[at, depth] = found
+        return found
 
     def arity(self, block: int) -> int:
         """How many values a branch to it carries."""

@@ -11,7 +11,7 @@ from ....compiler.format.operations import comparison_of
 from ....compiler.link.linked import INTRINSIC_MODULE
 from ....compiler.wasm.module import Instr
 from ....compiler.wasm.opcodes import LOADS, STORES
-from .state import State
+from .state import AbstractState
 from .values import DIVISIONS
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Fork:
 
     at: int
     index: int
-    state: State
+    state: AbstractState
 
 
 class Events:
@@ -62,7 +62,7 @@ class Events:
         """The same for the step that moves or computes its value: a call of a routine has one, too."""
         return "value" if self.instructions.instrs[at].name == "call" else self.record(at)
 
-    def match(self, at: int, index: int, state: State, step: Step, origin: Hashable) -> list[Fork]:
+    def match(self, at: int, index: int, state: AbstractState, step: Step, origin: Hashable) -> list[Fork]:
         """Where the walk goes on. Raises Mistranslation."""
         instr = self.instructions.instrs[at]
         if at == len(self.instructions.instrs) - 1:
@@ -101,7 +101,7 @@ class Events:
         if step.op != wanted:
             raise self._wrong(index, wanted, step.op)
 
-    def _operand(self, index: int, state: State, step: Step, name: str, wanted: int, what: str) -> None:
+    def _operand(self, index: int, state: AbstractState, step: Step, name: str, wanted: int, what: str) -> None:
         if self.steps.read(state, getattr(step, name), index, name) != wanted:
             raise self._wrong(index, f"operand {name}: the {what}", f"slot {_shown(getattr(step, name))}")
 
@@ -109,7 +109,7 @@ class Events:
         if wanted != found:
             raise self._wrong(index, f"{what} {wanted}", str(found))
 
-    def _same_state(self, index: int, state: State) -> None:
+    def _same_state(self, index: int, state: AbstractState) -> None:
         """Globals and registers are what the instructions made them."""
         for slot in self.check.shared:
             if state.module[slot] != state.slots[slot]:
@@ -117,7 +117,7 @@ class Events:
 
     # Events by kind
 
-    def _return(self, index: int, state: State, step: Step) -> list[Fork]:
+    def _return(self, index: int, state: AbstractState, step: Step) -> list[Fork]:
         self._operation(index, step, "return")
         if step.site is not None:
             self.check.answers(len(self.instructions.instrs) - 1, state, index, step, None)
@@ -130,7 +130,7 @@ class Events:
                 raise self._wrong(index, f"result {i} in frame slot {i}", "another value")
         return []
 
-    def _branch(self, at: int, index: int, state: State, step: Step, instr: Instr) -> list[Fork]:
+    def _branch(self, at: int, index: int, state: AbstractState, step: Step, instr: Instr) -> list[Fork]:
         if not step.operation.branches or step.target is None:
             raise self._wrong(index, f"a branch for {instr.name}", step.op)
         self.check.check_site(index, step, at)
@@ -150,7 +150,7 @@ class Events:
             jump, on = on, jump
         return [Fork(jump[0], step.target, jump[1]), Fork(on[0], index + 1, on[1])]
 
-    def _ways(self, at: int, yes: State, no: State, instr: Instr) -> tuple[int, int]:
+    def _ways(self, at: int, yes: AbstractState, no: AbstractState, instr: Instr) -> tuple[int, int]:
         """Where the instructions go on when the condition holds, and when not."""
         body, instructions = self.instructions.body, self.instructions
         if instr.name == "br_if":
@@ -159,19 +159,23 @@ class Events:
         otherwise = body.otherwise.get(at)
         return at + 1, (body.end[at] if otherwise is None else otherwise) + 1
 
-    def _br_table(self, at: int, index: int, state: State, step: Step, instr: Instr) -> list[Fork]:
+    def _br_table(self, at: int, index: int, state: AbstractState, step: Step, instr: Instr) -> list[Fork]:
         self._operation(index, step, "br_table")
         self.check.check_site(index, step, at)
         self._operand(index, state, step, "a", state.stack.pop(), "index")
         depths = (*instr.args[0], instr.args[1])
         self._field(index, "number of targets", len(depths), len(step.targets))
-        forks = []
+        forks, states, body = [], dict[tuple[int, int], AbstractState](), self.instructions.body
         for depth, target in dict.fromkeys(zip(depths, step.targets, strict=True)):  # equal cases are one way
-            taken = state.copy()
-            forks.append(Fork(self.instructions.leave(taken, at, depth), target, taken))
+            block = body.label(at, depth)
+            carried = self.instructions.carried(block)
+            if carried not in states:  # ways to labels, where a state is met and not changed, share it
+                states[carried] = state.copy()
+                self.instructions.leave(states[carried], at, depth)
+            forks.append(Fork(body.target(block), target, states[carried]))
         return forks
 
-    def _access(self, at: int, index: int, state: State, step: Step, instr: Instr, origin: Hashable) -> list[Fork]:
+    def _access(self, at: int, index: int, state: AbstractState, step: Step, instr: Instr, origin: Hashable) -> list[Fork]:
         operation = f"i{instr.name[1:]}"
         self._operation(index, step, operation)
         self.check.check_site(index, step, at)
@@ -196,7 +200,7 @@ class Events:
         constant = self.values.is_const(base)
         return {(base, 0)} | (set() if constant is None else {(self.values.const(0), constant)})
 
-    def _division(self, at: int, index: int, state: State, step: Step, instr: Instr) -> list[Fork]:
+    def _division(self, at: int, index: int, state: AbstractState, step: Step, instr: Instr) -> list[Fork]:
         self._operation(index, step, instr.name)
         self.check.check_site(index, step, at)
         b, a = state.stack.pop(), state.stack.pop()
@@ -207,7 +211,7 @@ class Events:
         state.stack.append(value)
         return [Fork(at + 1, index + 1, state)]
 
-    def _table(self, at: int, index: int, state: State, step: Step, instr: Instr, origin: Hashable) -> list[Fork]:
+    def _table(self, at: int, index: int, state: AbstractState, step: Step, instr: Instr, origin: Hashable) -> list[Fork]:
         self._operation(index, step, instr.name)
         self.check.check_site(index, step, at)
         self._table_fields(index, step, instr.args[0])
@@ -226,7 +230,7 @@ class Events:
         self._field(index, "the table's place", layout.offset, step.imm)
         self._field(index, "the table's size in operand c:", Slot("hidden", layout.size_register), step.c)
 
-    def _call(self, at: int, index: int, state: State, step: Step, instr: Instr, origin: Hashable) -> list[Fork]:
+    def _call(self, at: int, index: int, state: AbstractState, step: Step, instr: Instr, origin: Hashable) -> list[Fork]:
         callee = self.linked.module.functions[instr.args[0]]
         if callee.imported is not None:
             return self._intrinsic(at, index, state, step, callee.imported.module, callee.imported.name, origin)
@@ -244,14 +248,14 @@ class Events:
             state.pending = ((at, state.stack[-1]),)
         return [Fork(at + 1, index + 1, state)]
 
-    def _arguments(self, index: int, state: State, step: Step, params: tuple[str, ...]) -> None:
+    def _arguments(self, index: int, state: AbstractState, step: Step, params: tuple[str, ...]) -> None:
         first = len(state.stack) - len(params)
         for i, wanted in enumerate(state.stack[first:]):
             if self.steps.read(state, Slot("frame", step.imm + i), index, "a") != wanted:
                 raise self._wrong(index, f"argument {i} in frame slot {step.imm + i}", "another value")
         del state.stack[first:]
 
-    def _results(self, state: State, step: Step, results: tuple[str, ...], origin: Hashable) -> None:
+    def _results(self, state: AbstractState, step: Step, results: tuple[str, ...], origin: Hashable) -> None:
         """The callee's frame begins at its first argument: nothing above stays as it was."""
         state.slots = {s: v for s, v in state.slots.items() if not isinstance(s, int) or s < step.imm}
         for i, type_ in enumerate(results):
@@ -261,7 +265,7 @@ class Events:
         self.check.forget(state, origin)
 
     def _call_indirect(
-        self, at: int, index: int, state: State, step: Step, instr: Instr, origin: Hashable
+        self, at: int, index: int, state: AbstractState, step: Step, instr: Instr, origin: Hashable
     ) -> list[Fork]:
         """Two steps: the reference out of the table, then the call of what it refers to."""
         type_ = self.linked.module.types[instr.args[0]]
@@ -289,7 +293,7 @@ class Events:
         return []
 
     def _intrinsic(
-        self, at: int, index: int, state: State, step: Step, module: str, name: str, origin: Hashable
+        self, at: int, index: int, state: AbstractState, step: Step, module: str, name: str, origin: Hashable
     ) -> list[Fork]:
         if module != INTRINSIC_MODULE:
             raise self._wrong(index, "a call of something that is provided", f"{module}.{name}")
@@ -310,7 +314,7 @@ class Events:
             state.stack.append(value)
         return [Fork(at + 1, index + 1, state)]
 
-    def _exit(self, at: int, index: int, state: State, step: Step) -> list[Fork]:
+    def _exit(self, at: int, index: int, state: AbstractState, step: Step) -> list[Fork]:
         """Two steps: the exit code as a result, then the halt."""
         if state.stage is None:
             self._operation(index, step, "result")

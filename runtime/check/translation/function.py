@@ -10,7 +10,7 @@ from ....compiler.link.linked import LinkedModule
 from .events import Events
 from .instructions import COMPUTES, Instructions
 from .rules import rule_of
-from .state import State, joined
+from .state import AbstractState, JoinPoint, joined
 from .steps import Steps
 from .values import Values
 
@@ -44,7 +44,7 @@ class FunctionCheck:
         answered = {} if self.origin is None else {s.site.instruction: s.site for s in own if s.site is not None}
         self.instructions = Instructions(self.linked, self.index, answered, self.values)
         self.events = Events(self)
-        self.nodes: dict[tuple[int, int], State] = {}
+        self.nodes: dict[tuple[int, int], JoinPoint] = {}
         self.unsited: dict[int, int] = {}  # values computed by a step without a site -> that step
         self._visited: set[tuple[int, int, bool]] = set()
         self._waiting: set[tuple[int, int]] = set()
@@ -52,27 +52,37 @@ class FunctionCheck:
         self._check_skipped()
 
     def _walk(self) -> None:
-        """In the order of the steps, so that most paths into a point have come before it is passed."""
+        """In sweeps, each in the order of the steps: what leads back to an earlier step is for the next sweep. So most of
+        the paths into a point have come before it is passed, and all paths back into a loop before it is passed again."""
+        self._todo: list[tuple[int, int, int, int, AbstractState | None]] = []
+        self._sweep, self._here, count = 0, -1, 0
         start = self._entered()
-        todo: list[tuple[int, int, int, State | None]] = [(self.steps.first, 0, 0, start)]
-        count = 0
-        while todo:
-            index, _, at, state = heappop(todo)
+        if self.steps.first in self.steps.labels:
+            self._meet(0, self.steps.first, start)
+        else:
+            self._push(count, self.steps.first, 0, start)
+        while self._todo:
+            self._sweep, self._here, _, at, state = heappop(self._todo)
+            index = self._here
             if state is None:
                 self._waiting.discard((at, index))
-                state = self.nodes[at, index].copy()
-            elif index in self.steps.labels:
-                self._meet(at, index, state, todo)
-                continue
-            for going_on in self._follow(at, index, state, todo):
-                count += 1
-                heappush(todo, (going_on[1], count, going_on[0], going_on[2]))
+                state = self.nodes[at, index].state.copy()
+            for there, target, known in self._follow(at, index, state):
+                if target in self.steps.labels:
+                    self._meet(there, target, known)
+                else:
+                    count += 1
+                    self._push(count, target, there, known)
 
-    def _entered(self) -> State:
+    def _push(self, order: int, index: int, at: int, state: AbstractState | None) -> None:
+        """state: None for what is known at the label. order: among what goes on at the same step."""
+        heappush(self._todo, (self._sweep + (index <= self._here), index, order, at, state))
+
+    def _entered(self) -> AbstractState:
         """Parameters stand in the first slots of the frame, other locals are 0; globals are the same on both sides."""
         values, type_ = self.values, self.instructions.function.type
         parameters = [values.given("entry", i, t in ("i64", "f64")) for i, t in enumerate(type_.params)]
-        state = State(parameters + [values.const(0)] * len(self.instructions.function.locals))
+        state = AbstractState(parameters + [values.const(0)] * len(self.instructions.function.locals))
         state.slots |= dict(enumerate(parameters))
         self.shared = sorted(
             self.instructions.state_slots() | self.steps.state_slots(), key=lambda s: (s.kind, str(s.index))
@@ -80,13 +90,13 @@ class FunctionCheck:
         self.forget(state, "entry")
         return state
 
-    def forget(self, state: State, origin: object) -> None:
+    def forget(self, state: AbstractState, origin: object) -> None:
         """Globals and registers may be anything now, the same on both sides."""
         for slot in self.shared:
             wide = slot.kind == "global" and self.linked.module.globals[int(slot.index)].type.type in ("i64", "f64")
             state.module[slot] = state.slots[slot] = self.values.given(origin, slot, wide)  # type: ignore[arg-type]
 
-    def _follow(self, at: int, index: int, state: State, todo: list) -> list[tuple[int, int, State]]:
+    def _follow(self, at: int, index: int, state: AbstractState) -> list[tuple[int, int, AbstractState]]:
         """From a point of both sides over the next event or up to a label; where the walk goes on."""
         first = True
         while True:
@@ -94,7 +104,7 @@ class FunctionCheck:
                 self._circle(at, index, state)
                 return []
             if index in self.steps.labels and not first:
-                self._meet(at, index, state, todo)
+                self._meet(at, index, state)
                 return []
             first = False
             step = self.program.steps[index]
@@ -109,28 +119,30 @@ class FunctionCheck:
             self.steps.write(state, step, value)
             index = self._inside(index, index + 1)
 
-    def _meet(self, at: int, index: int, state: State, todo: list) -> None:
+    def _meet(self, at: int, index: int, state: AbstractState) -> None:
         """Joins what is known at a label with what was known there before; the walk goes on there if that is news."""
         node = (at, index)
         if node in self.nodes:
+            if self.nodes[node].covers(state):
+                return
             try:
-                both = joined(self.values, node, self.nodes[node], state)
+                both = joined(self.values, node, self.nodes[node].state, state)
             except ValueError as error:
                 raise Mistranslation(index, "the same on every path to here", str(error)) from None
             if both is None:
                 return
             state = both
-        self.nodes[node] = state
+        self.nodes[node] = JoinPoint(self.values, node, state)
         if node not in self._waiting:
             self._waiting.add(node)
-            heappush(todo, (index, -1 - at, at, None))
+            self._push(-1 - at, index, at, None)
 
     def _inside(self, index: int, target: int | None) -> int:
         if target is None or not self.steps.first <= target < self.steps.end:
             raise Mistranslation(index, "a target within the function", f"step {target}")
         return target
 
-    def _event(self, at: int, index: int, state: State, step: Step) -> list[tuple[int, int, State]]:
+    def _event(self, at: int, index: int, state: AbstractState, step: Step) -> list[tuple[int, int, AbstractState]]:
         at = self._next_event(at, state)
         origin = (at, index, state.stage is None)
         if origin in self._visited:
@@ -141,7 +153,7 @@ class FunctionCheck:
             out.append((fork.at, self._inside(index, fork.index), fork.state))
         return out
 
-    def _next_event(self, at: int, state: State) -> int:
+    def _next_event(self, at: int, state: AbstractState) -> int:
         """Passes instructions up to the next event, or to one that was passed already."""
         seen = set()
         while not self.instructions.is_event(at) and at not in seen and not state.pending:
@@ -149,7 +161,7 @@ class FunctionCheck:
             at = self.instructions.step(state, at)
         return at
 
-    def _circle(self, at: int, index: int, state: State) -> None:
+    def _circle(self, at: int, index: int, state: AbstractState) -> None:
         """An endless loop in which nothing happens has to be one of the instructions too."""
         seen = set()
         while not self.instructions.is_event(at) and at not in seen:
@@ -158,7 +170,7 @@ class FunctionCheck:
         if at not in seen:
             raise Mistranslation(index, "a step that does something", "jumps in a circle")
 
-    def _grow_old(self, state: State, origin: object) -> None:
+    def _grow_old(self, state: AbstractState, origin: object) -> None:
         """What this event gave when it was here before is not what it will give now."""
         old = ("old", origin)
         values, names = self.values, dict[int, int]()
@@ -182,7 +194,7 @@ class FunctionCheck:
 
     # Sites
 
-    def answers(self, at: int, state: State, index: int, step: Step, value: int | None) -> int:
+    def answers(self, at: int, state: AbstractState, index: int, step: Step, value: int | None) -> int:
         """A step that moves or computes: if it has a site, that is the next instruction to be answered for.
 
         Returns where the instructions' side is then.
@@ -205,7 +217,7 @@ class FunctionCheck:
             raise Mistranslation(index, f"a step for {self.show(step.site)}", found)
         return at
 
-    def _passed(self, at: int, state: State, value: int) -> int:
+    def _passed(self, at: int, state: AbstractState, value: int) -> int:
         """In a routine no site says where the instructions are: behind the one that gave this value, if one did."""
         ahead, there = state.copy(), at
         seen = set()

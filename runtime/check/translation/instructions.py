@@ -9,7 +9,7 @@ from ....compiler.link.linked import LinkedModule
 from ....compiler.wasm.module import Instr
 from .body import Body
 from .rules import SILENT
-from .state import State
+from .state import AbstractState
 from .values import PURE, Values
 
 _SIGN = {"f32": 2**31, "f64": 2**63}
@@ -62,7 +62,7 @@ class Instructions:
             return at == self.last
         return name not in _QUIET
 
-    def step(self, state: State, at: int) -> int:
+    def step(self, state: AbstractState, at: int) -> int:
         """Passes one instruction that is no event; where it goes on."""
         instr = self.instrs[at]
         following, value = self._pass(state, at, instr)
@@ -73,7 +73,7 @@ class Instructions:
                 self.unanswered[at] = value
         return following
 
-    def _pass(self, state: State, at: int, instr: Instr) -> tuple[int, int | None]:
+    def _pass(self, state: AbstractState, at: int, instr: Instr) -> tuple[int, int | None]:
         """(the instruction to go on at, the value that this one gives)."""
         name, stack = instr.name, state.stack
         if name in ("block", "loop"):
@@ -90,16 +90,18 @@ class Instructions:
             return at + 1, self._value(state, instr)
         return at + 1, None
 
-    def leave(self, state: State, at: int, depth: int | None) -> int:
+    def leave(self, state: AbstractState, at: int, depth: int | None) -> int:
         """Takes a branch (None: a return); where it goes on."""
         block = -1 if depth is None else self.body.label(at, depth)
-        count = self.body.arity(block)
-        height = 0 if block < 0 else self.heights[block]
-        carried = state.stack[len(state.stack) - count :]
-        state.stack[height:] = carried
+        height, count = self.carried(block)
+        state.stack[height:] = state.stack[len(state.stack) - count :]
         return self.body.target(block)
 
-    def _value(self, state: State, instr: Instr) -> int:
+    def carried(self, block: int) -> tuple[int, int]:
+        """Of a branch to this block: the stack that it leaves as it is, and how many values it carries."""
+        return 0 if block < 0 else self.heights[block], self.body.arity(block)
+
+    def _value(self, state: AbstractState, instr: Instr) -> int:
         """What the instruction leaves or sets."""
         name, stack, values = instr.name, state.stack, self.values
         if name == "local.get":

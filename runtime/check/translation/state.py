@@ -13,7 +13,7 @@ Pending = tuple[int, int | None]
 
 
 @dataclass
-class State:
+class AbstractState:
     """locals, stack: of the instructions' side. module: its view of globals and registers; slots: the steps' frame slots
     (by number) and their view of the same globals and registers.
 
@@ -28,8 +28,8 @@ class State:
     pending: tuple[Pending, ...] = ()
     stage: int | None = None
 
-    def copy(self) -> State:
-        return State(
+    def copy(self) -> AbstractState:
+        return AbstractState(
             list(self.locals), list(self.stack), dict(self.module), dict(self.slots), self.pending, self.stage
         )  # fmt: skip
 
@@ -48,7 +48,35 @@ class State:
         self.pending = tuple((w, v if v is None else names.get(v, v)) for w, v in self.pending)
 
 
-def joined(values: Values, node: Hashable, old: State, new: State) -> State | None:
+class JoinPoint:
+    """What is known at a label, and what makes it quick to see that a path brings nothing new: most do not.
+
+    What `joined` has named after the label (`node`) stands for any value, but equal names for equal ones; everything else
+    has to be what it is.
+    """
+
+    def __init__(self, values: Values, node: Hashable, state: AbstractState):
+        self.state = state
+        self._names = tuple(value for _, value in state.places())
+        self._distinct = len(set(self._names))
+        self._fixed = [i for i, value in enumerate(self._names) if node not in values.made_by[value]]
+        self._wanted = [self._names[i] for i in self._fixed]
+        self._plain = not state.pending and state.stage is None
+
+    def covers(self, new: AbstractState) -> bool:
+        """If so, `joined` has nothing to add. If not, it may have."""
+        old = self.state
+        if not self._plain or new.pending or new.stage is not None or len(new.stack) != len(old.stack):
+            return False
+        found = [*new.locals, *new.stack, *map(new.module.get, old.module), *map(new.slots.get, old.slots)]
+        return (
+            None not in found
+            and [found[i] for i in self._fixed] == self._wanted
+            and len(set(zip(self._names, found, strict=True))) == self._distinct
+        )
+
+
+def joined(values: Values, node: Hashable, old: AbstractState, new: AbstractState) -> AbstractState | None:
     """What holds on both paths into a point: places that agree with each other on both. None when that is `old`.
 
     Raises ValueError when the paths bring stacks of different heights, or different instructions to answer for.
@@ -72,7 +100,7 @@ def joined(values: Values, node: Hashable, old: State, new: State) -> State | No
         changed |= name != before
         return name
 
-    result = State(
+    result = AbstractState(
         [both(v, w, "local", i) for i, (v, w) in enumerate(zip(old.locals, new.locals, strict=True))],
         [both(v, w, "stack", i) for i, (v, w) in enumerate(zip(old.stack, new.stack, strict=True))],
         {s: both(v, new.module[s], "module", s) for s, v in old.module.items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ....compiler.format.isa import Program, Slot, Step, StepFunction
-from .state import State
+from .state import AbstractState
 from .values import PURE, Values
 
 
@@ -44,7 +44,7 @@ class Steps:
         slots = {slot for step in steps for slot in (step.a, step.b, step.dest) if slot is not None}
         return {slot for slot in slots if slot.kind in ("global", "hidden")}
 
-    def read(self, state: State, slot: Slot | None, at: int, name: str) -> int:
+    def read(self, state: AbstractState, slot: Slot | None, at: int, name: str) -> int:
         """The value of an operand; one that nothing is known of has a name that nothing else has."""
         if slot is None:
             return self.values.given(("nothing", at), name, True)
@@ -55,11 +55,11 @@ class Steps:
             return self.values.given(("unknown", at), name, True)
         return state.slots[key]
 
-    def write(self, state: State, step: Step, value: int) -> None:
+    def write(self, state: AbstractState, step: Step, value: int) -> None:
         if step.dest is not None:
             state.slots[int(step.dest.index) if step.dest.kind == "frame" else step.dest] = value
 
-    def computed(self, state: State, at: int, step: Step) -> int | None:
+    def computed(self, state: AbstractState, at: int, step: Step) -> int | None:
         """The value of a step that moves or computes a pure one; None for an event or a jump."""
         if step.op not in PURE and step.op != "mov":
             return None
