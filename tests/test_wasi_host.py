@@ -170,26 +170,3 @@ def test_the_model_does_what_wasmtime_does_at_the_edges():
     verifier = w2x.Verifier(PROGRAM, random=BYTES, clock=1.5)
     for name, args in CASES[::7]:
         assert verifier.invoke(name, args).ok, (name, args)
-
-
-SOCKETS = """(module
-  (import "wasi_snapshot_preview1" "sock_accept" (func $accept (param i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "sock_recv" (func $recv (param i32 i32 i32 i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "sock_send" (func $send (param i32 i32 i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "sock_shutdown" (func $shutdown (param i32 i32) (result i32)))
-  (memory (export "memory") 1)
-  (func (export "accept") (param i32) (result i32) (call $accept (local.get 0) (i32.const 0) (i32.const 8)))
-  (func (export "recv") (param i32) (result i32)
-    (call $recv (local.get 0) (i32.const 16) (i32.const 0) (i32.const 0) (i32.const 8) (i32.const 12)))
-  (func (export "send") (param i32) (result i32)
-    (call $send (local.get 0) (i32.const 16) (i32.const 0) (i32.const 0) (i32.const 8)))
-  (func (export "shutdown") (param i32) (result i32) (call $shutdown (local.get 0) (i32.const 1))))"""
-
-
-def test_no_stream_is_a_socket():
-    """ENOTSOCK for the streams, EBADF for the rest, as wasmtime says it."""
-    verifier = w2x.Verifier(SOCKETS)
-    for name in ("accept", "recv", "send", "shutdown"):
-        for descriptor, errno in ((0, 57), (2, 57), (3, 8), (-1, 8)):
-            report = verifier.invoke(name, [descriptor])
-            assert report.ok and report.run.values == [errno], report.divergence

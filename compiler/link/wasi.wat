@@ -373,14 +373,4 @@
   (func (export "path_rename") (param i32 i32 i32 i32 i32 i32) (result i32) (i32.const 8))
   (func (export "path_link") (param i32 i32 i32 i32 i32 i32 i32) (result i32) (i32.const 8))
   (func (export "path_symlink") (param i32 i32 i32 i32 i32) (result i32) (i32.const 8))
-  (func (export "path_readlink") (param i32 i32 i32 i32 i32 i32) (result i32) (i32.const 8))
-
-  ;; No stream is a socket either.
-  (func (export "sock_accept") (param $fd i32) (param i32 i32) (result i32)
-    (call $open_or_bad (local.get $fd) (i32.const 57)))
-  (func (export "sock_recv") (param $fd i32) (param i32 i32 i32 i32 i32) (result i32)
-    (call $open_or_bad (local.get $fd) (i32.const 57)))
-  (func (export "sock_send") (param $fd i32) (param i32 i32 i32 i32) (result i32)
-    (call $open_or_bad (local.get $fd) (i32.const 57)))
-  (func (export "sock_shutdown") (param $fd i32) (param i32) (result i32)
-    (call $open_or_bad (local.get $fd) (i32.const 57))))
+  (func (export "path_readlink") (param i32 i32 i32 i32 i32 i32) (result i32) (i32.const 8)))
