@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .instance import Run
 
 
@@ -23,7 +25,10 @@ class Trap(Exception):
 
 
 class Unfinished(RuntimeError):
-    """A call was given up: it reached its number of tokens, its time or its memory."""
+    """A call was given up: it reached its number of tokens, its time or its memory. `tokens` are blocks of int32 [n]: those of
+    the call up to there, with its prompt; none where it was not decoding."""
+
+    tokens: tuple[np.ndarray, ...] = ()
 
 
 class InstanceError(RuntimeError):

@@ -20,7 +20,7 @@ from . import host
 from .arrays import join
 from .bit_patterns import decode, encode, show
 from .engine import Engine
-from .errors import ArgumentError, DecodingError, Trap, needing
+from .errors import ArgumentError, DecodingError, Trap, Unfinished, needing
 from .exclusive import Exclusive
 from .limits import CallLimits
 from .missing import TAIL, missing_import
@@ -211,10 +211,27 @@ class Instance:
     ) -> Run:
         until = limits.until()
         prompt = np.array(self._prompt(entry, values), dtype=np.int32)
-        for i in range(0, len(prompt), PROMPT_CHUNK):
-            self._engine.append(prompt[i : i + PROMPT_CHUNK])
-            limits.check(name, 0, until)
         parts: list[np.ndarray] = []
+        try:
+            for i in range(0, len(prompt), PROMPT_CHUNK):
+                self._engine.append(prompt[i : i + PROMPT_CHUNK])
+                limits.check(name, 0, until)
+            self._decode(parts, name, limits, until, progress, output)
+        except Unfinished as error:
+            error.tokens = (prompt, *parts)
+            raise
+        return self._result(entry, name, prompt, join(parts))
+
+    def _decode(
+        self,
+        parts: list[np.ndarray],
+        name: str,
+        limits: CallLimits,
+        until: float,
+        progress: Callable[[int], None] | None,
+        output: Callable[[str, bytes], None] | None,
+    ) -> None:
+        """Adds to `parts` what the model decodes up to the end of the call. Raises Unfinished."""
         count, chunk = 0, FIRST_CHUNK
         while True:
             began = time.perf_counter()
@@ -233,7 +250,6 @@ class Instance:
             if len(part) and self._tokens.stops[part[-1]]:
                 break
             limits.check(name, count, until)
-        return self._result(entry, name, prompt, join(parts))
 
     def _prompt(self, entry: Entry, values: list[int]) -> list[int]:
         """Input bytes, the entry token, then the digits of hidden registers and arguments."""

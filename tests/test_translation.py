@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -12,7 +13,8 @@ from wasm2xformer.compiler.compile import compile_steps, link_source, realise
 from wasm2xformer.compiler.format.isa import Program, Slot, Step
 from wasm2xformer.compiler.options import CompileOptions
 from wasm2xformer.compiler.wasm.source import load
-from wasm2xformer.runtime.check.translation import RULES, TranslationCheck
+from wasm2xformer.runtime.check.translation import RULES, FunctionCheck, TranslationCheck
+from wasm2xformer.runtime.check.translation.state import JoinPoint, joined
 
 PROGRAM = """(module (memory 1) (global $g (mut i32) (i32.const 1)) (table 2 funcref) (elem (i32.const 0) $h $h)
   (func $h (param i32) (result i32) (i32.sub (local.get 0) (i32.const 3)))
@@ -159,3 +161,73 @@ def test_each_part_of_the_state_is_compared():
         change(verifier)
         difference = verifier._left_behind()
         assert difference is not None and difference.what == f"{what} after the call"
+
+
+def state_machine(states: int) -> str:
+    """Each state sets a local of its own, and goes on to any later state or back to the loop."""
+    names = [f"$s{k}" for k in range(states)]
+    bodies = "".join(
+        f""") (local.set {k + 1} (i32.load8_u (local.get 0)))
+        (br_table {" ".join(names[k + 1 :])} $top (i32.load8_u offset=1 (local.get 0)))"""
+        for k in range(states)
+    )
+    return f"""(module (memory 1) (func (export "f") (param i32) (result i32) (local {"i32 " * states})
+      (loop $top {" ".join(f"(block {name}" for name in reversed(names))}
+        (br_table {" ".join(names)} (local.get 1)) {bodies}) (i32.const -1)))"""
+
+
+def test_a_state_machine_is_walked_a_few_times_and_not_once_for_each_state(monkeypatch):
+    visits: Counter[tuple[int, int]] = Counter()
+    follow, covers = FunctionCheck._follow, JoinPoint.covers
+    news = []
+
+    def counted(check, at, index, state):
+        visits[at, index] += 1
+        return follow(check, at, index, state)
+
+    def compared(point, new):
+        nothing = joined(point.values, point.node, point.state, new) is None
+        assert covers(point, new) == nothing
+        news.append(not nothing)
+        return nothing
+
+    monkeypatch.setattr(FunctionCheck, "_follow", counted)
+    monkeypatch.setattr(JoinPoint, "covers", compared)
+    source = load(state_machine(24))
+    made = compile_steps(source, CompileOptions(1))[0]
+    assert not [*TranslationCheck(made, link_source(source, CompileOptions(1)), source.module).all()]
+    assert max(visits.values()) <= 3
+    assert any(news) and not all(news)
+
+
+SPINS = """(module (memory 1) (func $spin (export "spin")
+  (loop (i32.store (i32.const 8) (i32.const 1)) (br_if 0 (i32.load (i32.const 8)))) (i32.store (i32.const 12) (i32.const 2))))"""
+
+
+@pytest.mark.parametrize(("name", "wat"), [("spin", SPINS), ("start function", SPINS.replace("(func", "(start 0) (func"))])
+def test_a_fault_is_told_also_when_the_run_is_given_up(name: str, wat: str):
+    """The wrong step stands behind a loop that does not end."""
+    right, module = compile_steps(wat, CompileOptions(1))
+    at = max(i for i, step in enumerate(right.steps) if step.op == "i32.store")
+    wrong = list(right.steps)
+    wrong[at] = replace(wrong[at], b=Slot("const", 3))
+    for made, words in (
+        (right, f"^{name}: not finished after 200 tokens"),
+        (
+            replace(right, steps=tuple(wrong)),
+            f"^DIFFERENT from wasmtime: step {at}: .* expected, .* found; given up besides: {name}: not finished after 200",
+        ),
+    ):
+        with pytest.raises(w2x.Unfinished, match=words):
+            w2x.Verifier(wat, model=realise(made, module), max_tokens=200).invoke("spin", max_tokens=200)
+
+
+def test_a_fault_is_told_also_when_the_comparison_is_given_up(monkeypatch):
+    def given_up(*_):
+        raise w2x.Unfinished("not finished after 1 second")
+
+    made, module = compile_steps(PROGRAM, CompileOptions(1))
+    verifier = w2x.Verifier(PROGRAM, model=realise(only(made, *CHANGES["another constant"]), module))
+    monkeypatch.setattr(verifier._oracle, "invoke", given_up)
+    with pytest.raises(w2x.Unfinished, match=r"^DIFFERENT from wasmtime: step .*; given up besides: not finished after 1 second"):
+        verifier.invoke("f", [4])

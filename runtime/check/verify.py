@@ -21,7 +21,7 @@ from ...compiler.wasm.module import ValType
 from ...compiler.wasm.source import Source, load
 from .. import host
 from ..bit_patterns import encode as encode_value
-from ..errors import Trap, needing
+from ..errors import Trap, Unfinished, needing
 from ..exclusive import Exclusive
 from ..instance import Instance, Run, memory_index
 from ..trace import Trace, decode, table_of
@@ -123,6 +123,8 @@ class Verifier:
             started = self._instance.started
         except Trap as trap:
             started = trap.run
+        except Unfinished as error:
+            raise self._given_up(error, error.tokens) from None
         self._oracle, self._recorded = oracle_for(
             self.source.wasm,
             self.program,
@@ -152,7 +154,8 @@ class Verifier:
         progress: Callable[[int], None] | None = None, replay: bool = False,
     ) -> Report:  # fmt: skip
         """Runs one call on both sides and compares. Raises ArgumentError; a trap on both sides is no error, but when the
-        start function trapped there is nothing to call, and Trap is raised.
+        start function trapped there is nothing to call, and Trap is raised. Unfinished, when the call is given up, names the
+        first fault of the steps of the functions that ran, if they have one.
 
         max_tokens, timeout: as for `Instance.invoke`, of the decoding alone. replay: also check every decoded token
         against the dense matrices (see `replay.replay`).
@@ -161,15 +164,19 @@ class Verifier:
             return self._invoke(name, args, replay, max_tokens=max_tokens, timeout=timeout, progress=progress)
 
     def _invoke(self, name: str, args: Sequence[Any], replay: bool, **options: Any) -> Report:
-        instance = self._running()
+        instance, run = self._running(), None
         try:
-            run = instance.invoke(name, *args, **options)
-        except Trap as trap:
-            run = trap.run
-        types = self.program.entries[name].params
-        bound = Bound(run.steps, self._comparison.answered)
-        values = [_bits(t, a) for t, a in zip(types, args)]
-        report = self._compare(run, self._oracle.invoke(name, values, bound))
+            try:
+                run = instance.invoke(name, *args, **options)
+            except Trap as trap:
+                run = trap.run
+            types = self.program.entries[name].params
+            bound = Bound(run.steps, self._comparison.answered)
+            values = [_bits(t, a) for t, a in zip(types, args)]
+            report = self._compare(run, self._oracle.invoke(name, values, bound))
+        except Unfinished as error:
+            tokens = error.tokens if run is None else (run.prompt, run.tokens)
+            raise self._given_up(error, tokens) from None
         if replay:
             with needing("replay", "torch"):
                 from .replay import replay as check  # takes long to import
@@ -179,6 +186,19 @@ class Verifier:
                 self.model.transformer, sequence, len(sequence) - len(run.tokens) - 1, options["progress"]
             )
         return report
+
+    def _given_up(self, error: Unfinished, tokens: Sequence[np.ndarray]) -> Unfinished:
+        """The same, behind the fault of the steps if the functions that ran have one: it may be why there was no end."""
+        steps, at = [np.empty(0, np.int64)], 0
+        for block in tokens:
+            passed = at + np.cumsum(self._table.ip_delta[block], dtype=np.int64)
+            steps.append(np.unique(passed))
+            at = int(passed[-1]) if len(passed) else at
+        try:
+            fault = self._translation.first(np.concatenate(steps))
+        except Unfinished:  # a clock of the command's that goes on
+            return error
+        return Unfinished(f"DIFFERENT from wasmtime: {fault}; given up besides: {error}") if fault else error
 
     def write_memory(self, address: int, data: bytes) -> None:
         """As `Instance.write_memory`, on both sides. Raises Trap, ArgumentError."""

@@ -56,7 +56,7 @@ class JoinPoint:
     """
 
     def __init__(self, values: Values, node: Hashable, state: AbstractState):
-        self.state = state
+        self.values, self.node, self.state = values, node, state
         self._names = tuple(value for _, value in state.places())
         self._distinct = len(set(self._names))
         self._fixed = [i for i, value in enumerate(self._names) if node not in values.made_by[value]]
