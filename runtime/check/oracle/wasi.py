@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,10 @@ class Wasi:
             config.stdout_file = str(path / "stdout")
             config.stderr_file = str(path / "stderr")
             store.set_wasi(config)
-            self._outputs = [(path / name).open("rb") for name in ("stdout", "stderr")]
+            for name in ("stdout", "stderr"):
+                output = (path / name).open("rb")
+                weakref.finalize(self, output.close)
+                self._outputs.append(output)
         self.begin(store)
 
     def begin(self, store: wasmtime.Store) -> None:
