@@ -204,7 +204,9 @@ SPINS = """(module (memory 1) (func $spin (export "spin")
   (loop (i32.store (i32.const 8) (i32.const 1)) (br_if 0 (i32.load (i32.const 8)))) (i32.store (i32.const 12) (i32.const 2))))"""
 
 
-@pytest.mark.parametrize(("name", "wat"), [("spin", SPINS), ("start function", SPINS.replace("(func", "(start 0) (func"))])
+@pytest.mark.parametrize(
+    ("name", "wat"), [("spin", SPINS), ("start function", SPINS.replace("(func", "(start 0) (func"))]
+)
 def test_a_fault_is_told_also_when_the_run_is_given_up(name: str, wat: str):
     """The wrong step stands behind a loop that does not end."""
     right, module = compile_steps(wat, CompileOptions(1))
@@ -229,5 +231,25 @@ def test_a_fault_is_told_also_when_the_comparison_is_given_up(monkeypatch):
     made, module = compile_steps(PROGRAM, CompileOptions(1))
     verifier = w2x.Verifier(PROGRAM, model=realise(only(made, *CHANGES["another constant"]), module))
     monkeypatch.setattr(verifier._oracle, "invoke", given_up)
-    with pytest.raises(w2x.Unfinished, match=r"^DIFFERENT from wasmtime: step .*; given up besides: not finished after 1 second"):
+    with pytest.raises(
+        w2x.Unfinished, match=r"^DIFFERENT from wasmtime: step .*; given up besides: not finished after 1 second"
+    ):
         verifier.invoke("f", [4])
+
+
+@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "(i32.eqz (i32.lt_u (i32.const 52) (local.get 0)))",
+        "(i32.eqz (i32.eqz (i32.ge_s (local.get 0) (i32.const 7))))",
+        "(i32.add (i32.eqz (i32.ne (local.get 0) (i32.const 3))) (i32.const 1))",
+        "(i32.eqz (i64.lt_u (global.get $w) (i64.div_s (i64.const 77) (i64.const 2))))",
+        "(global.get $w) (i64.trunc_sat_f64_u (f64.const 5)) i64.ne (if (result i32) (then (i32.const 1)) (else (i32.const 0)))",
+    ],
+)
+def test_opposites_and_globals_beside_routines_are_no_false_alarm(body: str, level: int):
+    """A comparison asked whether it is 0 is the opposite one; a routine for an instruction leaves the globals alone."""
+    module = f'(module (global $w (mut i64) (i64.const 5)) (func (export "f") (param i32) (result i32) {body}))'
+    for argument in (3, 60):
+        assert w2x.verify(module, "f", [argument], opt_level=level).ok

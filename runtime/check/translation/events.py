@@ -175,7 +175,9 @@ class Events:
             forks.append(Fork(body.target(block), target, states[carried]))
         return forks
 
-    def _access(self, at: int, index: int, state: AbstractState, step: Step, instr: Instr, origin: Hashable) -> list[Fork]:
+    def _access(
+        self, at: int, index: int, state: AbstractState, step: Step, instr: Instr, origin: Hashable
+    ) -> list[Fork]:
         operation = f"i{instr.name[1:]}"
         self._operation(index, step, operation)
         self.check.check_site(index, step, at)
@@ -211,7 +213,9 @@ class Events:
         state.stack.append(value)
         return [Fork(at + 1, index + 1, state)]
 
-    def _table(self, at: int, index: int, state: AbstractState, step: Step, instr: Instr, origin: Hashable) -> list[Fork]:
+    def _table(
+        self, at: int, index: int, state: AbstractState, step: Step, instr: Instr, origin: Hashable
+    ) -> list[Fork]:
         self._operation(index, step, instr.name)
         self.check.check_site(index, step, at)
         self._table_fields(index, step, instr.args[0])
@@ -230,7 +234,9 @@ class Events:
         self._field(index, "the table's place", layout.offset, step.imm)
         self._field(index, "the table's size in operand c:", Slot("hidden", layout.size_register), step.c)
 
-    def _call(self, at: int, index: int, state: AbstractState, step: Step, instr: Instr, origin: Hashable) -> list[Fork]:
+    def _call(
+        self, at: int, index: int, state: AbstractState, step: Step, instr: Instr, origin: Hashable
+    ) -> list[Fork]:
         callee = self.linked.module.functions[instr.args[0]]
         if callee.imported is not None:
             return self._intrinsic(at, index, state, step, callee.imported.module, callee.imported.name, origin)
@@ -243,7 +249,8 @@ class Events:
         else:
             self.check.check_site(index, step, at)
         self._arguments(index, state, step, callee.type.params)
-        self._results(state, step, callee.type.results, origin)
+        own = self.check.origin is not None
+        self._results(state, step, callee.type.results, origin, keeps_globals=own and routine in ("value", "bulk"))
         if routine is not None and self.check.origin is not None and callee.type.results:
             state.pending = ((at, state.stack[-1]),)
         return [Fork(at + 1, index + 1, state)]
@@ -255,14 +262,17 @@ class Events:
                 raise self._wrong(index, f"argument {i} in frame slot {step.imm + i}", "another value")
         del state.stack[first:]
 
-    def _results(self, state: AbstractState, step: Step, results: tuple[str, ...], origin: Hashable) -> None:
-        """The callee's frame begins at its first argument: nothing above stays as it was."""
+    def _results(
+        self, state: AbstractState, step: Step, results: tuple[str, ...], origin: Hashable, keeps_globals: bool = False
+    ) -> None:
+        """The callee's frame begins at its first argument: nothing above stays as it was. keeps_globals: a routine that
+        stands for an instruction has no way to the program's globals."""
         state.slots = {s: v for s, v in state.slots.items() if not isinstance(s, int) or s < step.imm}
         for i, type_ in enumerate(results):
             value = self.values.given(origin, i, type_ in ("i64", "f64"))
             state.slots[step.imm + i] = value
             state.stack.append(value)
-        self.check.forget(state, origin)
+        self.check.forget(state, origin, keeps_globals)
 
     def _call_indirect(
         self, at: int, index: int, state: AbstractState, step: Step, instr: Instr, origin: Hashable

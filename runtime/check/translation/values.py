@@ -14,7 +14,9 @@ PURE = frozenset(
     ).split()
 ) | {"i64.extend32_s", "i64.extend_i32_s", "i32.wrap_i64", "select"}  # fmt: skip
 DIVISIONS = frozenset(f"i32.{name}" for name in ("div_s", "div_u", "rem_s", "rem_u"))
-_RELATIONS = frozenset("eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u".split())
+_OPPOSITE = {"eq": "ne", "lt_s": "ge_s", "lt_u": "ge_u", "gt_s": "le_s", "gt_u": "le_u"}
+_OPPOSITE |= {opposite: relation for relation, opposite in _OPPOSITE.items()}
+_RELATIONS = frozenset(_OPPOSITE)
 
 Key = tuple[Hashable, ...]
 
@@ -45,6 +47,9 @@ class Values:
         return self._name(("const", bits), bits >= 2**32, frozenset())
 
     def term(self, operation: str, *operands: int) -> int:
+        """What the operation gives. Of a comparison asked whether it is 0: the opposite comparison."""
+        if operation in ("i32.eq", "i32.ne") and self.is_const(operands[1]) == 0 and self._is_relation(operands[0]):
+            return operands[0] if operation == "i32.ne" else self.opposite(operands[0])
         if operation == "select":
             wide = self.wide[operands[0]] or self.wide[operands[1]]
         else:
@@ -79,23 +84,23 @@ class Values:
         if constant is not None:
             yield self.const(0), extra + constant
 
+    def opposite(self, name: int) -> int:
+        """Of a comparison: the one that holds exactly when it does not."""
+        prefix, _, relation = str(self.keys[name][0]).partition(".")
+        return self.term(f"{prefix}.{_OPPOSITE[relation]}", *self.keys[name][1:])  # type: ignore[arg-type]
+
     def condition(self, name: int) -> tuple[Key, bool]:
         """What has to hold for the value not to be 0: a relation in its one form, and whether it or its opposite."""
         key = self.keys[name]
-        relation = key[0].partition(".")[2] if isinstance(key[0], str) else ""
-        if relation not in _RELATIONS:
+        if not self._is_relation(name):
             return self.relation("i32.ne", name, self.const(0))
-        if relation in ("eq", "ne") and self.is_const(key[2]) == 0 and self._is_relation(key[1]):  # type: ignore
-            inner, positive = self.condition(key[1])  # type: ignore[arg-type]
-            return inner, positive == (relation == "ne")
         return self.relation(key[0], key[1], key[2])  # type: ignore[arg-type]
 
     def within(self, name: int) -> Iterable[int]:
-        """The comparisons that a condition is made of."""
+        """The comparisons that a condition or its value is made of: itself, or its opposite asked whether it is 0."""
         yield name
-        while self._is_relation(name) and self.is_const(self.keys[name][2]) == 0:  # type: ignore[arg-type]
-            name = self.keys[name][1]  # type: ignore[assignment]
-            yield name
+        if self._is_relation(name):
+            yield self.opposite(name)
 
     def relation(self, operation: str, a: int, b: int) -> tuple[Key, bool]:
         """eq and lt are what the others are made of: a > b is b < a, a <= b is not b < a."""
