@@ -79,7 +79,7 @@ check-docs: $(DEV)
 
 samples: $(DEV)
 	$(BIN)/python -m tests.verify_all --sample 12 --seed $(SEED)
-	$(BIN)/python -m tests.random --ttf --count 40 --seed $(SEED)
+	$(BIN)/python -m tests.random --ttf --count 20 --seed $(SEED)
 	$(BIN)/python -m tests.spec $(SPEC)
 
 bench: $(DEV)
