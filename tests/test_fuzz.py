@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
 import pytest
 
 from tests.fuzz.__main__ import main
+from tests.fuzz.checkpoints import FORMAT, parts, save, used
+from tests.fuzz.door import ACCEPTED, REFUSED
 from tests.fuzz.doors import DOORS
 from tests.fuzz.mutate import mutate_bytes, mutate_json, mutate_text
 from tests.fuzz.watch import Worker
@@ -49,3 +52,19 @@ def test_a_few_inputs_for_each_door(door: str, tmp_path: Path, capsys: pytest.Ca
     shown = capsys.readouterr().out
     assert code == 0, shown
     assert f"{door}" in shown and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [
+    ["compile", "lib.wat", "--library", "wasi_snapshot_preview1=lib.wat", "-o", "a.wat"],
+    ["lib.wat", "-o", "a.wat", "--library", "wasi_snapshot_preview1=lib.wat"],
+])  # fmt: skip
+def test_arguments_that_once_failed(words: list[str]) -> None:
+    assert DOORS["arguments"]().run(json.dumps(words).encode()) == REFUSED
+
+
+def test_weights_whose_products_overflow_can_be_looked_at() -> None:
+    tensors, metadata = parts(0)
+    tensors = {name: t.copy() for name, t in tensors.items()}
+    for name in [name for name in tensors if name.endswith(("q_proj.weight", "k_proj.weight"))]:
+        tensors[name][tensors[name] != 0] = 1e300
+    assert used(save(tensors, {FORMAT: json.dumps(metadata)})) == ACCEPTED

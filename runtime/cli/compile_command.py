@@ -18,6 +18,8 @@ from .programs import compile_model, compile_options, load_source
 from .progress import working
 from .streams import decoded
 
+SOURCES = (".wat", ".wasm", ".c")
+
 
 @click.command("compile")
 @click.argument("prog")
@@ -86,6 +88,8 @@ def _no_output(output: str, inputs: Sequence[str]) -> str:
         check_output(output, inputs)
     except OSError as error:
         return f"-o {output}: {words(error)}"
+    if output.lower().endswith(SOURCES):
+        return f"-o {output}: the name of a source file; end it in .safetensors"
     return ""
 
 

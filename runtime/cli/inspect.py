@@ -111,8 +111,8 @@ def _distinct(layer: Layer) -> int:
 
 def _head_kinds(layer: Layer) -> list[str]:
     """uniform: attends to all positions equally; lookup: to the positions whose keys fit the query."""
-    queries, keys = (np.abs(_by_head(m)).sum(axis=1) for m in (layer.q, layer.k))
-    return ["lookup" if used else "uniform" for used in (queries * keys).tolist()]
+    queries, keys = (_by_head(m).any(axis=1) for m in (layer.q, layer.k))
+    return ["lookup" if used else "uniform" for used in (queries & keys).tolist()]
 
 
 def _lookups(layer: Layer) -> list[tuple[str, list[str]]]:
