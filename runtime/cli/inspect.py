@@ -111,8 +111,8 @@ def _distinct(layer: Layer) -> int:
 
 def _head_kinds(layer: Layer) -> list[str]:
     """uniform: attends to all positions equally; lookup: to the positions whose keys fit the query."""
-    queries, keys = (_by_head(m).any(axis=1) for m in (layer.q, layer.k))
-    return ["lookup" if used else "uniform" for used in (queries & keys).tolist()]
+    used = np.logical_and(*((_by_head(m) != 0).max(axis=1, initial=False) for m in (layer.q, layer.k)))
+    return ["lookup" if both else "uniform" for both in used.tolist()]
 
 
 def _lookups(layer: Layer) -> list[tuple[str, list[str]]]:
