@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from .instance import Run
+    from .results import Run
 
 
 class Trap(Exception):

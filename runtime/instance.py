@@ -8,22 +8,22 @@ from __future__ import annotations
 import operator
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ..compiler.format.checkpoint import Model
-from ..compiler.format.isa import TRAPS, Entry
+from ..compiler.format.isa import Entry
 from ..compiler.format.tokens import Kind, TokenTable
 from . import host
 from .arrays import join
-from .bit_patterns import decode, encode, show
+from .bit_patterns import show
 from .engine import Engine
-from .errors import ArgumentError, DecodingError, Trap, Unfinished, needing
+from .errors import ArgumentError, Trap, Unfinished, needing
 from .exclusive import Exclusive
 from .limits import CallLimits
-from .missing import TAIL, missing_import
+from .prompts import Prompts
+from .results import Run, output_bytes, run_of
 from .world import World, plain_bytes
 
 ENGINES = ("fast", "torch")
@@ -31,7 +31,6 @@ ENGINES = ("fast", "torch")
 FIRST_CHUNK, LAST_CHUNK = 1 << 3, 1 << 20
 CHUNK_SECONDS = 0.1
 PROMPT_CHUNK = 1 << 16  # tokens of a prompt read at a time
-BLOCK = 1 << 20  # tokens of a finished trace looked at together
 
 
 def engine_class(name: str) -> type:
@@ -46,36 +45,6 @@ def engine_class(name: str) -> type:
 
         return TorchEngine
     raise ValueError(f"no engine {name!r}; there are {', '.join(ENGINES)}")
-
-
-@dataclass
-class Run:
-    """What one invocation did.
-
-    values: results, i32 and i64 signed, floats as floats, references as None or an int, as for `invoke` (a function
-    of a library that has no index in the module: bit_patterns.FOREIGN). prompt: int32 [p], the tokens that
-    the runtime supplied; tokens: int32 [n], those that the model decoded. steps: steps executed. stdout, stderr: output
-    bytes. trap: wasmtime's words, or None. missing_import: says so where the program called an import that nobody provides,
-    which traps. exit_code: of proc_exit, or None. bits: the results as they stand in their
-    slots, unsigned; a Python float does not keep every NaN of an f32, these do.
-    """
-
-    values: list[Any]
-    prompt: np.ndarray
-    tokens: np.ndarray
-    steps: int
-    stdout: bytes = b""
-    stderr: bytes = b""
-    trap: str | None = None
-    missing_import: str = ""
-    exit_code: int | None = None
-    probed: np.ndarray | None = field(default=None, repr=False)
-    bits: list[int] = field(default_factory=list)
-
-    @property
-    def returned(self) -> bool:
-        """It neither trapped nor called proc_exit."""
-        return self.trap is None and self.exit_code is None
 
 
 class Instance:
@@ -114,15 +83,12 @@ class Instance:
         self.model = model
         self._exclusive = Exclusive("instance")
         vocabulary = model.transformer.vocabulary
-        self._ids = {name: token for token, name in enumerate(vocabulary)}
         self._engine: Engine = engine_class(engine)(model.transformer, **({"probe": probe} if probe else {}))
         self._probe = probe
         if probe:
             self.prefix_probed = self._take_probed()
         self._tokens = TokenTable.build(vocabulary, model.jumps, model.entries)
-        self._entry_numbers = {first: k for k, (_, first) in enumerate(model.entries)}
-        self._world = World(stdin, args, env or {}, random, clock) if world is None else world
-        self._inputs, self._registers = _inputs(model, self._world)
+        self._prompts = Prompts(model, World(stdin, args, env or {}, random, clock) if world is None else world)
         start = model.program.start
         self.started = self._run(start, "start function", [], limits) if start else None
         if self.started and self.started.trap is not None:
@@ -151,16 +117,8 @@ class Instance:
         decoded so far. output: called with "stdout" or "stderr" and the bytes that the program wrote since the last call.
         Raises Trap, ArgumentError, Unfinished, InstanceError.
         """
-        limits, entries = CallLimits(max_tokens, timeout), self.model.program.entries
-        if not isinstance(name, str) or name not in entries:
-            raise ArgumentError(f"no exported function {name!r}; there are: {', '.join(sorted(entries)) or 'none'}")
-        entry = entries[name]
-        if len(args) != len(entry.params):
-            raise ArgumentError(
-                f"{name} takes {len(entry.params)} arguments ({', '.join(entry.params)}), got {len(args)}"
-            )
-        functions = self.model.program.function_references
-        values = [encode(name, i, type_, value, functions) for i, (type_, value) in enumerate(zip(entry.params, args))]
+        limits = CallLimits(max_tokens, timeout)
+        entry, values = self._prompts.values(name, args)
         with self._exclusive.call(name):
             run = self._run(entry, name, values, limits, progress, output)
             if run.trap is not None:
@@ -210,7 +168,7 @@ class Instance:
         output: Callable[[str, bytes], None] | None = None,
     ) -> Run:
         until = limits.until()
-        prompt = np.array(self._prompt(entry, values), dtype=np.int32)
+        prompt = self._prompts.tokens(entry, values)
         parts: list[np.ndarray] = []
         try:
             for i in range(0, len(prompt), PROMPT_CHUNK):
@@ -220,7 +178,10 @@ class Instance:
         except Unfinished as error:
             error.tokens = (prompt, *parts)
             raise
-        return self._result(entry, name, prompt, join(parts))
+        run = run_of(self.model, self._tokens, entry, name, prompt, join(parts))
+        if self._probe:
+            run.probed = self._take_probed()
+        return run
 
     def _decode(
         self,
@@ -243,7 +204,7 @@ class Instance:
             parts.append(part)
             count += len(part)
             for kind, stream in ((Kind.STDOUT, "stdout"), (Kind.STDERR, "stderr")):
-                if output and (written := self._bytes(part, kind)):
+                if output and (written := output_bytes(self._tokens, part, kind)):
                     output(stream, written)
             if progress:
                 progress(count)
@@ -251,96 +212,8 @@ class Instance:
                 break
             limits.check(name, count, until)
 
-    def _prompt(self, entry: Entry, values: list[int]) -> list[int]:
-        """Input bytes, the entry token, then the digits of hidden registers and arguments."""
-        prompt: list[int] = []
-        if entry.registers:
-            byte = self._ids["B.0"]
-            world = self._world.fixed()
-            assert world.random is not None and world.clock is not None
-            self._registers |= clock_registers(world.clock)
-            for area, data in self._inputs.items():
-                if area == "random":
-                    data = world.random
-                prompt.append(self._ids[f"G.{self.model.inputs[area]}"])
-                prompt += [byte + v for v in data]
-        prompt.append(self._ids[f"I.{self._entry_numbers[entry.entry]}"])
-        for value in [*(self._registers[r] for r in entry.registers), *values]:
-            prompt += self._digits(value)
-        return prompt
-
-    def _digits(self, value: int) -> list[int]:
-        top = max(0, (value.bit_length() + 7) // 8 - 1)
-        return [self._ids[f"D{p}.{value >> 8 * p & 255}"] for p in range(top, -1, -1)]
-
-    def _result(self, entry: Entry, name: str, prompt: np.ndarray, tokens: np.ndarray) -> Run:
-        table, last = self._tokens, tokens[-1]
-        stdout, stderr = (self._bytes(tokens, kind) for kind in (Kind.STDOUT, Kind.STDERR))
-        run = Run([], prompt, tokens, _count(table.ends, tokens), stdout, stderr)
-        if self._probe:
-            run.probed = self._take_probed()
-        if table.kind[last] == Kind.TRAP:
-            run.trap = TRAPS[table.traps[table.value[last]]]
-            at = _count(table.ip_delta, prompt) + _count(table.ip_delta, tokens)
-            run.missing_import = missing_import(self.model, table, at, np.concatenate([prompt, tokens[-TAIL:]]))
-            return run
-        results = self._trailing_values(tokens, max(1, len(entry.results)))
-        # proc_exit emits the code and halts on the spot; a return halts behind the entry's own result steps.
-        halted = _count(table.ip_delta, prompt) + _count(table.ip_delta, tokens)
-        ops = [step.op for step in self.model.program.steps]
-        if halted == ops.index("halt", entry.entry):
-            run.bits = results[: len(entry.results)]
-            functions = self.model.program.function_references
-            run.values = [decode(t, bits, functions) for t, bits in zip(entry.results, run.bits)]
-        elif results:
-            run.exit_code = results[-1]
-        if len(run.values) < len(entry.results) and run.exit_code is None:
-            raise DecodingError(f"{name}: the model halted without its results; compile the program again")
-        return run
-
     def _take_probed(self) -> np.ndarray:
         return join(self._engine.probed)
-
-    def _bytes(self, tokens: np.ndarray, kind: Kind) -> bytes:
-        chosen = self._tokens.kind == kind
-        blocks = (tokens[i : i + BLOCK] for i in range(0, len(tokens), BLOCK)) if chosen.any() else ()
-        return b"".join(self._tokens.value[block[chosen[block]]].astype(np.uint8).tobytes() for block in blocks)
-
-    def _trailing_values(self, tokens: np.ndarray, count: int) -> list[int]:
-        """The values emitted right before the halt, at most `count`."""
-        table, tail = self._tokens, tokens[-2 - 8 * count : -1]  # one token more than they have digits
-        starts, ends = table.steps(tail)
-        digits = table.kind[tail[ends]] == Kind.DIGIT
-        found = len(ends) if digits.all() else int(np.argmin(digits[::-1]))
-        values = table.values(tail[: ends[-1] + 1], starts) if len(ends) else starts
-        return values[len(values) - min(found, count) :].tolist()
-
-
-def _count(table: np.ndarray, tokens: np.ndarray) -> int:
-    """Sum of table[token] over the tokens, without an array as long as a long trace."""
-    return sum(int(table[tokens[i : i + BLOCK]].sum()) for i in range(0, len(tokens), BLOCK))
-
-
-def clock_registers(seconds: float) -> dict[str, int]:
-    """The hidden registers that tell the program what time it is: seconds since 1970, and nanoseconds."""
-    whole, nanoseconds = divmod(round(seconds * 10**9), 10**9)
-    return {"clock_seconds": whole, "clock_nanoseconds": nanoseconds}
-
-
-def _inputs(model: Model, world: World) -> tuple[dict[str, bytes], dict[str, int]]:
-    """The bytes of each input area that the program has, and the hidden registers that describe them."""
-    argv = [a + b"\0" for a in world.arguments()]
-    environ = [e + b"\0" for e in world.environment()]
-    data = {"stdin": world.stdin, "args": b"".join(argv), "environ": b"".join(environ), "random": b"", "clock": b""}
-    registers = {
-        "stdin_length": len(world.stdin), "stdin_position": 0, "args_count": len(argv), "args_bytes": len(data["args"]),
-        "environ_count": len(environ), "environ_bytes": len(data["environ"]), "random_position": 0,
-    }  # fmt: skip
-    areas = model.program.inputs
-    for area, (_, capacity) in areas.items():
-        if len(data[area]) > capacity:
-            raise ArgumentError(f"{area}: {len(data[area]):,} bytes, the program has room for {capacity:,}")
-    return {area: data[area] for area in areas}, registers
 
 
 def memory_index(what: str, value: Any) -> int:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from .runtime.check.verify import Report, Verifier, verify
     from .runtime.errors import ArgumentError, InstanceError, OracleError, Trap, Unfinished
     from .runtime.generate import generate
-    from .runtime.instance import Instance, Run
+    from .runtime.instance import Instance
+    from .runtime.results import Run
 
 __all__ = [
     "ArgumentError",
@@ -39,7 +40,8 @@ _MODULES = {
     ".compiler.format.errors": ("CompileError",),
     ".runtime.generate": ("generate",),
     ".runtime.errors": ("ArgumentError", "InstanceError", "OracleError", "Trap", "Unfinished"),
-    ".runtime.instance": ("Instance", "Run"),
+    ".runtime.instance": ("Instance",),
+    ".runtime.results": ("Run",),
     ".runtime.check.verify": ("Report", "Verifier", "verify"),
 }
 

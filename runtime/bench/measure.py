@@ -71,7 +71,8 @@ def decode(request: dict[str, Any]) -> dict[str, Any]:
     from ...compiler.format.checkpoint import load
     from ...compiler.format.errors import EnvelopeError
     from ..errors import Trap, Unfinished
-    from ..instance import Instance, Run
+    from ..instance import Instance
+    from ..results import Run
 
     model = load(request["model"])
     seconds, tokens, steps = [], 0, 0

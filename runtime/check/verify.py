@@ -23,7 +23,8 @@ from .. import host
 from ..bit_patterns import encode as encode_value
 from ..errors import Trap, Unfinished, needing
 from ..exclusive import Exclusive
-from ..instance import Instance, Run, memory_index
+from ..instance import Instance, memory_index
+from ..results import Run
 from ..trace import Trace, decode, table_of
 from ..world import World, plain_bytes
 from .diff import Comparison, Divergence, ModelState, StateComparison, StateDifference

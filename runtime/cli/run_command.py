@@ -18,7 +18,7 @@ from .programs import model_and_calls, parse_calls
 from .progress import progress_of
 
 if TYPE_CHECKING:
-    from ..instance import Run
+    from ..results import Run
 
 
 @click.command("run", cls=Invoking)

@@ -36,6 +36,7 @@ def trace_command(
     With --json one object a line: a line for each step, and one for the end of each call.
     """
     with refusals():
+        from ..calls import call_of
         from ..errors import Trap
         from .listing import json_lines, text_lines
 
@@ -49,7 +50,7 @@ def trace_command(
             except Trap as trapped:
                 trap, run = trapped, trapped.run
             lines = json_lines if as_json else text_lines
-            for line in lines(loaded, name, values, run, limit):
+            for line in lines(loaded, call_of(loaded, name, values, run), limit):
                 say(line)
             if trap:
                 raise trap

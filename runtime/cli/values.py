@@ -14,7 +14,7 @@ from ...compiler.format.types import ValType
 from ..errors import ArgumentError
 
 if TYPE_CHECKING:
-    from ..instance import Run
+    from ..results import Run
 
 
 def parse_arguments(function: str, types: Sequence[ValType], texts: Sequence[str]) -> list[Any]:

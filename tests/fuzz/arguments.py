@@ -20,7 +20,7 @@ PROGRAM = """(module (import "wasi_snapshot_preview1" "fd_write" (func (param i3
   (func (export "f") (param i32) (result i32) (i32.div_s (i32.const 100) (local.get 0)))
   (func (export "g") (param f32 i64 externref) (result i64) (local.get 1)) (func (export "_start")))"""
 FILES = {"a.wat": PROGRAM, "bad.wat": "(module (func", "lib.wat": '(module (func (export "x")))', "empty": "", "text": "words"}
-COMMANDS = ("compile", "run", "verify", "trace", "inspect", "--help", "--version", "a.wat", "m.safetensors")
+COMMANDS = ("compile", "run", "verify", "trace", "inspect", "prompt", "decode", "--help", "--version", "a.wat", "m.safetensors")
 VALUES = {
     "--invoke": ("f", "g", "_start", "nothing", ""),
     "-o": ("new.safetensors", "m.safetensors", "a.wat", ".", "nowhere/x", "loop", ""),
@@ -41,8 +41,8 @@ VALUES = {
     "--model": ("m.safetensors", "a.wat", "nothing", "text"),
     "-O": ("0", "1", "2"),
 }
-FLAGS = ("--json", "--heads", "--neurons", "--slots", "--vocabulary", "--steps", "--weights", "--replay", "-O0", "-O1", "--help",
-         "--unknown-imports-trap", "--", "-", "--nothing", "-x")  # fmt: skip
+FLAGS = ("--json", "--names", "--ids", "--prefix", "--trace", "--heads", "--neurons", "--slots", "--vocabulary", "--steps",
+         "--weights", "--replay", "-O0", "-O1", "--help", "--unknown-imports-trap", "--", "-", "--nothing", "-x")  # fmt: skip
 NUMBERS = ("0", "1", "-1", "7", "0x1f", "2147483648", "4294967295", "1.5", "nan", "-inf", "null", "1e400", "x", "", "\udcff", "٣")
 FILE_NAMES = (*FILES, "m.safetensors", "nothing", ".", "loop", "\udcff", "\x1b[31m", "日本.wat")
 CODES = {0: ACCEPTED, 1: ACCEPTED, 2: REFUSED, 3: ACCEPTED}

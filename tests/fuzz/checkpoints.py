@@ -20,9 +20,10 @@ from safetensors.numpy import save
 import wasm2xformer as w2x
 from wasm2xformer.compiler.format.checkpoint import FORMAT, Model
 from wasm2xformer.compiler.format.errors import EnvelopeError
+from wasm2xformer.runtime.calls import call_of, read_calls
 from wasm2xformer.runtime.cli import inspect, listing
 from wasm2xformer.runtime.errors import ArgumentError, DecodingError, Trap, Unfinished
-from wasm2xformer.runtime.instance import Run
+from wasm2xformer.runtime.results import Run
 
 from .door import ACCEPTED, REFUSED, one_line
 from .mutate import FLOATS, mutate_bytes, mutate_json
@@ -187,8 +188,12 @@ def _run(model: Model) -> None:
 
 
 def _list(model: Model, name: str, values: list[Any], run: Run) -> None:
-    list(listing.text_lines(model, name, values, run))
-    list(listing.json_lines(model, name, values, run))
+    call = call_of(model, name, values, run)
+    list(listing.text_lines(model, call))
+    list(listing.json_lines(model, call))
+    ids = np.concatenate([model.transformer.prefix, run.prompt, run.tokens])
+    with contextlib.suppress(ArgumentError, DecodingError):  # a stranger's prefix may hold anything
+        list(read_calls(model, ids))
 
 
 def _save_again(model: Model) -> None:

@@ -1,0 +1,82 @@
+"""What the host says to a program: the tokens of an invocation's prompt. They are written, nothing is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..compiler.format.checkpoint import Model
+from ..compiler.format.isa import Entry
+from .bit_patterns import encode
+from .errors import ArgumentError
+from .world import World
+
+
+class Prompts:
+    """Prompts of one instance of a program, in a world that does not change. Raises ArgumentError for input that the program
+    has no room for."""
+
+    def __init__(self, model: Model, world: World):
+        self._model, self._world = model, world
+        self._ids = {name: token for token, name in enumerate(model.transformer.vocabulary)}
+        self._entry_numbers = {first: k for k, (_, first) in enumerate(model.entries)}
+        self._inputs, self._registers = _inputs(model, world)
+
+    def values(self, name: str, args: Sequence[Any]) -> tuple[Entry, list[int]]:
+        """The entry of an exported function, and the arguments as bit patterns (see `Instance.invoke`). Raises ArgumentError."""
+        entries = self._model.program.entries
+        if not isinstance(name, str) or name not in entries:
+            raise ArgumentError(f"no exported function {name!r}; there are: {', '.join(sorted(entries)) or 'none'}")
+        entry = entries[name]
+        if len(args) != len(entry.params):
+            raise ArgumentError(
+                f"{name} takes {len(entry.params)} arguments ({', '.join(entry.params)}), got {len(args)}"
+            )
+        functions = self._model.program.function_references
+        return entry, [encode(name, i, type_, v, functions) for i, (type_, v) in enumerate(zip(entry.params, args))]
+
+    def tokens(self, entry: Entry, values: Sequence[int]) -> np.ndarray:
+        """int32 [p]: input bytes, the entry token, then the digits of hidden registers and arguments (unsigned)."""
+        prompt: list[int] = []
+        if entry.registers:
+            byte = self._ids["B.0"]
+            world = self._world.fixed()
+            assert world.random is not None and world.clock is not None
+            self._registers |= clock_registers(world.clock)
+            for area, data in self._inputs.items():
+                if area == "random":
+                    data = world.random
+                prompt.append(self._ids[f"G.{self._model.inputs[area]}"])
+                prompt += [byte + v for v in data]
+        prompt.append(self._ids[f"I.{self._entry_numbers[entry.entry]}"])
+        for value in [*(self._registers[r] for r in entry.registers), *values]:
+            prompt += self._digits(value)
+        return np.array(prompt, dtype=np.int32)
+
+    def _digits(self, value: int) -> list[int]:
+        top = max(0, (value.bit_length() + 7) // 8 - 1)
+        return [self._ids[f"D{p}.{value >> 8 * p & 255}"] for p in range(top, -1, -1)]
+
+
+def clock_registers(seconds: float) -> dict[str, int]:
+    """The hidden registers that tell the program what time it is: seconds since 1970, and nanoseconds."""
+    whole, nanoseconds = divmod(round(seconds * 10**9), 10**9)
+    return {"clock_seconds": whole, "clock_nanoseconds": nanoseconds}
+
+
+def _inputs(model: Model, world: World) -> tuple[dict[str, bytes], dict[str, int]]:
+    """The bytes of each input area that the program has, and the hidden registers that describe them."""
+    argv = [a + b"\0" for a in world.arguments()]
+    environ = [e + b"\0" for e in world.environment()]
+    data = {"stdin": world.stdin, "args": b"".join(argv), "environ": b"".join(environ), "random": b"", "clock": b""}
+    registers = {
+        "stdin_length": len(world.stdin), "stdin_position": 0, "args_count": len(argv), "args_bytes": len(data["args"]),
+        "environ_count": len(environ), "environ_bytes": len(data["environ"]), "random_position": 0,
+    }  # fmt: skip
+    areas = model.program.inputs
+    for area, (_, capacity) in areas.items():
+        if len(data[area]) > capacity:
+            raise ArgumentError(f"{area}: {len(data[area]):,} bytes, the program has room for {capacity:,}")
+    return {area: data[area] for area in areas}, registers

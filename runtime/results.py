@@ -1,0 +1,100 @@
+"""What the tokens of one invocation say: results, output, how it ended. Digits are moved, nothing is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..compiler.format.checkpoint import Model
+from ..compiler.format.isa import TRAPS, Entry
+from ..compiler.format.tokens import Kind, TokenTable
+from .bit_patterns import decode
+from .errors import DecodingError
+from .missing import TAIL, missing_import
+
+BLOCK = 1 << 20  # tokens of a finished trace looked at together
+
+
+@dataclass
+class Run:
+    """What one invocation did.
+
+    values: results, i32 and i64 signed, floats as floats, references as None or an int, as for `invoke` (a function
+    of a library that has no index in the module: bit_patterns.FOREIGN). prompt: int32 [p], the tokens that
+    the runtime supplied; tokens: int32 [n], those that the model decoded. steps: steps executed. stdout, stderr: output
+    bytes. trap: wasmtime's words, or None. missing_import: says so where the program called an import that nobody provides,
+    which traps. exit_code: of proc_exit, or None. bits: the results as they stand in their
+    slots, unsigned; a Python float does not keep every NaN of an f32, these do.
+    """
+
+    values: list[Any]
+    prompt: np.ndarray
+    tokens: np.ndarray
+    steps: int
+    stdout: bytes = b""
+    stderr: bytes = b""
+    trap: str | None = None
+    missing_import: str = ""
+    exit_code: int | None = None
+    probed: np.ndarray | None = field(default=None, repr=False)
+    bits: list[int] = field(default_factory=list)
+
+    @property
+    def returned(self) -> bool:
+        """It neither trapped nor called proc_exit."""
+        return self.trap is None and self.exit_code is None
+
+
+def run_of(
+    model: Model, table: TokenTable, entry: Entry, name: str, prompt: np.ndarray, tokens: np.ndarray
+) -> Run:  # fmt: skip
+    """The invocation with this prompt that decoded these tokens, int32 [p] and [n]; the last one stops it. name: for messages.
+    Raises DecodingError where they hold no results."""
+    last = tokens[-1]
+    stdout, stderr = (output_bytes(table, tokens, kind) for kind in (Kind.STDOUT, Kind.STDERR))
+    run = Run([], prompt, tokens, _count(table.ends, tokens), stdout, stderr)
+    if table.kind[last] == Kind.TRAP:
+        run.trap = TRAPS[table.traps[table.value[last]]]
+        at = _count(table.ip_delta, prompt) + _count(table.ip_delta, tokens)
+        run.missing_import = missing_import(model, table, at, np.concatenate([prompt, tokens[-TAIL:]]))
+        return run
+    results = _trailing_values(table, tokens, max(1, len(entry.results)))
+    # proc_exit emits the code and halts on the spot; a return halts behind the entry's own result steps.
+    halted = _count(table.ip_delta, prompt) + _count(table.ip_delta, tokens)
+    ops = [step.op for step in model.program.steps]
+    if halted == ops.index("halt", entry.entry):
+        run.bits = results[: len(entry.results)]
+        functions = model.program.function_references
+        run.values = [decode(t, bits, functions) for t, bits in zip(entry.results, run.bits)]
+    elif results:
+        run.exit_code = results[-1]
+    if len(run.values) < len(entry.results) and run.exit_code is None:
+        raise DecodingError(f"{name}: the model halted without its results; compile the program again")
+    return run
+
+
+def output_bytes(table: TokenTable, tokens: np.ndarray, kind: Kind) -> bytes:
+    """What these tokens write to a stream. kind: STDOUT or STDERR."""
+    chosen = table.kind == kind
+    blocks: Sequence[np.ndarray] = ()
+    if chosen.any():
+        blocks = [tokens[i : i + BLOCK] for i in range(0, len(tokens), BLOCK)]
+    return b"".join(table.value[block[chosen[block]]].astype(np.uint8).tobytes() for block in blocks)
+
+
+def _trailing_values(table: TokenTable, tokens: np.ndarray, count: int) -> list[int]:
+    """The values emitted right before the halt, at most `count`."""
+    tail = tokens[-2 - 8 * count : -1]  # one token more than they have digits
+    starts, ends = table.steps(tail)
+    digits = table.kind[tail[ends]] == Kind.DIGIT
+    found = len(ends) if digits.all() else int(np.argmin(digits[::-1]))
+    values = table.values(tail[: ends[-1] + 1], starts) if len(ends) else starts
+    return values[len(values) - min(found, count) :].tolist()
+
+
+def _count(table: np.ndarray, tokens: np.ndarray) -> int:
+    """Sum of table[token] over the tokens, without an array as long as a long trace."""
+    return sum(int(table[tokens[i : i + BLOCK]].sum()) for i in range(0, len(tokens), BLOCK))
