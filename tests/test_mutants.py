@@ -10,7 +10,8 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
-from tests.mutants import EQUIVALENT, examine
+from tests.mutants.equivalence import EQUIVALENT
+from tests.mutants.examine import examine
 from tests.programs import load_programs
 
 

@@ -29,10 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     if options.input:
         return _again(options.door, options.input)
-    print(f"seed {options.seed}", flush=True)
-    rows = [(door, *_fuzz(door, options)) for door in options.door or list(DOORS)]
-    print(_table(rows))
-    return 1 if any(count[kind] for _, count, _ in rows for kind in BAD) else 0
+    print(f"seed {options.seed}\ndoor          inputs" + "".join(f"{kind:>10}" for kind in KINDS) + "   seconds", flush=True)
+    bad = 0
+    for door in options.door or list(DOORS):
+        count, seconds = _fuzz(door, options)
+        bad += sum(count[kind] for kind in BAD)
+        print(f"{door:<12}{count.total():>8,}" + "".join(f"{count[k]:>10,}" for k in KINDS) + f"{seconds:>10.0f}", flush=True)
+    return 1 if bad else 0
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -95,13 +98,6 @@ def _again(doors: list[str], path: Path) -> int:
     worker.stop()
     print(f"{outcome.kind}: {outcome.message}")
     return 1 if outcome.kind in BAD else 0
-
-
-def _table(rows: Sequence[tuple[str, Counter[str], float]]) -> str:
-    lines = ["door          inputs" + "".join(f"{kind:>10}" for kind in KINDS) + "   seconds"]
-    for door, count, seconds in rows:
-        lines.append(f"{door:<12}{count.total():>8,}" + "".join(f"{count[k]:>10,}" for k in KINDS) + f"{seconds:>10.0f}")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

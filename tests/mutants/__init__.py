@@ -1,0 +1,1 @@
+"""Step programs with one step changed: the check has to tell each one."""
