@@ -1,6 +1,8 @@
-"""python -m tests.random [--count N] [--seed S] [--opt-level 0|1|both] [--ttf]
+"""python -m tests.random [--count N] [--seed S] [--opt-level 0|1|both] [--ttf] [--without-weights]
 
-N modules of each kind, made from the seeds S, S+1, ...; every step of every invocation is compared with wasmtime.
+N modules of each kind, made from the seeds S, S+1, ...; every step of every invocation is compared with wasmtime. Without
+weights (some ten times as many modules in the same time) the steps are interpreted and the results, memory and globals are
+compared, besides what `verify` shows of steps and instructions without running either.
 Exit status: 0 nothing differs; 1 something does (the module is saved, and what repeats it is printed); 2 wrong use.
 """
 
@@ -32,29 +34,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seeds = range(options.seed, options.seed + options.count)
     totals = {(kind, level): Tally() for kind in kinds for level in levels}
     began = time.monotonic()
-    jobs = [(k, s, level) for s in seeds for k in kinds for level in levels]
+    jobs = [(k, s, level, not options.without_weights) for s in seeds for k in kinds for level in levels]
     with get_context("spawn").Pool(options.jobs, maxtasksperchild=TASKS) as pool:
         done = pool.imap_unordered(run_job, jobs)
         quiet = not sys.stderr.isatty()
-        for (kind, seed, level), tally in track(
+        for (kind, seed, level, _), tally in track(
             done, "modules", len(jobs), console=Console(stderr=True), disable=quiet
         ):
             totals[kind, level].add(tally)
             for text in tally.diverged:
-                print(
-                    f"\n{kind}, seed {seed}, -O{level}: {text}\n{_save(kind, seed, level, options.folder)}", flush=True
-                )
+                print(f"\n{kind}, seed {seed}, -O{level}: {text}\n{_save(kind, seed, level, options)}", flush=True)
     print(_table(totals))
     print(f"\n{time.monotonic() - began:.0f} s, seeds {seeds[0]} to {seeds[-1]}")
     return 1 if any(t.diverged for t in totals.values()) else 0
 
 
-def _save(kind: str, seed: int, level: int, folder: Path) -> str:
-    folder.mkdir(parents=True, exist_ok=True)
+def _save(kind: str, seed: int, level: int, options: argparse.Namespace) -> str:
+    options.folder.mkdir(parents=True, exist_ok=True)
     source = KINDS[kind](seed).source
-    path = folder / f"{kind}-{seed}.{'wat' if isinstance(source, str) else 'wasm'}"
+    path = options.folder / f"{kind}-{seed}.{'wat' if isinstance(source, str) else 'wasm'}"
     path.write_bytes(source.encode() if isinstance(source, str) else source)
     repeat = f"python -m tests.random --kind {kind} --seed {seed} --count 1 --opt-level {level}"
+    repeat += " --without-weights" * options.without_weights
     return f"saved as {path}\nrepeat with: {repeat}"
 
 
@@ -76,6 +77,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--opt-level", choices=("0", "1", "both"), default="both")
     parser.add_argument("--ttf", action="store_true", help="also modules by binaryen's wasm-opt -ttf")
     parser.add_argument("--kind", action="append", choices=tuple(KINDS), help="only these kinds (repeatable)")
+    parser.add_argument("--without-weights", action="store_true", help="interpret the steps instead")
     parser.add_argument("--jobs", type=int, default=2, help="processes (%(default)s)")
     parser.add_argument(
         "--folder", type=Path, default=Path("build/random"), help="for modules that diverge (%(default)s)"

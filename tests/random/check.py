@@ -1,4 +1,4 @@
-"""Runs a case in the transformer and in wasmtime and counts."""
+"""Runs a case in the transformer, or its steps without weights, and in wasmtime, and counts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import wasm2xformer as w2x
 from wasm2xformer.runtime.errors import Unfinished
 
 from .case import Case
+from .interpreted import interpreted
 
 MAX_TOKENS = 200_000
 
@@ -62,4 +63,18 @@ def run(case: Case, opt_level: int, *, engine: str = "fast", max_tokens: int = M
         if not report.ok:
             tally.diverged.append(f"{call.export}{call.args}: {report.divergence}")
             break
+    return tally
+
+
+def run_steps(case: Case, opt_level: int) -> Tally:
+    """Without weights, see `interpreted`."""
+    tally = Tally(refused=Counter(case.refused))
+    if case.calls:
+        try:
+            tally.invocations, tally.traps = interpreted(case, opt_level)
+        except w2x.CompileError as error:
+            tally.refused[error.reasons[0].message] += 1
+            return tally
+        tally.modules = 1
+        tally.unfinished = int(tally.invocations < len(case.calls))
     return tally

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 
 from .case import Case
-from .check import Tally, run
+from .check import Tally, run, run_steps
 from .expressions import expressions
 from .structured import structured
 from .ttf import ttf
@@ -14,15 +14,15 @@ from .ttf import ttf
 KINDS: dict[str, Callable[[int], Case]] = {"expressions": expressions, "structured": structured, "ttf": ttf}
 
 
-def run_seed(kind: str, seed: int, opt_level: int) -> Tally:
+def run_seed(kind: str, seed: int, opt_level: int, weights: bool = True) -> Tally:
     """Makes and runs one case. An error counts as a difference: no valid module may make any part fail."""
     try:
-        return run(KINDS[kind](seed), opt_level)
+        return (run if weights else run_steps)(KINDS[kind](seed), opt_level)
     except Exception:
         return Tally(diverged=[traceback.format_exc()])
 
 
-Job = tuple[str, int, int]  # kind, seed, level
+Job = tuple[str, int, int, bool]  # kind, seed, level, whether weights are made
 
 
 def run_job(job: Job) -> tuple[Job, Tally]:

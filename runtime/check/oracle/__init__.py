@@ -1,8 +1,8 @@
 """The oracle: wasmtime runs the original program, instrumented so that every step leaves a record to compare with."""
 
 from .count import count_instructions
-from .instrument import RECORD
 from .plan import frame_deltas_of, oracle_for
+from .record import RECORD
 from .run import NULL, STILL_RUNNING, UNKNOWN, Bound, Oracle, OracleRun
 from .sites import Recorded, folded_counts, records_of
 from .wasi import NOTHING

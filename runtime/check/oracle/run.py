@@ -21,11 +21,12 @@ from ...arrays import join
 from ...errors import OracleError
 from ...exclusive import Exclusive
 from ...world import World
-from . import instrument as names
+from . import record as names
 from .count import exported
 from .engine import call, instantiate, said
-from .instrument import RECORD, instrument
+from .instrument import instrument
 from .linking import Library, sharing
+from .record import RECORD
 from .wasi import NOTHING, Wasi, host_trap, uses_wasi
 
 STILL_RUNNING = "still running"

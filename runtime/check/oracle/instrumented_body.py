@@ -1,0 +1,272 @@
+"""One function's instructions, copied, with what logs them put around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ....compiler.format.isa import Site
+from ....compiler.wasm.check import SUPPORTED_INSTRUCTIONS
+from ....compiler.wasm.module import Function, FuncType, Instr, Module, ValType
+from ....compiler.wasm.opcodes import ACCESS_WIDTH, STORES
+from .record import BULK_SLOT, MEMORY_SPACE, NOT_COMPILED, Added
+from .stack_types import Top
+
+_NOT_A_SITE = 0xFFFFFFFF  # INDIRECT holds 0: no call_indirect in progress; this: one that is not recorded; site + 1
+_BULK = frozenset({"memory.copy", "memory.fill", "memory.init", "table.copy", "table.fill", "table.init"})
+_DROPS = frozenset({"data.drop", "elem.drop"})
+_MAY_TRAP = frozenset(
+    name for name in SUPPORTED_INSTRUCTIONS
+    if (".div" in name and name[0] == "i") or ".rem" in name or (".trunc_f" in name and name[0] == "i")
+) | set(ACCESS_WIDTH) | _BULK | {"table.get", "table.set", "unreachable", "call", "call_indirect"}  # fmt: skip
+_TRANSFERS = frozenset({"br", "br_if", "br_table", "if", "return", "call", "block", "loop", "else", "end"})
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the bodies add up to, see `Instrumented`."""
+
+    stops: list[tuple[int, int, str]]
+    references: set[int]
+
+
+class InstrumentedBody:
+    """One function's new body: instructions are copied, and what logs them is put around them."""
+
+    def __init__(self, module: Module, added: Added, index: int, frame_limit: int, found: Found):
+        function = module.functions[index]
+        self.module, self.added, self.index, self.frame_limit, self.found = module, added, index, frame_limit, found
+        self.types = function.type.params + function.locals
+        self.locals = function.locals
+        self.out: list[Instr] = []
+        self.origins: list[int] = []
+        self._origin = -1
+        self._scratch: dict[tuple[ValType, int], int] = {}
+
+    def emit(self, *instrs: tuple | Instr) -> None:
+        for i in instrs:
+            self.out.append(i if isinstance(i, Instr) else Instr(i[0], i[1:]))
+            self.origins.append(self._origin)
+
+    def scratch(self, type_: ValType, which: int = 0) -> int:
+        """A fresh local of this type; the same one for the same `which`."""
+        if (type_, which) not in self._scratch:
+            self._scratch[type_, which] = len(self.types) + len(self._scratch)
+            self.locals = (*self.locals, type_)
+        return self._scratch[type_, which]
+
+    def log(self, site: int, value: Sequence[tuple], type_: ValType, address: Sequence[tuple] = ()) -> None:
+        """Logs what the code `value` leaves on the stack."""
+        self.emit(*(address or [("i32.const", 0)]), *value)
+        if type_ == "i32":
+            self.emit(("i64.extend_i32_u",))
+        elif type_ == "f32":
+            self.emit(("i32.reinterpret_f32",), ("i64.extend_i32_u",))
+        elif type_ == "f64":
+            self.emit(("i64.reinterpret_f64",))
+        elif type_ in ("funcref", "externref"):
+            self.found.references.add(site)
+            self.emit(("ref.is_null",), ("i32.eqz",), ("i64.extend_i32_u",))
+        elif type_ != "i64":
+            raise ValueError(f"a value of type {type_} cannot be logged")
+        self.emit(("i32.const", _signed32(site)), ("call", self.added.log))
+
+    def read_range(self, site: int, space: int, start: Sequence[tuple], length: Sequence[tuple]) -> None:
+        """Logs a range that was written; the host reads what stands there now."""
+        self.emit(("i32.const", space), *start, *length)
+        self.emit(("i32.const", BULK_SLOT), ("call_indirect", self.added.bulk_type, self.added.table))
+        self.log(site, length, "i32", start)
+
+    def say_reached(self) -> None:
+        """Prologue of a function that a table may hold: a call_indirect in progress has found its callee here."""
+        indirect = self.added.indirect
+        self.emit(("global.get", indirect), ("if", FuncType()))
+        self.emit(("global.get", indirect), ("i32.const", -1), ("i32.ne",), ("if", FuncType()))
+        site = [("global.get", indirect), ("i32.const", 1), ("i32.sub",)]
+        self.emit(("i32.const", 0), ("i64.const", self.index), *site, ("call", self.added.log), ("end",))
+        self.emit(("i32.const", 0), ("global.set", indirect), ("end",))
+
+    def check_frames(self, *frames: tuple) -> None:
+        self.emit(*frames, ("i32.const", self.frame_limit), ("i32.ge_u",), ("if", FuncType()))
+        self.stop("stack_exhausted")
+        self.emit(("end",))
+
+    def stop(self, trap: str) -> None:
+        self.mark(trap)
+        self.emit(("unreachable",))
+
+    def mark(self, trap: str = "") -> None:
+        """Says what is about to run."""
+        self.found.stops.append((self.index, self._origin, trap))
+        self.emit(("i32.const", len(self.found.stops)), ("global.set", self.added.stopped))
+
+    def left_out(self) -> Function:
+        """A function that the compiler does not know how to compile, so that nothing compiled calls it."""
+        self.stop(NOT_COMPILED)
+        function = self.module.functions[self.index]
+        return replace(function, locals=(), body=(*self.out, Instr("end")))
+
+    def move_frames(self, delta: int) -> None:
+        frames = self.added.frames
+        self.emit(("global.get", frames), ("i32.const", delta), ("i32.add",), ("global.set", frames))
+
+    def copy(self, origin: int, instr: Instr, top: Top, sites: list[tuple[int, Site]], delta: int | None) -> None:
+        self._origin = origin
+        if not top.live:  # cannot be executed; and its operands have no types to keep
+            self.emit(instr)
+            return
+        name = instr.name
+        if name == "call_indirect":
+            self.mark()
+            self._call_indirect(instr, sites, delta)
+            return
+        if delta is not None:
+            if name == "call":
+                self.move_frames(delta)
+                self.check_frames(("global.get", self.added.frames))
+            else:  # one instruction here, a routine of its own in the model
+                self.check_frames(("global.get", self.added.frames), ("i32.const", delta), ("i32.add",))
+        if name in _MAY_TRAP and name != "unreachable":
+            self.mark()
+        before = [s for s in sites if s[1].record in ("branch", "br_table") or (name in _TRANSFERS and _passing(s[1]))]
+        after = [s for s in sites if s not in before]
+        for number, site in before:
+            self._before(number, site, instr)
+        if name == "unreachable":
+            self.stop("unreachable")
+        elif not after:
+            self.emit(instr)
+        elif name in STORES:
+            self._store(instr, after)
+        elif name in _BULK or name == "table.set":
+            self._bulk(instr, after)
+        elif name in ("memory.grow", "table.grow") and after[0][1].record == "value":
+            delta, value = self.scratch("i32", 4), self.scratch("i32")
+            self.emit(("local.tee", delta), instr, ("local.tee", value))
+            for number, _ in after:
+                self.log(number, [("local.get", value)], "i32", [("local.get", delta)])
+        else:
+            self.emit(instr)
+            for number, site in after:
+                self._value(number, site, instr, top)
+        if delta is not None and name == "call":
+            self.move_frames(-delta)
+
+    def _before(self, number: int, site: Site, instr: Instr) -> None:
+        if site.record == "branch" and instr.name in ("br_if", "if"):
+            condition = self.scratch("i32")
+            self.emit(("local.tee", condition))
+            self.log(number, [("local.get", condition), ("i32.const", 0), ("i32.ne",)], "i32")
+        elif site.record == "br_table" and instr.name == "br_table":
+            index, labels = self.scratch("i32"), len(instr.args[0])
+            self.emit(("local.tee", index))
+            bound = [("i32.const", labels), ("local.get", index), ("i32.const", labels), ("i32.lt_u",), ("select",)]
+            self.log(number, [("local.get", index), *bound], "i32")
+        elif _passing(site):
+            self.log(number, [("i32.const", 0)], "i32")
+        else:
+            raise _refusal(site, instr)
+
+    def _value(self, number: int, site: Site, instr: Instr, top: Top) -> None:
+        if _passing(site):
+            self.log(number, [("i32.const", 0)], "i32")
+            return
+        if site.record == "bulk" and instr.name in _DROPS:
+            self.read_range(number, MEMORY_SPACE, [("i32.const", 0)], [("i32.const", 0)])
+            return
+        if site.record != "value" or instr.name in ("end", "else"):
+            raise _refusal(site, instr)
+        if instr.name in ("local.get", "local.set", "local.tee"):
+            (local,) = instr.args
+            self.log(number, [("local.get", local)], self.types[local])
+        elif instr.name in ("global.get", "global.set"):
+            (index,) = instr.args
+            self.log(number, [("global.get", index)], self.module.globals[index].type.type)
+        elif top.top is not None:
+            value = self.scratch(top.top)
+            self.emit(("local.tee", value))
+            self.log(number, [("local.get", value)], top.top)
+        else:
+            raise _refusal(site, instr)
+
+    def _store(self, instr: Instr, sites: list[tuple[int, Site]]) -> None:
+        type_, width = instr.name.split(".")[0], ACCESS_WIDTH[instr.name]
+        address, value = self.scratch("i32", 1), self.scratch(type_)
+        self.emit(("local.set", value), ("local.tee", address), ("local.get", value), instr)
+        effective = [("local.get", address), ("i32.const", _signed32(instr.args[1])), ("i32.add",)]
+        stored: list[tuple] = [("local.get", value)]
+        if width < (8 if type_ in ("i64", "f64") else 4):
+            stored += [(f"{type_}.const", 256**width - 1), (f"{type_}.and",)]
+        for number, site in sites:
+            if _passing(site):
+                self.log(number, [("i32.const", 0)], "i32")
+            elif site.record == "store":
+                self.log(number, stored, type_, effective)
+            else:
+                raise _refusal(site, instr)
+
+    def _bulk(self, instr: Instr, sites: list[tuple[int, Site]]) -> None:
+        """memory.* and table.* that write a range; table.set writes a range of one."""
+        if instr.name in ("table.fill", "table.set"):
+            last: ValType = self.module.tables[instr.args[0]].element
+        else:
+            last = "i32"
+        start, middle, length = self.scratch("i32", 1), self.scratch(last, 2), self.scratch("i32", 3)
+        if instr.name == "table.set":
+            self.emit(("i32.const", 1), ("local.set", length), ("local.set", middle), ("local.tee", start))
+            self.emit(("local.get", middle), instr)
+        else:
+            self.emit(("local.set", length), ("local.set", middle), ("local.tee", start))
+            self.emit(("local.get", middle), ("local.get", length), instr)
+        if instr.name.startswith("memory."):
+            space = MEMORY_SPACE
+        else:
+            space = instr.args[1] if instr.name == "table.init" else instr.args[0]
+        for number, site in sites:
+            if site.record == "bulk":
+                self.read_range(number, space, [("local.get", start)], [("local.get", length)])
+            elif _passing(site):
+                self.log(number, [("i32.const", 0)], "i32")
+            elif instr.name == "table.set" and site.record == "value":
+                self.log(number, [("local.get", middle)], last)
+            elif instr.name == "table.set" and site.record == "store":
+                self.log(number, [("local.get", middle)], last, [("local.get", start)])
+            else:
+                raise _refusal(site, instr)
+
+    def _call_indirect(self, instr: Instr, sites: list[tuple[int, Site]], delta: int | None) -> None:
+        """Which function this is, the callee says (`say_reached`): it is called only when no trap came before."""
+        if len(sites) > 1 or (sites and not _passing(sites[0][1])):
+            raise _refusal(sites[0][1], instr)
+        if delta is not None:
+            # In the model the reference is read from the table first, then the frame is checked, then the reference.
+            index = self.scratch("i32")
+            self.move_frames(delta)
+            self.emit(("local.tee", index), ("local.get", index), ("table.size", instr.args[1]), ("i32.lt_u",))
+            self.emit(("if", FuncType()))
+            self.check_frames(("global.get", self.added.frames))
+            self.emit(("end",))
+        # The operands are evaluated by now, so nothing else is called before the callee.
+        number = sites[0][0] + 1 if sites else _NOT_A_SITE
+        self.emit(("i32.const", _signed32(number)), ("global.set", self.added.indirect), instr)
+        # A function of another module says nothing (unless it calls back, which then says it): that one is not known.
+        if sites:
+            self.emit(("global.get", self.added.indirect), ("if", FuncType()), ("i32.const", 0), ("i64.const", -2))
+            self.emit(("i32.const", _signed32(sites[0][0])), ("call", self.added.log), ("end",))
+        self.emit(("i32.const", 0), ("global.set", self.added.indirect))
+        if delta is not None:
+            self.move_frames(-delta)
+
+
+def _passing(site: Site) -> bool:
+    return site.record in ("control", "host")
+
+
+def _refusal(site: Site, instr: Instr) -> ValueError:
+    return ValueError(
+        f"function {site.function}, instruction {site.instruction}: {instr.name} cannot be logged as {site.record!r}"
+    )
+
+
+def _signed32(value: int) -> int:
+    return value - 2**32 if value >= 2**31 else value
