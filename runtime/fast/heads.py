@@ -92,7 +92,8 @@ def _parabola(graph: Symbols, q0: Form, temperature: float, k0: Form, k1: Form) 
     if not graph.bounds(key).integer:
         return None
     keys = graph.bounds(key)
-    never = max(min((keys.high - keys.low) ** 2, NEVER_NEARER), later * NEVER_LATER)
+    spread = keys.high - keys.low  # its square may be beyond all doubles
+    never = max(min(spread * spread, NEVER_NEARER), later * NEVER_LATER)
     if not penalty.is_zero() and (graph.bounds(penalty).low > 0 or not _never(graph.bounds(penalty), never)):
         return None
     latest, nonnegative = later > 0, nonnegative and keys.low < 0
