@@ -126,7 +126,9 @@ def _change_tensor(rng: random.Random, tensors: dict[str, np.ndarray]) -> None:
         case 2:
             a = a.reshape(a.shape[::-1])
         case 3:
-            a = a.astype(rng.choice((np.float32, np.int64, np.uint8)))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                a = a.astype(rng.choice((np.float32, np.int64, np.uint8)))
         case 4:
             tensors[name + "x"] = a
         case _ if a.size:
