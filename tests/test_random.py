@@ -11,8 +11,9 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
+from tests import step_interpreter
 from tests.random.case import Call, Case
-from tests.random.check import run
+from tests.random.check import run, run_steps
 from tests.random.expressions import FUNCTIONS, OPERATIONS, expressions
 from tests.random.structured import structured
 from tests.random.ttf import ttf
@@ -31,6 +32,20 @@ def test_structured(seed: int, level: int):
     tally = run(structured(seed), level)
     assert not tally.diverged and not tally.refused and not tally.unfinished
     assert tally.invocations == 8 and tally.compared > 0
+
+
+@pytest.mark.parametrize("generator", [expressions, structured])
+def test_without_weights(generator):
+    tally = run_steps(generator(3), 1)
+    assert tally.modules == 1 and tally.invocations == len(generator(3).calls) and not tally.unfinished
+
+
+def test_without_weights_a_wrong_step_is_seen(monkeypatch: pytest.MonkeyPatch):
+    """A circuit is not asked here; the interpreter stands for it."""
+    monkeypatch.setitem(step_interpreter._ARITHMETIC, "xor", lambda o, a, b: a | b)
+    with pytest.raises(AssertionError):
+        for seed in range(5):
+            run_steps(expressions(seed), 0)
 
 
 @pytest.mark.skipif(not shutil.which("wasm-opt"), reason="wasm-opt (binaryen) is not installed")

@@ -71,8 +71,14 @@ def _arguments() -> Door:
     return Arguments()
 
 
+def _tokens() -> Door:
+    from .tokens import Tokens
+
+    return Tokens()
+
+
 DOORS: dict[str, Callable[[], Door]] = {
     "module": _module, "text": _text, "checkpoint": _checkpoint, "metadata": _metadata, "cache": _cache,
-    "arguments": _arguments,
+    "arguments": _arguments, "tokens": _tokens,
 }  # fmt: skip
 ALL = DOORS | {"broken": Broken}
