@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ....compiler.format.isa import TRAPS, Program
-from ....compiler.wasm.module import Module
+from ....compiler.wasm.module import Instr, Module
 from ...trace import Location, Trace, show_value
 from ..oracle import STILL_RUNNING, OracleRun
 from .divergence import Finding
@@ -45,6 +45,12 @@ class Context:
 
     def instruction(self, function: int, instruction: int) -> str:
         return str(Location.of_instruction(self.module, function, instruction))
+
+    def instr(self, index: int) -> Instr:
+        """The instruction that a step with a site answers for."""
+        site = self.program.steps[index].site
+        assert site is not None
+        return self.module.functions[site.function].body[site.instruction]
 
     def recorded(self, k: int) -> str:
         """Record k, in words."""

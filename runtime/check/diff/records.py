@@ -57,6 +57,7 @@ class Records:
         index = w.index[at]
         pairs = Pairs(w, at, index, c.steps.record[index], records["value"], records["address"])
         yield from _check_values(pairs)
+        yield from _check_tables(pairs)
         yield from _check_branches(pairs)
         yield from _check_cases(pairs)
         yield from _check_callees(pairs)
@@ -109,9 +110,7 @@ def _check_values(pairs: Pairs) -> Iterator[Finding]:
 
 def _growth_limit(c: Context, index: int, before: int, actual: int, delta: int) -> str:
     """The limit that a memory.grow or table.grow met where wasmtime has room, "" when it is something else."""
-    site = c.program.steps[index].site
-    assert site is not None
-    instr = c.module.functions[site.function].body[site.instruction]
+    instr = c.instr(index)
     if actual != 2**32 - 1 or instr.name not in ("memory.grow", "table.grow"):
         return ""
     if instr.name == "memory.grow":
@@ -119,6 +118,23 @@ def _growth_limit(c: Context, index: int, before: int, actual: int, delta: int) 
     else:
         limit, text = c.program.table_capacity.get(instr.args[0], 0), "this table grows to {:,} elements at most"
     return text.format(limit) if before + delta > limit else ""
+
+
+def _check_tables(pairs: Pairs) -> Iterator[Finding]:
+    """Where neither side has room for the elements that the module allows, that is no agreement but the model's limit."""
+    w, c = pairs.window, pairs.window.context
+    k = np.flatnonzero(VALUED[pairs.record] & (pairs.value == 2**32 - 1) & (w.kind[pairs.at] == Kind.DIGIT))
+    for index in np.unique(pairs.index[k]).tolist():
+        instr = c.instr(index)
+        if instr.name != "table.grow":
+            continue
+        declared = c.module.tables[instr.args[0]].limits
+        allowed = (2**32 - 1 if declared.maximum is None else declared.maximum) - declared.minimum
+        for i in k[pairs.index[k] == index].tolist():
+            at, delta = pairs.at[i], int(pairs.address[i])
+            limit = _growth_limit(c, index, 0, int(c.trace.value[w.start + at]), delta)
+            if limit and delta <= allowed:
+                yield w.finding("record", "value", "-1, for want of room", "-1", at, limit)
 
 
 def _check_branches(pairs: Pairs) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from typing import TypeVar
 import wasmtime
 from wasmtime import _ffi as ffi
 
+from ....compiler.format.limits import TABLE_ELEMENTS
 from ...errors import OracleError
 from ...world import World
 from .clock import Clock
@@ -25,6 +26,9 @@ STACK_MARGIN = 2**24  # for the host's frames above and below
 MEMORY_RESERVATION = 2**26
 _LOOK = 0.2  # seconds between two looks at whether somebody wants to interrupt
 FUEL = 2**62
+# Elements that a table has room for, as everything that wasmtime is asked to do comes from a stranger's module: 2^31 elements
+# take 16 GiB. More than the model has room for, so that what is refused here is told as the model's limit.
+TABLE_ROOM = 2 * TABLE_ELEMENTS
 
 
 def configuration(stack: int, fuel: bool = False) -> wasmtime.Config:
@@ -53,6 +57,7 @@ def instantiate(
     engine = wasmtime.Engine(configuration(stack_size(), fuel))
     store, linker = wasmtime.Store(engine), wasmtime.Linker(engine)
     store.set_epoch_deadline(1)
+    store.set_limits(table_elements=TABLE_ROOM)
     if fuel:
         store.set_fuel(FUEL)
     linker.allow_shadowing = True
