@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from wasm2xformer.compiler.options import CompileOptions
 from wasm2xformer.compiler.wasm.source import load
 from wasm2xformer.runtime.check.translation import RULES, FunctionCheck, TranslationCheck
 from wasm2xformer.runtime.check.translation.state import JoinPoint, joined
+from wasm2xformer.runtime.cli.limits import watched
 
 PROGRAM = """(module (memory 1) (global $g (mut i32) (i32.const 1)) (table 2 funcref) (elem (i32.const 0) $h $h)
   (func $h (param i32) (result i32) (i32.sub (local.get 0) (i32.const 3)))
@@ -234,6 +236,28 @@ def test_a_fault_is_told_also_when_the_comparison_is_given_up(monkeypatch):
     with pytest.raises(
         w2x.Unfinished, match=r"^DIFFERENT from wasmtime: step .*; given up besides: not finished after 1 second"
     ):
+        verifier.invoke("f", [4])
+
+
+@pytest.mark.parametrize(
+    ("takes", "words"),
+    [
+        (0.4, r"^DIFFERENT from wasmtime: step .*; given up besides: not finished after 0.5 seconds"),
+        (30.0, r"^not finished after 0.5 seconds \(--timeout\); whether its steps have a fault was not found out"),
+    ],
+)
+def test_a_command_that_is_given_up_has_a_second_to_say_so(monkeypatch, takes: float, words: str):
+    def lasts(seconds):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(0.01)
+
+    made, module = compile_steps(PROGRAM, CompileOptions(1))
+    verifier = w2x.Verifier(PROGRAM, model=realise(only(made, *CHANGES["another constant"]), module))
+    first = verifier._translation.first
+    monkeypatch.setattr(verifier._oracle, "invoke", lambda *_: lasts(60))
+    monkeypatch.setattr(verifier._translation, "first", lambda steps: lasts(takes) or first(steps))
+    with pytest.raises(w2x.Unfinished, match=words), watched(0.5, None):
         verifier.invoke("f", [4])
 
 

@@ -190,16 +190,20 @@ class Verifier:
 
     def _given_up(self, error: Unfinished, tokens: Sequence[np.ndarray]) -> Unfinished:
         """The same, behind the fault of the steps if the functions that ran have one: it may be why there was no end."""
+        try:
+            fault = self._translation.first(self._passed(tokens))
+        except Unfinished:  # a clock of the command's that goes on
+            return Unfinished(f"{error}; whether its steps have a fault was not found out")
+        return Unfinished(f"DIFFERENT from wasmtime: {fault}; given up besides: {error}") if fault else error
+
+    def _passed(self, tokens: Sequence[np.ndarray]) -> np.ndarray:
+        """The steps that these blocks of tokens lead to."""
         steps, at = [np.empty(0, np.int64)], 0
         for block in tokens:
             passed = at + np.cumsum(self._table.ip_delta[block], dtype=np.int64)
             steps.append(np.unique(passed))
             at = int(passed[-1]) if len(passed) else at
-        try:
-            fault = self._translation.first(np.concatenate(steps))
-        except Unfinished:  # a clock of the command's that goes on
-            return error
-        return Unfinished(f"DIFFERENT from wasmtime: {fault}; given up besides: {error}") if fault else error
+        return np.concatenate(steps)
 
     def write_memory(self, address: int, data: bytes) -> None:
         """As `Instance.write_memory`, on both sides. Raises Trap, ArgumentError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import signal
 import sys
 import threading
@@ -19,6 +20,7 @@ from .errors import refusals
 from .numbers import Integer, Seconds
 
 _SECONDS = 0.1  # between two looks
+_AGAIN = 1.0  # after it was told: time to say what is known of what was given up
 _STATM = Path("/proc/self/statm")
 
 
@@ -50,19 +52,21 @@ def watched(timeout: float | None, mib: int | None) -> Iterator[None]:
     """Raises Unfinished in whatever is running when it takes longer, or this process grows larger.
 
     A timer's signal looks again and again: what is not heard, because a library is in the middle of something, is
-    heard the next time. Raises UsageError where there are no such signals.
+    heard a second later. Raises UsageError where there are no such signals.
     """
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         raise click.UsageError("--timeout and --max-memory-mib need the main thread, and a system with timers")
-    began, over = time.monotonic(), False
+    began, told, over = time.monotonic(), -math.inf, False
 
     def look(number: int, frame: object) -> None:
-        if over:
+        nonlocal told
+        now = time.monotonic()
+        if over or now < told + _AGAIN:
             return
-        if timeout is not None and time.monotonic() - began >= timeout:
-            raise Unfinished(f"not finished after {timeout:g} seconds (--timeout)")
-        if mib is not None and (now := resident_mib()) > mib:
-            raise Unfinished(f"not finished within {mib:,} MiB of memory (--max-memory-mib): {now:,.0f} MiB are in use")
+        reason = _passed(timeout, now - began, mib)
+        if reason:
+            told = now
+            raise Unfinished(reason)
 
     before = signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, _SECONDS, _SECONDS)
@@ -72,6 +76,15 @@ def watched(timeout: float | None, mib: int | None) -> Iterator[None]:
         over = True
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def _passed(timeout: float | None, seconds: float, mib: int | None) -> str:
+    """The bound that is passed after so many seconds, "" for none."""
+    if timeout is not None and seconds >= timeout:
+        return f"not finished after {timeout:g} seconds (--timeout)"
+    if mib is not None and (now := resident_mib()) > mib:
+        return f"not finished within {mib:,} MiB of memory (--max-memory-mib): {now:,.0f} MiB are in use"
+    return ""
 
 
 def resident_mib() -> float:

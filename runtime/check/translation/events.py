@@ -192,7 +192,7 @@ class Events:
         if not wanted & found:
             raise self._wrong(index, f"the address of {instr.name}", f"{_shown(step.a)} + {step.imm}")
         if instr.name in LOADS:
-            value = self.values.given(origin, 0, operation.startswith("i64"))
+            value = self.values.given(origin, 0, step.operation.width > 4)
             self.steps.write(state, step, value)
             state.stack.append(value)
         return [Fork(at + 1, index + 1, state)]

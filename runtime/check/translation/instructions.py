@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ....compiler.format.isa import Site, Slot
+from ....compiler.format.operations import OPERATIONS
 from ....compiler.link.linked import LinkedModule
 from ....compiler.wasm.module import Instr
 from .body import Body
@@ -143,8 +144,7 @@ class Instructions:
         elif prefix in _SIGN and operation in ("neg", "abs", "copysign"):
             self._sign(stack, prefix, operation)
         else:
-            unary = operation in ("clz", "ctz", "popcnt", "wrap_i64") or operation.startswith("extend")
-            count = 3 if name == "select" else 1 if unary else 2
+            count = len(OPERATIONS[name].operands & {"a", "b", "c"})
             operands = stack[len(stack) - count :]
             del stack[len(stack) - count :]
             stack.append(values.term(name, *operands))

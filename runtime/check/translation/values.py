@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 
-# What a step or an instruction computes from its operands alone, and never traps.
+from ....compiler.format.operations import OPERATIONS, inverse
+
+# What a step or an instruction computes from its operands alone, and never traps; an instruction has the step's name.
 PURE = frozenset(
-    f"{t}.{name}"
-    for t in ("i32", "i64")
-    for name in (
-        "add sub mul and or xor shl shr_s shr_u rotl rotr clz ctz popcnt extend8_s extend16_s "
-        "eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u"
-    ).split()
-) | {"i64.extend32_s", "i64.extend_i32_s", "i32.wrap_i64", "select"}  # fmt: skip
-DIVISIONS = frozenset(f"i32.{name}" for name in ("div_s", "div_u", "rem_s", "rem_u"))
-_OPPOSITE = {"eq": "ne", "lt_s": "ge_s", "lt_u": "ge_u", "gt_s": "le_s", "gt_u": "le_u"}
-_OPPOSITE |= {opposite: relation for relation, opposite in _OPPOSITE.items()}
-_RELATIONS = frozenset(_OPPOSITE)
+    o.name for o in OPERATIONS.values() if o.effect == "value" and not (o.may_trap or o.space or o.does in ("mov", "param"))
+)
+DIVISIONS = frozenset(o.name for o in OPERATIONS.values() if o.does in ("div", "rem"))
+_RELATIONS = frozenset(o.name for o in OPERATIONS.values() if o.comparison and not o.branches)
 
 Key = tuple[Hashable, ...]
 
@@ -53,7 +48,7 @@ class Values:
         if operation == "select":
             wide = self.wide[operands[0]] or self.wide[operands[1]]
         else:
-            wide = operation.startswith("i64.") and operation[4:] not in _RELATIONS
+            wide = OPERATIONS[operation].width > 4
         made_by = frozenset[Hashable]().union(*(self.made_by[o] for o in operands))
         return self._name((operation, *operands), wide, made_by)
 
@@ -86,8 +81,8 @@ class Values:
 
     def opposite(self, name: int) -> int:
         """Of a comparison: the one that holds exactly when it does not."""
-        prefix, _, relation = str(self.keys[name][0]).partition(".")
-        return self.term(f"{prefix}.{_OPPOSITE[relation]}", *self.keys[name][1:])  # type: ignore[arg-type]
+        operation, *operands = self.keys[name]
+        return self.term(inverse(str(operation)), *operands)  # type: ignore[arg-type]
 
     def condition(self, name: int) -> tuple[Key, bool]:
         """What has to hold for the value not to be 0: a relation in its one form, and whether it or its opposite."""
@@ -104,19 +99,15 @@ class Values:
 
     def relation(self, operation: str, a: int, b: int) -> tuple[Key, bool]:
         """eq and lt are what the others are made of: a > b is b < a, a <= b is not b < a."""
-        prefix, _, relation = operation.partition(".")
-        name, _, sign = relation.partition("_")
-        if name in ("eq", "ne"):
-            if name == "ne" and self.is_const(b) == 0 and self._is_relation(a):
-                return self.condition(a)
-            if name == "eq" and self.is_const(b) == 0 and self._is_relation(a):
+        o = OPERATIONS[operation]
+        if o.does in ("eq", "ne"):
+            if self.is_const(b) == 0 and self._is_relation(a):
                 inner, positive = self.condition(a)
-                return inner, not positive
-            return (prefix, "eq", *sorted((a, b))), name == "eq"
-        if name in ("gt", "le"):
+                return inner, positive == (o.does == "ne")
+            return (o.type, "eq", *sorted((a, b))), o.does == "eq"
+        if o.does in ("gt", "le"):
             a, b = b, a
-        return (prefix, f"lt_{sign}", a, b), name in ("lt", "gt")
+        return (o.type, "lt", o.signed, a, b), o.does in ("lt", "gt")
 
     def _is_relation(self, name: int) -> bool:
-        first = self.keys[name][0]
-        return isinstance(first, str) and first.partition(".")[2] in _RELATIONS
+        return self.keys[name][0] in _RELATIONS
