@@ -116,7 +116,7 @@ def _lowered(function: LoweredFunction, names: dict[int, str]) -> Iterator[str]:
 def _assembly(assembly: Assembly) -> Iterator[str]:
     machine, image = assembly.architecture, assembly.image
     yield f"{machine.places} digits a value, {machine.rows} rows, {machine.slots} slots, frames up to {machine.frame_limit}"
-    yield f"memory addresses {machine.lowest_address} to {machine.highest_address}"
+    yield f"memory addresses from {machine.lowest_address} on, segments of up to {machine.longest_segment} bytes"
     yield "tokens of each class: " + ", ".join(f"{name} {count}" for name, count in machine.tokens.items() if count)
     for name, entry in image.entries:
         yield f"entry {name or 'start'} at step {entry}"

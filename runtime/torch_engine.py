@@ -6,14 +6,19 @@ import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from ..compiler.format.errors import EnvelopeError
-from ..compiler.format.transformer import HEAD_DIM, Transformer
+from ..compiler.format.errors import past_certificate
+from ..compiler.format.transformer import Transformer
+
+# Scores of one head that are computed together.
+SCORES = 2**22
 
 
 class TorchEngine:
-    """Engine over dense float64 tensors. Raises EnvelopeError past `model.envelope` positions (0: no bound)."""
+    """Engine over dense float64 tensors. Raises EnvelopeError past the model's certificate.
 
-    def __init__(self, model: Transformer, probe: str | None = None):
+    read_prefix: whether the model's prefix is read at once."""
+
+    def __init__(self, model: Transformer, probe: str | None = None, read_prefix: bool = True):
         self.model = model
         self._probe = model.probes[probe] if probe else None
         self.probed: list[np.ndarray] = []
@@ -23,7 +28,7 @@ class TorchEngine:
         self._cache: list[tuple[torch.Tensor, torch.Tensor] | None] = [None] * len(model.layers)
         self.position = 0
         self._logits = torch.zeros(len(model.vocabulary), dtype=torch.float64)
-        if len(model.prefix):
+        if read_prefix and len(model.prefix):
             self.append(model.prefix)
 
     @torch.no_grad()
@@ -32,18 +37,14 @@ class TorchEngine:
         ids = torch.as_tensor(np.asarray(tokens, dtype=np.int64))
         k, start = len(ids), self.position
         if self.model.envelope and start + k > self.model.envelope:
-            raise EnvelopeError(
-                f"the sequence would reach {start + k:,} tokens, but real softmax is exact only up to "
-                f"{self.model.envelope:,} for this checkpoint; use the fast engine, or let memory grow less far when "
-                "compiling (--max-memory)"
-            )
+            raise past_certificate(start + k, self.model.certificate)
         n = torch.arange(start + 1, start + k + 1, dtype=torch.float64)
         x = self._embed[ids] + n[:, None] * self._positions[0] + (n * n)[:, None] * self._positions[1]
         causal = torch.ones(k, start + k, dtype=torch.bool).tril(start) if k > 1 else None
         for index, (q, key, v, o, gate, up, down) in enumerate(self._layers):
             self._record(index, x)
             if len(q):
-                split = lambda w, x=x: (x @ w.T).view(k, -1, HEAD_DIM).transpose(0, 1)  # noqa: E731
+                split = lambda w, x=x: (x @ w.T).view(k, -1, self.model.head_dim).transpose(0, 1)  # noqa: E731
                 keys, values = split(key), split(v)
                 cached = self._cache[index]
                 if cached is not None:
@@ -63,8 +64,11 @@ class TorchEngine:
 
     def append(self, tokens: np.ndarray) -> None:
         """Reads a prompt, in blocks so that the score matrices stay small."""
-        for i in range(0, len(tokens), 512):
-            self._logits = self.forward(tokens[i : i + 512])[-1]
+        done = 0
+        while done < len(tokens):
+            block = max(32, min(512, SCORES // (self.position + 1)))
+            self._logits = self.forward(tokens[done : done + block])[-1]
+            done += block
 
     def decode(self, stop: np.ndarray, limit: int) -> np.ndarray:
         out: list[int] = []

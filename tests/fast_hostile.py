@@ -58,7 +58,7 @@ def keyed(key: dict[int, float], make_key: list[Neuron], query: dict[int, float]
     unembed = np.zeros((TOKENS, WIDTH))
     unembed[:, OUT], unembed[:, ONE] = np.arange(TOKENS), -(np.arange(TOKENS) ** 2) / 2
     read = np.arange(prefix, dtype=np.int32) % TOKENS
-    return Transformer(embed, positions, layers, unembed, [str(i) for i in range(TOKENS)], read)
+    return Transformer(embed, positions, layers, unembed, [str(i) for i in range(TOKENS)], read, head_dim=2)
 
 
 def small_beside_large(seed: int) -> Transformer:
@@ -147,7 +147,9 @@ def random_weights(seed: int) -> Transformer:
     ]
     embed = r(TOKENS, d)
     embed[:, 0] = 1.0
-    return Transformer(embed, np.zeros((2, d)), layers, r(TOKENS, d), [str(i) for i in range(TOKENS)], np.arange(0))
+    return Transformer(
+        embed, np.zeros((2, d)), layers, r(TOKENS, d), [str(i) for i in range(TOKENS)], np.arange(0), head_dim=2
+    )
 
 
 def random_integers(seed: int) -> Transformer:
@@ -178,7 +180,7 @@ def many_keyed(heads: int) -> Transformer:
     unembed = np.zeros((TOKENS, d))
     unembed[:, out], unembed[:, one] = np.arange(TOKENS), -(np.arange(TOKENS) ** 2) / 2
     prefix = np.array([3, 4, 5], dtype=np.int32)
-    return Transformer(embed, positions, [layer], unembed, [str(i) for i in range(TOKENS)], prefix)
+    return Transformer(embed, positions, [layer], unembed, [str(i) for i in range(TOKENS)], prefix, head_dim=2)
 
 
 KINDS = {

@@ -81,6 +81,8 @@ def random_transformer(seed: int, hard: float) -> Transformer:
         layer.o[0] = layer.down[0] = 0.0
     embed = r(TOKENS, d)
     embed[:, 0] = 1.0
-    model = Transformer(embed, np.zeros((2, d)), made, r(TOKENS, d), [str(i) for i in range(TOKENS)], np.arange(0))
+    model = Transformer(
+        embed, np.zeros((2, d)), made, r(TOKENS, d), [str(i) for i in range(TOKENS)], np.arange(0), head_dim=2
+    )
     model.probes = {"slot": (2, 3), "middle": (1, 2)}
     return model

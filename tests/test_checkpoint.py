@@ -168,10 +168,10 @@ def written(path: Path, tensors: dict[str, np.ndarray], metadata: Any) -> Path:
 
 def test_other_versions(path: Path, tmp_path: Path) -> None:
     tensors, other = parts(path)[0], tmp_path / "other.safetensors"
-    with pytest.raises(w2x.CheckpointError, match="version 3, this is wasm2xformer for version 2; compile"):
-        w2x.load(written(other, tensors, metadata_of(path) | {"version": 3}))
+    with pytest.raises(w2x.CheckpointError, match="version 4, this is wasm2xformer for version 3; compile"):
+        w2x.load(written(other, tensors, metadata_of(path) | {"version": 4}))
     save_file(tensors, other, {"format": "wasm2xformer", "version": "1", "config": "{}"})
-    with pytest.raises(w2x.CheckpointError, match="version 1, this is wasm2xformer for version 2; compile"):
+    with pytest.raises(w2x.CheckpointError, match="version 1, this is wasm2xformer for version 3; compile"):
         w2x.load(other)
 
 
@@ -222,7 +222,10 @@ def test_tensors_are_checked(path: Path, tmp_path: Path, name: str, change: Any,
         ("config.num_hidden_layers", 1000, "num_attention_heads"),
         ("config.intermediate_size.0", -1, r"intermediate_size\[0\]"),
         ("config.probes", {"memory.key": [10**6, 0]}, "probe"),
-        ("config.softmax_envelope", "many", "softmax_envelope"),
+        ("config.certificate", "many", "certificate"),
+        ("config.certificate.0.2", 2**40, "certificate"),
+        ("config.head_dim", 0, "head_dim"),
+        ("config.head_dim", 8, "self_attn"),
         ("config.surprise", 1, "unknown field `surprise`"),
         ("vocabulary.0", "D0.1", "two tokens of one name"),
         ("vocabulary.0", "W.1", "of no class"),
@@ -254,7 +257,7 @@ def test_tensors_are_checked(path: Path, tmp_path: Path, name: str, change: Any,
         ("program.exported_globals", {"g": [["global", -1], "i32"]}, "global"),
         ("jumps", [], "tokens that jump"),
         ("jumps.0", [2**40, 0], r"jumps\[0\]"),
-        ("jumps.0", [0, 10**6], r"jumps\[0\]"),
+        ("jumps.0", [0, 10**7], r"jumps\[0\]"),
         ("entries", [], "tokens I"),
         ("entries.0", ["add", 1], "entries"),
         ("inputs", {"stdin": 0}, "inputs"),
@@ -281,9 +284,9 @@ def test_metadata_is_checked(path: Path, tmp_path: Path, where: str, value: Any,
     ("text", "told"),
     [
         ("", "not a wasm2xformer checkpoint"), ("{", "not a wasm2xformer checkpoint"), ("[" * 10**6, "not a wasm2xformer"),
-        ('{"version":2}', "damaged"), ('{"version":2,"config":' + "[" * 10**6, "wasm2xformer"),
+        ('{"version":3}', "damaged"), ('{"version":3,"config":' + "[" * 10**6, "wasm2xformer"),
         ('{"version":1e999}', "not a wasm2xformer"), ('{"version":"2"}', "not a wasm2xformer"),
-        ('{"version":' + "9" * 5000 + "}", "wasm2xformer"), ('{"version":2,"\\ud800":1}', "wasm2xformer"),
+        ('{"version":' + "9" * 5000 + "}", "wasm2xformer"), ('{"version":3,"\\ud800":1}', "wasm2xformer"),
     ],
 )  # fmt: skip
 def test_metadata_that_is_no_metadata(path: Path, tmp_path: Path, text: str, told: str) -> None:

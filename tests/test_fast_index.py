@@ -34,7 +34,16 @@ class Index:
         fields, empty = 8, 64
         directory = empty + page_size(STRIDE) // 8
         present = directory + PAGES
-        keyed = [{"fields": fields, "directory": directory, "present": present, "stride": STRIDE, "latest": 1}]
+        keyed = [
+            {
+                "fields": fields,
+                "directory": directory,
+                "present": present,
+                "stride": STRIDE,
+                "latest": 1,
+                "pages": PAGES,
+            }
+        ]
         size = present + PRESENT_WORDS + PRESENT_SUMMARIES
         self.state = StateMemory(Image(size, {"status": 0, "next": 1, "n": 2}, [], keyed, [], [], 0, 0, empty))
         self.store = self.state.address + 8 * fields

@@ -224,3 +224,13 @@ def test_a_circuit_may_be_deeper_than_the_interpreter_recurses() -> None:
         y = g.product(1.0, y + k % 2, f"link{k}")
     g.unembed(y)
     assert len(build(g).layers) == 2000
+
+
+def test_rounding_to_a_position_takes_noise_off() -> None:
+    values = [1.0, 2.0, 1.24, 3.0, 2.76, 4.2, 1.0, 7.75, 100.0, -3.0]
+    got = sequence_of(column("x", values), lambda g, f: g.rounded("r", f["x"]))
+    assert got.tolist() == [1, 2, 1, 3, 3, 4, 1, 8, 9, 1]
+    # The upper digit of 100 t + 0 .. 99, in units of 100, half a unit off the ties.
+    numbers = [100 * (t // 2) + 99 * (t % 2) for t in range(40)]
+    got = sequence_of(column("x", numbers), lambda g, f: g.rounded("r", 0.01 * (f["x"] + 0.5) + 0.5, 0.01) - 1.0)
+    assert got.tolist() == [x // 100 for x in numbers]

@@ -293,8 +293,8 @@ def test_recursion_to_the_model_limit_does_not_meet_wasmtimes():
     wasm = bytes(wasmtime.wat2wasm(RECURSION.format("call $f")))
     (call,) = [i for i, x in enumerate(decode(wasm).functions[0].body) if x.name == "call"]
     o = Oracle(wasm, every_site(wasm), {(0, call): 1})
-    assert o.invoke("f", [2**18 - 1]).results == [2**18 - 1]
-    assert o.invoke("f", [2**18]).outcome == TRAPS["stack_exhausted"]
+    assert o.invoke("f", [2**20 - 1]).results == [2**20 - 1]
+    assert o.invoke("f", [2**20]).outcome == TRAPS["stack_exhausted"]
 
 
 def test_memory_and_table_growth_are_limited():

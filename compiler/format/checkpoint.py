@@ -1,7 +1,7 @@
 """The checkpoint: one safetensors file with the transformer, its prompt prefix, and the map from steps to WASM.
 
 Tensors (float64): model.embed_tokens.weight [V, d], model.embed_positions.weight [2, d], lm_head.weight [V, d], and per layer N
-model.layers.N.self_attn.{q,k,v}_proj.weight [2H, d], .self_attn.o_proj.weight [d, 2H],
+model.layers.N.self_attn.{q,k,v}_proj.weight [w H, d], .self_attn.o_proj.weight [d, w H] (w: head_dim),
 model.layers.N.mlp.{gate,up}_proj.weight [F, d], .mlp.down_proj.weight [d, F]; prompt.prefix [n] (int32).
 One entry of metadata, "wasm2xformer": JSON, see `metadata`. The same program gives the same file, byte for byte.
 
@@ -14,19 +14,20 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
 
 from . import metadata as stored
+from .certificate import HeadBound
 from .consistency import check
 from .errors import CompileError
 from .isa import Program
 from .printable import printable
 from .tensors import HEADER_LIMIT, Tensors, open_tensors, write_tensors
-from .transformer import HEAD_DIM, Layer, Transformer
+from .transformer import Layer, Transformer
 
 FORMAT = "wasm2xformer"
 
@@ -80,7 +81,9 @@ def save(model: Model, path: str | Path) -> None:
     text = stored.encode(_metadata(model))
     # Quotation marks are escaped once more in the header, which also lists the tensors.
     if len(text) + text.count('"') + text.count("\\") + 200 * len(tensors) > HEADER_LIMIT:
-        raise CompileError(f"the checkpoint's metadata would be {len(text) / 1e6:.0f} MB, at most {HEADER_LIMIT / 1e6:.0f}")
+        raise CompileError(
+            f"the checkpoint's metadata would be {len(text) / 1e6:.0f} MB, at most {HEADER_LIMIT / 1e6:.0f}"
+        )
     write_tensors(path, tensors, FORMAT, text)
 
 
@@ -92,9 +95,7 @@ def _metadata(model: Model) -> stored.Metadata:
         tuple(t.vocabulary),
         stored.AllNames(
             tuple(t.slot_names),
-            tuple(
-                stored.LayerNames(tuple(y.slot_names), tuple(y.head_names), tuple(y.neuron_names)) for y in t.layers
-            ),
+            tuple(stored.LayerNames(tuple(y.slot_names), tuple(y.head_names), tuple(y.neuron_names)) for y in t.layers),
         ),
         stored.stored_program(model.program),
         tuple(model.jumps),
@@ -109,14 +110,14 @@ def _config(t: Transformer) -> stored.Config:
     return stored.Config(
         architectures=("Wasm2XformerForCausalLM",),
         hidden_size=t.width,
-        head_dim=HEAD_DIM,
+        head_dim=t.head_dim,
         num_hidden_layers=len(t.layers),
-        num_attention_heads=tuple(len(y.q) // HEAD_DIM for y in t.layers),
+        num_attention_heads=tuple(len(y.q) // t.head_dim for y in t.layers),
         intermediate_size=tuple(len(y.gate) for y in t.layers),
         vocab_size=len(t.vocabulary),
         hidden_act="relu",
         torch_dtype="float64",
-        softmax_envelope=t.envelope,
+        certificate=tuple(stored.StoredBound(*astuple(b)) for b in t.certificate),
         probes={name: (layer, slot) for name, (layer, slot) in t.probes.items()},
     )
 
@@ -182,7 +183,7 @@ def _transformer(metadata: stored.Metadata, tensors: Tensors) -> Transformer:
     """The shapes of three matrices and the numbers of heads and neurons say what all the others have to be."""
     config, names = metadata.config, metadata.names
     vocab, width, count = config.vocab_size, config.hidden_size, config.num_hidden_layers
-    if config.head_dim != HEAD_DIM or config.hidden_act != "relu" or config.torch_dtype != "float64":
+    if config.hidden_act != "relu" or config.torch_dtype != "float64":
         raise ValueError("config: not the architecture of this version")
     for what, values in (
         ("num_attention_heads", config.num_attention_heads),
@@ -191,6 +192,7 @@ def _transformer(metadata: stored.Metadata, tensors: Tensors) -> Transformer:
     ):
         if len(values) != count:
             raise ValueError(f"{what}: {len(values)} for {count} layers")
+    certificate = tuple(HeadBound(*(getattr(b, f) for f in b.__struct_fields__)) for b in config.certificate)
     embed = tensors.take(_EMBED, (vocab, width), "F64")
     layers = [_layer(metadata, tensors, index) for index in range(count)]
     transformer = Transformer(
@@ -200,9 +202,10 @@ def _transformer(metadata: stored.Metadata, tensors: Tensors) -> Transformer:
         tensors.take(_UNEMBED, (vocab, width), "F64"),
         list(metadata.vocabulary),
         tensors.take(_PREFIX, tensors.shape(_PREFIX), "I32"),
-        config.softmax_envelope,
+        certificate,
         list(names.slots),
         dict(config.probes),
+        config.head_dim,
     )
     if tensors.left:
         raise ValueError(f"a tensor that belongs to nothing: {min(tensors.left)}")
@@ -211,7 +214,7 @@ def _transformer(metadata: stored.Metadata, tensors: Tensors) -> Transformer:
 
 def _layer(metadata: stored.Metadata, tensors: Tensors, index: int) -> Layer:
     config, names = metadata.config, metadata.names.layers[index]
-    d, h, f = config.hidden_size, config.num_attention_heads[index] * HEAD_DIM, config.intermediate_size[index]
+    d, h, f = config.hidden_size, config.num_attention_heads[index] * config.head_dim, config.intermediate_size[index]
     shapes = {"q": (h, d), "k": (h, d), "v": (h, d), "o": (d, h), "gate": (f, d), "up": (f, d), "down": (d, f)}
     matrices = {matrix: tensors.take(_name(index, matrix), shape, "F64") for matrix, shape in shapes.items()}
     return Layer(

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from .certificate import holds
 from .isa import INPUTS, Entry, Program
-from .limits import FRAME_LIMIT, MEMORY_LIMIT, MEMORY_PAGES
+from .limits import FRAME_LIMIT, HIDDEN_LIMIT, MEMORY_PAGES
 from .tokens import CLASSES, Token, read
-from .transformer import HEAD_DIM, Transformer
+from .transformer import Transformer
 from .validate import validate
 
 if TYPE_CHECKING:
@@ -60,10 +61,12 @@ def check_transformer(t: Transformer) -> None:
         _require(t.prefix.min() >= 0 and t.prefix.max() < vocab, f"prompt.prefix: a token id outside 0 to {vocab - 1}")
     _require(len(t.slot_names) in (0, width), f"names.slots: {len(t.slot_names)} names for {width} residual slots")
     for index, y in enumerate(t.layers):
-        counts = (("heads", y.head_names, len(y.q) // HEAD_DIM), ("neurons", y.neuron_names, len(y.gate)),
+        counts = (("heads", y.head_names, len(y.q) // t.head_dim), ("neurons", y.neuron_names, len(y.gate)),
                   ("slots", y.slot_names, width))  # fmt: skip
         for what, names, count in counts:
             _require(len(names) == count, f"names.layers[{index}].{what}: {len(names)} names for {count}")
+    for bound in t.certificate:
+        _require(holds(bound), f"certificate: what it says of head {bound.head!r} cannot be")
     for name, (layer, slot) in t.probes.items():
         _require(0 <= layer <= len(t.layers) and 0 <= slot < width, f"probe {name!r}: no layer {layer}, slot {slot}")
 
@@ -82,9 +85,11 @@ def check_program(program: Program) -> None:
 
 
 def _check_memory(program: Program) -> None:
-    _require(program.hidden_bytes <= MEMORY_LIMIT, f"hidden_bytes: {program.hidden_bytes}, at most {MEMORY_LIMIT}")
+    _require(program.hidden_bytes <= HIDDEN_LIMIT, f"hidden_bytes: {program.hidden_bytes}, at most {HIDDEN_LIMIT}")
     _require(program.memory_pages <= MEMORY_PAGES, f"memory_pages: {program.memory_pages}, at most {MEMORY_PAGES}")
-    _require(program.memory_maximum <= MEMORY_PAGES, f"memory_maximum: {program.memory_maximum}, at most {MEMORY_PAGES}")
+    _require(
+        program.memory_maximum <= MEMORY_PAGES, f"memory_maximum: {program.memory_maximum}, at most {MEMORY_PAGES}"
+    )
     for name in program.inputs:
         _require(name in INPUTS, f"input {name!r}: there are {', '.join(INPUTS)}")
 

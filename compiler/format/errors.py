@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from .certificate import Certificate, tightest, tokens_of
 from .printable import printable
 
 
@@ -44,4 +45,15 @@ class CompileError(Exception):
 
 
 class EnvelopeError(RuntimeError):
-    """The sequence would grow past the length for which an engine is exact on this checkpoint."""
+    """The sequence would grow past the length for which the checkpoint's weights, or an engine, are exact."""
+
+
+def past_certificate(tokens: int, certificate: Certificate, allowed: int = 0) -> EnvelopeError:
+    """The sequence would reach `tokens`; the message names the head that sets the bound. allowed: where the tensors say less."""
+    least = tightest(certificate)
+    claimed = tokens_of(certificate)
+    head = f" (head {least.head})" if least and allowed in (0, claimed) else ""
+    return EnvelopeError(
+        f"the sequence would reach {tokens:,} tokens, but this checkpoint is exact only up to "
+        f"{allowed or claimed:,}{head}: see `inspect --certificate`"
+    )

@@ -1,22 +1,24 @@
 """Limits of this compiler, not of WebAssembly. README ("Limits") says the same; what meets one is refused, traps, or gives -1.
 
-Addresses and slots are keys of lookups on a parabola, which are exact below 2^26.
+Addresses of bytes and slots are keys of lookups (docs/machine.md); these are as far as their digits reach.
 """
 
 from __future__ import annotations
 
 PAGE = 2**16  # bytes of a page of linear memory, as WebAssembly has it
-# Linear memory, and beside it hidden memory (tables, passive segments, input), have so many bytes at most.
-MEMORY_LIMIT = 2**26
+# Linear memory has so many bytes at most: its size is an i32, so of 65,536 pages one is missing.
+MEMORY_LIMIT = 2**32 - PAGE
 # Linear memory has so many pages at most: more at the beginning are refused, memory.grow beyond them gives -1.
 MEMORY_PAGES = MEMORY_LIMIT // PAGE
-# Hidden memory ends a little earlier: lookups ask for a few bytes beside it.
-HIDDEN_LIMIT = MEMORY_LIMIT - 512
+# Hidden memory (tables, passive segments, input) lies at negative addresses, at most so many bytes.
+HIDDEN_LIMIT = 2**26 - 512
+# So many bytes of a segment or of input may follow one segment token: their distance from it has three digits.
+SEGMENT_LIMIT = 2**24
 # A table grows to so many elements at most, as in JavaScript engines; tables that can grow share hidden memory, so
 # several get less. table.grow beyond that gives -1.
 TABLE_ELEMENTS = 10_000_000
 # A frame may begin at most this many slots above the first one; one more call traps "call stack exhausted".
-FRAME_LIMIT = 2**18
+FRAME_LIMIT = 2**20
 # A single function may use at most this many slots (parameters, locals, operand stack); more are refused.
 FRAME_SIZE_LIMIT = 2**12
 # A function may declare so many locals, as in other engines; keeps a few malformed bytes from asking for gigabytes.

@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from .isa import Entry, Program, Site, Slot, Step, StepFunction
 from .types import FuncType
 
-VERSION: Literal[2] = 2
+VERSION: Literal[3] = 3
 
 Natural = Annotated[int, Meta(ge=0, le=2**31 - 1)]  # indices, sizes
 Distance = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
@@ -31,19 +31,31 @@ Types = tuple[Type, ...]
 Record = Annotated[str, Meta(pattern="^[a-z_]{1,20}\\Z")]
 
 
+class StoredBound(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
+    """certificate.HeadBound"""
+
+    head: Name
+    kind: Record
+    tokens: Annotated[int, Meta(ge=1, le=2**53)]
+    bits: Natural
+    eps: Distance
+    gap: Annotated[float, Meta(ge=0)]
+    partial: Annotated[float, Meta(ge=0)]
+
+
 class Config(Struct, forbid_unknown_fields=True):
     """What the tensors are; the shapes say the same."""
 
     architectures: tuple[Name, ...]
     hidden_size: Natural
-    head_dim: Natural
+    head_dim: Annotated[int, Meta(ge=1, le=1024)]
     num_hidden_layers: Natural
     num_attention_heads: tuple[Natural, ...]
     intermediate_size: tuple[Natural, ...]
     vocab_size: Natural
     hidden_act: Name
     torch_dtype: Name
-    softmax_envelope: Annotated[int, Meta(ge=0, le=2**53)]
+    certificate: tuple[StoredBound, ...]
     probes: dict[Name, tuple[Natural, Natural]]
 
 
@@ -131,7 +143,7 @@ class StoredProgram(Struct, omit_defaults=True, forbid_unknown_fields=True):
 class Metadata(Struct, forbid_unknown_fields=True):
     """All of it. texts: by step. jumps, entries, inputs, texts: as in `Model`."""
 
-    version: Literal[2]
+    version: Literal[3]
     config: Config
     vocabulary: Names
     names: AllNames

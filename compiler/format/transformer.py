@@ -3,12 +3,13 @@
 With one-hot-free notation (row vectors, token id y_t at position t, n = t + 1):
 
     x_t    = embed[y_t] + n * positions[0] + n^2 * positions[1]
-    layer: x += concat_h softmax_causal(q_h . k_h) v_h @ o.T      q, k, v = x @ {q,k,v}.T, heads of width 2, scale 1
+    layer: x += concat_h softmax_causal(q_h . k_h) v_h @ o.T      q, k, v = x @ {q,k,v}.T, heads of one width, scale 1
            x += (relu(x @ gate.T) * (x @ up.T)) @ down.T          the gated-ReLU MLP
     logits = x @ unembed.T
 
-No biases, no normalisation: residual slot 0 ("one") is 1 at every position and serves as the constant. The temperature
-of a head is part of its query matrix. A head with q = k = 0 attends uniformly: it is a running mean.
+No biases, no normalisation: residual slot 0 ("one") is 1 at every position and serves as the constant. All heads have
+the same width (`head_dim`); components that a head does not need are 0. The temperature of a head is part of its query
+matrix. A head with q = k = 0 attends uniformly: it is a running mean.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-HEAD_DIM = 2
+from .certificate import Certificate, tokens_of
+
+# The width of the heads that the compiler makes: components of queries and keys, and values that a head carries.
+HEAD_DIM = 16
 
 
 @dataclass
 class Layer:
-    """q, k, v: [2H, d]; o: [d, 2H]; gate, up: [F, d]; down: [d, F]. H and F may differ from layer to layer, and be 0."""
+    """q, k, v: [w H, d]; o: [d, w H], w the width of a head; gate, up: [F, d]; down: [d, F]. H and F may differ from layer to
+    layer, and be 0."""
 
     q: np.ndarray
     k: np.ndarray
@@ -43,7 +48,8 @@ class Transformer:
 
     vocabulary: one name per token id.
     prefix: token ids that every sequence begins with.
-    envelope: the most tokens for which real softmax is exact (0: none claimed).
+    certificate: what each lookup allows; empty: nothing is claimed.
+    head_dim: the width of a head.
     probes: name -> (layer, slot): that slot of the residual *entering* that layer (layer = number of layers: the
         final residual) may be read out for every position. Probes observe, they take no part in decoding.
     """
@@ -54,10 +60,16 @@ class Transformer:
     unembed: np.ndarray
     vocabulary: list[str]
     prefix: np.ndarray
-    envelope: int = 0
+    certificate: Certificate = ()
     slot_names: list[str] = field(default_factory=list)
     probes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    head_dim: int = HEAD_DIM
 
     @property
     def width(self) -> int:
         return self.embed.shape[1]
+
+    @property
+    def envelope(self) -> int:
+        """The most tokens for which real softmax is exact (0: none claimed)."""
+        return tokens_of(self.certificate)

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..format.certificate import Certificate, HeadBound
 from ..format.transformer import HEAD_DIM, Layer, Transformer
 from .expr import Expr, Variable
 from .graph import Graph, Lookup, Neuron
@@ -64,9 +65,9 @@ def _without_zeros(graph: Graph) -> Graph:
             unit = Neuron(unit.name, unit.gate.only(written), unit.up.only(written), unit.outputs)
             result.neurons.append(unit)
         else:
-            query, key = ((a.only(written), b.only(written)) for a, b in (unit.query, unit.key))
+            query, key = (tuple(x.only(written) for x in components) for components in (unit.query, unit.key))
             moved = [(e.only(written), v) for e, v in unit.outputs if v in outputs]
-            unit = Lookup(unit.name, unit.kind, query, key, unit.limit, moved)
+            unit = Lookup(unit.name, unit.kind, query, key, unit.bound, moved)
             result.lookups.append(unit)
         for variable in dict.fromkeys(outputs):
             result.writers[variable].append(unit)
@@ -130,7 +131,7 @@ def _needed(graph: Graph) -> list[Unit]:
         outputs = [(e, v) for e, v in lookup.outputs if v in live]
         # All uniform heads are one lookup, but a mean may need another mean: each runs as soon as its own value is there.
         parts = [[o] for o in outputs] if lookup.kind == "uniform" else [outputs] if outputs else []
-        units += [Lookup(lookup.name, lookup.kind, lookup.query, lookup.key, lookup.limit, part) for part in parts]
+        units += [replace(lookup, outputs=part) for part in parts]
     for neuron in graph.neurons:
         kept = [(w, v) for w, v in neuron.outputs if v in live]
         if kept:
@@ -241,14 +242,13 @@ def _weights(
 
     heads: list[list[tuple[Lookup, list[tuple[Expr, Variable]]]]] = [[] for _ in range(layers)]
     neurons: list[list[tuple[str, Expr, Expr, list[tuple[float, int]]]]] = [[] for _ in range(layers)]
-    limits = []
+    bounds: list[HeadBound | None] = []
     for unit in units:
         layer = times[unit] // 2
         if isinstance(unit, Neuron):
             neurons[layer].append((unit.name, unit.gate, unit.up, [(w, slots[v]) for w, v in unit.outputs]))
             continue
-        if unit.limit:
-            limits.append(unit.limit)
+        bounds.append(unit.bound)
         open_head = heads[layer][-1] if heads[layer] else None
         if unit.kind == "uniform" and open_head and open_head[0].kind == "uniform" and len(open_head[1]) < HEAD_DIM:
             open_head[1].extend(unit.outputs)
@@ -261,15 +261,16 @@ def _weights(
     made = []
     for layer in range(layers):
         h, f = len(heads[layer]), len(neurons[layer])
-        q, k, v, gates, ups = (np.zeros((rows, width)) for rows in (2 * h, 2 * h, 2 * h, f, f))
-        y = Layer(q, k, v, np.zeros((width, 2 * h)), gates, ups, np.zeros((width, f)))
+        q, k, v, gates, ups = (np.zeros((rows, width)) for rows in (HEAD_DIM * h, HEAD_DIM * h, HEAD_DIM * h, f, f))
+        y = Layer(q, k, v, np.zeros((width, HEAD_DIM * h)), gates, ups, np.zeros((width, f)))
         for i, (lookup, outputs) in enumerate(heads[layer]):
             y.head_names.append(f"{lookup.name} -> {', '.join(v.name for _, v in outputs)}")
-            for j in range(HEAD_DIM):
-                y.q[2 * i + j], y.k[2 * i + j] = row(lookup.query[j]), row(lookup.key[j])
-            for j, (value, variable) in enumerate(outputs):
-                y.v[2 * i + j] = row(value)
-                y.o[slots[variable], 2 * i + j] += 1.0
+            first = HEAD_DIM * i
+            for j, (query, key) in enumerate(zip(lookup.query, lookup.key, strict=True), first):
+                y.q[j], y.k[j] = row(query), row(key)
+            for j, (value, variable) in enumerate(outputs, first):
+                y.v[j] = row(value)
+                y.o[slots[variable], j] += 1.0
         for i, (name, gate, up, written) in enumerate(neurons[layer]):
             y.neuron_names.append(name)
             y.gate[i], y.up[i] = row(gate), row(up)
@@ -289,8 +290,14 @@ def _weights(
     probes = {name: (layers, slots[v]) for name, v in graph.probes.items()}
     return Transformer(
         embed, positions, made, _unembedding(graph, row), list(graph.tokens), np.array(graph.prefix, dtype=np.int32),
-        min(limits, default=0), made[0].slot_names if made else [], probes,
+        _certificate(bounds), made[0].slot_names if made else [], probes,
     )  # fmt: skip
+
+
+def _certificate(bounds: list[HeadBound | None]) -> Certificate:
+    """One entry for each lookup; nothing at all when one of them claims nothing."""
+    known = [b for b in bounds if b is not None]
+    return tuple(dict.fromkeys(known)) if len(known) == len(bounds) else ()
 
 
 def _name_slots(graph, made, slots, times, layers, width) -> None:

@@ -10,33 +10,34 @@ exception: a cumulative sum carries the rounding of softmax (about 1e-13 relativ
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ..format.certificate import GAP, POSITION_BITS, SCORE_BITS, HeadBound, uniform_tokens
+from ..format.transformer import HEAD_DIM
 from .expr import Expr, Number, Variable, total
 
-# exp(-HARDNESS) is below half a unit in the last place of float64: a key this far behind has no weight at all.
-HARDNESS = 64.0
-# Longest sequence for which "latest wins" is aimed to be exact under real softmax, as a power of two.
-ENVELOPE_BITS = 14
-# Bits of a float64 that a score may use before "+ eps * n" gets rounded.
-SCORE_BITS = 52
 # Keys of a parabola: 2ab - a^2 stays below 2^54 and even, so it is exact.
 MAX_KEY_BITS = 26
+# Positions have at most 32 bits: the bound of a head that knows no other.
+UNBOUNDED = 2**32 - 1
+# The longest sequence for which "the latest of equal keys" is aimed at, as a power of two, where scores leave room for it.
+LATEST_BITS = 30
 
 
 @dataclass(eq=False)
 class Lookup:
-    """Heads that share query and key. query, key: two linear forms each (the key's temperature 1, the query's is HARDNESS/eps).
+    """Heads that share query and key. query, key: linear forms, as many of one as of the other, at most HEAD_DIM.
 
-    kind: "uniform", "relative", "latest", "nearest" (for names and checks; the matrices say it all).
-    outputs: (value form, variable it is added to). limit: tokens for which real softmax is exact (0: no bound).
+    kind: see `certificate.HeadBound` (for names and checks; the matrices say it all). bound: None where nothing is claimed.
+    outputs: (value form, variable it is added to).
     """
 
     name: str
     kind: str
-    query: tuple[Expr, Expr]
-    key: tuple[Expr, Expr]
-    limit: int = 0
+    query: tuple[Expr, ...]
+    key: tuple[Expr, ...]
+    bound: HeadBound | None = None
     outputs: list[tuple[Expr, Variable]] = field(default_factory=list)
 
 
@@ -106,19 +107,24 @@ class Graph:
 
     def _lookup(
         self,
-        name: str,
-        kind: str,
-        query: tuple[Number, Number],
-        key: tuple[Number, Number],
-        limit: int,
+        bound: HeadBound | None,
+        query: Sequence[Number],
+        key: Sequence[Number],
+        name: str = "uniform",
         own: bool = False,
     ) -> Lookup:
-        q, k = tuple(Expr.of(x) for x in query), tuple(Expr.of(x) for x in key)
+        name, kind = (bound.head, bound.kind) if bound else (name, "uniform")
+        q, k = (tuple(Expr.of(x) for x in components) for components in (query, key))
+        if len(q) != len(k) or len(q) > HEAD_DIM:
+            raise ValueError(f"{name}: {len(q)} components of a query, {len(k)} of a key, at most {HEAD_DIM}")
         identity = (kind, name if own else "", *(x.key() for x in (*q, *k)))
-        if identity not in self._lookups:
-            self._lookups[identity] = Lookup(name, kind, (q[0], q[1]), (k[0], k[1]), limit)
-            self.lookups.append(self._lookups[identity])
-        return self._lookups[identity]
+        found = self._lookups.get(identity)
+        if found is None:
+            found = self._lookups[identity] = Lookup(name, kind, q, k, bound)
+            self.lookups.append(found)
+        elif bound and (found.bound is None or bound.tokens < found.bound.tokens):
+            found.bound = bound
+        return found
 
     def _read(
         self, lookup: Lookup, values: dict[str, Number], into: dict[str, Variable] | None = None
@@ -131,14 +137,18 @@ class Graph:
             result.append(variable)
         return result
 
-    def mean(self, values: dict[str, Number]) -> list[Variable]:
-        """Uniform attention (q = k = 0): the mean of each value over positions 0..t."""
-        zero = (0.0, 0.0)
-        return self._read(self._lookup("uniform", "uniform", zero, zero, 0), values)
+    def mean(self, values: dict[str, Number], partial: float | None = None) -> list[Variable]:
+        """Uniform attention (q = k = 0): the mean of each value over positions 0..t. partial: see `cumulative_sum`."""
+        bound = HeadBound("uniform", "uniform", uniform_tokens(partial), partial=partial) if partial else None
+        return self._read(self._lookup(bound, (), ()), values)
 
-    def cumulative_sum(self, values: dict[str, Number]) -> list[Variable]:
-        """sum over positions 0..t of each value: relu(n) * mean, n = t + 1. Rounded at about 1e-16 * sum of |value|."""
-        means = self.mean({f"{name}.mean": value for name, value in values.items()})
+    def cumulative_sum(self, values: dict[str, Number], partial: float | None = None) -> list[Variable]:
+        """sum over positions 0..t of each value: relu(n) * mean, n = t + 1.
+
+        partial: no sum over positions s..t is larger. Then n tokens give sums of integers that are off by less than
+        n * partial * 2^-52, and n is bounded so that this is below 1/4. Without it nothing is claimed.
+        """
+        means = self.mean({f"{name}.mean": value for name, value in values.items()}, partial)
         return [self.product(self.position, mean, name) for name, mean in zip(values, means)]
 
     def relative(
@@ -147,20 +157,35 @@ class Graph:
         """The values `offset` >= 1 positions back (query n - offset, key n); before the start: those of position 0.
 
         into: variables to add to, by value name, instead of new ones. All values of one offset share their heads, unless
-        they have a name of their own: values that depend on each other must.
+        they have a name of their own: values that depend on each other must. Exact for 2^26 tokens: n^2 < 2^52.
         """
-        query = (HARDNESS * (self.position - offset), HARDNESS)
+        bound = HeadBound(name or f"relative.{offset}", "relative", 2**POSITION_BITS - 1, 2 * POSITION_BITS + 1, 0, GAP)
+        query = (GAP * (self.position - offset), GAP)
         key = (2.0 * self.position, -self.position_squared)
-        return self._read(
-            self._lookup(name or f"relative.{offset}", "relative", query, key, 0, bool(name)), values, into
-        )
+        return self._read(self._lookup(bound, query, key, own=bool(name)), values, into)
+
+    def rounded(self, name: str, x: Number, spacing: float = 1.0) -> Variable:
+        """The integer nearest to x, for 1 <= x <= n (before and beyond: 1 and n): the position nearest to it, score
+        2 x n - n^2 = x^2 - (x - n)^2.
+
+        spacing: x is i * spacing + spacing / 2 for an integer i, or, with spacing 1, an integer; it may be off by spacing / 4.
+        """
+        temperature = GAP * 2.0 / spacing
+        bits = 2 * POSITION_BITS + 1
+        bound = HeadBound(name, "rounding", 2**POSITION_BITS - 1, bits, 0, temperature * spacing / 2.0)
+        query = (temperature * Expr.of(x), temperature)
+        key = (2.0 * self.position, -self.position_squared)
+        return self._read(self._lookup(bound, query, key), {name: self.position})[0]
 
     def latest(self, name: str, values: dict[str, Number], off: Number) -> list[Variable]:
-        """The values at the latest position where `off` is 0 (off: 0 or >= 1). Needs one such position."""
-        eps = 2.0 ** -(ENVELOPE_BITS + 1)
-        key = (0.0, eps * self.position - 2.0 * Expr.of(off))
-        lookup = self._lookup(name, "latest", (0.0, HARDNESS / eps), key, 2**ENVELOPE_BITS)
-        return self._read(lookup, values)
+        """The values at the latest position where `off` is 0 (off: 0 or >= 1). Needs one such position.
+
+        Score eps n - 2 off with eps = 2^-(LATEST_BITS + 1), so that eps n < 1.
+        """
+        eps = 2.0 ** -(LATEST_BITS + 1)
+        bound = HeadBound(name, "latest", 2**LATEST_BITS, LATEST_BITS + 2, -LATEST_BITS - 1, GAP)
+        key = (eps * self.position - 2.0 * Expr.of(off),)
+        return self._read(self._lookup(bound, (GAP / eps,), key), values)
 
     def lookup(
         self,
@@ -178,30 +203,88 @@ class Graph:
 
         query, key: integers with |x| < 2^key_bits (key_bits <= 26); off: 0 where the key counts, >= 1 where it must
         never win; key_squared: the key's square where a variable holds it already. latest: among equal keys the
-        latest wins; without it keys must be unique. Raises ValueError when the scores would not be exact.
+        latest wins; without it keys must be unique, and the query may be off by 1/4. Raises ValueError when the scores
+        would not be exact.
         """
         if key_bits > MAX_KEY_BITS:
             raise ValueError(f"{name}: keys of {key_bits} bits, their squares are exact only up to {MAX_KEY_BITS}")
         if key_squared is None:
             key_squared = self.square(key, f"{name}.key^2")
-        eps_bits = min(ENVELOPE_BITS + 1, SCORE_BITS - 2 * key_bits - 1) if latest else 0
-        limit = 2 ** (eps_bits - 1) if latest and eps_bits > 0 else 0
+        # Bits that eps n may take: below the 2 key_bits + 1 of the scores, and of a double.
+        eps_bits = min(LATEST_BITS + 1, SCORE_BITS - 1 - 2 * key_bits - 1) if latest else 0
+        tokens = max(1, 2 ** (eps_bits - 1) if eps_bits > 0 else 0) if latest else UNBOUNDED
         eps = 2.0**-eps_bits if latest else 0.0
         # Farther than any two keys are apart. Built from two factors, so that no single weight is huge.
         half = 2.0 ** (key_bits + 1)
         off = Expr.of(off)
         penalty = self.product(half * off, half, f"{name}.off") if off.terms else Expr({})
         score = eps * self.position - Expr.of(key_squared) - penalty
-        temperature = HARDNESS / eps if latest else HARDNESS
+        temperature = GAP / eps if latest else 2.0 * GAP
+        bound = HeadBound(name, "nearest", tokens, 2 * key_bits + 1 + max(eps_bits, 0), -eps_bits, GAP)
         query = Expr.of(query)
+        head = self._lookup(bound, (temperature * query, temperature), (2.0 * Expr.of(key), score))
+        return self._read(head, values)
+
+    def paraboloid(
+        self,
+        name: str,
+        query: Sequence[Number],
+        key: Sequence[Number],
+        values: dict[str, Number],
+        *,
+        floor: Variable,
+        sizes: Sequence[int],
+        extent: float = 0.0,
+        off: Number = 0.0,
+        key_squared: Number | None = None,
+        position_bits: int = LATEST_BITS,
+    ) -> list[Variable]:
+        """Exact match or 0: the values at the latest position whose k digits are those of the query, 0 where there is none.
+
+            key     (2 a_1, ..., 2 a_k,  -|a|^2 + eps n - off,  1)      floor: (0, ..., 0, -1/2, 0)
+            query   K (b_1, ..., b_k,    1,  -|b|^2 - eps m)             eps = 2^-(position_bits + 1), K = 1024 / eps
+            score / K = -|a - b|^2 - eps (m - n) - off;                  floor: -1/2
+
+        query, key: digits, integers, the lowest first; digit i lies in 0 .. sizes[i] - 1 and is centred here, at sizes[i] / 2.
+        extent: how far the highest one may be from its centre, where that is more than half its size. off: 0 where the key
+        counts, an integer >= 1 elsewhere. floor: 1 at the first token of the prefix and 0 elsewhere; there off, all values and
+        the key's digits must be 0. key_squared: what `centred_square` gave for the same key. Exact for 2^position_bits
+        tokens: the least difference of two scores is K eps = 1024, and
+        their partial sums have few enough bits. Raises ValueError when they have too many.
+        """
+        eps = 2.0 ** -(position_bits + 1)
+        # |2ab| + a^2 + b^2 of every digit, and what a penalty and the floor add.
+        farthest = [size / 2.0 for size in sizes[:-1]] + [max(sizes[-1] / 2.0, extent)]
+        reach = sum(4.0 * x * x for x in farthest) + 4.0
+        bits = math.ceil(math.log2(reach)) + position_bits + 1
+        if bits > SCORE_BITS:
+            raise ValueError(
+                f"{name}: scores of {bits} bits for digits of sizes {list(sizes)} and 2^{position_bits} tokens"
+            )
+        bound = HeadBound(name, "paraboloid", 2**position_bits, bits, -position_bits - 1, GAP)
+        if key_squared is None:
+            key_squared = self.centred_square(f"{name}.key^2", key, sizes, floor)
+        a = self._centred(key, sizes, 1.0 - floor)
+        b = self._centred(query, sizes, Expr.of(1.0))
+        b_squared = self._norm(f"{name}.query^2", b)
+        score = eps * self.position - Expr.of(key_squared) - Expr.of(off) - (0.5 + eps) * floor
+        temperature = GAP / eps
         head = self._lookup(
-            name,
-            "nearest",
-            (temperature * query, temperature),
-            (2.0 * Expr.of(key), score),
-            max(limit, 1) if latest else 0,
+            bound,
+            [*(temperature * x for x in b), temperature, -temperature * (b_squared + eps * self.position)],
+            [*(2.0 * x for x in a), score, 1.0 - floor],
         )
         return self._read(head, values)
+
+    def centred_square(self, name: str, digits: Sequence[Number], sizes: Sequence[int], floor: Variable) -> Variable:
+        """|a|^2 of a key's centred digits, for lookups that share it."""
+        return self._norm(name, self._centred(digits, sizes, 1.0 - floor))
+
+    def _centred(self, digits: Sequence[Number], sizes: Sequence[int], where: Expr) -> list[Expr]:
+        return [Expr.of(x) - size / 2.0 * where for x, size in zip(digits, sizes, strict=True)]
+
+    def _norm(self, name: str, digits: Sequence[Expr]) -> Variable:
+        return self.gated(name, *(pair for x in digits for pair in ((x, x), (-x, -x))))
 
     # -- neurons --------------------------------------------------------------------------------------------------
 

@@ -6,24 +6,26 @@ from dataclasses import dataclass
 
 from ..format.errors import CompileError
 from ..format.isa import Program, Slot
-from ..format.limits import FRAME_SIZE_LIMIT, MEMORY_LIMIT, PAGE
+from ..format.limits import FRAME_SIZE_LIMIT, HIDDEN_LIMIT, SEGMENT_LIMIT
 from .call_graph import frame_limit
 
 
 @dataclass(frozen=True)
 class SlotMap:
     """addresses: of absolute slots (constants, globals, hidden registers), from 0 on; frames lie above them.
-    constants: (address, initial value) of each. frame_base: first address of the frames. frame_limit: see `call_graph`."""
+    constants: (address, initial value) of each. frame_base: first address of the frames. frame_limit: see `call_graph`.
+    frame_size: slots that the largest frame has, calls prepared included."""
 
     addresses: dict[Slot, int]
     constants: list[tuple[int, int]]
     frame_base: int
     frame_limit: int
+    frame_size: int
 
     @property
     def end(self) -> int:
         """All addresses are below."""
-        return self.frame_base + self.frame_limit + FRAME_SIZE_LIMIT
+        return self.frame_base + self.frame_limit + self.frame_size
 
 
 def slot_map(program: Program) -> SlotMap:
@@ -41,7 +43,9 @@ def slot_map(program: Program) -> SlotMap:
     values |= program.initial
     addresses = {slot: address for address, slot in enumerate(values)}
     constants = [(addresses[slot], value) for slot, value in values.items()]
-    return SlotMap(addresses, constants, len(values), frame_limit(program))
+    slots = (slot for step in program.steps for slot in (step.a, step.b, step.c, step.dest))
+    size = max((int(slot.index) + 1 for slot in slots if slot is not None and slot.kind == "frame"), default=1)
+    return SlotMap(addresses, constants, len(values), frame_limit(program), size)
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class MemoryMap:
     """Linear memory begins at 0; hidden memory ends there, and the tables of far jumps lie below it.
 
     segments: (address, bytes). inputs: address of each named area that a prompt may fill. hidden, tables: where they begin.
-    lowest, highest: of all addresses.
+    lowest: of all addresses. longest: how many bytes may follow one segment token.
     """
 
     segments: list[tuple[int, bytes]]
@@ -57,7 +61,7 @@ class MemoryMap:
     hidden: int
     tables: int
     lowest: int
-    highest: int
+    longest: int
 
 
 def memory_map(program: Program, tables: bytes) -> MemoryMap:
@@ -68,13 +72,14 @@ def memory_map(program: Program, tables: bytes) -> MemoryMap:
     segments += [(first, tables)] if tables else []
     inputs = {name: hidden + offset for name, (offset, _) in program.inputs.items()}
     lowest = first - 256  # scratch: where the byte tokens of the prefix land
-    if 16 - lowest > MEMORY_LIMIT:
+    if -lowest > HIDDEN_LIMIT + 512:
         raise CompileError(
-            f"tables, passive segments and input need {-first:,} bytes, at most {MEMORY_LIMIT:,} have exact keys"
+            f"tables, passive segments and input need {-first:,} bytes, at most {HIDDEN_LIMIT:,} have exact keys"
         )
-    grows = any(step.dest == Slot("hidden", "memory_bytes") for step in program.steps)
-    highest = (program.memory_maximum if grows else program.memory_pages) * PAGE
-    return MemoryMap(segments, inputs, hidden, first, lowest, highest)
+    longest = max([256, *(len(data) for _, data in segments), *(size for _, size in program.inputs.values())])
+    if longest > SEGMENT_LIMIT:
+        raise CompileError(f"a segment of {longest:,} bytes, at most {SEGMENT_LIMIT:,} have exact keys")
+    return MemoryMap(segments, inputs, hidden, first, lowest, longest)
 
 
 __all__ = ["MemoryMap", "SlotMap", "memory_map", "slot_map"]

@@ -14,9 +14,11 @@ class Architecture:
     fields: the fields that rows may have. places: digits of the widest value, 4 or 8.
     rows: how many rows there are. slots: addresses of constants, globals, registers and frames lie below. frame_limit: a
     frame may begin so many slots above the first one.
-    lowest_address, highest_address: of memory; hidden memory is negative, and the lowest 256 bytes are scratch.
+    lowest_address: of memory; hidden memory is negative, and the lowest 256 bytes are scratch. longest_segment: bytes that may
+    follow one segment token.
     tokens: how many tokens of each class may be emitted, in the order of their ids; 0 for a class without use.
-    base, table_width: of far jumps, see `jumps`: digits of a distance are below the base, entries of tables so many bytes.
+    base, table_width, table_bytes: of far jumps, see `jumps`: digits of a distance are below the base, entries of tables
+    so many bytes, and all of them together.
     """
 
     fields: frozenset[str]
@@ -25,10 +27,11 @@ class Architecture:
     slots: int
     frame_limit: int
     lowest_address: int
-    highest_address: int
+    longest_segment: int
     tokens: dict[str, int]
     base: int
     table_width: int
+    table_bytes: int
 
     @cached_property
     def ids(self) -> dict[str, int]:

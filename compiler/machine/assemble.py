@@ -65,10 +65,11 @@ def assemble(program: Program, single_jumps: int = SINGLE_JUMPS) -> Assembly:
         slots=slots.end,
         frame_limit=slots.frame_limit,
         lowest_address=memory.lowest,
-        highest_address=memory.highest,
+        longest_segment=memory.longest,
         tokens=_tokens(program, rows, places, jumps),
         base=jumps.base,
         table_width=tables.width,
+        table_bytes=len(tables.bytes),
     )
     Encoder(program, slots, memory, jumps, tables, architecture.ids).complete(rows)
     image = ProgramImage(rows, slots.constants, memory.segments, memory.inputs, _entries(program), jumps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..format.isa import TRAPS, Program, Slot, Step
 from .addresses import MemoryMap, SlotMap
+from .digits import BYTE_DIGITS, SLOT_DIGIT
 from .jumps import Jumps, Tables
 from .rows import Row
 
@@ -26,6 +27,7 @@ class Encoder:
         for index, step in enumerate(self.program.steps):
             self._operands(rows, index, step)
             self._next(rows[index], index, step)
+            rows[index] |= {f"offset.{i}": rows[index].get("offset", 0) % 256**i for i in range(1, BYTE_DIGITS)}
         rows.append({"next": self.ids["H"]})
 
     def _trap(self, kind: str) -> int:
@@ -36,10 +38,10 @@ class Encoder:
         if slot is None:
             return
         if slot.kind == "frame":
-            row[name] = self.slots.frame_base + int(slot.index)
             row[f"{name}.frame"] = 1
-        else:
-            row[name] = self.slots.addresses[slot]
+        frame = slot.kind == "frame"
+        address = self.slots.frame_base + int(slot.index) if frame else self.slots.addresses[slot]
+        row |= {name: address, f"{name}.high": address // SLOT_DIGIT}
 
     def _operands(self, rows: list[Row], index: int, step: Step) -> None:
         row = rows[index]

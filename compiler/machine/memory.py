@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..graph.expr import Expr, Variable, total
-from ..graph.graph import bits_for
+from ..graph.expr import Expr, Number, Variable, total
+from .digits import BYTE_DIGITS, digits_of_sum, split
 from .state import State
+
+# How far the highest digit of an address is from 128: a table's element 2^32 - 1, four bytes each, at an offset of 2^32.
+EXTENT = 1280.0 - 128.0
+# Positions up to which the latest write to a byte is told from the one before.
+MEMORY_POSITION_BITS = 28
 
 
 @dataclass
@@ -22,19 +27,19 @@ class Memory:
 def memory(s: State, place: list[Variable], place_number: Expr) -> Memory:
     """place: one-hot of the next digit's place; place_number: the same as a number.
 
-    A store writes one byte at each position at which it emits a digit: key = effective address + place.
+    A store writes one byte at each position at which it emits a digit: key = effective address + place. A load looks its bytes
+    up at the effective address + 0, 1, ...; what was never written is 0. Hidden memory lies at negative addresses.
     Byte tokens of the prompt write too: their address counts up from their segment token.
     """
     g = s.graph
     # Where a far br_table or call_indirect goes is an entry of a table in hidden memory, by min(A, cases).
     case = g.product(s.field("far.table"), s.a.low, "far.case")
-    entry = case - g.relu(case - s.field("cases"), "far.case.beyond")
-    address = g.gated(
-        "memory.address",
-        (s.field("address_1"), s.a.low),
-        (s.field("address_4"), 4.0 * s.a.low),
-        (s.field("far.table"), float(s.architecture.table_width) * entry),
-    ) + s.field("offset")
+    entry = float(s.architecture.table_width) * (case - g.relu(case - s.field("cases"), "far.case.beyond"))
+    address = (
+        g.gated("memory.address", (s.field("address_1"), s.a.low), (s.field("address_4"), 4.0 * s.a.low))
+        + entry
+        + s.field("offset")
+    )
     # One comparison for both bounds: address + width > limit, or index >= size.
     excess = g.gated(
         "memory.excess",
@@ -44,28 +49,44 @@ def memory(s: State, place: list[Variable], place_number: Expr) -> Memory:
     out_of_bounds = g.step(excess - 1.0, "memory.out_of_bounds")
     storing = g.product(s.field("store"), 1.0 - out_of_bounds, "memory.storing")
     is_byte = s.features["is.byte"]
-    key = g.gated("memory.key", (storing, address + place_number), (is_byte, s.data_address))
+    # Low parts of the address, modulo 256^i, before they wrap. A table's elements take 4 bytes.
+    far = [Expr({})] * (BYTE_DIGITS - 1)
+    if s.field("far.table").terms:
+        first, second, _ = split(g, "far.entry", entry, s.architecture.table_bytes, (256, 256))
+        far = [first, first + 256.0 * second, entry]
+    low = []
+    for i, own in enumerate(far, 1):
+        byte = s.a.modulo(i)
+        scaled = g.gated(f"memory.low{i}", (s.field("address_1"), byte), (s.field("address_4"), 4.0 * byte))
+        low.append(scaled + s.field(f"offset.{i}") + own)
+    carries = 5 if s.field("address_4").terms else 2
+
+    def digits(name: str, distance: Number) -> list[Expr]:
+        return digits_of_sum(g, name, [*(part + distance for part in low), address + distance], 256, carries)
+
+    data = digits_of_sum(g, "data", s.data, 256, 1)
+    store = digits("memory", place_number) if s.field("store").terms else [Expr({})] * BYTE_DIGITS
+    key: list[Expr] = [
+        Expr.of(g.gated(f"memory.key{i}", (storing, a), (is_byte, b))) for i, (a, b) in enumerate(zip(store, data))
+    ]
+    floor, off = s.features["floor"], 1.0 - storing - is_byte - s.features["floor"]
     stored = g.gated("memory.byte", *((p, g.product(storing, b)) for p, b in zip(place, s.b.bytes)))
-    # Queries past the last byte occur, but what they find is not used: the access traps, or the byte is not needed.
-    key_bits = bits_for(max(s.architecture.highest_address, 16 - s.architecture.lowest_address))
     if s.field("store").terms or s.field("load8").terms:
-        g.probe("memory.key", key)
+        g.probe("memory.key", g.gated("memory.key", (storing, address + place_number), (is_byte, s.data[-1])))
+    sizes = [256] * BYTE_DIGITS
+    key_squared = g.centred_square("memory.key^2", key, sizes, floor) if s.field("load8").terms else None
     loaded = []
-    widths = [8, 16, 32, 32, 64, 64, 64, 64]
-    key_squared = g.square(key, "memory.key^2") if s.field("load8").terms else None
-    for j, width in enumerate(widths[: s.architecture.places]):
+    for j, width in enumerate([8, 16, 32, 32, 64, 64, 64, 64][: s.architecture.places]):
         needed = s.field(f"load{width}")
         if not needed.terms:
             loaded.append(Expr({}))
             continue
-        byte, found = g.lookup(
-            f"memory+{j}", address + float(j), key,
-            {f"memory.byte{j}": stored + s.features["table.index"], f"memory.found{j}": key},
-            off=1.0 - storing - is_byte, key_squared=key_squared, key_bits=key_bits,
+        (stored_byte,) = g.paraboloid(
+            f"memory+{j}", digits(f"memory+{j}", float(j)), key, {f"memory.byte{j}": stored + s.features["table.index"]},
+            floor=floor, sizes=sizes, extent=EXTENT, off=off, key_squared=key_squared,
+            position_bits=MEMORY_POSITION_BITS,
         )  # fmt: skip
-        miss = found - address - float(j)
-        hit = 1.0 - g.step(miss - 1.0) - g.step(-miss - 1.0)
-        loaded.append(Expr.of(g.product(hit, g.product(needed, byte), f"loaded.byte{j}")))
+        loaded.append(Expr.of(g.product(needed, stored_byte, f"loaded.byte{j}")))
     return Memory(loaded, Expr.of(out_of_bounds), address)
 
 

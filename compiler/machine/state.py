@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..format.limits import FRAME_SIZE_LIMIT
 from ..graph.expr import Expr, Number, Variable, total
 from ..graph.graph import Graph, bits_for
 from .architecture import Architecture
+from .digits import BYTE_DIGITS, SLOT_DIGIT, SLOT_POSITION_BITS, digits_of_sum, slot_sizes, split
+
+# Sums of jumps since the sequence began stay below this: each call goes on where the one before it stopped, at most the
+# program's length further. It leaves 2^26 tokens (see format/certificate.py).
+PARTIAL = 2.0**24
 
 
 class Features:
@@ -37,6 +41,10 @@ class Value:
     def high(self) -> Expr:
         return total(256.0**i * b for i, b in enumerate(self.bytes[4:]))
 
+    def modulo(self, count: int) -> Expr:
+        """The value modulo 256^count."""
+        return total(256.0**i * b for i, b in enumerate(self.bytes[:count]))
+
 
 @dataclass
 class State:
@@ -47,8 +55,9 @@ class State:
     v div 8 mod 8). return_caller: caller number of the call that made this frame; return_step, return_frame: the step behind
     that call, and the number of its frame movement, for far returns.
     so_far_low/high: digits already emitted for the word in flight, with their weights. carry0, carry1: carries of a product
-    already emitted. quotient: the quotient in flight, for remainders and negative quotients. data_address: where the byte
-    token at this position belongs. (The features "in_flight.place" and "fresh" say whether a value is in flight.)
+    already emitted. quotient: the quotient in flight, for remainders and negative quotients. data: the address where the byte
+    token at this position belongs, as low parts (modulo 256, 256^2, 256^3, all of it). (The features "in_flight.place" and
+    "fresh" say whether a value is in flight.)
     """
 
     graph: Graph
@@ -70,7 +79,7 @@ class State:
     carry0: Expr
     carry1: Expr
     quotient: Expr
-    data_address: Expr
+    data: list[Expr]
 
     def field(self, name: str) -> Expr:
         return Expr.of(self.fetched[name]) if name in self.fetched else Expr({})
@@ -79,26 +88,38 @@ class State:
 def state(graph: Graph, architecture: Architecture, features: Features) -> State:
     """Sums, fetch, commit, operands: the heads of the machine except those that read memory and the byte table."""
     places = architecture.places
-    ip, frame = _pointers(graph, features)
+    ip, frame_sum = _pointers(graph, features)
     value, popcount, so_far_low, so_far_high = _value_in_flight(graph, features, places)
     fetched = _fetch(graph, architecture, features, ip)
+    frame = _exact_frame(graph, architecture, frame_sum)
 
     def field(name: str) -> Expr:
         return Expr.of(fetched[name]) if name in fetched else Expr({})
 
-    def address(name: str) -> Expr:
-        return field(name) + graph.product(field(f"{name}.frame"), frame, f"{name}.base")
+    sizes = slot_sizes(architecture.slots)
+    frame_low, frame_high = frame
 
-    destination = features["constant.address"] + address("dest")
+    def address(name: str, low: Number = 0.0, high: Number = 0.0) -> list[Expr]:
+        """The digits of an operand's slot. low, high: added, for tokens without a row."""
+        relative = field(f"{name}.frame")
+        low = (
+            field(name) - SLOT_DIGIT * field(f"{name}.high") + low + graph.product(relative, frame_low, f"{name}.base")
+        )
+        if len(sizes) == 1:
+            return [low]
+        whole = SLOT_DIGIT * (field(f"{name}.high") + high + graph.product(relative, frame_high, f"{name}.base.high"))
+        return digits_of_sum(graph, name, [low, whole + low], SLOT_DIGIT, 1)
 
+    floor = features["floor"]
+    high = features["constant.high"]
+    destination = address("dest", features["constant.address"] - SLOT_DIGIT * high, high)
     not_committed = features["commit.off"] + field("discard")
-    key_squared = graph.square(destination, "destination^2")
-    key_bits = bits_for(architecture.slots)
+    key_squared = graph.centred_square("destination^2", destination, sizes, floor)
 
     def operand(name: str, values: dict) -> list[Variable]:
-        return graph.lookup(
+        return graph.paraboloid(
             f"operand {name}", address(name), destination, {f"{name}.{k}": v for k, v in values.items()},
-            off=not_committed, key_squared=key_squared, key_bits=key_bits,
+            floor=floor, sizes=sizes, off=not_committed, key_squared=key_squared, position_bits=SLOT_POSITION_BITS,
         )  # fmt: skip
 
     byte_values = {f"byte{i}": b for i, b in enumerate(value.bytes)}
@@ -110,14 +131,11 @@ def state(graph: Graph, architecture: Architecture, features: Features) -> State
 
     caller, return_step, return_frame = _calls(graph, architecture, features, fetched, frame)
     carry0, carry1, quotient = _scratch(graph, features, value)
-    (segment,) = graph.latest(
-        "segment", {"segment.base": features["segment.address"] - graph.position}, off=features["segment.off"]
-    )
     return State(
-        graph, architecture, features, fetched, frame, Value([Expr.of(v) for v in a_bytes]),
+        graph, architecture, features, fetched, SLOT_DIGIT * frame_high + frame_low, Value([Expr.of(v) for v in a_bytes]),
         Value([Expr.of(v) for v in b_bytes]), Expr.of(c_low), Expr.of(popcount_a), Expr.of(shift_bits),
         Expr.of(shift_bytes), caller, return_step, return_frame, so_far_low, so_far_high, carry0, carry1, quotient,
-        segment + graph.position - 1.0,
+        _data_address(graph, architecture, features),
     )  # fmt: skip
 
 
@@ -126,7 +144,8 @@ def _pointers(graph: Graph, features: Features) -> tuple[Expr, Expr]:
 
     Sums run over the whole sequence; at an entry token I.{k} "entry - sum so far" is remembered and added ever after.
     """
-    ip_sum, frame_sum = graph.cumulative_sum({"ip.sum": features["ip.delta"], "frame.sum": features["frame.delta"]})
+    deltas: dict[str, Number] = {"ip.sum": features["ip.delta"], "frame.sum": features["frame.delta"]}
+    ip_sum, frame_sum = graph.cumulative_sum(deltas, PARTIAL)
     ip_base, frame_base = graph.latest(
         "entry", {"ip.base": features["entry"] - ip_sum, "frame.base": -frame_sum}, off=features["entry.off"]
     )
@@ -134,6 +153,23 @@ def _pointers(graph: Graph, features: Features) -> tuple[Expr, Expr]:
     (high,) = graph.relative(1, {"far.high": features["far.high"]})
     ahead = features["ip.ahead"] + graph.product(features["is.Z"], high, "ip.ahead")
     return ip_sum + ip_base - ahead, frame_sum + frame_base
+
+
+def _exact_frame(graph: Graph, architecture: Architecture, frame: Expr) -> tuple[Expr, Expr]:
+    """The frame base without the rounding of the sums, as digits: the lower one and the upper one (frame = 4096 high + low)."""
+    low, middle, high = split(graph, "frame", frame, architecture.frame_limit, (16, 256))
+    return 16.0 * middle + (graph.rounded("frame", low + 1.0) - 1.0), high
+
+
+def _data_address(graph: Graph, architecture: Architecture, features: Features) -> list[Expr]:
+    """A byte token's address: that of its segment token, and how far behind it the token stands. As low parts."""
+    names = [*(f"segment.{i}" for i in range(1, BYTE_DIGITS)), "segment.address"]
+    values: dict[str, Number] = {**{n: features[n] for n in names}, "segment.start": graph.position}
+    *base, start = graph.latest("segment", values, off=features["segment.off"])
+    distance = Expr.of(graph.product(features["is.byte"], graph.position - start - 1.0, "distance"))
+    low, middle, _ = split(graph, "distance", distance, architecture.longest_segment, (256, 256))
+    parts = [low, low + 256.0 * middle, distance, distance]
+    return [b + part for b, part in zip(base, parts, strict=True)]
 
 
 def _value_in_flight(graph: Graph, features: Features, places: int) -> tuple[Value, Expr, Expr, Expr]:
@@ -169,7 +205,7 @@ def _fetch(graph: Graph, architecture: Architecture, features: Features, ip: Exp
 
 
 def _calls(
-    graph: Graph, architecture: Architecture, features: Features, fetched: dict[str, Variable], frame: Expr
+    graph: Graph, architecture: Architecture, features: Features, fetched: dict[str, Variable], frame: tuple[Expr, Expr]
 ) -> tuple[Expr, Expr, Expr]:
     """What the call that made this frame has left behind: its caller number, the step behind it, and which movement of the
     frame it was. Far calls share their tokens, so these come from the row of the call: the one of the position before."""
@@ -182,9 +218,11 @@ def _calls(
         "return.step": known.get("behind", nothing),
         "return.frame": known.get("frame.number", nothing),
     }
-    found = graph.lookup(
-        "call", frame, frame, values,
-        off=features["call.off"], key_bits=bits_for(architecture.frame_limit + FRAME_SIZE_LIMIT),
+    sizes = slot_sizes(architecture.frame_limit)
+    digits = frame[: len(sizes)]
+    found = graph.paraboloid(
+        "call", digits, digits, values,
+        floor=features["floor"], sizes=sizes, off=features["call.off"], position_bits=SLOT_POSITION_BITS,
     )  # fmt: skip
     caller, step, moved = (Expr.of(v) for v in found)
     return caller, step, moved

@@ -9,11 +9,12 @@ from ..format.tokens import read
 from ..graph.graph import Graph
 from .architecture import Architecture
 from .assemble import ProgramImage
+from .digits import BYTE_DIGITS, SLOT_DIGIT
 from .state import Features
 
 # Lookups over few tokens: feature -> token classes that count. Everywhere else the feature is 1: "off".
 _ON: dict[str, tuple[str, ...]] = {
-    "commit.off": ("D0", "C"),
+    "commit.off": ("D0", "C", "BOS"),
     "call.off": ("call", "BOS"),
     "entry.off": ("I", "BOS"),
     "program.off": ("P",),
@@ -87,6 +88,11 @@ def _digit(place: int, v: int) -> dict[str, float]:
     return row
 
 
+def _segment(address: int) -> dict[str, float]:
+    """The address of what follows, and its low parts."""
+    return {"segment.address": address} | {f"segment.{i}": address % 256**i for i in range(1, BYTE_DIGITS)}
+
+
 def _jump_tokens(image: ProgramImage, add: Add) -> None:
     callers = [jump.caller for jump in image.jumps.singles]
     for name, delta, frame in image.jumps.tokens:
@@ -110,13 +116,17 @@ def _jump_tokens(image: ProgramImage, add: Add) -> None:
 
 def _prompt_tokens(graph: Graph, architecture: Architecture, image: ProgramImage, add: Add) -> None:
     bottom, idle = architecture.lowest_address, len(image.rows) - 1
-    prefix = [add("BOS", ("BOS", "end"), {"fresh": 1, "segment.address": bottom, "entry": idle})]
+    prefix = [add("BOS", ("BOS", "end"), {"fresh": 1, "floor": 1, "entry": idle} | _segment(bottom))]
     for k, (_, entry) in enumerate(image.entries):
         add(f"I.{k}", ("I", "end"), {"entry": entry, "fresh": 1})
     for k, (address, value) in enumerate(image.constants):
         low_byte = value & 255
         row: dict[str, float] = {f"value.byte{j}": value >> 8 * j & 255 for j in range(architecture.places)}
-        row |= {"constant.address": address, "value.popcount": value.bit_count()}
+        row |= {
+            "constant.address": address,
+            "constant.high": address // SLOT_DIGIT,
+            "value.popcount": value.bit_count(),
+        }
         row |= {"shift.bits": low_byte % 8, "shift.bytes": low_byte // 8 % 8}
         prefix.append(add(f"C.{k}", ("C",), row))
     for i, fields in enumerate(image.rows):
@@ -124,7 +134,7 @@ def _prompt_tokens(graph: Graph, architecture: Architecture, image: ProgramImage
         prefix.append(add(f"P.{i}", ("P",), row | {"program.index": i, "program.index^2": i * i}))
     addresses = [address for address, _ in image.segments] + list(image.inputs.values())
     for s, address in enumerate(addresses):
-        add(f"G.{s}", ("G",), {"segment.address": address})
+        add(f"G.{s}", ("G",), _segment(address))
     first_byte = len(graph.tokens)
     for v in range(256):
         row = {f"bit{i}": v >> i & 1 for i in range(8)}

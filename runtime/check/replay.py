@@ -2,11 +2,11 @@
 
 A decoder needs token t before it can make token t + 1; a checker has them all. So each layer's matrices are applied to
 thousands of positions at once, and each lookup becomes one search in sorted keys. This is the dense model with hard
-attention and shares no code with the fast engine: it confirms, far beyond the softmax envelope, that the greedy choice
-at every position is the token that follows there.
+attention, which equals real softmax within the checkpoint's certificate, and shares no code with the fast engine: it
+confirms that the greedy choice at every position is the token that follows there.
 
-Lookups must have the forms of `compiler.graph`: uniform, or integer parabola keys k = (2a, -a^2 + eps n - penalty). The
-keys of every block are checked to have them.
+Lookups must have the forms of `compiler.graph`: uniform; the latest, k = eps n - penalty; integer parabola keys
+k = (2a, -a^2 + eps n - penalty); digits on a paraboloid with a floor. The keys of every block are checked to have them.
 """
 
 from __future__ import annotations
@@ -17,14 +17,17 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...compiler.format.transformer import HEAD_DIM, Layer, Transformer
+from ...compiler.format.errors import past_certificate
+from ...compiler.format.transformer import Layer, Transformer
 
 BLOCK = 1 << 14
 LOGITS = 1 << 8  # positions whose logits are computed together, so that they stay in the processor's cache
 # A key within this distance of an integer is that integer (cumulative sums are rounded at about 1e-10).
 ROUNDING = 1e-3
 # Positions are the low bits of a composite (key, position).
-POSITION_BITS = 32
+POSITION_BITS = 27
+# A query that is no integer is rounded when it is at least so far from the middle between two.
+FROM_TIE = 2.0**-26
 
 
 class ReplayError(ValueError):
@@ -46,8 +49,11 @@ def replay(
     """The first position p >= check_from at which argmax of the logits is not tokens[p + 1]; None if there is none.
 
     tokens: int [T], the whole sequence from the prefix on. check_from: usually the last token of the prompt.
+    Raises ReplayError, EnvelopeError for a sequence past the checkpoint's certificate.
     """
-    layers = [_Layer(index, layer) for index, layer in enumerate(model.layers)]
+    if model.envelope and len(tokens) > model.envelope:
+        raise past_certificate(len(tokens), model.certificate)
+    layers = [_Layer(index, layer, model.head_dim) for index, layer in enumerate(model.layers)]
     embed = torch.from_numpy(np.ascontiguousarray(model.embed.T))
     read = np.flatnonzero(model.unembed.any(0))  # the slots that the logits depend on
     unembed = torch.from_numpy(np.ascontiguousarray(model.unembed[:, read].T))
@@ -99,9 +105,9 @@ class _Sparse:
 class _Layer:
     """One layer with its lookups' memory of the sequence so far."""
 
-    def __init__(self, index: int, layer: Layer):
+    def __init__(self, index: int, layer: Layer, head_dim: int):
         self.gate, self.up, self.down = _Sparse(layer.gate), _Sparse(layer.up), _Sparse(layer.down)
-        self.heads = np.arange(len(layer.q)).reshape(-1, HEAD_DIM)
+        self.heads = np.arange(len(layer.q)).reshape(-1, head_dim)
         groups: dict[bytes, list[int]] = {}
         for h, rows in enumerate(self.heads):
             groups.setdefault(layer.q[rows].tobytes() + layer.k[rows].tobytes(), []).append(h)
@@ -115,14 +121,19 @@ class _Layer:
         if self.gate.size:
             self.down.add(torch.relu(self.gate(x)) * self.up(x), x)
 
-    def _lookup(self, index: int, layer: Layer, members: list[int]) -> _Mean | _Nearest:
+    def _lookup(self, index: int, layer: Layer, members: list[int]) -> _Mean | _Nearest | _Digits:
         rows, first = self.heads[members].ravel(), self.heads[members[0]]
         value, out = _Sparse(layer.v[rows]), _Sparse(layer.o[:, rows])
         query, key = layer.q[first], layer.k[first]
         if not query.any() and not key.any():
             return _Mean(value, out)
         name = layer.head_names[members[0]] if members[0] < len(layer.head_names) else str(members[0])
-        return _Nearest(f"layer {index}, head {name}", query, key, value, out)
+        name = f"layer {index}, head {name}"
+        used = np.flatnonzero(query.any(1) & key.any(1))
+        query, key = query[used], key[used]
+        if len(used) == 1:  # the latest: a parabola of which every key is 0
+            query, key = (np.concatenate([np.zeros_like(m), m]) for m in (query, key))
+        return (_Nearest if len(query) == 2 else _Digits)(name, query, key, value, out)
 
 
 class _Mean:
@@ -154,7 +165,7 @@ class _Nearest:
 
     def attend(self, x: torch.Tensor, start: int) -> torch.Tensor:
         q, k = self.query(x).numpy(), self.key(x).numpy()
-        wanted = self._integers(q[0] / q[1], "query")
+        wanted = self._nearest_integers(q[0] / q[1])
         now = np.arange(start, start + len(wanted))
         valid, keys = self._valid(k, now)
         rows = np.flatnonzero(valid)
@@ -171,8 +182,16 @@ class _Nearest:
         self.values = values[kept]
         return torch.from_numpy(values[found].T)  # -1: before the first key there is nothing to find
 
+    def _nearest_integers(self, x: np.ndarray) -> np.ndarray:
+        """Of queries: the nearest key is the one nearest to it, as long as keys are integers that lie densely there."""
+        x = np.clip(np.nan_to_num(x), -(2.0**29), 2.0**29)
+        rounded = np.rint(x)
+        if (np.abs(rounded - x) > 0.5 - FROM_TIE).any():
+            raise ReplayError(f"{self.name}: a query is in the middle between two integers")
+        return rounded.astype(np.int64)
+
     def _integers(self, x: np.ndarray, what: str) -> np.ndarray:
-        """Rounded, and huge values (queries of accesses that trap) clipped to where no key is."""
+        """Rounded, and huge values clipped to where no key is."""
         x = np.clip(np.nan_to_num(x), -(2.0**29), 2.0**29)
         rounded = np.rint(x)
         if np.abs(rounded - x).max(initial=0) > ROUNDING:
@@ -187,6 +206,68 @@ class _Nearest:
         if np.any(penalty[valid] < -0.5):
             raise ReplayError(f"{self.name}: keys are not on a parabola")
         return valid, self._integers(np.where(valid, a, 0.0), "key")
+
+
+class _Digits:
+    """Exact match of digits, the latest among equals, or 0: queries K (b, 1, -|b|^2 - eps m), keys (2a, score, 1 - floor).
+
+    Two digits (or one) have 12 bits, more have 8, as those of `compiler.machine`: a digit but the highest that is out of this
+    range is refused. A key is then one integer, and the live state as in `_Nearest`.
+    """
+
+    def __init__(self, name: str, query: np.ndarray, key: np.ndarray, value: _Sparse, out: _Sparse):
+        self.name, self.value, self.out = name, value, out
+        # The component whose query is constant holds the score, the one behind it what a query has of its own.
+        self.score = next((i for i in range(len(query)) if not query[i, 1:].any() and query[i, 0] > 0), -1)
+        if self.score != len(query) - 2:
+            raise ReplayError(f"{name}: neither a parabola nor digits with a floor")
+        self.query, self.key = _Sparse(query), _Sparse(key)
+        self.temperature, self.eps = float(query[self.score, 0]), float(key[self.score, 1])
+        self.size = 256 if self.score > 2 else 4096
+        self.keys, self.stamps = np.zeros(0, np.int64), np.zeros(0, np.int64)
+        self.values = np.zeros((0, value.size))
+
+    def attend(self, x: torch.Tensor, start: int) -> torch.Tensor:
+        q, k = self.query(x).numpy() / self.temperature, self.key(x).numpy()
+        now = np.arange(start, start + q.shape[1])
+        wanted, keys = self._numbers(q[:-2], "query"), self._numbers(k[:-2] / 2, "key")
+        self._expect(q[-1], -(np.rint(q[:-2]) ** 2).sum(0) - self.eps * (now + 1), "what a query has of its own")
+        score = k[-2] + ((k[:-2] / 2) ** 2).sum(0)
+        penalty = self.eps * (now + 1) - score
+        floor = k[-1] == 0
+        if (floor != (now == 0)).any() or (k[-1][~floor] != 1).any():
+            raise ReplayError(f"{self.name}: the floor is not the first position")
+        valid = (penalty < 0.5) & ~floor
+        if (np.abs(penalty[valid]) > self.eps / 4).any():
+            raise ReplayError(f"{self.name}: keys are not on a paraboloid")
+        values = self.value(x).T.numpy()
+        if (start == 0 and (k[:-1, 0] != [*[0.0] * (len(k) - 2), -0.5]).any()) or (start == 0 and values[0].any()):
+            raise ReplayError(f"{self.name}: the first position is no floor")
+        rows = np.flatnonzero(valid)
+        order = rows[np.argsort((keys[rows] << POSITION_BITS) + now[rows])]
+        entries = _Entries(self.keys, self.stamps, keys[order], now[order])
+        found = entries.latest(wanted, now)
+        kept_values = np.concatenate([self.values, values[order], np.zeros((1, self.value.size))])
+        self.keys, self.stamps, kept = entries.remaining()
+        self.values = kept_values[kept]
+        return torch.from_numpy(kept_values[found].T)  # -1, the last one: 0
+
+    def _numbers(self, digits: np.ndarray, what: str) -> np.ndarray:
+        """One integer for the digits of each position."""
+        whole = np.rint(digits)
+        if np.abs(whole - digits).max(initial=0) > 0:
+            raise ReplayError(f"{self.name}: a digit of a {what} is no integer")
+        half = self.size // 2
+        if (np.abs(whole[:-1] + 0.5) > half).any() or (np.abs(whole[-1]) > 2**14).any():
+            raise ReplayError(f"{self.name}: a digit of a {what} is out of range")
+        number = np.zeros(digits.shape[1], np.int64)
+        for digit in whole[::-1]:
+            number = number * self.size + digit.astype(np.int64)
+        return number
+
+    def _expect(self, x: np.ndarray, expected: np.ndarray, what: str) -> None:
+        if not np.array_equal(x, expected):
+            raise ReplayError(f"{self.name}: {what} is not that of a paraboloid")
 
 
 class _Entries:

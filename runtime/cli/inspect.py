@@ -6,16 +6,18 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 
+from ...compiler.format.certificate import SCORE_BITS
 from ...compiler.format.checkpoint import Model
 from ...compiler.format.show import show as show_steps
 from ...compiler.format.tokens import head_of, meaning, read
-from ...compiler.format.transformer import HEAD_DIM, Layer, Transformer
+from ...compiler.format.transformer import Layer, Transformer
 from .tables import make_console, print_line, print_table
 
 
@@ -38,7 +40,8 @@ def to_json(model: Model) -> str:
             "layers": [
                 {
                     "heads": [
-                        {"name": name, "kind": kind} for name, kind in zip(y.head_names, _head_kinds(y), strict=True)
+                        {"name": name, "kind": kind}
+                        for name, kind in zip(y.head_names, _head_kinds(y, t.head_dim), strict=True)
                     ],
                     "neurons": y.neuron_names,
                     "slots": y.slot_names,
@@ -51,13 +54,14 @@ def to_json(model: Model) -> str:
                 {"op": s.op, "wasm": model.texts.get(i), "record": s.site.record if s.site else None}
                 for i, s in enumerate(model.program.steps)
             ],
+            "certificate": [asdict(b) for b in t.certificate],
             "probes": t.probes,
         }
     )
 
 
 def show(model: Model, title: str, parts: Collection[str], layers: Sequence[int], weights: bool = False) -> None:
-    """Prints the chosen parts ("heads", "neurons", "slots", "vocabulary", "steps"; none: an overview) on stdout.
+    """Prints the chosen parts ("heads", "neurons", "slots", "vocabulary", "certificate", "steps"; none: an overview) on stdout.
 
     layers: those to show. weights: heads and neurons as formulas over the residual slots that they read.
     """
@@ -72,6 +76,8 @@ def show(model: Model, title: str, parts: Collection[str], layers: Sequence[int]
         _slots(console, model.transformer, layers)
     if "vocabulary" in parts:
         _vocabulary(console, model)
+    if "certificate" in parts:
+        _certificate(console, model.transformer)
     if "steps" in parts:
         sys.stdout.write(show_steps(model.program, texts=model.texts))
 
@@ -84,11 +90,12 @@ def _summary(model: Model) -> Iterator[tuple[str, Any]]:
     yield "layers", len(t.layers)
     yield "width of the residual stream", t.width
     yield "heads", sum(len(y.head_names) for y in t.layers)
-    yield "heads with queries and keys of their own", sum(_distinct(y) for y in t.layers)
+    yield "heads with queries and keys of their own", sum(_distinct(y, t.head_dim) for y in t.layers)
     yield "neurons", sum(len(y.neuron_names) for y in t.layers)
     yield "non-zero weights in the layers", sum(_nonzero(y) for y in t.layers)
     yield "vocabulary", len(t.vocabulary)
     yield "tokens of the prompt's prefix", len(t.prefix)
+    yield "width of a head", t.head_dim
     yield "longest sequence under real softmax", t.envelope
 
 
@@ -100,18 +107,19 @@ def _nonzero(layer: Layer) -> int:
     return sum(int(np.count_nonzero(m)) for m in _matrices(layer))
 
 
-def _by_head(matrix: np.ndarray) -> np.ndarray:
-    return matrix.reshape(-1, HEAD_DIM * matrix.shape[1])
+def _by_head(matrix: np.ndarray, head_dim: int) -> np.ndarray:
+    return matrix.reshape(-1, head_dim * matrix.shape[1])
 
 
-def _distinct(layer: Layer) -> int:
+def _distinct(layer: Layer, head_dim: int) -> int:
     """Heads that differ in query or key: the others only carry more values."""
-    return len(np.unique(np.hstack([_by_head(layer.q), _by_head(layer.k)]), axis=0)) if len(layer.q) else 0
+    both = np.hstack([_by_head(m, head_dim) for m in (layer.q, layer.k)])
+    return len(np.unique(both, axis=0)) if len(layer.q) else 0
 
 
-def _head_kinds(layer: Layer) -> list[str]:
+def _head_kinds(layer: Layer, head_dim: int) -> list[str]:
     """uniform: attends to all positions equally; lookup: to the positions whose keys fit the query."""
-    used = np.logical_and(*((_by_head(m) != 0).max(axis=1, initial=False) for m in (layer.q, layer.k)))
+    used = np.logical_and(*((_by_head(m, head_dim) != 0).max(axis=1, initial=False) for m in (layer.q, layer.k)))
     return ["lookup" if both else "uniform" for both in used.tolist()]
 
 
@@ -141,7 +149,7 @@ def _overview(console: Console, model: Model, title: str, layers: Sequence[int])
         rows.append((index, len(y.head_names), reads, len(y.neuron_names), ", ".join(computed) or "-"))
     print_table(console, "layers", ("#layer", "#heads", "attention looks up", "#neurons", "the MLP computes"), rows)
     print_table(console, "vocabulary", ("tokens", "#count", "#first id", "meaning"), _token_classes(t.vocabulary))
-    more = "More by name: --heads, --neurons, --slots, --vocabulary, --steps; --weights, --layer N."
+    more = "More by name: --heads, --neurons, --slots, --vocabulary, --certificate, --steps; --weights, --layer N."
     print_line(console, f"\n{more}", "dim")
 
 
@@ -158,11 +166,14 @@ def _heads(console: Console, t: Transformer, layers: Sequence[int], weights: boo
     rows = []
     for index in layers:
         y, before = t.layers[index], _names_before(t, index)
-        for h, (name, kind) in enumerate(zip(y.head_names, _head_kinds(y), strict=True)):
+        for h, (name, kind) in enumerate(zip(y.head_names, _head_kinds(y, t.head_dim), strict=True)):
             row: tuple[Any, ...] = (index, h, name, kind)
             if weights:
-                pair = slice(HEAD_DIM * h, HEAD_DIM * h + HEAD_DIM)
-                row += tuple("; ".join(_form(r, before) for r in m[pair]) for m in (y.q, y.k, y.v))
+                own = slice(t.head_dim * h, t.head_dim * (h + 1))
+                used = max(1, len(np.trim_zeros((y.q[own].any(1) | y.k[own].any(1)).astype(int), "b")))
+                filled = max(1, len(np.trim_zeros(y.v[own].any(1).astype(int), "b")))
+                rows_of = ((y.q, used), (y.k, used), (y.v, filled))
+                row += tuple("; ".join(_form(r, before) for r in m[own][:count]) for m, count in rows_of)
             rows.append(row)
     columns = ("#layer", "#head", "lookup -> values", "kind", *(("query", "key", "value") if weights else ()))
     print_table(console, "heads", columns, rows)
@@ -205,6 +216,22 @@ def _number(weight: float) -> str:
     if mantissa == 0.5 and abs(exponent - 1) > 10:
         return f"2^{exponent - 1}"
     return f"{weight:.17g}"
+
+
+def _certificate(console: Console, t: Transformer) -> None:
+    """For how many tokens each head is exact, and why; the one that sets the bound comes first."""
+    if not t.certificate:
+        print_line(console, "no certificate: nothing is claimed about real softmax")
+        return
+    least = min(b.tokens for b in t.certificate)
+    rows = []
+    for b in sorted(t.certificate, key=lambda b: b.tokens):
+        eps = f"2^{b.eps}" if b.eps else "-"
+        reason = f"sums below {b.partial:,.0f}" if b.kind == "uniform" else f"{b.bits} of {SCORE_BITS} bits"
+        mark = "sets the bound" if b.tokens == least else ""
+        rows.append((b.head, b.kind, b.tokens, reason, eps, f"{b.gap:,.0f}" if b.gap else "-", mark))
+    columns = ("head", "kind", "#tokens", "scores", "a later one leads by", "#the winner leads by", "")
+    print_table(console, f"exact under real softmax in float64 for {least:,} tokens", columns, rows)
 
 
 def _slots(console: Console, t: Transformer, layers: Sequence[int]) -> None:

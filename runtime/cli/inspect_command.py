@@ -18,6 +18,7 @@ from .programs import load_model
 @click.option("--neurons", is_flag=True, help="Every neuron of every layer.")
 @click.option("--slots", is_flag=True, help="What each residual slot holds, layer by layer.")
 @click.option("--vocabulary", is_flag=True, help="Every token.")
+@click.option("--certificate", is_flag=True, help="For how many tokens each head is exact under real softmax, and why.")
 @click.option("--steps", is_flag=True, help="The step program, with the WASM instructions.")
 @click.option("--weights", is_flag=True, help="With --heads or --neurons: as formulas over named slots.")
 @click.option("--layer", "layers", type=Integer(0), multiple=True, metavar="N", help="Only these. Repeatable.")

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from ...compiler.format.limits import MEMORY_PAGES
 from .numbers import Integer
 from .streams import decoded
 
@@ -58,9 +59,8 @@ def compiling_options(command: _Command) -> _Command:
     )
     library = click.option("--library", "libraries", multiple=True, metavar="NAME=FILE",
                            help="A module (.wat, .wasm, .c) that provides the imports from NAME. Repeatable.")  # fmt: skip
-    memory = click.option("--max-memory", type=Integer(1, 1024), metavar="PAGES",
-                          help="How far memory may grow, in pages of 64 KiB. The torch engine is exact for longer "
-                          "sequences where it is less.  [default: 1024]")  # fmt: skip
+    memory = click.option("--max-memory", type=Integer(1, MEMORY_PAGES), metavar="PAGES",
+                          help="How far memory may grow, in pages of 64 KiB.  [default: 65535]")  # fmt: skip
     unknown = click.option("--unknown-imports-trap", is_flag=True,
                            help="Compile although nobody provides an imported function; calling it traps.")  # fmt: skip
     return level(library(memory(unknown(command))))

@@ -42,7 +42,8 @@ class Known:
 
     forms, atoms: values. sources: i64 by source. rows: pointers to records of tables, by source. inserted: where the
     position's columns go, by store. stored: (store, column) pairs written. resolved: by (store, query). softened:
-    softmax averages by lookup and column. delayed: by (store, column, distance). shifted: delayed columns moved on.
+    softmax averages by lookup and column. checked: assumed ranges. delayed: by (store, column, distance). shifted: delayed
+    columns moved on.
     """
 
     forms: dict[tuple, IrValue] = field(default_factory=dict)
@@ -53,6 +54,7 @@ class Known:
     stored: set[tuple[int, int]] = field(default_factory=set)
     resolved: dict[tuple, Resolved] = field(default_factory=dict)
     softened: dict[int, dict[int, IrValue]] = field(default_factory=dict)
+    checked: set[Form] = field(default_factory=set)
     delayed: dict[tuple[int, int, int], str] = field(default_factory=dict)
     shifted: set[tuple[int, int]] = field(default_factory=set)
 
@@ -143,7 +145,7 @@ class Arithmetic(ABC):
         if found is None:
             emitted = self.packs(self.graph.merged(form))
             found = self._form(emitted)
-            if found.kind != "f" and not self.graph.bounds(emitted).within(self.graph.bounds(form)):
+            if found.kind != "f" and not self.graph.separately(emitted).within(self.graph.separately(form)):
                 found = IrValue("f", self.as_double(found))  # merging tables has rounded a coefficient
             self.known.forms[form.key] = found
         return found

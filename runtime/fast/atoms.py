@@ -89,13 +89,34 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Round:
+    """The integer nearest to a form that is never halfway between two."""
+
+    query: Form
+
+
+@dataclass(frozen=True, slots=True)
 class Let:
     """A name for a long form, so that it is computed once."""
 
     form: Form
 
 
-Atom = Position | PositionSquared | Table | Relu | Knots | RunningSum | RunningMean | Read | Average | Stamp | Key | Let
+Atom = (
+    Position
+    | PositionSquared
+    | Table
+    | Relu
+    | Knots
+    | RunningSum
+    | RunningMean
+    | Read
+    | Average
+    | Stamp
+    | Key
+    | Round
+    | Let
+)
 
 
 class Parts(NamedTuple):
@@ -114,7 +135,7 @@ def parts(atom: Atom) -> Parts:
             return Parts(source=source)
         case Relu(gate, up):
             return Parts((gate, up))
-        case Knots(form) | Let(form):
+        case Knots(form) | Let(form) | Round(form):
             return Parts((form,))
         case RunningSum(number) | RunningMean(number):
             return Parts(sum=number)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .atoms import Key, Knots, Let, Relu, Table
+from .atoms import Key, Knots, Let, Relu, Round, Table
 from .linear import ZERO, Form, linear
-from .symbols import IndexSource, Symbols
+from .symbols import DigitWindow, IndexSource, Symbols
 
 
 @dataclass
@@ -33,6 +33,7 @@ class Rewriter:
     """Rewrites forms for the positions behind the prefix, or, with `split`, for those whose row is in a group.
 
     split: (lookup, row numbers, name of the group). tokens: only for positions whose token is below this (0: for all).
+    assumptions: ranges that generated code must check here, (form, low, high).
     """
 
     graph: Symbols
@@ -41,6 +42,16 @@ class Rewriter:
     tokens: int = 0
     _atoms: dict[int, Form] = field(default_factory=dict)
     _forms: dict[Form, Form] = field(default_factory=dict)
+    _within: dict[DigitWindow, bool] = field(default_factory=dict)
+    _proofs: Rewriter | None = None
+    assumptions: list[tuple[Form, float, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for form, low, high in self.graph.assumptions:
+            own = self(form)
+            if own != form and not own.is_constant():
+                own, low, high = self.graph.assume(own, low, high)
+            self.assumptions.append((own, low, high))
 
     def __call__(self, form: Form) -> Form:
         if not self.statics:
@@ -54,6 +65,15 @@ class Rewriter:
     def reached_atoms(self) -> list[Form]:
         """Every atom that has been rewritten so far, as a form."""
         return list(self._atoms.values())
+
+    def within(self, window: DigitWindow) -> bool:
+        """Whether a window holds in this context without looking."""
+        if self._proofs is None:  # what is rewritten only to prove something is not computed
+            self._proofs = Rewriter(self.graph, self.statics, self.split, self.tokens)
+        found = self._within.get(window)
+        if found is None:
+            found = self._within[window] = self.graph.within(replace(window, form=self._proofs(window.form)))
+        return found
 
     def rewritten(self) -> list[Form]:
         """Every form that has been rewritten so far."""
@@ -80,6 +100,11 @@ class Rewriter:
                 return graph.knots(x.without_constant(), [(t + x.constant, c) for t, c in knots])
             case Let(form):
                 return graph.named(self(form))
+            case Round(query):
+                query = self(query)
+                if query.is_constant():
+                    return Form({}, float(np.rint(query.constant)))
+                return query if graph.bounds(query).integer else graph.of(Round(query))
             case Key(lookup) if graph.lookups[lookup].store in self.statics:
                 static = self.statics[graph.lookups[lookup].store]
                 source, rows = self._rows(lookup, static)

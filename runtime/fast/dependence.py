@@ -24,7 +24,7 @@ class Dependence:
     def store(self, number: int) -> bool:
         """Whether and where a position writes to a store."""
         store = self._graph.stores[number]
-        return any(self.kept(f) for f in (store.key, store.penalty, *store.keys))
+        return any(self.kept(f) for f in (store.key, store.penalty, *store.keys, *(w.form for w in store.windows)))
 
     def column(self, store: int, column: int) -> bool:
         return self.store(store) or self.kept(self._graph.stores[store].columns[column])
@@ -42,6 +42,7 @@ class Dependence:
         """Which position a lookup finds."""
         lookup = self._graph.lookups[number]
         queries = lookup.query if isinstance(lookup.query, tuple) else (lookup.query,)
+        queries = (*queries, *(w.form for w in lookup.windows))
         static = lookup.store in self._context.statics
         return any(self.kept(q) for q in queries if isinstance(q, Form)) or (not static and self.store(lookup.store))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from . import soft
-from .atoms import Atom, Average, Key, Read, RunningMean, RunningSum, Stamp, Table
+from .atoms import Atom, Average, Key, Read, Round, RunningMean, RunningSum, Stamp, Table
 from .code import IrText, IrValue
 from .context import Rewriter, Static
 from .dependence import Dependence
 from .layout import RowTables, StateLayout, type_for
+from .linear import Form
 from .live import Live
 from .pack import Packs
 from .past import Past
@@ -59,6 +62,8 @@ class Emitter(Past):
                 return self.stamp(lookup)
             case Key(lookup):
                 return IrValue("i", self.resolve(lookup).key)
+            case Round(query):
+                return self.round(query)
         raise AssertionError(atom)
 
     # -- tables and sources ---------------------------------------------------------------------------------------
@@ -130,6 +135,32 @@ class Emitter(Past):
         code.do(f"br label %{inside}")
         code.start(inside)
         return code.op(f"phi i64 [ {at}, %{before} ], [ {end}, %{outside} ]")
+
+    def round(self, query: Form) -> IrValue:
+        """The integer nearest to a form that is never in the middle between two."""
+        value = self.form(query)
+        if value.kind == "f":
+            self.code.intrinsic("double @llvm.rint.f64(double)")
+            rounded = self.code.op(f"call double @llvm.rint.f64(double {value.ref})")
+            return IrValue("i", self.code.op(f"fptosi double {rounded} to i64"))
+        bits = -value.exponent
+        whole = self.code.op(f"add i64 {self.as_int(value, -bits)}, {1 << bits - 1}")
+        return IrValue("i", self.code.op(f"ashr i64 {whole}, {bits}"))
+
+    def check_assumptions(self, early: Dependence | None) -> None:
+        """Ranges that the analysis takes for granted (`Graph.assume`); as long as there are fewer positions than that, also
+        that a rounding gives one of them."""
+        ranges = list(self.context.assumptions)
+        if self.first:
+            n = Form({self.graph.n: 1.0})
+            ranges += [(query.plus(n, -1.0), -math.inf, 0.5) for query in self.graph.queries]
+        for form, low, high in ranges:
+            if form.is_constant() or form in self.known.checked or (early is not None and early.form(form)):
+                continue
+            self.known.checked.add(form)
+            bounds = self.graph.bounds(form, assuming=False)
+            if bounds.low < low or bounds.high >= high:
+                self.bail_outside(form, low, high)
 
     def predict(self, classes: TokenClasses) -> None:
         """Branches on the token's class and takes its features from there: the processor predicts the branch, and what

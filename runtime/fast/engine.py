@@ -6,7 +6,8 @@ from time import perf_counter
 
 import numpy as np
 
-from ...compiler.format.errors import EnvelopeError
+from ...compiler.format.certificate import uniform_tokens
+from ...compiler.format.errors import EnvelopeError, past_certificate
 from ...compiler.format.transformer import Transformer
 from .cache import load_or_compile
 from .image import UNLIMITED, StateMemory
@@ -90,6 +91,8 @@ class FastEngine:
     def _run(self, run, tokens: np.ndarray | None, count: int, out: np.ndarray, flags: np.ndarray) -> int:
         if self.position + count > MAX_POSITION:
             raise EnvelopeError(f"the fast engine ends at {MAX_POSITION:,} tokens")
+        if self.model.envelope:
+            self._check_certificate(self.position + count)
         if self._running:
             raise RuntimeError("this engine was interrupted while it read or decoded tokens: make a new one")
         self._running = True
@@ -117,6 +120,14 @@ class FastEngine:
             raise _Unexpected
         return done
 
+    def _check_certificate(self, tokens: int) -> None:
+        """A model that claims to be exact up to some length is held to it, and to what its tensors say: how far lookups are
+        exact, and that running sums, rounded as in the dense model, are off by less than 1/4."""
+        largest = max((abs(self._state.signed(at)) * 2.0**unit for at, unit in self._image.sums), default=0.0)
+        allowed = min(self.model.envelope, self._image.exact_for, uniform_tokens(largest))
+        if tokens > allowed:
+            raise past_certificate(tokens, self.model.certificate, allowed)
+
     def _pace(self, count: int, seconds: float) -> None:
         """How many tokens the next call is for."""
         if seconds > CHUNK_SECONDS:
@@ -127,6 +138,8 @@ class FastEngine:
     def append(self, tokens: np.ndarray) -> None:
         """Reads a prompt: int [k] token ids."""
         tokens = self._checked(tokens)
+        if self._trusting and np.isin(tokens, self._image.floors).any():
+            self._distrust()
         while len(tokens):
             before = self.position
             try:

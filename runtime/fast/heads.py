@@ -1,12 +1,16 @@
 """Which kind of lookup a head is, seen from the linear forms of its queries and keys.
 
-With score = q0 k0 + q1 k1, n the position and K large:
+With score = sum of q_i k_i, n the position and K large:
 
     q = 0 or k constant                      uniform: a running mean
     q constant, q.k = eps n - penalty        register: the latest position with the least penalty
     q = K (b, 1), k = (2a, -a^2 + eps n - penalty)    score / K = b^2 - (a - b)^2 + eps n - penalty: the position whose key
                                              a is nearest to b among those with penalty 0, the latest of equals.
-                                             a = n, b = n - j: the position j back
+                                             a = n, b = n - j: the position j back; a = n, and n is read: a rounding
+    q = K (b_i, 1, -|b|^2 - eps n), k = (2 a_i, -|a|^2 + eps n - penalty, 1 - floor)
+                                             score / K = -|a - b|^2 - eps (later) - penalty, and -1/2 for the first
+                                             position, where all values are 0: the latest position with
+                                             the same digits, or 0
     everything else                          softmax over all positions
 
 "K large" means that whatever loses, loses by more than a double can hold (`HARD`).
@@ -19,36 +23,48 @@ trust such lookups (`Symbols.trusting`).
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .atoms import Average, Key, Read, Relu, Stamp
 from .bounds import Bounds, total
-from .interface import KEY_LIMIT, MAX_DELAY
+from .interface import EXACT_LIMIT, KEY_LIMIT, MAX_DELAY
 from .linear import ZERO, Form, linear
-from .symbols import HeadLookup, Store, Symbols
+from .symbols import DigitWindow, HeadLookup, Store, Symbols
 
 # exp(-HARD) is lost in a float64 sum next to 1 (2^-53 = exp(-36.7)); a little less is still far below any decision margin.
 HARD = 30.0
+# Positions whose squares, and products with each other, are exact doubles.
+EXACT_SQUARES = 2**26 - 1
 # A penalty counts as "never" when it is at least this many times the preference for one position later ...
 NEVER_LATER = 2.0**8
 # ... and the squared distance between any two keys, or this where the keys have no known bound.
 NEVER_NEARER = 2.0**20
 
 
-def uniform(graph: Symbols, q: tuple[Form, Form], k: tuple[Form, Form]) -> bool:
+def uniform(graph: Symbols, q: tuple[Form, ...], k: tuple[Form, ...]) -> bool:
     return all(x.is_zero() for x in q) or all(x.is_constant() for x in k)
 
 
-def classify(graph: Symbols, q: tuple[Form, Form], k: tuple[Form, Form], layer: int) -> HeadLookup:
-    """The lookup that a non-uniform head performs. A `delay` lookup by 0 returns the position itself."""
-    q = (graph.expanded(q[0]), graph.expanded(q[1]))
-    k = (graph.expanded(k[0]), graph.expanded(k[1]))
+def classify(
+    graph: Symbols, q: tuple[Form, ...], k: tuple[Form, ...], layer: int, floor: np.ndarray | None
+) -> HeadLookup:
+    """The lookup that a non-uniform head performs. A `delay` lookup by 0 returns the position itself.
+
+    floor: the components of the key of the first position, if all that the head reads there is 0.
+    """
+    used = [i for i in range(len(q)) if not q[i].is_zero() and not k[i].is_zero()]
+    q, k = (tuple(graph.expanded(x[i]) for i in used) for x in (q, k))
     found = None
-    for i in (1, 0):
-        if found is None and q[i].is_constant() and q[i].constant > 0:
-            found = _parabola(graph, q[1 - i], q[i].constant, k[1 - i], k[i])
-    if found is None and q[0].is_constant() and q[1].is_constant():
-        found = _register(graph, linear([(q[0].constant, k[0]), (q[1].constant, k[1])]))
+    if floor is not None and len(used) >= 3:
+        found = _paraboloid(graph, q, k, floor[used])
+    if found is None and len(used) == 2:
+        for i in (1, 0):
+            if found is None and q[i].is_constant() and q[i].constant > 0:
+                found = _parabola(graph, q[1 - i], q[i].constant, k[1 - i], k[i])
+    if found is None and all(x.is_constant() for x in q):
+        found = _register(graph, linear([(x.constant, y) for x, y in zip(q, k)]))
     if found is None:
         total(
             0.0, [(graph.bounds(a).magnitude, graph.bounds(b)) for a, b in zip(q, k)]
@@ -88,6 +104,7 @@ def _parabola(graph: Symbols, q0: Form, temperature: float, k0: Form, k1: Form) 
     if key == Form({graph.n: 1.0}) and penalty.is_zero():
         distance = -query.constant
         if query.without_constant() == key and 0 <= distance <= MAX_DELAY and distance == int(distance):
+            graph.exact_for = min(graph.exact_for, EXACT_SQUARES)
             return delay(graph, int(distance))
     if not graph.bounds(key).integer:
         return None
@@ -101,15 +118,119 @@ def _parabola(graph: Symbols, q0: Form, temperature: float, k0: Form, k1: Form) 
     if not graph.trusting and not (proven and keys.low >= -KEY_LIMIT and keys.high < KEY_LIMIT):
         return None
     store = Store("keyed", graph.merged(key), graph.merged(penalty), latest, nonnegative)
+    if later:  # what a later position leads by stays below half the distance of two keys
+        graph.exact_for = min(graph.exact_for, int(0.5 / later))
+    if set(key.terms) == {graph.n}:
+        graph.exact_for = min(graph.exact_for, EXACT_SQUARES)
     return HeadLookup(graph.store(store), graph.merged(query))
 
 
-def _split(graph: Symbols, score: Form) -> tuple[float, Form]:
-    """score = later * n - penalty + constant; a constant that all positions share decides nothing."""
+def _paraboloid(graph: Symbols, q: tuple[Form, ...], k: tuple[Form, ...], floor: np.ndarray) -> HeadLookup | None:
+    """Digits are integers whose differences count by their squares, so that two keys are equal or at least 1 apart; a penalty
+    is 0 or at least 1, the floor 1/2 and the preference for later positions less than that: eps * 2^32 may be more, but the
+    certificate ends before."""
+    scored = next((i for i, x in enumerate(q) if floor[i] == -0.5 and x.is_constant() and x.constant >= HARD), None)
+    known = [i for i, x in enumerate(k) if floor[i] == 0 and _one_but_once(graph, x)]
+    if scored is None or len(known) != 1 or known[0] == scored:
+        return None
+    last, temperature = known[0], q[scored].constant
+    digits = [i for i in range(len(q)) if i not in (scored, last)]
+    if any(floor[i] for i in digits) or not digits:
+        return None
+    a, b = [k[i].scaled(0.5) for i in digits], [q[i].scaled(1 / temperature) for i in digits]
+    at_floor = k[last].scaled(-1.0).shifted(1.0)  # 1 at the first position, and 0 elsewhere
+    score, mine = k[scored], q[last].scaled(1 / temperature)
+    for x, y in zip(a, b):
+        keyed, asked = (_without_any_square(graph, form, digit) for form, digit in ((score, x), (mine, y)))
+        if keyed is None or asked is None or keyed[1] or asked[1]:
+            return None
+        score, mine = keyed[0], asked[0]
+    later, penalty = _split(graph, score, constant=True)
+    n = Form({graph.n: 1.0})
+    if later * temperature < HARD or later * graph.started >= 0.5 or not mine.plus(n, later).is_zero():
+        return None
+    # The floor itself is never found; a second one does not occur (the engine sees to it).
+    penalty = graph.merged(penalty.plus(at_floor, 1.0 - (0.5 + later)))
+    if not graph.bounds(penalty).integer or not all(graph.bounds(graph.normal(x)).integer for x in (*a, *b)):
+        return None
+    if graph.trusting and len(a) > 2:
+        graph.assume_exclusive({x for y in b for x in graph.atoms_within(y)})
+    numbers = _numbers(graph, a, b)
+    if numbers is None:
+        return None
+    keys, queries, sizes = numbers
+    windows = [
+        tuple(DigitWindow(x, low, size) for x, (low, size) in zip(parts, sizes, strict=True))
+        for parts in (keys[:-1], queries[:-1])
+    ]
+    if not graph.trusting:
+        checked = [w for part in windows for w in part if not graph.within(w)]
+        if checked or graph.bounds(penalty).low < 0 or graph.bounds(keys[-1]).magnitude >= EXACT_LIMIT:
+            return None
+    graph.floors.add(int(np.argmax(graph.evaluate(at_floor, graph.token))))
+    store = Store("keyed", graph.merged(keys[-1]), penalty, exact=True, windows=windows[0])
+    graph.exact_for = min(graph.exact_for, int(0.5 / later))
+    return HeadLookup(graph.store(store), graph.merged(queries[-1]), windows[1])
+
+
+def _without_any_square(graph: Symbols, form: Form, key: Form) -> tuple[Form, bool] | None:
+    """As `_without_square`; a digit may be a constant."""
+    return (form.shifted(key.constant**2), False) if key.is_constant() else _without_square(graph, form, key)
+
+
+def _one_but_once(graph: Symbols, form: Form) -> bool:
+    """Whether a form is 1 for all tokens but one, for which it is 0."""
+    if graph.single_source(form) != graph.token:
+        return False
+    values = graph.evaluate(form, graph.token)
+    return bool(((values == 0) | (values == 1)).all()) and int((values == 0).sum()) == 1
+
+
+def _numbers(
+    graph: Symbols, a: list[Form], b: list[Form]
+) -> tuple[list[Form], list[Form], list[tuple[float, float]]] | None:
+    """Digits as one number each, low digits first: sum of unit_i * digit_i, partial sums included; and for each but the last
+    the range that it must be in, so that equal sums mean equal digits.
+
+    Digit i counts unit_i = the size of the range of the digits below. The size is the power of two that makes the sums
+    shortest: sums of addresses cancel their carries there.
+    """
+    keys, queries = [graph.gathered(graph.shortest(a[0]))], [graph.gathered(graph.shortest(b[0]))]
+    sizes = graph.digit_sizes.get(tuple(a), [])  # as in the first lookup with these keys
+    for i, (x, y) in enumerate(zip(a[1:], b[1:])):
+        units = [sizes[i][1]] if i < len(sizes) else _units(graph, keys[-1], queries[-1])
+        candidates = []
+        for unit in units:
+            asked, kept = (
+                graph.gathered(graph.shortest(linear([(1.0, sums[-1]), (unit, digit)])))
+                for sums, digit in ((queries, y), (keys, x))
+            )
+            length = sum(len(graph.expanded(form).terms) for form in (asked, kept))
+            candidates.append((length, -unit, asked, kept))
+        if not candidates:
+            return None
+        _, unit, asked, kept = min(candidates, key=lambda c: c[:2])
+        if i == len(sizes):
+            sizes = [*sizes, (graph.bounds(queries[-1]).low, -unit)]
+        keys.append(kept)
+        queries.append(asked)
+    graph.digit_sizes.setdefault(tuple(a), sizes)
+    return keys, queries, sizes
+
+
+def _units(graph: Symbols, *sums: Form) -> list[float]:
+    """Powers of two near the number of values that a sum of lower digits has."""
+    widths = [graph.bounds(form).high - graph.bounds(form).low + 1 for form in sums]
+    exponents = [math.log2(width) for width in widths if 2 <= width < 2.0**40]
+    return sorted({2.0 ** choose(e) for e in exponents for choose in (round, math.floor)})
+
+
+def _split(graph: Symbols, score: Form, constant: bool = False) -> tuple[float, Form]:
+    """score = later * n - penalty + constant; a constant that all positions share decides nothing. constant: it does."""
     later = score.terms.get(graph.n, 0.0)
     rest = linear([(-1.0, score), (later, Form({graph.n: 1.0}))])
     rest = graph.merged(graph.expanded(rest))
-    return later, (ZERO if rest.is_constant() else rest)
+    return later, (ZERO if rest.is_constant() and not constant else rest)
 
 
 def _never(penalty: Bounds, least: float) -> bool:
@@ -170,7 +291,14 @@ def read(graph: Symbols, lookup: HeadLookup, value: Form) -> Form:
         column = store.column(value.without_constant())
         return graph.of(Average(number, column), constant=value.constant)
     if store.kind == "keyed":
-        ratio = _ratio(graph.expanded(value).without_constant(), store.key.without_constant())
+        ratio = None if store.exact else _ratio(graph.expanded(value).without_constant(), store.key.without_constant())
+        if ratio is not None and set(store.key.terms) == {graph.n} and store.penalty.is_zero():
+            position = graph.rounded(
+                linear([(1 / store.key.terms[graph.n], lookup.query.shifted(-store.key.constant))])
+            )
+            if position is not None:
+                value = graph.expanded(value)
+                return linear([(value.terms[graph.n], position), (1.0, Form({}, value.constant))])
         if ratio is not None:
             return graph.of(Key(number), ratio, value.constant - ratio * store.key.constant)
     parts, rest = [(1.0, Form({}, value.constant))], dict(value.terms)
@@ -190,4 +318,7 @@ def read(graph: Symbols, lookup: HeadLookup, value: Form) -> Form:
         scale = max(abs(c) for c in rest.values()) if len(rest) == 1 else 1.0
         column = store.column(form.scaled(1 / scale) if len(rest) == 1 else form)
         parts.append((scale, graph.of(Read(number, column))))
-    return linear(parts)
+    result = linear(parts)
+    if store.exact and len(value.terms) == len(result.terms) == 2 and not rest and not value.constant:
+        graph.pairs.append((result, value))
+    return result

@@ -8,12 +8,12 @@ import mmap
 import sys
 import weakref
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .index import PRESENT_WORDS
+from .index import pages
 from .interface import BUDGET
 
 if TYPE_CHECKING:
@@ -30,11 +30,12 @@ _CALLOC = ctypes.cast(_libc.calloc, ctypes.c_void_p).value or 0
 @dataclass
 class Image:
     """size: 8-byte fields of the state. fields: indices of "status", "next" and "n". arrays: (field index, constant data).
-    keyed: per keyed store the indices of its fields, directory and page bits, its entry size, and whether the latest wins.
-    soft: per soft store
-    its field and entry size. registers: (field of the position, field of its penalty) of registers whose penalties are
-    not negative. `general` must read `settled` positions, and all registers must have a penalty of 0, before `special`
-    may take over, for token ids below `decodable`. empty: index of the page of zeros.
+    keyed: per keyed store the indices of its fields, directory and page bits, its entry size and number of pages, and whether
+    the latest wins. soft: per soft store its field and entry size. floors: tokens that may stand at the
+    first position only. exact_for: the longest sequence for which lookups are exact in the dense model. sums: (field,
+    granularity) of running sums that are integers in units of 2^granularity. registers: (field of the position, field of its
+    penalty) of registers whose penalties are not negative. `general` must read `settled` positions, and all registers must have a
+    penalty of 0, before `special` may take over, for token ids below `decodable`. empty: index of the page of zeros.
     """
 
     size: int
@@ -46,6 +47,9 @@ class Image:
     settled: int
     decodable: int
     empty: int = 0
+    floors: list[int] = field(default_factory=list)
+    exact_for: int = 0
+    sums: list[tuple[int, int]] = field(default_factory=list)
 
     def to_bytes(self) -> bytes:
         head = {k: v for k, v in asdict(self).items() if k != "arrays"}
@@ -79,7 +83,8 @@ def image(layout: StateLayout, settled: int, decodable: int) -> Image:
     for s, entry in layout.entries.items():
         if kinds[s].kind == "keyed":
             places = {"fields": at["keyed", s], "directory": at["directory", s], "present": at["present", s]}
-            keyed.append(places | {"stride": entry.size, "latest": int(kinds[s].latest)})
+            kind = {"latest": int(kinds[s].latest), "pages": pages(layout.limits[s])}
+            keyed.append(places | {"stride": entry.size} | kind)
     soft = [
         {"field": at["soft", s], "size": entry.size} for s, entry in layout.entries.items() if kinds[s].kind == "soft"
     ]
@@ -90,7 +95,11 @@ def image(layout: StateLayout, settled: int, decodable: int) -> Image:
     ]
     fields = {name: at[name,] for name in ("status", "next", "n")}
     arrays = [(at[name], values.reshape(-1).view(np.uint8)) for name, values in layout.arrays.items()]
-    return Image(layout.size, fields, arrays, keyed, soft, registers, settled, decodable, at.get(("empty",), 0))
+    floors = sorted(layout.graph.floors)
+    return Image(
+        layout.size, fields, arrays, keyed, soft, registers, settled, decodable, at.get(("empty",), 0), floors,
+        layout.graph.exact_for, layout.running_sums(),
+    )  # fmt: skip
 
 
 class StateMemory:
@@ -109,7 +118,7 @@ class StateMemory:
             values = (directory, present, base + 8 * image.empty, store["stride"], _CALLOC, 0, store["latest"])
             self.words[store["fields"] : store["fields"] + len(values)] = values
         self.budget = UNLIMITED
-        places = [(s["directory"], s["present"]) for s in image.keyed]
+        places = [(s["directory"], s["present"], s["pages"]) for s in image.keyed]
         finalizer = weakref.finalize(self, _free, self.words, base + 8 * image.empty, places)
         finalizer.atexit = False
 
@@ -125,6 +134,10 @@ class StateMemory:
     @property
     def address(self) -> int:
         return self.words.ctypes.data
+
+    def signed(self, at: int) -> int:
+        """The field with this index, as a signed integer."""
+        return int(self.words.view(np.int64)[at])
 
     def field(self, name: str) -> int:
         return int(self.words[self._image.fields[name]])
@@ -157,8 +170,8 @@ def _zeros(count: int) -> np.ndarray:
     return np.frombuffer(memory, dtype=np.uint64, count=count)
 
 
-def _free(words: np.ndarray, empty: int, places: list[tuple[int, int]]) -> None:
-    for directory, present in places:
-        bits = np.unpackbits(words[present : present + PRESENT_WORDS].view(np.uint8), bitorder="little")
+def _free(words: np.ndarray, empty: int, places: list[tuple[int, int, int]]) -> None:
+    for directory, present, count in places:
+        bits = np.unpackbits(words[present : present + count // 64].view(np.uint8), bitorder="little")
         for page in np.flatnonzero(bits).tolist():
             _libc.free((empty + int(words[directory + page])) % 2**64)

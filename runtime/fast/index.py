@@ -5,6 +5,8 @@ followed by PAGE_KEYS entries; an entry begins with the position (32 bits) at wh
 the directory is the distance of a page from one page of zeros that all stores share: 0, as fresh memory is, for pages not yet
 written, so that what no key has touched takes no memory. `present` has a bit per page, in words of 64 and a summary of those.
 
+A wide index, for keys in [-EXACT_LIMIT, EXACT_LIMIT) of an exact store, has a longer directory; nothing is searched in it.
+
 The store's fields in the state, 8 bytes each, are FIELDS; "found" is the key that the latest search came to,
 "latest" is 0 when two equally near keys are unexpected.
 """
@@ -27,6 +29,11 @@ NONE = -(2**63)
 
 def page_size(stride: int) -> int:
     return PAGE_HEADER + PAGE_KEYS * stride
+
+
+def pages(limit: int) -> int:
+    """Pages of an index for keys in [-limit, limit)."""
+    return 2 * limit >> PAGE_BITS
 
 
 _TEMPLATE = """
@@ -85,6 +92,55 @@ mark:
   %o = mul i64 %r, %stride
   %o2 = add i64 %o, PAGE_HEADER
   %entry = getelementptr i8, ptr %page, i64 %o2
+  ret ptr %entry
+}
+
+; The same for a wide index: without bits in the page. %off counts from the first key of its range.
+define private ptr @create.wide(ptr %store, i64 %off, ptr %scratch, ptr %status) noinline cold {
+  %empty.p = getelementptr i64, ptr %store, i64 2
+  %stride.p = getelementptr i64, ptr %store, i64 3
+  %calloc.p = getelementptr i64, ptr %store, i64 4
+  %directory = load ptr, ptr %store
+  %empty = load ptr, ptr %empty.p
+  %stride = load i64, ptr %stride.p
+  %p = lshr i64 %off, PAGE_BITS
+  %r = and i64 %off, PAGE_MASK
+  %slot = getelementptr i64, ptr %directory, i64 %p
+  %distance.old = load i64, ptr %slot
+  %missing = icmp eq i64 %distance.old, 0
+  br i1 %missing, label %allocate, label %found
+allocate:
+  %calloc = load ptr, ptr %calloc.p
+  %entries = mul i64 %stride, PAGE_KEYS
+  %size = add i64 %entries, PAGE_HEADER
+  %budget.p = getelementptr i64, ptr %status, i64 BUDGET
+  %budget = load i64, ptr %budget.p
+  %budget.left = sub i64 %budget, %size
+  %spent = icmp slt i64 %budget.left, 0
+  br i1 %spent, label %fail, label %get
+get:
+  store i64 %budget.left, ptr %budget.p
+  %page.new = call ptr %calloc(i64 1, i64 %size)
+  %failed = icmp eq ptr %page.new, null
+  br i1 %failed, label %fail, label %install
+fail:
+  store i64 EXHAUSTED, ptr %status
+  ret ptr %scratch
+install:
+  %address.new = ptrtoint ptr %page.new to i64
+  %address.empty = ptrtoint ptr %empty to i64
+  %distance.new = sub i64 %address.new, %address.empty
+  store i64 %distance.new, ptr %slot
+  %present.p = getelementptr i64, ptr %store, i64 1
+  %present = load ptr, ptr %present.p
+  call void @set(ptr %present, i64 %p)
+  br label %found
+found:
+  %distance = phi i64 [%distance.old, %0], [%distance.new, %install]
+  %o = mul i64 %r, %stride
+  %o2 = add i64 %o, PAGE_HEADER
+  %o3 = add i64 %o2, %distance
+  %entry = getelementptr i8, ptr %empty, i64 %o3
   ret ptr %entry
 }
 

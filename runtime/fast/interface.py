@@ -18,6 +18,8 @@ STOP, FOREIGN = 1, 2
 MAX_POSITION = 2**32 - 1
 # Keys of a keyed store are integers in [-KEY_LIMIT, KEY_LIMIT).
 KEY_LIMIT = 2**27
+# Those of an exact store, where no nearest key is searched, in [-EXACT_LIMIT, EXACT_LIMIT).
+EXACT_LIMIT = 2**32
 # Integers in generated code have 64 bits; numbers that are provably below this are integers there.
 INTEGER_LIMIT = 2.0**62
 # Integers below this are doubles without rounding.
@@ -26,6 +28,8 @@ EXACT = 2.0**53
 LARGEST = 2.0**900
 # Stores by key: each takes half a MiB of addresses, and memory only for what is written.
 MAX_KEYED = 1024
+# Those of them with wider keys: 16 MiB of addresses each.
+MAX_WIDE = 16
 # Positions back that a head may look without a search. More are found by their number, like any key.
 MAX_DELAY = 64
 

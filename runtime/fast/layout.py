@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
+from .atoms import RunningSum
 from .bounds import Bounds
-from .index import FIELDS, PAGES, PRESENT_SUMMARIES, PRESENT_WORDS, page_size
-from .interface import INTEGER_LIMIT, MAX_KEYED, Refused, Room
+from .index import FIELDS, PRESENT_SUMMARIES, page_size, pages
+from .interface import EXACT_LIMIT, INTEGER_LIMIT, KEY_LIMIT, MAX_KEYED, MAX_WIDE, Refused, Room
 from .linear import Form
 from .live import Live
 from .symbols import Symbols
@@ -70,8 +72,8 @@ class RecordLayout:
 class StateLayout:
     """Assigns state fields and store entries for everything live.
 
-    fields: name -> index of its (first) 8-byte field. Constant arrays stand in the state too, from
-    multiples of 64 bytes; room: for their bytes.
+    limits: keys of keyed stores are in [-limit, limit). fields: name -> index of its (first) 8-byte field. Constant arrays
+    stand in the state too, from multiples of 64 bytes; room: for their bytes.
     """
 
     def __init__(self, graph: Symbols, reached: Live, room: Room):
@@ -80,6 +82,7 @@ class StateLayout:
         self.fields: dict[tuple, int] = {}
         self.size = 0
         self.entries: dict[int, RecordLayout] = {}
+        self.limits: dict[int, int] = {}
         self.arrays: dict[tuple, np.ndarray] = {}
         for name in ("status", "next", "n", "probe", "budget"):  # interface.STATUS and so on
             self.add((name,))
@@ -98,8 +101,9 @@ class StateLayout:
                 self.add(("scratch", s), self.entries[s].size // 8)
             elif kind == "keyed":
                 self.add(("keyed", s), len(FIELDS))
-                self.add(("directory", s), PAGES)
-                self.add(("present", s), PRESENT_WORDS + PRESENT_SUMMARIES)
+                self.limits[s] = self._limit(s)
+                self.add(("directory", s), pages(self.limits[s]))
+                self.add(("present", s), pages(self.limits[s]) // 64 + PRESENT_SUMMARIES)
                 self.add(("zero", s), -(-self.entries[s].size // 8))
                 self.add(("scratch", s), -(-self.entries[s].size // 8))
             elif kind == "soft":
@@ -107,8 +111,23 @@ class StateLayout:
         strides = [self.entries[s].size for s in self.entries if graph.stores[s].kind == "keyed"]
         if len(strides) > MAX_KEYED:
             raise Refused(f"it has {len(strides):,} tables by key, and {MAX_KEYED:,} are the most")
+        if sum(limit > KEY_LIMIT for limit in self.limits.values()) > MAX_WIDE:
+            raise Refused(
+                f"more than {MAX_WIDE} of its tables by key have keys of more than {KEY_LIMIT.bit_length()} bits"
+            )
         if strides:
             self.add(("empty",), page_size(max(strides)) // 8)
+
+    def _limit(self, store: int) -> int:
+        """Keys of a keyed store are in [-limit, limit). With more than KEY_LIMIT only where keys may need it."""
+        bounds = self.graph.bounds(self.graph.stores[store].key)
+        wide = self.graph.stores[store].exact and not (bounds.low > -KEY_LIMIT and bounds.high < KEY_LIMIT)
+        return EXACT_LIMIT if wide else KEY_LIMIT
+
+    def running_sums(self) -> list[tuple[int, int]]:
+        """(field, granularity) of sums that are integers in units of 2^granularity."""
+        bounds = {k: self.graph.atom_bounds(self.graph.atom(RunningSum(k))) for k in self.live.sums}
+        return [(self.fields["sum", k], cast(int, b.exponent)) for k, b in bounds.items() if not type_for(b).floating]
 
     def add(self, name: tuple, count: int = 1) -> int:
         """Reserves consecutive fields (once); returns the first one's index."""
@@ -135,7 +154,7 @@ class StateLayout:
         columns: dict[int, tuple[int, Type]] = {}
         numbers = [c for s, c in self.live.columns if s == store]
         if wide:
-            size = 8 if stamp else 16  # soft: two key components first
+            size = 8 if stamp else 8 * len(self.graph.stores[store].keys)  # soft: the key's components first
             for c in numbers:
                 type = self.column_type(store, c)
                 if self.graph.stores[store].kind == "soft":

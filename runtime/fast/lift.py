@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...compiler.format.transformer import HEAD_DIM, Layer, Transformer
+from ...compiler.format.transformer import Layer, Transformer
 from . import heads
 from .interface import Refused, size, tensors
 from .linear import ONE, ZERO, Form, linear
@@ -27,14 +27,15 @@ class Lifted:
 def lift(model: Transformer, probe: tuple[int, int] | None = None, trusting: bool = True) -> Lifted:
     """probe: (layer, slot), or None. trusting: see symbols.Symbols."""
     _check_finite(model)
-    graph = Symbols(len(model.embed), trusting, size(model))
-    slots = _embedding(graph, model)
+    graph = Symbols(len(model.embed), trusting, size(model), max(1, len(model.prefix)))
+    slots, start = _embedding(graph, model), _FirstPosition(model)
     probed = None
     for index, layer in enumerate(model.layers):
         if probe and probe[0] == index:
             probed = slots[probe[1]]
-        _attention(graph, layer, index, slots)
+        _attention(graph, layer, index, slots, model.head_dim, start)
         _mlp(graph, layer, slots)
+        start.forward(layer)
     if probe and probe[0] == len(model.layers):
         probed = slots[probe[1]]
     weights, columns = _unembedding(model.unembed, slots)
@@ -61,15 +62,38 @@ def _row(weights: np.ndarray, slots: list[Form]) -> Form:
     return linear([(float(weights[s]), slots[s]) for s in np.flatnonzero(weights)])
 
 
-def _attention(graph: Symbols, layer: Layer, index: int, slots: list[Form]) -> None:
+class _FirstPosition:
+    """The residual stream at the first position, as numbers: what a lookup finds that finds nothing else.
+
+    x: [d], None when the model has no prefix, so that any token may come first.
+    """
+
+    def __init__(self, model: Transformer):
+        self.x = model.embed[model.prefix[0]] + model.positions.sum(0) if len(model.prefix) else None
+
+    def forward(self, layer: Layer) -> None:
+        if self.x is not None:
+            self.x = self.x + layer.o @ (layer.v @ self.x)
+            self.x = self.x + layer.down @ (np.maximum(layer.gate @ self.x, 0) * (layer.up @ self.x))
+
+    def rows(self, weights: np.ndarray) -> np.ndarray | None:
+        return None if self.x is None else weights @ self.x
+
+
+def _attention(
+    graph: Symbols, layer: Layer, index: int, slots: list[Form], head_dim: int, start: _FirstPosition
+) -> None:
     added: dict[int, list[tuple[float, Form]]] = defaultdict(list)
     lookups: dict[tuple, HeadLookup] = {}
-    for h in range(len(layer.q) // HEAD_DIM):
-        rows = range(h * HEAD_DIM, (h + 1) * HEAD_DIM)
+    for first in range(0, len(layer.q), head_dim):
+        rows = range(first, first + head_dim)
         if not layer.o[:, rows].any():
             continue
-        q = (_row(layer.q[rows[0]], slots), _row(layer.q[rows[1]], slots))
-        k = (_row(layer.k[rows[0]], slots), _row(layer.k[rows[1]], slots))
+        used = [r for r in rows if layer.q[r].any() and layer.k[r].any()]
+        q, k = (tuple(_row(m[r], slots) for r in used) for m in (layer.q, layer.k))
+        found = start.rows(layer.v[rows])
+        floor = start.rows(layer.k[used]) if found is not None and not found.any() else None
+        key = (q, k, floor is not None)
         for row in rows:
             written = np.flatnonzero(layer.o[:, row])
             if not len(written):
@@ -78,9 +102,9 @@ def _attention(graph: Symbols, layer: Layer, index: int, slots: list[Form]) -> N
             if heads.uniform(graph, q, k):
                 result = graph.mean(value)
             else:
-                if (q, k) not in lookups:
-                    lookups[q, k] = heads.classify(graph, q, k, index)
-                result = heads.read(graph, lookups[q, k], value)
+                if key not in lookups:
+                    lookups[key] = heads.classify(graph, q, k, index, floor)
+                result = heads.read(graph, lookups[key], value)
             for slot in written:
                 added[int(slot)].append((float(layer.o[slot, row]), result))
     _add(graph, slots, added)

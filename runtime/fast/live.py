@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from .atoms import Stamp
 from .context import Rewriter
 from .linear import Form
-from .symbols import Symbols
+from .symbols import DigitWindow, Symbols
 
 
 @dataclass
@@ -29,7 +29,7 @@ def live(graph: Symbols, roots: Sequence[Form], contexts: Sequence[Rewriter]) ->
     """What is reached from the roots in any of the contexts; what one context needs, all of them must keep up."""
     result = Live()
     # Forms that decide what a later position finds: needed in every context.
-    shared: list[Form | int] = list(roots)
+    shared: list[Form | int | DigitWindow] = [*roots, *graph.queries]
     seen: list[set[int]] = [set() for _ in contexts]
     done = 0
     while done < len(shared):
@@ -41,7 +41,12 @@ def live(graph: Symbols, roots: Sequence[Form], contexts: Sequence[Rewriter]) ->
 
 
 def _reach(
-    graph: Symbols, what: Form | int, context: Rewriter, seen: set[int], result: Live, shared: list[Form | int]
+    graph: Symbols,
+    what: Form | int | DigitWindow,
+    context: Rewriter,
+    seen: set[int],
+    result: Live,
+    shared: list[Form | int | DigitWindow],
 ) -> None:
     """Follows one form or source within a position; what reaches earlier positions goes to `result` and `shared`."""
     todo: list[Form] = []
@@ -61,9 +66,10 @@ def _reach(
             result.lookups.append(number)
             result.stores.add(lookup.store)
             shared.append(store.penalty)
-            shared.extend([store.key, *store.keys])
+            shared.extend([store.key, *store.keys, *store.windows])
         queries = lookup.query if isinstance(lookup.query, tuple) else (lookup.query,)
         todo.extend(context(q) for q in queries if isinstance(q, Form))
+        todo.extend(context(w.form) for w in lookup.windows if not context.within(w))
         if column is None:
             return
         key = (lookup.store, column)
@@ -75,6 +81,8 @@ def _reach(
 
     if isinstance(what, Form):
         todo.append(context(what))
+    elif isinstance(what, DigitWindow):
+        todo += [] if context.within(what) else [context(what.form)]
     else:
         reach_source(what)
     while todo:

@@ -63,6 +63,7 @@ class _Module:
 
     def end(self, emitter: Emitter) -> str:
         """The rest of a position: next token, probe, state. Returns the next token."""
+        emitter.check_assumptions(None)
         unembedding = self.unembeddings.families([emitter.context(f) for f in self.lifted.columns])
         following = choose(emitter, unembedding, self._matrix)
         if self.lifted.probe is not None:
@@ -89,6 +90,7 @@ class _Module:
         classes = token_classes(graph, [query, *sums])
         if classes is not None:
             common.predict(classes)
+        common.check_assumptions(Dependence(common.graph, common.context, split.lookup))
         at = common.key_index(split.lookup, split.static)
         dispatch = code.op(f"getelementptr i8, ptr %state, i64 DISPATCH{name}.")
         word = code.op(f"load i64, ptr {code.op(f'getelementptr i64, ptr {dispatch}, i64 {at}')}")

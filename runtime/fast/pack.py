@@ -18,7 +18,7 @@ from .live import Live
 from .symbols import Symbols, power_of_two
 
 # A combination must be read in this part of the contexts.
-MIN_USES = 0.25
+MIN_USES = 0.2
 
 # (column, vector or -1, coefficient), sorted: what is read of one store.
 Combination = tuple[tuple[int, int, float], ...]

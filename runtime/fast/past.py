@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Sequence
 
 from .arithmetic import Arithmetic, Resolved
 from .atoms import RunningSum
@@ -15,11 +16,11 @@ from .bounds import Bounds
 from .code import IrText, IrValue, double
 from .context import Rewriter
 from .index import FOUND, PAGE_BITS, PAGE_HEADER, PAGE_KEYS
-from .interface import KEY_LIMIT
+from .interface import EXACT_LIMIT, INTEGER_LIMIT, KEY_LIMIT
 from .layout import StateLayout, Type, type_for
 from .linear import Form
 from .pack import Packs
-from .symbols import Symbols
+from .symbols import DigitWindow, Symbols
 
 
 def _ends(bounds: Bounds, exponent: int) -> tuple[int, int]:
@@ -81,6 +82,31 @@ class Past(Arithmetic):
         again = code.op(f"sitofp i64 {whole} to double")
         self.bail_if(code.op(f"fcmp une double {again}, {scaled}"))
         return IrValue("i", whole, e)
+
+    def bail_outside(self, form: Form, low: float, high: float) -> None:
+        """Gives up on this position unless low <= form < high."""
+        value, code = self.form(form), self.code
+        unit = 2.0**-value.exponent
+        whole = value.kind != "f" and self.graph.bounds(form, assuming=False).below(value.exponent)
+        if not whole or max(abs(high), abs(low) if low != -math.inf else 0.0) * unit >= INTEGER_LIMIT:
+            number = self.as_double(value)
+            inside = code.op(f"fcmp olt double {number}, {double(high)}")
+            if low != -math.inf:
+                inside = code.op(f"and i1 {inside}, {code.op(f'fcmp oge double {number}, {double(low)}')}")
+            self.bail_if(code.op(f"xor i1 {inside}, true"))
+            return
+        ref = self.as_int(value, value.exponent)
+        if low == -math.inf:
+            self.bail_if(code.op(f"icmp sge i64 {ref}, {math.ceil(high * unit)}"))
+            return
+        first = math.ceil(low * unit)
+        self.bail_if(code.op(f"icmp uge i64 {code.op(f'sub i64 {ref}, {first}')}, {math.ceil(high * unit) - first}"))
+
+    def check(self, windows: Sequence[DigitWindow]) -> None:
+        """That digits are digits, where it is not known."""
+        for window in windows:
+            if not self.context.within(window):
+                self.bail_outside(self.context(window.form), window.low, window.low + window.size)
 
     def sum(self, number: int) -> IrValue:
         """The running sum with this position included; the state's field is updated at once."""
@@ -178,14 +204,20 @@ class Past(Arithmetic):
             return entry
         key_form = self.context(store.key)
         self.form(key_form)  # before the branch: others use it too
-        keys = self.graph.bounds(store.key)
-        low = min(max(keys.low, 0.0 if store.nonnegative else -float(KEY_LIMIT)), float(KEY_LIMIT))
-        high = max(min(keys.high, KEY_LIMIT - 1.0), -1.0 - KEY_LIMIT)
+        keys, limit = self.graph.bounds(store.key), self.layout.limits[number]
+        # The first key of an exact store's range is where queries outside of it go.
+        first = 0.0 if store.nonnegative else 1.0 - limit if store.exact else -float(limit)
+        low = min(max(keys.low, first), float(limit))
+        high = max(min(keys.high, limit - 1.0), -1.0 - limit)
+        windows = [w for w in store.windows if not self.context.within(w)]
+        for window in windows:
+            self.form(self.context(window.form))
         inside, after = code.label("insert"), code.label("inserted")
         before = code.block
         if valid != "true":
             code.do(f"br i1 {valid}, label %{inside}, label %{after}")
             code.start(inside)
+        self.check(windows)
         key = self.fitted(key_form, Bounds(low, high, 0)).ref
         found, stamp = self._probe(number, key)
         missing = code.op(f"icmp eq i32 {stamp}, 0")
@@ -196,7 +228,10 @@ class Past(Arithmetic):
         code.do(f"br i1 {missing}, label %{new}, label %{ready}")
         code.start(new)
         fields = self.address(self.layout.fields["keyed", number])
-        created = code.op(f"call ptr @create(ptr {fields}, i64 {key}, ptr {scratch}, ptr %state)")
+        wide = limit > KEY_LIMIT
+        create = "@create.wide" if wide else "@create"
+        at = code.op(f"add i64 {key}, {limit}") if wide else key
+        created = code.op(f"call ptr {create}(ptr {fields}, i64 {at}, ptr {scratch}, ptr %state)")
         code.do(f"br label %{ready}")
         code.start(ready)
         entry = code.op(f"phi ptr [ {found}, %{known} ], [ {created}, %{new} ]")
@@ -282,7 +317,7 @@ class Past(Arithmetic):
     def _probe(self, store: int, key: str) -> tuple[str, str]:
         """Entry pointer and stamp for a key in range (stamp 0: never written; the pointer may be into the page of zeros)."""
         code = self.code
-        off = code.op(f"add i64 {key}, {KEY_LIMIT}")
+        off = code.op(f"add i64 {key}, {self.layout.limits[store]}")
         page = code.op(f"lshr i64 {off}, {PAGE_BITS}")
         at = code.op(f"and i64 {off}, {PAGE_KEYS - 1}")
         directory = self.address(self.layout.fields["directory", store])
@@ -297,9 +332,26 @@ class Past(Arithmetic):
         query = self.context(lookup.query)
         key = (lookup.store, query)
         if key not in self.known.resolved:
+            self.check(lookup.windows)
             self.insert(lookup.store)
-            self.known.resolved[key] = self._search(lookup.store, query)
+            exact = self.graph.stores[lookup.store].exact
+            self.known.resolved[key] = (self._exact if exact else self._search)(lookup.store, query)
         return self.known.resolved[key]
+
+    def _exact(self, store: int, query: Form) -> Resolved:
+        """The key's entry; one full of zeros where it is not present, also outside of the range of keys."""
+        code, bounds, limit = self.code, self.graph.bounds(query), self.layout.limits[store]
+        value = self.form(query)
+        if value.kind == "f" or value.exponent < 0 or not bounds.below(0):
+            cut = self._cut(value, -2.0 * EXACT_LIMIT, 2.0 * EXACT_LIMIT)
+            value = IrValue("i", code.op(f"fptosi double {cut.ref} to i64"))
+            bounds = Bounds(-2.0 * EXACT_LIMIT, 2.0 * EXACT_LIMIT, 0)
+        wanted = self.as_int(value, 0)
+        if bounds.low < -limit or bounds.high >= limit:
+            off = code.op(f"add i64 {wanted}, {limit}")
+            inside = code.op(f"icmp ult i64 {off}, {2 * limit}")
+            wanted = code.op(f"select i1 {inside}, i64 {wanted}, i64 {-limit}")
+        return Resolved(self._probe(store, wanted)[0], wanted)
 
     def _search(self, store: int, query: Form) -> Resolved:
         """A key that is present is found inline; otherwise the nearest one is searched."""

@@ -76,9 +76,11 @@ def _over_positions(
     i, loop = code.open_phi("i64", "0", before)
     carried = [code.open_phi("double", value, before) for value in initial]
     row = code.op(f"getelementptr i8, ptr {base}, i64 {code.op(f'mul i64 {i}, {size}')}")
-    first = code.op(f"fmul double {query[0]}, {code.op(f'load double, ptr {row}')}")
-    key = code.op(f"load double, ptr {code.op(f'getelementptr i8, ptr {row}, i64 8')}")
-    score = code.op(f"fadd double {first}, {code.op(f'fmul double {query[1]}, {key}')}")
+    score = ""
+    for j, part in enumerate(query):
+        key = code.op(f"load double, ptr {code.op(f'getelementptr i8, ptr {row}, i64 {8 * j}')}")
+        product = code.op(f"fmul double {part}, {key}")
+        score = code.op(f"fadd double {score}, {product}") if score else product
     result = body(score, row, [name for name, _ in carried])
     following = code.op(f"add i64 {i}, 1")
     for (_, handle), value in zip(carried, result):

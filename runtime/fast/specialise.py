@@ -37,7 +37,12 @@ def static_stores(graph: Symbols, reached: Live, prefix: np.ndarray) -> tuple[di
     read = {graph.lookups[k].store for k in reached.lookups}
     for number in sorted(read):
         store = graph.stores[number]
-        if store.kind != "keyed" or graph.single_source(store.key) != graph.token or number in reached.stamped:
+        if (
+            store.kind != "keyed"
+            or store.exact
+            or graph.single_source(store.key) != graph.token
+            or number in reached.stamped
+        ):
             continue
         if not store.penalty.is_constant() and graph.single_source(store.penalty) != graph.token:
             continue
@@ -138,7 +143,7 @@ def token_classes(graph: Symbols, forms: Iterable[Form]) -> TokenClasses | None:
     """Classes by the integer features of the token (below a context's `tokens`) that the forms use, the largest ones."""
     atoms = [
         atom
-        for atom in dict.fromkeys(a for form in forms for a in _atoms_within(graph, form))
+        for atom in dict.fromkeys(a for form in forms for a in graph.atoms_within(form))
         if _of_cut_token(graph, atom) and graph.atom_bounds(atom).fits
     ]
     if not atoms:
@@ -156,15 +161,3 @@ def _of_cut_token(graph: Symbols, atom: int) -> bool:
     source = graph.parts(atom).source
     name = graph.sources[source].name if source is not None else ()
     return len(name) == 2 and name[0] == "token"
-
-
-def _atoms_within(graph: Symbols, form: Form) -> list[int]:
-    """All atoms that a form is made of at its own position."""
-    found: dict[int, None] = {}
-    todo = [form]
-    while todo:
-        for atom in todo.pop().terms:
-            if atom not in found:
-                found[atom] = None
-                todo += graph.parts(atom).forms
-    return list(found)

@@ -7,6 +7,7 @@ the same atom, so common subexpressions are shared by construction, and what is 
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -23,6 +24,7 @@ from .atoms import (
     PositionSquared,
     Read,
     Relu,
+    Round,
     RunningMean,
     RunningSum,
     Stamp,
@@ -33,6 +35,10 @@ from .bounds import Bounds, bounds_of, exponent_of, granular, product, total
 from .interface import ANALYSIS_BYTES, EXACT, KEY_LIMIT, LARGEST, MAX_POSITION, Room
 from .linear import ONE, ZERO, Form, linear
 
+# Roundings are taken to give positions up to here (if the prefix has as many).
+ROUNDING_LIMIT = 4096
+# Functions with steps are followed for arguments below this: all that is computed of them is exact.
+MAX_WRAPPED = 2.0**40
 # A form with more terms than this becomes a `let` when it is written to a residual slot.
 LET_TERMS = 2
 # The points of a grid (see Symbols.knot_grid).
@@ -53,6 +59,15 @@ class IndexSource:
     size: int
 
 
+@dataclass(frozen=True)
+class DigitWindow:
+    """low <= form < low + size: lower digits of a key or a query, as one number. Where that is not proved it is checked."""
+
+    form: Form
+    low: float
+    size: float
+
+
 @dataclass
 class Store:
     """What positions leave behind for later ones. Lookups with different queries share a store.
@@ -60,10 +75,11 @@ class Store:
     kind "delay":    the last few positions
          "register": the latest position with the least penalty
          "keyed":    by integer key the latest position whose penalty is 0
-         "soft":     all positions, with their two-dimensional keys
+         "soft":     all positions, with all components of their keys
     columns: what is kept of a position: a form's value, or a source (its index in Symbols.sources).
     latest: the latest of equal keys, and of equally near ones, wins. Without that they must not occur.
     nonnegative: the key's square is only right for keys >= 0.
+    exact: a lookup finds its key, or nothing: all columns are 0 then. windows: the key's digits, see heads.py.
     keys, layer: of a soft store.
     """
 
@@ -72,13 +88,17 @@ class Store:
     penalty: Form = ZERO
     latest: bool = True
     nonnegative: bool = False
-    keys: tuple[Form, Form] = (ZERO, ZERO)
+    exact: bool = False
+    windows: tuple[DigitWindow, ...] = ()
+    keys: tuple[Form, ...] = ()
     layer: int = 0
     columns: list[Form | int] = field(default_factory=list)
     _numbers: dict[Form | int, int] = field(default_factory=dict)
 
     def identity(self) -> tuple:
-        return (self.kind, self.key, self.penalty, self.latest, self.nonnegative, self.keys, self.layer)
+        return (
+            self.kind, self.key, self.penalty, self.latest, self.nonnegative, self.exact, self.windows, self.keys, self.layer
+        )  # fmt: skip
 
     def column(self, what: Form | int) -> int:
         number = self._numbers.setdefault(what, len(self.columns))
@@ -89,10 +109,12 @@ class Store:
 
 @dataclass(frozen=True)
 class HeadLookup:
-    """query: delay: the distance; keyed: the form b; register: None; soft: two forms."""
+    """query: delay: the distance; keyed: the form b; register: None; soft: as many forms as the keys have. windows: the digits
+    of a query of an exact store."""
 
     store: int
     query: Any
+    windows: tuple[DigitWindow, ...] = ()
 
 
 class Symbols:
@@ -102,8 +124,9 @@ class Symbols:
     that are only checked while running (see heads.py).
     """
 
-    def __init__(self, vocabulary: int, trusting: bool = True, size: int = 0):
-        self.trusting = trusting
+    def __init__(self, vocabulary: int, trusting: bool = True, size: int = 0, started: int = 1):
+        """started: positions of the prefix, behind which everything happens that has to be fast."""
+        self.trusting, self.started = trusting, started
         self.room = Room("bytes of tables in the analysis", ANALYSIS_BYTES, size)
         self.atoms: list[Atom] = []
         self._ids: dict[Atom, int] = {}
@@ -122,6 +145,19 @@ class Symbols:
         self._sum_ids: dict[Form, int] = {}
         self._vector_bounds: dict[int, Bounds] = {}
         self._folded: dict[tuple, Form] = {}
+        # Queries that are rounded; what is assumed of some, as (form, low, high): see `assume`.
+        self.queries: list[Form] = []
+        self.assumptions: list[tuple[Form, float, float]] = []
+        # By atom: a form that it is part of, and the range that is known of it. An atom is in one at most.
+        self._ranges: dict[int, tuple[Form, float, float]] = {}
+        # What lookups return of forms of two terms: (returned, read).
+        self.pairs: list[tuple[Form, Form]] = []
+        # The longest sequence for which the lookups are exact in the dense model, as far as they say (see certificate.py).
+        self.exact_for = MAX_POSITION
+        # By the digits of a key: lowest value and size of each but the last, with those below (see heads.py).
+        self.digit_sizes: dict[tuple[Form, ...], list[tuple[float, float]]] = {}
+        # Tokens that stand at the first position and must not come again.
+        self.floors: set[int] = set()
         self.token = self.source(IndexSource(("token",), vocabulary))
         self.n = self.atom(Position())
         self.nn = self.atom(PositionSquared())
@@ -159,9 +195,9 @@ class Symbols:
         return found
 
     def lookup(self, lookup: HeadLookup) -> int:
-        found = self._lookup_ids.get((lookup.store, lookup.query))
+        found = self._lookup_ids.get((lookup.store, lookup.query, lookup.windows))
         if found is None:
-            found = self._lookup_ids[lookup.store, lookup.query] = len(self.lookups)
+            found = self._lookup_ids[lookup.store, lookup.query, lookup.windows] = len(self.lookups)
             self.lookups.append(lookup)
         return found
 
@@ -234,6 +270,17 @@ class Symbols:
         for source, atoms in groups.items():
             parts.append((1.0, self.table(source, self.evaluate(Form({a: form.terms[a] for a in atoms}), source))))
         return linear(parts)
+
+    def atoms_within(self, form: Form) -> list[int]:
+        """All atoms that a form is made of at its own position."""
+        found: dict[int, None] = {}
+        todo = [form]
+        while todo:
+            for atom in todo.pop().terms:
+                if atom not in found:
+                    found[atom] = None
+                    todo += self.parts(atom).forms
+        return list(found)
 
     def named(self, form: Form) -> Form:
         """The form itself if it is short, else a `let` atom for it."""
@@ -346,15 +393,202 @@ class Symbols:
             knots = [(t / scale, c * scale) for t, c in knots]
         return self.of(Knots(x, tuple(knots)))
 
+    def gathered(self, form: Form) -> Form:
+        """The same form with neurons that share a gate added up: relu(g) u + relu(g) v = relu(g) (u + v)."""
+        groups: dict[Form, list[int]] = {}
+        for atom in form.terms:
+            what = self.atoms[atom]
+            if isinstance(what, Relu) and what.up != ONE:
+                groups.setdefault(what.gate, []).append(atom)
+        if not groups:
+            return form
+        gone = {atom for atoms in groups.values() for atom in atoms}
+        rest = Form({a: c for a, c in form.terms.items() if a not in gone}, form.constant)
+        sums = {
+            g: linear([(form.terms[a], cast(Relu, self.atoms[a]).up) for a in atoms]) for g, atoms in groups.items()
+        }
+        return linear(
+            [(1.0, rest), *((1.0, self.neuron(g, self.shortest(self.gathered(up)))) for g, up in sums.items())]
+        )
+
+    def shortest(self, form: Form) -> Form:
+        """The form itself, or with what its `let` atoms stand for, if that is not longer."""
+        expanded = self.expanded(form)
+        return expanded if len(expanded.terms) <= len(form.terms) else form
+
+    def normal(self, form: Form) -> Form:
+        """The same form with everything cancelled that can be, for proofs; not as it is computed."""
+        found = self._folded.get(("normal", form))
+        if found is None:
+            found = self.merged(self.gathered(self.expanded(form)))
+            parts = [(1.0, Form({}, found.constant))]
+            for atom, c in found.terms.items():
+                what = self.atoms[atom]
+                if isinstance(what, Relu):
+                    parts.append((c, self.neuron(what.gate, self.normal(what.up))))
+                else:
+                    parts.append((c, Form({atom: 1.0})))
+            found = self._folded["normal", form] = linear(parts)
+        return found
+
+    def rounded(self, query: Form) -> Form | None:
+        """The position nearest to a query, as a form: the integer nearest to it. None if it may be halfway between two.
+
+        Right for queries between the first and the current position; a range for it is assumed, see `assume`.
+        """
+        varying, bounds = self.bounds(query.without_constant()), self.bounds(query)
+        if varying.exponent is None:
+            return None
+        step = 2.0**varying.exponent
+        if varying.exponent < 0 and (query.constant / step) % 1.0 == 0:
+            return None
+        if (varying.exponent >= 0 and not bounds.integer) or not self.bounds(query, assuming=False).fits:
+            return None
+        if not (bounds.low >= 0.5 and bounds.high < self.started + 0.5):
+            high = min(self.started, ROUNDING_LIMIT) + 0.5
+            self.assumptions.append(self.assume(query, 0.5, high))
+        self.queries.append(query)
+        if bounds.integer:
+            return query
+        return self.of(Round(query))
+
+    def assume_exclusive(self, atoms: Container[int]) -> None:
+        """Assumes of the pairs among these atoms that one of the two is 0: the digit of a value is one of the token
+        or of another one, never of both. Checked where the value is stored."""
+        for returned, read in self.pairs:
+            if any(a in self._ranges or a not in atoms for a in returned.terms):
+                continue
+            bounds = [self.bounds(Form({a: c})) for a, c in returned.terms.items()]
+            low, high = min(0.0, *(b.low for b in bounds)), max(0.0, *(b.high for b in bounds))
+            self._know(returned, low, high)
+            self.assumptions.append(self.assume(read, low, high + 0.5))
+
+    def within(self, window: DigitWindow) -> bool:
+        """Whether a window holds without looking."""
+        bounds = self.bounds(window.form)
+        return window.low <= bounds.low and bounds.high < window.low + window.size
+
+    def assume(self, form: Form, low: float, high: float) -> tuple[Form, float, float]:
+        """From now on low <= form < high counts as known; generated code checks it at every position. Returns the same of
+        the form without constant and scale."""
+        base, scale = _direction(form)
+        low, high = (low - form.constant) / scale, (high - form.constant) / scale
+        exponent = self.bounds(base).exponent
+        assert exponent is not None
+        step = 2.0**exponent
+        low, high = math.ceil(low / step) * step, math.ceil(high / step) * step
+        self._know(base, low, high - step)
+        return base, low, high
+
+    def _know(self, base: Form, low: float, high: float) -> None:
+        """low <= base <= high, wherever a form has a multiple of it."""
+        first = next(iter(base.terms))
+        known = self._ranges.get(first)
+        if known is not None and known[0] == base:
+            low, high = max(low, known[1]), min(high, known[2])
+        if known == (base, low, high) or (known is not None and known[0] != base):
+            return
+        self._ranges |= dict.fromkeys(base.terms, (base, low, high))
+        self._bounds.clear()
+        self._form_bounds.clear()
+
     # -- ranges ---------------------------------------------------------------------------------------------------
 
-    def bounds(self, form: Form) -> Bounds:
-        """Interval and granularity of a form (each term on its own: correlations are not seen)."""
-        found = self._form_bounds.get(form)
+    def bounds(self, form: Form, assuming: bool = True) -> Bounds:
+        """Interval and granularity of a form. Correlations are seen where a form has what is left by a rounding, or by
+        a function that is constant but for some steps. assuming: what is assumed of the form itself counts."""
+        found = self._form_bounds.get(form) if assuming else None
         if found is None:
-            parts = [(c, self.atom_bounds(atom)) for atom, c in form.terms.items()]
-            found = self._form_bounds[form] = total(form.constant, parts)
+            found = self._correlated(form, total(form.constant, self._pieces(form, assuming)))
+            if assuming:
+                self._form_bounds[form] = found
         return found
+
+    def separately(self, form: Form) -> Bounds:
+        """Interval and granularity with each atom on its own."""
+        return total(form.constant, [(c, self.atom_bounds(atom)) for atom, c in form.terms.items()])
+
+    def _pieces(self, form: Form, assuming: bool) -> list[tuple[float, Bounds]]:
+        """Coefficients and bounds of atoms, or of sums of atoms of which more is known than of each."""
+        parts: list[tuple[float, Bounds]] = []
+        done: set[int] = set()
+        for atom, c in form.terms.items():
+            if atom in done:
+                continue
+            known = self._ranges.get(atom)
+            if (
+                known is None
+                or not _has(form, known[0], atom)
+                or not (assuming or len(form.terms) > len(known[0].terms))
+            ):
+                parts.append((c, self.atom_bounds(atom)))
+                continue
+            done.update(known[0].terms)
+            whole = total(0.0, [(w, self.atom_bounds(a)) for a, w in known[0].terms.items()])
+            parts.append(
+                (c / known[0].terms[atom], Bounds(max(whole.low, known[1]), min(whole.high, known[2]), whole.exponent))
+            )
+        return parts
+
+    def _correlated(self, form: Form, bounds: Bounds) -> Bounds:
+        """Only where all that is computed here is exact."""
+        if len(form.terms) < 2 or bounds.exponent is None:
+            return bounds
+        low, high = bounds.low, bounds.high
+        rounds = [a for a in form.terms if isinstance(self.atoms[a], Round)]
+        if rounds:
+            low, high = self._rounded_off(form, max(rounds), low, high)
+        knots = [a for a in form.terms if isinstance(self.atoms[a], Knots)]
+        if knots:
+            low, high = self._wrapped(form, knots, low, high)
+        ramps = [a for a in form.terms if isinstance(what := self.atoms[a], Relu) and what.up == ONE]
+        if ramps:
+            low, high = self._cut_off(form, max(ramps), low, high)
+        step = 2.0**bounds.exponent
+        if max(abs(low), abs(high)) >= EXACT / 4 * step:
+            return bounds
+        return Bounds(math.ceil(low / step) * step, math.floor(high / step) * step, bounds.exponent)
+
+    def _cut_off(self, form: Form, atom: int, low: float, high: float) -> tuple[float, float]:
+        """x + c relu(g) is the larger of x and x + c g, for a negative c the smaller one."""
+        c = form.terms[atom]
+        rest = linear([(1.0, form), (-c, Form({atom: 1.0}))])
+        one, other = self.bounds(rest), self.bounds(linear([(1.0, rest), (c, cast(Relu, self.atoms[atom]).gate)]))
+        choose = max if c > 0 else min
+        return max(low, choose(one.low, other.low)), min(high, choose(one.high, other.high))
+
+    def _rounded_off(self, form: Form, atom: int, low: float, high: float) -> tuple[float, float]:
+        """c round(q) is within |c| / 2 of c q."""
+        c = form.terms[atom]
+        rest = self.bounds(linear([(1.0, form), (-c, Form({atom: 1.0})), (c, cast(Round, self.atoms[atom]).query)]))
+        if rest.exponent is None or rest.magnitude + abs(c) >= EXACT / 4 * 2.0 ** min(rest.exponent, 0):
+            return low, high
+        return max(low, rest.low - abs(c) / 2), min(high, rest.high + abs(c) / 2)
+
+    def _wrapped(self, form: Form, knots: list[int], low: float, high: float) -> tuple[float, float]:
+        """c x + knots(x) as one function of x: linear between the knots, and x is a multiple of 2^exponent."""
+        steps = [(form.terms[a], cast(Knots, self.atoms[a])) for a in knots]
+        x = steps[0][1].x
+        if any(s.x != x for _, s in steps):
+            return low, high
+        rest = self.expanded(Form({a: c for a, c in form.terms.items() if a not in knots}))
+        base = self.expanded(x)
+        atom = next(iter(base.terms))
+        slope = rest.terms.get(atom, 0.0) / base.terms[atom]
+        if base.without_constant().scaled(slope) != rest.without_constant():
+            return low, high
+        bounds = self.bounds(x)
+        if not bounds.below(-20) or bounds.magnitude >= MAX_WRAPPED or not 2.0**-20 <= abs(slope) < 2.0**20:
+            return low, high
+        step, points = 2.0**bounds.exponent, [bounds.low, bounds.high]  # type: ignore[operator]
+        for _, s in steps:
+            for t, _ in s.knots:
+                points += [math.floor(-t / step) * step, math.ceil(-t / step) * step]
+        at = np.clip(np.array(points), bounds.low, bounds.high)
+        values = slope * (at - base.constant) + rest.constant + form.constant
+        for c, s in steps:
+            values = values + c * knots_value(at, list(s.knots))
+        return max(low, float(values.min())), min(high, float(values.max()))
 
     def atom_bounds(self, atom: int) -> Bounds:
         found = self._bounds.get(atom)
@@ -381,6 +615,9 @@ class Symbols:
                 return Bounds(b.low, b.high, None)
             case Let(form):
                 return self.bounds(form)
+            case Round(query):
+                b = self.bounds(query)
+                return Bounds(math.floor(b.low + 0.5), math.ceil(b.high - 0.5), 0)
             case Read(lookup, column):
                 return self._column_bounds(lookup, column)
             case Average(lookup, column):
@@ -435,6 +672,18 @@ class Symbols:
         last = min(float(math.ceil(ends[1])), max(bounds.high / step, -EXACT / 2))
         first, last = math.floor(first), math.ceil(last)
         return np.arange(first, max(first, last) + 1) * step
+
+
+def _has(form: Form, part: Form, atom: int) -> bool:
+    """Whether a form has a multiple of another one in it, as its coefficient of an atom says."""
+    factor = form.terms[atom] / part.terms[atom]
+    return all(form.terms.get(a) == factor * c for a, c in part.terms.items())
+
+
+def _direction(form: Form) -> tuple[Form, float]:
+    """(base, scale) with form = scale * base + constant, the same base for all multiples of a form by powers of two."""
+    scale = power_of_two(form)
+    return form.without_constant().scaled(1 / scale), scale
 
 
 def knots_value(x: np.ndarray, knots: list[tuple[float, float]]) -> np.ndarray:
