@@ -230,7 +230,8 @@ def test_memory_grows_up_to_its_maximum(shell: Shell):
     Path("memory.wat").write_text('(module (memory (export "memory") 1))')
     code, out, _ = shell("verify", "imports.wat", *limited, "--library", "env=memory.wat", *calls)
     assert code == 0 and "\nall 3 calls: " in out, out
-    assert "'2000' is no integer from 1 to 1,024" in _refused(shell, "grows.wat", "-o", "x", "--max-memory", "2000")[0]
+    refused = _refused(shell, "grows.wat", "-o", "x", "--max-memory", "70000")[0]
+    assert "'70000' is no integer from 1 to 65,535" in refused
     Path("large.wat").write_text('(module (memory 3) (func (export "f") (drop (i32.load (i32.const 0)))))')
     assert "3 pages at first" in _refused(shell, "large.wat", "-o", "x", "--max-memory", "2")[0]
 
@@ -388,8 +389,8 @@ def test_c_needs_one_step(shell: Shell):
 
 
 def test_interrupted_it_says_so(folder: Path):
-    """Ctrl-C while a program runs: no traceback."""
-    command = [sys.executable, "-m", "wasm2xformer", "run", "prog.safetensors", "--invoke", "spin"]
+    """Ctrl-C while a program runs: no traceback. The fast engine might come to the end of the certificate before."""
+    command = [sys.executable, "-m", "wasm2xformer", "run", "prog.safetensors", "--engine", "torch", "--invoke", "spin"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         time.sleep(4)
         process.send_signal(signal.SIGINT)

@@ -14,6 +14,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from tests.programs import ProgramCase, load_programs
 from tests.verify_all import unexpected, verify_program
+from wasm2xformer.runtime.fast.lift import lift
 
 PROGRAMS = load_programs()
 
@@ -28,6 +29,14 @@ def test_optimised(program: ProgramCase):
 def test_unoptimised(program: ProgramCase):
     _, problems = verify_program(program, 0, ("small",))
     assert not problems
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.id)
+def test_the_fast_engine_sees_what_every_head_is(program: ProgramCase):
+    """A head that it took for softmax over all positions would be right, and slow beyond use."""
+    for level in (0, 1):
+        graph = lift(w2x.compile(program.module(), level).transformer).graph
+        assert graph.exact_for >= 2**26 - 1 and "soft" not in {store.kind for store in graph.stores}
 
 
 def test_a_wrong_expectation_is_seen():

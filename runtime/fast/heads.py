@@ -192,8 +192,8 @@ def _numbers(
     """Digits as one number each, low digits first: sum of unit_i * digit_i, partial sums included; and for each but the last
     the range that it must be in, so that equal sums mean equal digits.
 
-    Digit i counts unit_i = the size of the range of the digits below. The size is the power of two that makes the sums
-    shortest: sums of addresses cancel their carries there.
+    Digit i counts unit_i = the size of the range of the digits below. The size is the power of two for which the sums depend on
+    least: sums of addresses cancel their carries there. Among equals the least one that holds all digits of queries.
     """
     keys, queries = [graph.gathered(graph.shortest(a[0]))], [graph.gathered(graph.shortest(b[0]))]
     sizes = graph.digit_sizes.get(tuple(a), [])  # as in the first lookup with these keys
@@ -205,13 +205,14 @@ def _numbers(
                 graph.gathered(graph.shortest(linear([(1.0, sums[-1]), (unit, digit)])))
                 for sums, digit in ((queries, y), (keys, x))
             )
-            length = sum(len(graph.expanded(form).terms) for form in (asked, kept))
-            candidates.append((length, -unit, asked, kept))
+            length = sum(len(graph.expanded(form).terms) + len(graph.atoms_within(form)) for form in (asked, kept))
+            bounds = graph.bounds(queries[-1])
+            candidates.append((length, bounds.high - bounds.low >= unit, unit, asked, kept))
         if not candidates:
             return None
-        _, unit, asked, kept = min(candidates, key=lambda c: c[:2])
+        _, _, unit, asked, kept = min(candidates, key=lambda c: c[:3])
         if i == len(sizes):
-            sizes = [*sizes, (graph.bounds(queries[-1]).low, -unit)]
+            sizes = [*sizes, (graph.bounds(queries[-1]).low, unit)]
         keys.append(kept)
         queries.append(asked)
     graph.digit_sizes.setdefault(tuple(a), sizes)
