@@ -576,6 +576,16 @@ def test_segments_leave_out_zeros_and_keep_the_order():
     assert [(s.address, s.bytes) for s in linked.segments] == [(8, b"a\0x"), (20, b"d")]
 
 
+def test_segments_may_lie_far_apart():
+    text = """(module (memory 65000) (data (i32.const -400000000) "high") (data (i32.const 65534) "across")
+      (data (i32.const 16) "low") (data (i32.const 65536) "Ross") (func (export "f") (drop (i32.load (i32.const 0)))))"""
+    linked = link(compile_wat(text))
+    assert [(s.address, s.bytes) for s in linked.segments] == [
+        (16, b"low"), (65534, b"acRoss"), (2**32 - 400000000, b"high")
+    ]  # fmt: skip
+
+
+
 WASI = {
     "fd_write": "i32 i32 i32 i32",
     "fd_read": "i32 i32 i32 i32",

@@ -141,9 +141,29 @@ def test_what_a_call_leaves_behind_is_compared():
         report = verifier.invoke("g", [7])
         assert report.ok and report.run.values == [ord("b")], report.divergence
     state, oracle = verifier._state, verifier._oracle
-    assert state.memory.tobytes() == oracle.memory().tobytes() and len(state.memory) == 3 * 65536
+    memory = state.memory.read(0, state.memory_size)
+    assert memory.tobytes() == oracle.memory().tobytes() and len(memory) == 3 * 65536
     verifier._oracle.write_memory(40_000, b"x")
     assert verifier.invoke("f", [1]).divergence.what == "byte at address 40000 after the call"
+
+
+LARGE = """(module (memory 1) (data (i32.const 3) "low") (data (i32.const 65530) "end")
+  (func (export "f") (param i32 i32) (result i32)
+    (drop (memory.grow (i32.const 60000))) (i32.store (local.get 0) (local.get 1)) (memory.size)))"""
+
+
+def test_a_large_memory_is_compared_by_the_pages_that_are_written():
+    verifier = w2x.Verifier(LARGE)
+    for address in (0xE0000000, 0xE000FFFE, 131072):
+        assert verifier.invoke("f", [address, 0x01020304]).ok
+    assert sorted(verifier._state.memory._pages) == [0, 2, 0xE000, 0xE001]
+    for address in (0xE0000001, 0x70000000):
+        before = verifier._oracle.read_memory(address, 1)
+        verifier._oracle.write_memory(address, b"x")
+        divergence = verifier.invoke("f", [4, 0]).divergence
+        assert divergence.what == f"byte at address {address} after the call"
+        assert (divergence.expected, divergence.actual) == ("120", str(before[0]))
+        verifier._oracle.write_memory(address, before)
 
 
 def _global(verifier: w2x.Verifier, index: int) -> Slot:

@@ -240,14 +240,17 @@ class _LayOut:
                 out.memory_maximum = min(_maximum(limits), self.max_memory_pages or MEMORY_PAGES)
         out.registers["memory_bytes"] = out.memory_pages * PAGE
         out.constants[Layout(None, "maximum")] = out.memory_maximum
-        image = bytearray()
+        image: dict[int, bytearray] = {}
         for unit in self.reached.instantiated:
             for index, data in enumerate(self.units.all[unit].module.data):
                 if data.mode == "active":
                     self._active_data(unit, index, memory, image)
-        out.segments += _segments(image, 0, hidden=False)
+        for first, last in _runs(sorted(image)):
+            contents = bytearray().join(image[page] for page in range(first, last + 1))
+            out.segments += _segments(contents, first * PAGE, hidden=False)
 
-    def _active_data(self, unit: int, index: int, memory: Definition | None, image: bytearray) -> None:
+    def _active_data(self, unit: int, index: int, memory: Definition | None, image: dict[int, bytearray]) -> None:
+        """image: the pages of memory that have been written to, by number."""
         data = self.units.all[unit].module.data[index]
         target = self.units.resolve(unit, "memory", data.memory)
         assert isinstance(target, Definition)
@@ -256,9 +259,11 @@ class _LayOut:
         end = start + len(data.bytes)
         if end > self._module(target).memories[target.index].minimum * PAGE:
             raise _instantiation_traps("memory_out_of_bounds", f"data segment {index}")
-        if target == memory:
-            image.extend(bytes(max(0, end - len(image))))
-            image[start:end] = data.bytes
+        if target == memory and data.bytes:
+            for page in range(start // PAGE, (end - 1) // PAGE + 1):
+                contents = image.setdefault(page, bytearray(PAGE))
+                at, stop = max(start, page * PAGE), min(end, (page + 1) * PAGE)
+                contents[at - page * PAGE : stop - page * PAGE] = data.bytes[at - start : stop - start]
 
 
 def _mask(name: str) -> int:
@@ -275,6 +280,13 @@ def _instantiation_traps(kind: str, where: str) -> CompileError:
 
 def _references(values: Iterable[int]) -> bytearray:
     return bytearray(b"".join(value.to_bytes(4, "little") for value in values))
+
+
+def _runs(numbers: list[int]) -> Iterator[tuple[int, int]]:
+    """First and last of each run of consecutive numbers."""
+    starts = [n for k, n in enumerate(numbers) if not k or numbers[k - 1] != n - 1]
+    ends = [n for k, n in enumerate(numbers) if k == len(numbers) - 1 or numbers[k + 1] != n + 1]
+    return zip(starts, ends)
 
 
 def _segments(image: bytearray, address: int, hidden: bool) -> Iterator[Segment]:

@@ -12,9 +12,9 @@ from ....compiler.format.tokens import Kind, TokenTable
 from ....compiler.link.linked import LinkedModule
 from ...trace import Trace, show_value
 from ..oracle import NULL, UNKNOWN, Oracle
+from .memory import PAGE, SparseMemory
 from .steps import STORE, StepTable
 
-PAGE = 65536
 _MEMORY_BYTES = Slot("hidden", "memory_bytes")
 # Elements of a table that are looked at one by one; of a larger one those that the call has written.
 _ELEMENTS = 1 << 14
@@ -33,7 +33,7 @@ class ModelState:
     """What the tokens so far say that memory, globals and registers hold.
 
     keys: float64 [T], the memory keys at the positions of the prefix, see `trace.decode`; None for a model that has no
-    memory. Bytes count from the end of hidden memory, which stands below address 0.
+    memory. Hidden memory stands below address 0.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ModelState:
     ):  # fmt: skip
         self.program, self.table, self._steps = program, table, steps
         self.hidden = program.hidden_bytes
-        self.bytes = np.zeros(self.hidden + linked.memory_pages * PAGE, np.uint8)
+        self.memory = SparseMemory()
         self.slots = {Slot("global", i): v for i, v in linked.global_values.items()}
         self.slots |= {Slot("hidden", name): value for name, value in linked.registers.items()}
         state = [s.dest if s.dest is not None and s.dest.kind in ("global", "hidden") else None for s in program.steps]
@@ -56,11 +56,9 @@ class ModelState:
             self._put_bytes(prefix, keys)
 
     @property
-    def memory(self) -> np.ndarray:
-        """Linear memory, uint8."""
-        size = self.slots.get(_MEMORY_BYTES, 0)
-        self._reach(size)
-        return self.bytes[self.hidden : self.hidden + size]
+    def memory_size(self) -> int:
+        """Of linear memory, in bytes."""
+        return self.slots.get(_MEMORY_BYTES, 0)
 
     def follow(self, trace: Trace, keys: np.ndarray | None) -> None:
         """What one invocation changes. keys: as for the prefix, at its positions."""
@@ -95,15 +93,7 @@ class ModelState:
         """In order: of two bytes at one address the later one stays. An address that is none is left out."""
         known = np.isfinite(addresses) & (addresses >= -self.hidden) & (addresses < 2**32)
         self.touched = addresses[known].astype(np.int64)
-        if len(self.touched):
-            self._reach(int(self.touched.max()) + 1)
-            self.bytes[self.touched + self.hidden] = values[known]
-
-    def _reach(self, size: int) -> None:
-        if self.hidden + size > len(self.bytes):
-            grown = np.zeros(max(self.hidden + size, 2 * len(self.bytes)), np.uint8)
-            grown[: len(self.bytes)] = self.bytes
-            self.bytes = grown
+        self.memory.write(self.touched, values[known])
 
 
 class StateComparison:
@@ -120,14 +110,14 @@ class StateComparison:
         return next((difference for check in checks for difference in check), None)
 
     def _memory(self, model: ModelState) -> Iterator[StateDifference]:
-        mine, theirs = model.memory, self.oracle.memory()
-        if len(mine) != len(theirs):
-            pages = [f"{len(m) // PAGE} pages" for m in (theirs, mine)]
+        mine, theirs = model.memory_size, self.oracle.memory()
+        if mine != len(theirs):
+            pages = [f"{size // PAGE} pages" for size in (len(theirs), mine)]
             yield StateDifference("size of memory after the call", *pages)
-        n = min(len(mine), len(theirs))
-        if not np.array_equal(mine[:n], theirs[:n]):
-            at = int(np.flatnonzero(mine[:n] != theirs[:n])[0])
-            yield StateDifference(f"byte at address {at} after the call", str(theirs[at]), str(mine[at]))
+        at = model.memory.difference(theirs[:mine])
+        if at is not None:
+            byte = int(model.memory.read(at, 1)[0])
+            yield StateDifference(f"byte at address {at} after the call", str(theirs[at]), str(byte))
 
     def _globals(self, model: ModelState, used: dict[int, int]) -> Iterator[StateDifference]:
         for index, linked in used.items():
@@ -167,7 +157,7 @@ class StateComparison:
                 continue
             if not model.known:  # no step reads or writes an element
                 continue
-            elements = model.bytes[layout.offset : layout.offset + 4 * size].view("<u4")
+            elements = model.memory.read(layout.offset - model.hidden, 4 * size).view("<u4")
             at = np.arange(size)
             if size > _ELEMENTS:
                 first = layout.offset - model.hidden
