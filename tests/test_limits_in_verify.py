@@ -20,11 +20,11 @@ RANDOM = """(module (import "wasi_snapshot_preview1" "random_get" (func $r (para
 @pytest.mark.parametrize(
     ("name", "within", "beyond", "limit"),
     [
-        ("pages", 3, 1024, "memory grows to 1,024 pages at most"),
+        ("pages", 3, 65_535, "memory grows to 65,535 pages at most"),
         ("elements", 5000, 12_000_000, "this table grows to 10,000,000 elements at most"),
         # For so many wasmtime is given no room either.
         ("elements", 5000, 2**31, "this table grows to 10,000,000 elements at most"),
-        ("deep", 10, 300_000, "calls nest to 262,144 slots at most"),
+        ("deep", 10, 1_100_000, "calls nest to 1,048,576 slots at most"),
     ],
 )
 def test_a_limit_is_told(level: int, name: str, within: int, beyond: int, limit: str):
