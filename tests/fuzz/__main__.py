@@ -1,4 +1,4 @@
-"""python -m tests.fuzz [--seconds N] [--door NAME] [--seed S] [--first K] [--count N] [--input FILE]
+"""python -m tests.fuzz [--seconds N] [--door NAME] [--seed S] [--first K] [--count N] [--jobs N] [--input FILE]
 
 Each door gets inputs made from the seed for so many seconds; every input runs in a process of its own, which may take so long
 and so much memory. Exit status: 0 when all that came of them is documented; 1 when something else did: the input is saved, and
@@ -15,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .doors import DOORS
@@ -30,12 +31,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.input:
         return _again(options.door, options.input)
     print(f"seed {options.seed}\ndoor          inputs" + "".join(f"{kind:>10}" for kind in KINDS) + "   seconds", flush=True)
-    bad = 0
-    for door in options.door or list(DOORS):
-        count, seconds = _fuzz(door, options)
-        bad += sum(count[kind] for kind in BAD)
-        print(f"{door:<12}{count.total():>8,}" + "".join(f"{count[k]:>10,}" for k in KINDS) + f"{seconds:>10.0f}", flush=True)
+    with ThreadPoolExecutor(options.jobs) as pool:  # the inputs run in processes of their own
+        try:
+            bad = sum(pool.map(lambda door: _fuzz_and_tell(door, options), options.door or list(DOORS)))
+        except KeyboardInterrupt:
+            options.seconds = 0.0  # every door ends with the input that it is at
+            raise
     return 1 if bad else 0
+
+
+def _fuzz_and_tell(door: str, options: argparse.Namespace) -> int:
+    """How many inputs showed something."""
+    count, seconds = _fuzz(door, options)
+    counts = "".join(f"{count[kind]:>10,}" for kind in KINDS)
+    print(f"{door:<12}{count.total():>8,}{counts}{seconds:>10.0f}\n", end="", flush=True)
+    return sum(count[kind] for kind in BAD)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -45,6 +55,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="default: a new one")
     parser.add_argument("--first", type=int, default=0, help="the number of the first input")
     parser.add_argument("--count", type=int, help="so many inputs at most")
+    parser.add_argument("--jobs", type=int, default=2, help="doors at a time (default: 2)")
     parser.add_argument("--input", type=Path, help="run this one input; needs --door")
     parser.add_argument("--folder", type=Path, default=Path("build/fuzz"), help="for inputs that show something")
     options = parser.parse_args(arguments)
