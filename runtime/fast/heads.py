@@ -175,7 +175,7 @@ def _paraboloid(graph: Symbols, q: tuple[Form, ...], k: tuple[Form, ...], floor:
 
 def _without_any_square(graph: Symbols, form: Form, key: Form) -> tuple[Form, bool] | None:
     """As `_without_square`; a digit may be a constant."""
-    return (form.shifted(key.constant**2), False) if key.is_constant() else _without_square(graph, form, key)
+    return (form.shifted(key.constant * key.constant), False) if key.is_constant() else _without_square(graph, form, key)
 
 
 def _one_but_once(graph: Symbols, form: Form) -> bool:
