@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from fast_models import TOKENS, Features, compare
 
+import wasm2xformer as w2x
 from wasm2xformer.compiler.format.transformer import Transformer
+from wasm2xformer.runtime.fast import compile as fast_compile
 from wasm2xformer.runtime.fast.compile import compile_model
 from wasm2xformer.runtime.fast.context import Rewriter
 from wasm2xformer.runtime.fast.lift import lift
@@ -119,3 +124,28 @@ def test_families(seed):
         rows = found.weights @ [graph.evaluate(c, graph.token)[token] for c in found.columns]
         best += list(zip(rows, -found.ids))
         assert -max(best)[1] == np.argmax(logits)
+
+
+def test_a_vector_and_its_negative_share_a_table():
+    graph = Symbols(4)
+    values = np.array([0.0, -1.0, 2.0, 0.0])
+    assert graph.table(graph.token, values) == graph.table(graph.token, -values).scaled(-1.0)
+    assert [v.tolist() for v in graph.vectors] == [[0, 1, -2, 0]] and not np.signbit(graph.vectors[0][[0, 3]]).any()
+
+
+def test_columns_that_no_code_reads_take_no_room():
+    """Of a value only the word is read in the end, not its bytes: 4 bytes behind the 4 of the position."""
+    program = (Path(__file__).parent.parent / "programs/i32/fibonacci_recursive.wat").read_text()
+    image = compile_model(w2x.compile(program).transformer).image
+    assert [store["stride"] for store in image.keyed] == [8, 8, 8]
+
+
+def test_a_group_of_rows_is_handed_few_values():
+    """Sums and delays are made and read again where they are needed: registers would not do for them."""
+    texts = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fast_compile, "compile_object", lambda text: texts.append(text) or b"")
+        program = Path(__file__).parent.parent / "programs/integer/sha256.wasm"
+        compile_model(w2x.compile(program).transformer)
+    arguments = re.search(r"@special\.group0\((.*?)\)", texts[0])
+    assert arguments is not None and len(arguments[1].split(",")) <= 8

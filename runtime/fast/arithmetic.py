@@ -43,7 +43,7 @@ class Known:
     forms, atoms: values. sources: i64 by source. rows: pointers to records of tables, by source. inserted: where the
     position's columns go, by store. stored: (store, column) pairs written. resolved: by (store, query). softened:
     softmax averages by lookup and column. checked: assumed ranges. delayed: by (store, column, distance). shifted: delayed
-    columns moved on.
+    columns moved on. sums: forms of two terms or more among `forms`, which longer ones may have as a part.
     """
 
     forms: dict[tuple, IrValue] = field(default_factory=dict)
@@ -57,9 +57,17 @@ class Known:
     checked: set[Form] = field(default_factory=set)
     delayed: dict[tuple[int, int, int], str] = field(default_factory=dict)
     shifted: set[tuple[int, int]] = field(default_factory=set)
+    sums: dict[tuple, IrValue] = field(default_factory=dict)
 
     def copy(self) -> Known:
         return Known(**{f.name: getattr(self, f.name).copy() for f in fields(self)})
+
+    def forget_what_is_cheap(self) -> None:
+        """Where known values are handed to a function, a sum with a constant is made again, and a delay read again."""
+        bases = {key[1:] for key in self.forms if not key[0]}
+        self.forms = {key: value for key, value in self.forms.items() if not key[0] or key[1:] not in bases}
+        self.delayed = {key: value for key, value in self.delayed.items() if not key[2] or key[:2] not in self.shifted}
+        self.sums = {k[1:]: v for k, v in self.forms.items() if not k[0] and len(k) > 2 and v.kind == "i"}
 
 
 class Arithmetic(ABC):
@@ -125,15 +133,16 @@ class Arithmetic(ABC):
             raw = self.code.op(f"{'sext' if type.signed else 'zext'} {type.llvm} {raw} to i64")
         return IrValue("i", raw, type.exponent)
 
-    def store(self, value: IrValue, pointer: str, type: Type) -> None:
-        """value: an integer that fits, where the type is one (see past.Past.fitted)."""
+    def store(self, value: IrValue, pointer: str, type: Type, place: str = "") -> None:
+        """value: an integer that fits, where the type is one (see past.Past.fitted). place: see layout.StateLayout.column."""
+        mark = f" ; {place}" if place else ""
         if type.floating:
-            self.code.do(f"store double {self.as_double(value)}, ptr {pointer}, align 1")
+            self.code.do(f"store double {self.as_double(value)}, ptr {pointer}, align 1{mark}")
             return
         whole = self.as_int(value, type.exponent)
         if type.size < 8:
             whole = self.code.op(f"trunc i64 {whole} to {type.llvm}")
-        self.code.do(f"store {type.llvm} {whole}, ptr {pointer}, align 1")
+        self.code.do(f"store {type.llvm} {whole}, ptr {pointer}, align 1{mark}")
 
     def address(self, field: int, pointer: str = "%state") -> str:
         return self.code.op(f"getelementptr i64, ptr {pointer}, i64 {field}")
@@ -165,11 +174,12 @@ class Arithmetic(ABC):
                 sum_ = self.code.op(f"add i64 {self.as_int(whole, e)}, {wrapped(units(form.constant, e))}")
                 return IrValue("i", sum_, e)
             return IrValue("f", self.code.op(f"fadd double {self.as_double(whole)}, {double(form.constant)}"))
-        terms = [(self.atom(a), c) for a, c in sorted(form.terms.items(), key=lambda t: -t[1])]
         if e is not None and bounds.fits:
+            terms = self._terms(form)
             factors = [self._factor(value, c, e) for value, c in terms]
             if None not in factors:
                 return self._integer_form(form, [v for v, _ in terms], cast("list[int]", factors), e)
+        terms = [(self.atom(a), c) for a, c in sorted(form.terms.items(), key=lambda t: -t[1])]
         total = ""
         for value, c in terms:
             term = self.as_double(value)
@@ -182,6 +192,16 @@ class Arithmetic(ABC):
         if form.constant or not total:
             total = self.code.op(f"fadd double {total or double(0.0)}, {double(form.constant)}")
         return IrValue("f", total)
+
+    def _terms(self, form: Form) -> list[tuple[IrValue, float]]:
+        """Values and factors whose sum is the form without its constant."""
+        found: list[tuple[IrValue, float]] = []
+        rest = form.terms
+        for part, value in self.known.sums.items():
+            if len(part) < len(rest) and all(rest.get(atom) == c for atom, c in part):
+                found.append((value, 1.0))
+                rest = {atom: c for atom, c in rest.items() if atom not in dict(part)}
+        return found + [(self.atom(a), c) for a, c in sorted(rest.items(), key=lambda t: -t[1])]
 
     def _factor(self, value: IrValue, c: float, e: int) -> int | None:
         """c * value in units of 2^e: the integer by which to multiply the value's, if there is one."""

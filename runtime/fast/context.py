@@ -59,7 +59,7 @@ class Rewriter:
         found = self._forms.get(form)
         if found is None:
             parts = [(c, self._atom(a)) for a, c in form.terms.items()]
-            found = self._forms[form] = linear([(1.0, Form({}, form.constant)), *parts])
+            found = self._forms[form] = self.graph.shortest(linear([(1.0, Form({}, form.constant)), *parts]))
         return found
 
     def reached_atoms(self) -> list[Form]:

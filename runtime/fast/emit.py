@@ -43,6 +43,7 @@ class Emitter(Past):
         """An emitter for a branch: knows what has been emitted so far, and keeps what it emits to itself."""
         result = Emitter(self.graph, self.layout, self.code, self.tables, context, self.packs, self.live, self.first)
         result.known, result.record = self.known.copy(), record
+        result.known.forget_what_is_cheap()
         return result
 
     def leaf(self, atom: Atom) -> IrValue:

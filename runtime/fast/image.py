@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .index import pages
+from .index import PAGE_RAW, pages
 from .interface import BUDGET
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ class StateMemory:
     def __init__(self, image: Image):
         self._image = image
         self.words = _zeros(image.size)
+        self._signed = self.words.view(np.int64)
         raw = self.words.view(np.uint8)
         for at, data in image.arrays:
             raw[8 * at : 8 * at + len(data)] = data
@@ -137,7 +138,7 @@ class StateMemory:
 
     def signed(self, at: int) -> int:
         """The field with this index, as a signed integer."""
-        return int(self.words.view(np.int64)[at])
+        return int(self._signed[at])
 
     def field(self, name: str) -> int:
         return int(self.words[self._image.fields[name]])
@@ -174,4 +175,5 @@ def _free(words: np.ndarray, empty: int, places: list[tuple[int, int, int]]) -> 
     for directory, present, count in places:
         bits = np.unpackbits(words[present : present + count // 64].view(np.uint8), bitorder="little")
         for page in np.flatnonzero(bits).tolist():
-            _libc.free((empty + int(words[directory + page])) % 2**64)
+            address = (empty + int(words[directory + page])) % 2**64
+            _libc.free(ctypes.c_uint64.from_address(address + 8 * PAGE_RAW).value)

@@ -20,7 +20,8 @@ PAGE_KEYS = 1 << PAGE_BITS
 PAGES = 2 * KEY_LIMIT >> PAGE_BITS
 PRESENT_WORDS = PAGES // 64
 PRESENT_SUMMARIES = PRESENT_WORDS // 64
-# 64 words and one summary, rounded up to a cache line.
+# 64 words, one summary, and what calloc has returned (pages begin at cache lines); rounded up to a cache line.
+PAGE_RAW = 65
 PAGE_HEADER = 576
 FIELDS = ("directory", "present", "empty", "stride", "calloc", "found", "latest")
 FOUND = FIELDS.index("found")
@@ -57,7 +58,7 @@ define private ptr @create(ptr %store, i64 %key, ptr %scratch, ptr %status) noin
 allocate:
   %calloc = load ptr, ptr %calloc.p
   %entries = mul i64 %stride, PAGE_KEYS
-  %size = add i64 %entries, PAGE_HEADER
+  %size = add i64 %entries, PAGE_SPACE
   %budget.p = getelementptr i64, ptr %status, i64 BUDGET
   %budget = load i64, ptr %budget.p
   %budget.left = sub i64 %budget, %size
@@ -65,14 +66,19 @@ allocate:
   br i1 %spent, label %fail, label %get
 get:
   store i64 %budget.left, ptr %budget.p
-  %page.new = call ptr %calloc(i64 1, i64 %size)
-  %failed = icmp eq ptr %page.new, null
+  %raw = call ptr %calloc(i64 1, i64 %size)
+  %failed = icmp eq ptr %raw, null
   br i1 %failed, label %fail, label %install
 fail:
   store i64 EXHAUSTED, ptr %status
   ret ptr %scratch
 install:
-  %address.new = ptrtoint ptr %page.new to i64
+  %raw.address = ptrtoint ptr %raw to i64
+  %raw.beyond = add i64 %raw.address, 63
+  %address.new = and i64 %raw.beyond, -64
+  %page.new = inttoptr i64 %address.new to ptr
+  %raw.p = getelementptr i64, ptr %page.new, i64 PAGE_RAW
+  store ptr %raw, ptr %raw.p
   %address.empty = ptrtoint ptr %empty to i64
   %distance.new = sub i64 %address.new, %address.empty
   store i64 %distance.new, ptr %slot
@@ -112,7 +118,7 @@ define private ptr @create.wide(ptr %store, i64 %off, ptr %scratch, ptr %status)
 allocate:
   %calloc = load ptr, ptr %calloc.p
   %entries = mul i64 %stride, PAGE_KEYS
-  %size = add i64 %entries, PAGE_HEADER
+  %size = add i64 %entries, PAGE_SPACE
   %budget.p = getelementptr i64, ptr %status, i64 BUDGET
   %budget = load i64, ptr %budget.p
   %budget.left = sub i64 %budget, %size
@@ -120,14 +126,19 @@ allocate:
   br i1 %spent, label %fail, label %get
 get:
   store i64 %budget.left, ptr %budget.p
-  %page.new = call ptr %calloc(i64 1, i64 %size)
-  %failed = icmp eq ptr %page.new, null
+  %raw = call ptr %calloc(i64 1, i64 %size)
+  %failed = icmp eq ptr %raw, null
   br i1 %failed, label %fail, label %install
 fail:
   store i64 EXHAUSTED, ptr %status
   ret ptr %scratch
 install:
-  %address.new = ptrtoint ptr %page.new to i64
+  %raw.address = ptrtoint ptr %raw to i64
+  %raw.beyond = add i64 %raw.address, 63
+  %address.new = and i64 %raw.beyond, -64
+  %page.new = inttoptr i64 %address.new to ptr
+  %raw.p = getelementptr i64, ptr %page.new, i64 PAGE_RAW
+  store ptr %raw, ptr %raw.p
   %address.empty = ptrtoint ptr %empty to i64
   %distance.new = sub i64 %address.new, %address.empty
   store i64 %distance.new, ptr %slot
@@ -459,6 +470,8 @@ def support() -> str:
     names = {
         "PRESENT_WORDS": PRESENT_WORDS,
         "PAGE_HEADER": PAGE_HEADER,
+        "PAGE_SPACE": PAGE_HEADER + 64,
+        "PAGE_RAW": PAGE_RAW,
         "PAGE_BITS": PAGE_BITS,
         "PAGE_MASK": PAGE_KEYS - 1,
         "PAGE_KEYS": PAGE_KEYS,

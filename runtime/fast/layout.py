@@ -84,17 +84,19 @@ class StateLayout:
         self.entries: dict[int, RecordLayout] = {}
         self.limits: dict[int, int] = {}
         self.arrays: dict[tuple, np.ndarray] = {}
+        self.read: set[tuple[int, int]] = set()  # (store, column) that code reads
         for name in ("status", "next", "n", "probe", "budget"):  # interface.STATUS and so on
             self.add((name,))
         for k in sorted(reached.sums):
             self.add(("sum", k))
         for (store, column), depth in sorted(reached.delays.items()):
-            self.add(("delay", store, column), depth)
+            self.add(("delay", store, column), depth + 1)
         for s in sorted(reached.stores):
             kind = graph.stores[s].kind
             if kind == "delay":
                 continue
-            self.entries[s] = self._entry(s, wide=kind != "keyed", stamp=kind != "soft")
+            columns = [c for store, c in reached.columns if store == s]
+            self.entries[s] = self._entry(s, columns, wide=kind != "keyed", stamp=kind != "soft")
             if kind == "register":
                 self.add(("register", s), self.entries[s].size // 8)
                 self.add(("least", s))
@@ -116,6 +118,7 @@ class StateLayout:
                 f"more than {MAX_WIDE} of its tables by key have keys of more than {KEY_LIMIT.bit_length()} bits"
             )
         if strides:
+            self.size = -(-self.size // 8) * 8
             self.add(("empty",), page_size(max(strides)) // 8)
 
     def _limit(self, store: int) -> int:
@@ -143,16 +146,40 @@ class StateLayout:
         self.arrays[name] = np.ascontiguousarray(values)
         return 8 * self.add(name, -(-values.nbytes // 8))
 
+    def column(self, store: int, column: int) -> str:
+        """Stands for the byte offset of a column; see `settle`."""
+        return f"COLUMN{store}.{column}."
+
+    def stride(self, store: int) -> str:
+        """Stands for the size of a store's entry."""
+        return f"ENTRY{store}."
+
+    def settle(self, text: str) -> str:
+        """Once all code is there: leaves out the columns that none of it reads, and puts numbers for what stands for them."""
+        numbers, unread = {}, []
+        for store, entry in self.entries.items():
+            if self.graph.stores[store].kind == "keyed":
+                columns = [c for c in entry.columns if (store, c) in self.read]
+                entry = self.entries[store] = self._entry(store, columns, wide=False, stamp=True)
+            numbers[self.stride(store)] = entry.size
+            for s, column in self.live.columns:
+                if s == store:
+                    numbers[self.column(s, column)] = entry.columns.get(column, (0,))[0]
+                    if column not in entry.columns:
+                        unread.append(re.escape(self.column(s, column)))
+        if unread:
+            text = re.sub(rf"^.* ; (?:{'|'.join(unread)})\n", "", text, flags=re.MULTILINE)
+        return re.sub(r"(?:COLUMN\d+\.\d+|ENTRY\d+)\.", lambda match: str(numbers[match[0]]), text)
+
     def column_type(self, store: int, column: int) -> Type:
         kept = self.graph.stores[store].columns[column]
         if isinstance(kept, Form):
             return type_for(self.graph.bounds(kept))
         return source_type(self.graph.sources[kept].size + 1)
 
-    def _entry(self, store: int, wide: bool, stamp: bool) -> RecordLayout:
+    def _entry(self, store: int, numbers: list[int], wide: bool, stamp: bool) -> RecordLayout:
         """wide: every column takes 8 bytes (registers, soft stores), else its own size (keyed stores)."""
         columns: dict[int, tuple[int, Type]] = {}
-        numbers = [c for s, c in self.live.columns if s == store]
         if wide:
             size = 8 if stamp else 8 * len(self.graph.stores[store].keys)  # soft: the key's components first
             for c in numbers:
@@ -168,7 +195,8 @@ class StateLayout:
             size = -(-size // type.size) * type.size
             columns[c] = (size, type)
             size += type.size
-        return RecordLayout(columns, -(-size // 4) * 4)
+        # No entry lies on two cache lines unless it has to.
+        return RecordLayout(columns, 1 << (size - 1).bit_length() if size <= 64 else -(-size // 8) * 8)
 
 
 class Rows:

@@ -90,13 +90,13 @@ class _Module:
         classes = token_classes(graph, [query, *sums])
         if classes is not None:
             common.predict(classes)
-        common.check_assumptions(Dependence(common.graph, common.context, split.lookup))
         at = common.key_index(split.lookup, split.static)
         dispatch = code.op(f"getelementptr i8, ptr %state, i64 DISPATCH{name}.")
         word = code.op(f"load i64, ptr {code.op(f'getelementptr i64, ptr {dispatch}, i64 {at}')}")
         group = code.op(f"lshr i64 {word}, {OFFSET_BITS}")
         record = code.op(f"and i64 {word}, {2**OFFSET_BITS - 1}")
         record = code.op(f"getelementptr i8, ptr %state, i64 {record}")
+        common.check_assumptions(Dependence(common.graph, common.context, split.lookup))
         common.finish(Dependence(common.graph, common.context, split.lookup))
         body, block = code.lines, code.block
         bodies, imported = [], {"%n": "i64", "%token": "i64"}
@@ -258,4 +258,4 @@ def generate(
     code = module.code
     constants = [f"{name} = private constant {value}" for value, name in code.globals.items()]
     text = "\n".join([*constants, *module.functions, support(), *code.declarations])
-    return module.tables.resolve(text, layout)
+    return layout.settle(module.tables.resolve(text, layout))

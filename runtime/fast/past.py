@@ -158,7 +158,8 @@ class Past(Arithmetic):
             value, _ = self.kept(store, column)
             result = self.as_double(value) if type.floating else self.as_int(value, type.exponent)
         else:
-            pointer = self.address(self.layout.fields["delay", store, column] + distance - 1)
+            moved = (store, column) in self.known.shifted
+            pointer = self.address(self.layout.fields["delay", store, column] + distance - (not moved))
             result = self.code.op(f"load {llvm}, ptr {pointer}")
             if self.first:
                 own = self._delayed(store, column, 0)
@@ -171,14 +172,14 @@ class Past(Arithmetic):
         """Moves a delayed column by one position, once it has been read at every distance."""
         if column in self.known.shifted:
             return
-        self.known.shifted.add(column)
         type = self.layout.column_type(*column)
         depth = self.layout.live.delays[column]
         values = [self._delayed(*column, distance) for distance in range(depth + 1)]
-        for distance in range(1, depth + 1):
-            pointer = self.address(self.layout.fields[("delay", *column)] + distance - 1)
+        for distance, value in enumerate(values):
+            pointer = self.address(self.layout.fields[("delay", *column)] + distance)
             llvm = "double" if type.floating else "i64"
-            self.code.do(f"store {llvm} {values[distance - 1]}, ptr {pointer}")
+            self.code.do(f"store {llvm} {value}, ptr {pointer}")
+        self.known.shifted.add(column)
 
     # -- writing to stores ----------------------------------------------------------------------------------------
 
@@ -283,9 +284,9 @@ class Past(Arithmetic):
         entry = self.insert(store)
         if not entry:
             return
-        value, _ = self.kept(store, column)
-        offset, type = self.layout.entries[store].columns[column]
-        self.store(value, self.code.op(f"getelementptr i8, ptr {entry}, i64 {offset}"), type)
+        value, type = self.kept(store, column)
+        place = self.layout.column(store, column)
+        self.store(value, self.code.op(f"getelementptr i8, ptr {entry}, i64 {place}"), type, place)
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -296,8 +297,10 @@ class Past(Arithmetic):
             return self._delay(lookup.store, column, lookup.query)
         entry = self.entry(number)
         self.keep(lookup.store, column)
-        offset, type = self.layout.entries[lookup.store].columns[column]
-        return self.load(self.code.op(f"getelementptr i8, ptr {entry}, i64 {offset}"), type)
+        self.layout.read.add((lookup.store, column))
+        place = self.layout.column(lookup.store, column)
+        type = self.layout.entries[lookup.store].columns[column][1]
+        return self.load(self.code.op(f"getelementptr i8, ptr {entry}, i64 {place}"), type)
 
     def stamp(self, number: int) -> IrValue:
         """The position that a lookup finds, 0 for none."""
@@ -322,7 +325,7 @@ class Past(Arithmetic):
         at = code.op(f"and i64 {off}, {PAGE_KEYS - 1}")
         directory = self.address(self.layout.fields["directory", store])
         distance = code.op(f"load i64, ptr {code.op(f'getelementptr i64, ptr {directory}, i64 {page}')}")
-        offset = code.op(f"mul i64 {at}, {self.layout.entries[store].size}")
+        offset = code.op(f"mul i64 {at}, {self.layout.stride(store)}")
         first = code.op(f"getelementptr i8, ptr %state, i64 {8 * self.layout.fields['empty',] + PAGE_HEADER}")
         entry = code.op(f"getelementptr i8, ptr {first}, i64 {code.op(f'add i64 {distance}, {offset}')}")
         return entry, code.op(f"load i32, ptr {entry}, align 4")

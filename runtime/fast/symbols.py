@@ -213,11 +213,12 @@ class Symbols:
     # -- building forms -------------------------------------------------------------------------------------------
 
     def table(self, source: int, values: np.ndarray) -> Form:
-        """values[source], float64 [size]. Constant vectors become constants."""
+        """values[source], float64 [size]. Constant vectors become constants, and a vector and its negative share a table."""
         first = float(values[0])
         if (values == first).all():
             return Form({}, first)
-        return self.of(Table(source, self.vector(np.ascontiguousarray(values))))
+        sign = 1.0 if values[np.argmax(values != 0)] > 0 else -1.0
+        return self.of(Table(source, self.vector(0.0 + sign * np.ascontiguousarray(values))), sign)
 
     def single_source(self, *forms: Form) -> int | None:
         """The one source that all the forms depend on, if there is exactly one and nothing else."""
