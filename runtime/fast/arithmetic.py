@@ -5,7 +5,7 @@ prove that they fit: exact like the doubles of the dense model below 2^53, and f
 modulo 2^64, so only the result must fit.
 
 What holds for every value: an integer is exactly what its form says, and so within the form's bounds. A double has been
-rounded and may be anything, NaN included; it becomes an integer only by way of `_cut` or `past.Past.fitted`.
+rounded and may be anything, NaN included; it becomes an integer only by way of `_cut` or `checked.Checked.fitted`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple, cast
 
-from .atoms import Atom, Knots, Let, Position, PositionSquared, Relu
+from .atoms import Atom, Knots, Let, Position, PositionSquared, Relu, knots_value
 from .bounds import units
 from .code import IrText, IrValue, double
 from .interface import INTEGER_LIMIT
 from .layout import Type
 from .linear import ONE, Form
 from .pack import Packs
-from .symbols import Symbols, knots_value
+from .symbols import Symbols
 
 
 def wrapped(value: int) -> int:
@@ -134,7 +134,9 @@ class Arithmetic(ABC):
         return IrValue("i", raw, type.exponent)
 
     def store(self, value: IrValue, pointer: str, type: Type, place: str = "") -> None:
-        """value: an integer that fits, where the type is one (see past.Past.fitted). place: see layout.StateLayout.column."""
+        """value: an integer that fits, where the type is one (see checked.Checked.fitted).
+
+        place: see layout.StateLayout.column."""
         mark = f" ; {place}" if place else ""
         if type.floating:
             self.code.do(f"store double {self.as_double(value)}, ptr {pointer}, align 1{mark}")

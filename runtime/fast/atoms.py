@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from .linear import Form
 
 
@@ -145,3 +147,11 @@ def parts(atom: Atom) -> Parts:
             return Parts(lookup=lookup)
         case Position() | PositionSquared():
             return Parts()
+
+
+def knots_value(x: np.ndarray, knots: list[tuple[float, float]]) -> np.ndarray:
+    """sum of c * relu(x + t)."""
+    total = np.zeros(len(x))
+    for t, c in knots:
+        total += c * np.maximum(x + t, 0)
+    return total

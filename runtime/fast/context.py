@@ -8,7 +8,8 @@ import numpy as np
 
 from .atoms import Key, Knots, Let, Relu, Round, Table
 from .linear import ZERO, Form, linear
-from .symbols import DigitWindow, IndexSource, Symbols
+from .stores import DigitWindow, IndexSource
+from .symbols import Symbols
 
 
 @dataclass

@@ -149,7 +149,7 @@ class Emitter(Past):
         return IrValue("i", self.code.op(f"ashr i64 {whole}, {bits}"))
 
     def check_assumptions(self, early: Dependence | None) -> None:
-        """Ranges that the analysis takes for granted (`Graph.assume`); as long as there are fewer positions than that, also
+        """Ranges that the analysis takes for granted (`Assumptions.assume`); as long as there are fewer positions than that, also
         that a rounding gives one of them."""
         ranges = list(self.context.assumptions)
         if self.first:

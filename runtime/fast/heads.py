@@ -31,7 +31,8 @@ from .atoms import Average, Key, Read, Relu, Stamp
 from .bounds import Bounds, total
 from .interface import EXACT_LIMIT, KEY_LIMIT, MAX_DELAY
 from .linear import ZERO, Form, linear
-from .symbols import DigitWindow, HeadLookup, Store, Symbols
+from .stores import DigitWindow, HeadLookup, Store
+from .symbols import Symbols
 
 # exp(-HARD) is lost in a float64 sum next to 1 (2^-53 = exp(-36.7)); a little less is still far below any decision margin.
 HARD = 30.0

@@ -11,7 +11,8 @@ from ...compiler.format.transformer import Layer, Transformer
 from . import heads
 from .interface import Refused, size, tensors
 from .linear import ONE, ZERO, Form, linear
-from .symbols import HeadLookup, Symbols
+from .stores import HeadLookup
+from .symbols import Symbols
 
 
 @dataclass

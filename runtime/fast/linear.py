@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+
+from .interface import LARGEST
 
 
 class Form:
@@ -76,3 +79,10 @@ def linear(parts: Iterable[tuple[float, Form]]) -> Form:
 
 ZERO = Form({}, 0.0)
 ONE = Form({}, 1.0)
+
+
+def power_of_two(form: Form) -> float:
+    """The power of two by which to divide a form so that its smallest |coefficient| is in [1, 2); 1 for a very small one."""
+    smallest = min(abs(c) for c in form.terms.values())
+    exponent = math.floor(math.log2(smallest)) if smallest <= LARGEST else 0
+    return 2.0**exponent if exponent > -300 else 1.0

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from .atoms import Stamp
 from .context import Rewriter
 from .linear import Form
-from .symbols import DigitWindow, Symbols
+from .stores import DigitWindow
+from .symbols import Symbols
 
 
 @dataclass

@@ -13,9 +13,9 @@ from typing import cast
 
 from .atoms import Read, Table
 from .context import Rewriter
-from .linear import Form, linear
+from .linear import Form, linear, power_of_two
 from .live import Live
-from .symbols import Symbols, power_of_two
+from .symbols import Symbols
 
 # A combination must be read in this part of the contexts.
 MIN_USES = 0.2

@@ -6,107 +6,35 @@ attends to itself too.
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
-from collections.abc import Sequence
 
-from .arithmetic import Arithmetic, Resolved
+from .arithmetic import Resolved
 from .atoms import RunningSum
 from .bounds import Bounds
+from .checked import Checked
 from .code import IrText, IrValue, double
 from .context import Rewriter
 from .index import FOUND, PAGE_BITS, PAGE_HEADER, PAGE_KEYS
-from .interface import EXACT_LIMIT, INTEGER_LIMIT, KEY_LIMIT
+from .interface import EXACT_LIMIT, KEY_LIMIT
 from .layout import StateLayout, Type, type_for
 from .linear import Form
 from .pack import Packs
-from .symbols import DigitWindow, Symbols
+from .symbols import Symbols
 
 
-def _ends(bounds: Bounds, exponent: int) -> tuple[int, int]:
-    """The first and the last integer whose product with 2^exponent is within bounds."""
-    return math.ceil(bounds.low * 2.0**-exponent), math.floor(bounds.high * 2.0**-exponent)
-
-
-class Past(Arithmetic):
+class Past(Checked):
     """context: rewrites every form that comes out of stores, lookups and sums; forms passed in are rewritten already.
     first: whether the position may be one of the first ones, where a delay reaches before the start, and registers may
     not yet hold a position without a penalty.
     """
 
     def __init__(self, graph: Symbols, layout: StateLayout, code: IrText, context: Rewriter, packs: Packs, first: bool):
-        super().__init__(graph, code, packs)
-        self.layout, self.context, self.first = layout, context, first
+        super().__init__(graph, code, packs, context)
+        self.layout, self.first = layout, first
 
     @abstractmethod
     def source(self, source: int) -> str:
         """The source's value at this position, an i64."""
-
-    def bail_if(self, test: str) -> None:
-        """Gives up on this position when a condition holds that the analysis did not expect."""
-        go = self.code.label("go")
-        self.code.do(f"br i1 {test}, label %bail, label %{go}")
-        self.code.start(go)
-
-    def fitted(self, form: Form, bounds: Bounds) -> IrValue:
-        """A form's value as one that is within bounds which later positions rely on.
-
-        An integer where such numbers fit in one. Gives up on this position when rounding has carried a double out of the
-        bounds, or (a double or an integer) where nothing proves that it is in them.
-        """
-        value, own, e = self.form(form), self.graph.bounds(form), bounds.exponent
-        if e is None or not bounds.fits:
-            return IrValue("f", self.as_double(value))
-        if value.kind == "f" or not own.below(e) or value.exponent < e:
-            return self._rounded(value, bounds)
-        whole = self.as_int(value, e)
-        if not own.within(bounds):
-            low, high = _ends(bounds, e)
-            above = self.code.op(f"sub i64 {whole}, {low}")
-            if low > high:
-                self.bail_if("true")
-            else:
-                self.bail_if(self.code.op(f"icmp ugt i64 {above}, {high - low}"))
-        return IrValue("i", whole, e)
-
-    def _rounded(self, value: IrValue, bounds: Bounds) -> IrValue:
-        """A double that is a multiple of 2^exponent within bounds."""
-        code, e = self.code, bounds.exponent
-        assert e is not None
-        low, high = _ends(bounds, e)
-        scaled = code.op(f"fmul double {self.as_double(value)}, {double(2.0**-e)}")
-        above = code.op(f"fcmp oge double {scaled}, {double(float(low))}")
-        below = code.op(f"fcmp ole double {scaled}, {double(float(high))}")
-        self.bail_if(code.op(f"xor i1 {code.op(f'and i1 {above}, {below}')}, true"))
-        whole = code.op(f"fptosi double {scaled} to i64")
-        again = code.op(f"sitofp i64 {whole} to double")
-        self.bail_if(code.op(f"fcmp une double {again}, {scaled}"))
-        return IrValue("i", whole, e)
-
-    def bail_outside(self, form: Form, low: float, high: float) -> None:
-        """Gives up on this position unless low <= form < high."""
-        value, code = self.form(form), self.code
-        unit = 2.0**-value.exponent
-        whole = value.kind != "f" and self.graph.bounds(form, assuming=False).below(value.exponent)
-        if not whole or max(abs(high), abs(low) if low != -math.inf else 0.0) * unit >= INTEGER_LIMIT:
-            number = self.as_double(value)
-            inside = code.op(f"fcmp olt double {number}, {double(high)}")
-            if low != -math.inf:
-                inside = code.op(f"and i1 {inside}, {code.op(f'fcmp oge double {number}, {double(low)}')}")
-            self.bail_if(code.op(f"xor i1 {inside}, true"))
-            return
-        ref = self.as_int(value, value.exponent)
-        if low == -math.inf:
-            self.bail_if(code.op(f"icmp sge i64 {ref}, {math.ceil(high * unit)}"))
-            return
-        first = math.ceil(low * unit)
-        self.bail_if(code.op(f"icmp uge i64 {code.op(f'sub i64 {ref}, {first}')}, {math.ceil(high * unit) - first}"))
-
-    def check(self, windows: Sequence[DigitWindow]) -> None:
-        """That digits are digits, where it is not known."""
-        for window in windows:
-            if not self.context.within(window):
-                self.bail_outside(self.context(window.form), window.low, window.low + window.size)
 
     def sum(self, number: int) -> IrValue:
         """The running sum with this position included; the state's field is updated at once."""
