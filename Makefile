@@ -13,6 +13,7 @@
 #   make fuzz        hostile input for each door, SECONDS each (600)
 #   make npm         modules that other people published on npm (needs npm)
 #   make check-docs  the commands in README.md and docs/ print what is written there
+#   make page        the page of `explain` in headless Chromium (needs a chromium)
 #   make bench       speed and memory
 #   make size        megabytes of an installation without extras
 #   make samples     a part of each of the above that takes some ten minutes, with SEED=number; what CI runs beside the tests
@@ -31,7 +32,7 @@ SUDOKU := programs/i32/sudoku.wasm
 MODEL := build/sudoku.safetensors
 ROWS := $(foreach i,0 1 2 3 4 5 6 7 8,--invoke row $(i))
 
-.PHONY: demo test lint verify-all spec mutants random fuzz npm check-docs bench samples size clean
+.PHONY: demo test lint verify-all spec mutants random fuzz npm check-docs page published bench samples size clean
 
 demo: $(RUN)
 	@mkdir -p build
@@ -76,6 +77,14 @@ npm: $(DEV)
 
 check-docs: $(DEV)
 	$(BIN)/python -m pytest tests/check_docs.py
+
+page: $(DEV)
+	@$(PIP) -e '.[page]'
+	$(BIN)/python -m pytest -s tests/page.py
+
+# The page that docs/ shows, made anew.
+published: $(RUN)
+	$(W2X) explain docs/three_plus_five.wat --invoke add 3 5 -o docs/three_plus_five.html
 
 samples: $(DEV)
 	$(BIN)/python -m tests.verify_all --sample 12 --seed $(SEED)

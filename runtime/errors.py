@@ -52,12 +52,13 @@ class MissingPackage(ImportError):
 
 
 @contextmanager
-def needing(what: str, package: str) -> Iterator[None]:
-    """Around the import of a module that needs a package: raises MissingPackage where it is not installed."""
+def needing(what: str, package: str, extra: str = "") -> Iterator[None]:
+    """Around the import of a module that needs a package: raises MissingPackage where it is not installed. extra: the extra of
+    this package that brings it ("": the one of its name)."""
     try:
         yield
     except ModuleNotFoundError as error:
         if error.name != package:
             raise
-        text = f"{what} needs the package {package}, which is not installed: pip install 'wasm2xformer[{package}]'"
+        text = f"{what} needs the package {package}, which is not installed: pip install 'wasm2xformer[{extra or package}]'"
         raise MissingPackage(text) from None

@@ -42,18 +42,21 @@ class Prompts:
         prompt: list[int] = []
         if entry.registers:
             byte = self._ids["B.0"]
-            world = self._world.fixed()
-            assert world.random is not None and world.clock is not None
-            self._registers |= clock_registers(world.clock)
-            for area, data in self._inputs.items():
-                if area == "random":
-                    data = world.random
+            inputs, self._registers = self.told()
+            for area, data in inputs.items():
                 prompt.append(self._ids[f"G.{self._model.inputs[area]}"])
                 prompt += [byte + v for v in data]
         prompt.append(self._ids[f"I.{self._entry_numbers[entry.entry]}"])
         for value in [*(self._registers[r] for r in entry.registers), *values]:
             prompt += self._digits(value)
         return np.array(prompt, dtype=np.int32)
+
+    def told(self) -> tuple[dict[str, bytes], dict[str, int]]:
+        """The bytes of each input area and the hidden registers, what the world leaves to chance decided now."""
+        world = self._world.fixed()
+        assert world.random is not None and world.clock is not None
+        inputs = {area: world.random if area == "random" else data for area, data in self._inputs.items()}
+        return inputs, self._registers | clock_registers(world.clock)
 
     def _digits(self, value: int) -> list[int]:
         top = max(0, (value.bit_length() + 7) // 8 - 1)

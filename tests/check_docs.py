@@ -39,7 +39,7 @@ def output(command: str, folder: Path) -> str:
 
 def prepare(folder: Path) -> Path:
     """The folder that the pages' commands run in: a checkout, as far as they read it."""
-    for name in ("programs", "tests", "examples"):
+    for name in ("programs", "tests", "examples", "docs"):
         (folder / name).symlink_to(ROOT / name)
     return folder
 

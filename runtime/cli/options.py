@@ -32,7 +32,7 @@ class Invoking(click.Command):
             if not args or args[0].startswith("--"):
                 raise click.UsageError("--invoke needs the name of an exported function", ctx)
             call = [args.pop(0)]
-            while args and not re.match(r"--|-O", args[0]):
+            while args and not re.match(r"--|-O|-o$", args[0]):
                 call.append(args.pop(0))
             calls.append((decoded(call[0]), call[1:]))
         left = super().parse_args(ctx, rest)

@@ -13,14 +13,17 @@ from .limits import limited
 from .numbers import Integer
 from .options import Call, Invoking, compiling_options, engine_option, json_option, max_tokens_option
 from .output import say
+from .pictures import check_plot, pictures, plot_option, write_picture
 from .programs import model_and_calls, parse_calls
 from .progress import progress_of
+from .stepping import decoded_calls
 
 
 @click.command("trace", cls=Invoking)
 @click.argument("model")
 @json_option
 @click.option("--limit", type=Integer(0), metavar="N", help="Show only the first N steps of each call.")
+@plot_option
 @engine_option
 @hosted
 @compiling_options
@@ -28,13 +31,21 @@ from .progress import progress_of
 @limited
 @click.pass_obj
 def trace_command(
-    argv: list[str] | None, model: str, as_json: bool, limit: int | None, engine: str, host: Host,
-    max_tokens: int | None, calls: list[Call], **compiling: Any,
+    argv: list[str] | None, model: str, as_json: bool, limit: int | None, plot: str | None, engine: str,
+    host: Host, max_tokens: int | None, calls: list[Call], **compiling: Any,
 ) -> int:  # fmt: skip
     """Runs MODEL (or a program) and shows the decoded trace, step by step, with the tokens of each.
 
-    With --json one object a line: a line for each step, and one for the end of each call.
+    With --json one object a line: a line for each step, and one for the end of each call. With --plot a picture of the last call:
+    the step of the program, the bytes written, and where the heads looked, over the tokens.
     """
+    if plot is not None:
+        check_plot(plot, [model])
+        with refusals():
+            draw = pictures()
+            shown = decoded_calls("--plot", model, argv, host, max_tokens, calls, compiling)
+            write_picture(draw.plot_trace(shown.moments, shown.tokens, shown.first, shown.title), plot)
+        return 0
     with refusals():
         from ..calls import call_of
         from ..errors import Trap

@@ -1,0 +1,61 @@
+"""Calls that are decoded whole and then looked at: for the debugger and for pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from .host_options import Host
+from .options import Call
+from .programs import model_and_calls, parse_calls
+from .progress import progress_of, working
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..explain.moments import Moments
+
+
+class Stepping(NamedTuple):
+    """The last call, its title, the tokens of the whole sequence, and the position at which the call begins."""
+
+    moments: Moments
+    title: str
+    tokens: np.ndarray
+    first: int
+
+
+def decoded_calls(
+    what: str, model: str, argv: Sequence[str] | None, host: Host, max_tokens: int | None, calls: list[Call],
+    compiling: dict[str, Any],
+) -> Stepping:  # fmt: skip
+    """Decodes the calls of a checkpoint or program, up to the first that does not return. what: the command, for messages."""
+    import numpy as np
+
+    from ..errors import Trap
+    from ..explain.moments import Moments
+    from ..instance import Instance
+
+    if host.writes:
+        raise click.UsageError(f"{what} takes no --write; it shows calls only")
+    loaded, calls = model_and_calls(model, calls, **compiling)
+    probe = "memory.key" if "memory.key" in loaded.transformer.probes else None
+    parsed = parse_calls(loaded, calls)
+    with working("reading the checkpoint"):
+        vm = Instance(loaded, world=host.world(model, argv), max_tokens=max_tokens, probe=probe)
+    parts = [loaded.transformer.prefix]
+    if vm.started:
+        parts += [vm.started.prompt, vm.started.tokens]
+    for name, _, values in parsed:
+        first, title = sum(map(len, parts)), f"{name}({', '.join(map(str, values))})"
+        try:
+            with progress_of(name) as progress:
+                run = vm.invoke(name, *values, max_tokens=max_tokens, progress=progress.tokens)
+        except Trap as trap:
+            run = trap.run
+        parts += [run.prompt, run.tokens]
+        if not run.returned:
+            break
+    return Stepping(Moments(loaded, run, run.probed), title, np.concatenate(parts), first)

@@ -1,0 +1,94 @@
+"""The source as the page shows it: WAT, a line for each instruction, and which steps stand for which line."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from ...compiler.format.checkpoint import Model
+from ...compiler.format.printable import printable
+from ...compiler.wasm.module import Function, Instr, Module
+
+
+def listing(model: Model, module: Module | None, text: str = "") -> dict[str, Any]:
+    """functions: those that steps stand for, each with its name, parameters, locals and lines
+    [instruction, offset, depth, text]. text: what the user wrote, to be shown beside it ("" where there is none).
+
+    Without a module (a checkpoint is all there is) the lines are the instructions that steps stand for.
+    """
+    functions = _of_module(model, module) if module is not None else _of_texts(model)
+    return {"functions": functions, "text": printable(text, lines=True), "whole": module is not None}
+
+
+def _of_module(model: Model, module: Module) -> list[dict[str, Any]]:
+    used = sorted({step.site.function for step in model.program.steps if step.site is not None})
+    return [_function(index, module.functions[index], module) for index in used]
+
+
+def _function(index: int, f: Function, module: Module) -> dict[str, Any]:
+    lines, depth = [], 1
+    for number, instruction in enumerate(f.body):
+        if instruction.name in ("end", "else"):
+            depth -= 1
+        if not (instruction.name == "end" and depth == 0):
+            lines.append([number, instruction.offset, max(depth, 0), instruction_text(instruction, module)])
+        if instruction.name in ("block", "loop", "if", "else"):
+            depth += 1
+    return {
+        "index": index,
+        "name": printable(f.name or f"func[{index}]"),
+        "params": list(f.type.params),
+        "locals": list(f.locals),
+        "results": list(f.type.results),
+        "lines": lines,
+    }
+
+
+def instruction_text(instruction: Instr, module: Module) -> str:
+    """As WAT has it, with the names of functions."""
+    name, args = instruction.name, instruction.args
+    if name in ("block", "loop", "if"):
+        type_ = args[0]
+        parts = [
+            f"({word} {' '.join(types)})"
+            for word, types in (("param", type_.params), ("result", type_.results))
+            if types
+        ]
+        return " ".join([name, *parts])
+    if name in ("call", "ref.func"):
+        return printable(f"{name} ${module.functions[args[0]].name or args[0]}")
+    if name == "br_table":
+        return " ".join([name, *map(str, args[0]), str(args[1])])
+    if name in ("f32.const", "f64.const"):
+        form, bits = ("<f", "<I") if name == "f32.const" else ("<d", "<Q")
+        return f"{name} {struct.unpack(form, struct.pack(bits, args[0]))[0]!r}"
+    if ".load" in name or ".store" in name:
+        return f"{name} offset={args[1]}" if args[1] else name
+    return " ".join([name, *(str(a) for a in args if isinstance(a, (int, str)))])
+
+
+def _of_texts(model: Model) -> list[dict[str, Any]]:
+    found: dict[int, dict[int, list[Any]]] = {}
+    names: dict[int, str] = {}
+    for index, step in enumerate(model.program.steps):
+        if step.site is not None and index in model.texts:
+            name, _, rest = model.texts[index].rpartition(" 0x")
+            offset, _, what = rest.partition(" ")
+            names[step.site.function] = name
+            line = [step.site.instruction, int(offset, 16), 1, printable(what)]
+            found.setdefault(step.site.function, {})[step.site.instruction] = line
+    types = {f.index: f.type for f in model.program.functions.values()}
+    return [
+        {
+            "index": f,
+            "name": printable(names[f]),
+            "params": list(types[f].params) if f in types else [],
+            "locals": [],
+            "results": list(types[f].results) if f in types else [],
+            "lines": [lines[i] for i in sorted(lines)],
+        }
+        for f, lines in sorted(found.items())
+    ]
+
+
+__all__ = ["instruction_text", "listing"]
