@@ -1,4 +1,4 @@
-"""python -m tests.random [--count N] [--seed S] [--opt-level 0|1|both] [--ttf] [--without-weights]
+"""python -m tests.random [--count N] [--seconds T] [--seed S] [--opt-level 0|1|both] [--ttf] [--without-weights]
 
 N modules of each kind, made from the seeds S, S+1, ...; every step of every invocation is compared with wasmtime. Without
 weights (some ten times as many modules in the same time) the steps are interpreted and the results, memory and globals are
@@ -9,6 +9,7 @@ Exit status: 0 nothing differs; 1 something does (the module is saved, and what 
 from __future__ import annotations
 
 import argparse
+import math
 import shutil
 import sys
 import time
@@ -44,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             totals[kind, level].add(tally)
             for text in tally.diverged:
                 print(f"\n{kind}, seed {seed}, -O{level}: {text}\n{_save(kind, seed, level, options)}", flush=True)
+            if time.monotonic() - began > options.seconds:
+                break
     print(_table(totals))
     print(f"\n{time.monotonic() - began:.0f} s, seeds {seeds[0]} to {seeds[-1]}")
     return 1 if any(t.diverged for t in totals.values()) else 0
@@ -74,6 +77,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.random")
     parser.add_argument("--count", type=int, default=25, help="modules of each kind (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the first module (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="so long at most, then what there is by then")
     parser.add_argument("--opt-level", choices=("0", "1", "both"), default="both")
     parser.add_argument("--ttf", action="store_true", help="also modules by binaryen's wasm-opt -ttf")
     parser.add_argument("--kind", action="append", choices=tuple(KINDS), help="only these kinds (repeatable)")
