@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import typing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ import wasm2xformer as w2x
 from wasm2xformer.compiler.format.transformer import Layer, Transformer
 from wasm2xformer.runtime.explain.bundle import script, web
 from wasm2xformer.runtime.explain.data import ShownRun, page_data, weights_data
-from wasm2xformer.runtime.explain.matrices import packed, sparse
+from wasm2xformer.runtime.explain.matrices import packed, rows_of, sparse
 from wasm2xformer.runtime.torch_engine import TorchEngine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,6 +76,12 @@ def test_a_spoiled_weight_is_noticed(tmp_path: Path):
     assert decoded(data, tmp_path, "spoiled")["runs"] != [tokens]
 
 
+def matrix(dense: np.ndarray) -> Any:
+    """As this version's `Transformer` has it: dense, or sparse."""
+    kind = typing.get_type_hints(Transformer)["embed"]
+    return dense if kind is np.ndarray else kind.of(dense)
+
+
 def random_transformer(rng: np.random.Generator, float32_reads: bool) -> Transformer:
     """Every head soft, heads of an odd width, a layer without heads and one without neurons."""
     d, w, vocabulary = 11, 3, 17
@@ -82,8 +90,9 @@ def random_transformer(rng: np.random.Generator, float32_reads: bool) -> Transfo
         shapes = [(w * heads, d)] * 3 + [(d, w * heads), (neurons, d), (neurons, d), (d, neurons)]
         matrices = [rng.normal(size=s) * (rng.random(s) < 0.6) for s in shapes]
         layers.append(Layer(*matrices, [f"h{i}" for i in range(heads)], [f"n{i}" for i in range(neurons)], [""] * d))
+    embed, unembed = (matrix(rng.normal(size=(vocabulary, d))) for _ in range(2))
     t = Transformer(
-        rng.normal(size=(vocabulary, d)), rng.normal(size=(2, d)) * 1e-3, layers, rng.normal(size=(vocabulary, d)),
+        embed, rng.normal(size=(2, d)) * 1e-3, layers, unembed,
         [f"t{i}" for i in range(vocabulary)], np.arange(5, dtype=np.int32), head_dim=w,
     )  # fmt: skip
     if float32_reads:
@@ -91,13 +100,40 @@ def random_transformer(rng: np.random.Generator, float32_reads: bool) -> Transfo
     return t
 
 
+def logits_of(t: Transformer, tokens: np.ndarray, float32_reads: bool) -> np.ndarray:
+    """The docstring of `Transformer`, in numpy: of the last token."""
+    n = np.arange(1, len(tokens) + 1)[:, None]
+    x = rows_of(t.embed, tokens) + n * t.positions[0] + n * n * t.positions[1]
+    future = np.triu(np.full((len(tokens), len(tokens)), -np.inf), 1)
+
+    def read() -> np.ndarray:
+        return x.astype(np.float32).astype(np.float64) if float32_reads else x
+
+    for y in t.layers:
+        q, k, v = (read() @ m.T for m in (y.q, y.k, y.v))
+        mixed = np.zeros_like(q)
+        for own in (slice(i, i + t.head_dim) for i in range(0, q.shape[1], t.head_dim)):
+            scores = q[:, own] @ k[:, own].T + future
+            weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+            mixed[:, own] = weights / weights.sum(axis=1, keepdims=True) @ v[:, own]
+        x = x + mixed @ y.o.T
+        x = x + (np.maximum(read() @ y.gate.T, 0) * (read() @ y.up.T)) @ y.down.T
+    return rows_of(t.unembed, np.arange(len(t.vocabulary))) @ read()[-1]
+
+
 @needs_node
-def test_any_transformer_of_this_form_is_computed(tmp_path: Path):
-    t = random_transformer(np.random.default_rng(7), False)
+@pytest.mark.parametrize("float32_reads", [False, True])
+def test_any_transformer_of_this_form_is_computed(float32_reads: bool, tmp_path: Path):
+    t = random_transformer(np.random.default_rng(7), float32_reads)
     tokens = np.random.default_rng(1).integers(0, 17, 300).astype(np.int32)
-    expected = TorchEngine(t).forward(tokens)[-1].numpy()
-    data = {"weights": weights_data(t), "runs": [{"prompt": packed(tokens), "tokens": packed(tokens[:0])}]}
+    expected = logits_of(t, tokens, float32_reads)
+    if not float32_reads:
+        assert np.allclose(TorchEngine(t, read_prefix=False).forward(tokens)[-1].numpy(), expected, rtol=1e-9)
+    weights = weights_data(t) | {"prefix": packed(tokens[:0])}
+    data = {"weights": weights, "runs": [{"prompt": packed(tokens), "tokens": packed(tokens[:0])}]}
     assert np.allclose(decoded(data, tmp_path)["logits"], expected, rtol=1e-9)
+    if float32_reads:
+        assert not np.allclose(logits_of(t, tokens, False), expected, rtol=1e-9)
 
 
 def test_numbers_are_kept_as_they_are():

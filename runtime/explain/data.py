@@ -152,7 +152,24 @@ def _program(model: Model) -> dict[str, Any]:
         "function_references": {str(k): v for k, v in program.function_references.items()},
         "initial": [[*(_slot(slot) or []), str(value)] for slot, value in program.initial.items()],
         "opt_level": program.opt_level,
+        "rows": packed(prefix_rows(model)),
     }  # fmt: skip
+
+
+def prefix_rows(model: Model) -> np.ndarray:
+    """int [n]: for each token of the prefix the step whose row, or a part of it, it says; -1: of the row that belongs to no step;
+    -2: it says no row."""
+    t, steps = model.transformer, len(model.program.steps)
+    names = [t.vocabulary[token] for token in t.prefix.tolist()]
+    rows, said = np.full(len(names), -2), 0
+    for position, name in enumerate(names):
+        head, _, number = name.partition(".")
+        if head == "P":  # a token for each row
+            rows[position] = int(number) if int(number) < steps else -1
+        elif head[:1] == "P":  # rows by position, in one or more sections
+            rows[position] = said % (steps + 1) - 1
+            said += 1
+    return rows
 
 
 def _within(recorded: Sequence[ShownRun], limit: int | None) -> tuple[list[dict[str, Any]], int]:

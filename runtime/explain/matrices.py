@@ -44,15 +44,24 @@ def _negative_zero(values: np.ndarray) -> bool:
 
 
 def sparse(matrix: Any) -> dict[str, Any]:
-    """A matrix [R, C] by rows: counts [R] of the numbers that are not 0, their columns, and the numbers."""
-    dense = np.asarray(matrix, dtype=np.float64)
-    rows, columns = np.nonzero(dense)
+    """A matrix [R, C], dense or by rows (`at`, `columns`, `values`): counts [R] of the numbers that are not 0, their columns, and
+    the numbers."""
+    if hasattr(matrix, "at"):
+        counts, columns, values = np.diff(matrix.at), matrix.columns, matrix.values
+    else:
+        rows, columns = np.nonzero(matrix)
+        counts, values = np.bincount(rows, minlength=matrix.shape[0]), matrix[rows, columns]
     return {
-        "shape": list(dense.shape),
-        "counts": packed(np.bincount(rows, minlength=dense.shape[0])),
+        "shape": list(matrix.shape),
+        "counts": packed(counts),
         "columns": packed(columns),
-        "values": packed(dense[rows, columns]),
+        "values": packed(values),
     }
 
 
-__all__ = ["packed", "sparse"]
+def rows_of(matrix: Any, indices: np.ndarray) -> np.ndarray:
+    """float64 [len(indices), C]: rows of a matrix, dense or sparse."""
+    return matrix.rows(indices) if hasattr(matrix, "rows") else matrix[indices]
+
+
+__all__ = ["packed", "rows_of", "sparse"]

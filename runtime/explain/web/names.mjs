@@ -1,11 +1,13 @@
 // What things are called: steps, slots, positions, heads, linear forms.
 import { number } from "./dom.mjs";
+import { unpack } from "./matrices.mjs";
 import { KIND } from "./trace.mjs";
 
 /** Names over the page's data. */
 export class Names {
   constructor(data, table) {
     Object.assign(this, { data, table, program: data.program });
+    this.rows = unpack(data.program.rows);
     this.functions = [...data.program.functions].sort((a, b) => a.entry - b.entry);
     this.listings = new Map(data.source.functions.map((f) => [f.index, f]));
     this.lines = new Map(data.source.functions.map((f) => [f.index, new Map(f.lines.map((line) => [line[0], line]))]));
@@ -89,7 +91,8 @@ export class Names {
     const [head, tail] = name.split(".");
     if (head === "BOS") return "BOS: begin of the sequence, the floor of all lookups";
     if (head === "C") return `${name}: a constant or global`;
-    if (head === "P") return Number(tail) < this.program.steps.length ? `${name}: step ${tail}, ${this.step(Number(tail))}` : `${name}: the idle row`;
+    const row = this.rows[n] ?? -2;
+    if (row >= -1) return row < 0 ? `${name}: the idle row` : `${name}: step ${row}, ${this.step(row)}`;
     if (head === "B") return n <= 256 ? `${name}: the byte table's row ${tail}` : `${name}: byte ${tail} of data`;
     if (head === "G") return `${name}: begin of a data segment`;
     if (head === "I") return `${name}: call of ${trace.calls.find((c) => c.position === n)?.entry.name || "an export"}`;

@@ -75,7 +75,7 @@ const SECTIONS = { BOS: "BOS", B: "bytes", C: "constants", P: "program", G: "dat
 function sections(trace, prefix, width) {
   const parts = [];
   for (let n = 0; n < prefix; n++) {
-    const head = trace.nameOf(n).split(".")[0];
+    const head = trace.nameOf(n).split(".")[0].replace(/^P\d+$/, "P");
     const last = parts[parts.length - 1];
     const kind = head === "P" && (!last || last.kind === "B") ? "B" : head === "B" && last && (last.kind === "G" || last.kind === "data") ? "G" : head;
     if (last && last.kind === kind) last.to = n + 1;
