@@ -47,6 +47,10 @@ class OracleError(RuntimeError):
     """wasmtime could not be made to run the original program, or not to its end; nothing was compared."""
 
 
+class ReplayError(ValueError):
+    """A checkpoint, or a device, with which a trace cannot be replayed; the message names the head."""
+
+
 class MissingPackage(ImportError):
     """Something was asked for that needs a package which an extra of this one installs; the message says how."""
 

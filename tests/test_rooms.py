@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = (
     "compiler/format", "compiler/wasm", "compiler/link", "compiler/lower", "compiler/optimise", "compiler/graph",
     "compiler/machine", "compiler", "runtime/fast", "runtime", "runtime/check/translation",
-    "runtime/check/oracle", "runtime/check/diff", "runtime/check", "runtime/bench", "runtime/explain",
+    "runtime/check/oracle", "runtime/check/diff", "runtime/check/replay", "runtime/check", "runtime/bench", "runtime/explain",
     "runtime/cli",
 )  # fmt: skip
 

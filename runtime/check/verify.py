@@ -33,6 +33,17 @@ from .translation import TranslationCheck
 
 if TYPE_CHECKING:
     from .replay import Mismatch
+    from .replay.margins import Margins
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """How `replay.replay` goes over a finished trace. attention: "hard" or "softmax". device: torch's name of one. margins: also
+    measure how far decisions were from a tie (softmax only)."""
+
+    attention: str = "hard"
+    device: str = "cpu"
+    margins: bool = False
 
 
 @dataclass
@@ -42,7 +53,8 @@ class Report:
     divergence: the first difference, None when there is none. steps, tokens: executed by the model. compared: records
     of wasmtime that were compared. folded: instructions that ran in wasmtime and have no step of their own, by the rule of
     `translation.RULES` that allows it. run, trace, oracle: both sides, for a closer look. mismatch: where the dense
-    matrices would have chosen another token (only with `replay`).
+    matrices would have chosen another token (only with `replay`). margins: the least leads that decisions had (only where
+    `ReplayOptions.margins` asks for them).
     """
 
     divergence: Divergence | None
@@ -52,6 +64,7 @@ class Report:
     compared: int = 0
     folded: dict[str, int] = field(default_factory=dict)
     mismatch: Mismatch | None = None
+    margins: Margins | None = None
 
     @property
     def steps(self) -> int:
@@ -152,19 +165,20 @@ class Verifier:
 
     def invoke(
         self, name: str, args: Sequence[Any] = (), *, max_tokens: int | None = None, timeout: float | None = None,
-        progress: Callable[[int], None] | None = None, replay: bool = False,
+        progress: Callable[[int], None] | None = None, replay: bool | ReplayOptions = False,
     ) -> Report:  # fmt: skip
         """Runs one call on both sides and compares. Raises ArgumentError; a trap on both sides is no error, but when the
         start function trapped there is nothing to call, and Trap is raised. Unfinished, when the call is given up, names the
         first fault of the steps of the functions that ran, if they have one.
 
         max_tokens, timeout: as for `Instance.invoke`, of the decoding alone. replay: also check every decoded token
-        against the dense matrices (see `replay.replay`).
+        against the dense matrices (see `replay.replay`), with hard attention where nothing else is said. Raises ReplayError.
         """
+        how = ReplayOptions() if replay is True else replay or None
         with self._exclusive.call(name):
-            return self._invoke(name, args, replay, max_tokens=max_tokens, timeout=timeout, progress=progress)
+            return self._invoke(name, args, how, max_tokens=max_tokens, timeout=timeout, progress=progress)
 
-    def _invoke(self, name: str, args: Sequence[Any], replay: bool, **options: Any) -> Report:
+    def _invoke(self, name: str, args: Sequence[Any], replay: ReplayOptions | None, **options: Any) -> Report:
         instance, run = self._running(), None
         try:
             try:
@@ -179,14 +193,20 @@ class Verifier:
             tokens = error.tokens if run is None else (run.prompt, run.tokens)
             raise self._given_up(error, tokens) from None
         if replay:
-            with needing("replay", "torch"):
-                from .replay import replay as check  # takes long to import
-
-            sequence = np.concatenate(self._sequence)
-            report.mismatch = check(
-                self.model.transformer, sequence, len(sequence) - len(run.tokens) - 1, options["progress"]
-            )
+            self._replay(report, replay, options["progress"])
         return report
+
+    def _replay(self, report: Report, how: ReplayOptions, progress: Callable[[int], None] | None) -> None:
+        with needing("replay", "torch"):
+            from .replay import replay  # takes long to import
+            from .replay.margins import Margins
+
+        model, sequence = self.model.transformer, np.concatenate(self._sequence)
+        report.margins = Margins(model.certificate) if how.margins else None
+        report.mismatch = replay(
+            model, sequence, len(sequence) - len(report.run.tokens) - 1, progress,
+            attention=how.attention, device=how.device, margins=report.margins,
+        )  # fmt: skip
 
     def _given_up(self, error: Unfinished, tokens: Sequence[np.ndarray]) -> Unfinished:
         """The same, behind the fault of the steps if the functions that ran have one: it may be why there was no end."""
@@ -264,7 +284,7 @@ def options_of(program: Program, options: CompileOptions) -> CompileOptions:
 def verify(
     source: str | bytes | Path | Source, name: str, args: Sequence[Any] = (), *,
     progress: Callable[[int], None] | None = None, max_tokens: int | None = None, timeout: float | None = None,
-    replay: bool = False, **options: Any,
+    replay: bool | ReplayOptions = False, **options: Any,
 ) -> Report:  # fmt: skip
     """Compiles `source`, calls `name` and checks every step against wasmtime. options: as for `Verifier`.
 

@@ -39,13 +39,15 @@ def refusals() -> Iterator[None]:
     """Errors that the library raises for its user's input, as lines on stderr and an exit code."""
     from ...compiler.format.checkpoint import CheckpointError
     from ...compiler.format.errors import CompileError, EnvelopeError
-    from ..errors import ArgumentError, DecodingError, MissingPackage, OracleError, Trap, Unfinished
+    from ..errors import ArgumentError, DecodingError, MissingPackage, OracleError, ReplayError, Trap, Unfinished
 
     try:
         yield
     except CompileError as error:
         raise click.exceptions.Exit(_refuse_program(error.reasons)) from None
-    except (CheckpointError, ArgumentError, MissingPackage, OracleError, EnvelopeError, NotImplementedError) as error:
+    except (
+        CheckpointError, ArgumentError, MissingPackage, OracleError, ReplayError, EnvelopeError, NotImplementedError
+    ) as error:  # fmt: skip
         raise click.exceptions.Exit(refuse(error)) from None
     except (Unfinished, DecodingError) as error:
         complain(f"error: {error}")

@@ -11,35 +11,38 @@ import click
 from .errors import FAILED, refusals
 from .host_options import Host, hosted
 from .limits import limited
-from .options import Call, Invoking, compiling_options, engine_option, exports_option, max_tokens_option
-from .output import say
+from .options import Call, Invoking, compiling_options, engine_option, exports_option, json_option, max_tokens_option
+from .output import say, to_json
 from .programs import compile_model, default_calls, is_checkpoint, load_libraries, load_model, load_source, parse_calls
 from .progress import progress_of, working
+from .replaying import margins_json, margins_text, replay_options
 
 if TYPE_CHECKING:
     from ...compiler.format.checkpoint import Model
     from ...compiler.wasm.source import Source
-    from ..check.verify import Report
+    from ..check.verify import ReplayOptions, Report
 
 
 @click.command("verify", cls=Invoking)
 @click.argument("prog")
 @click.option("--model", metavar="MODEL", help="Check this checkpoint of PROG instead of compiling it.")
-@click.option("--replay", is_flag=True, help="Also check every token against the dense matrices, in blocks.")
+@replay_options
 @engine_option
 @hosted
 @compiling_options
 @exports_option
 @max_tokens_option
 @limited
+@json_option
 @click.pass_obj
 def verify_command(
-    argv: list[str] | None, prog: str, model: str | None, replay: bool, engine: str, host: Host,
-    exports: tuple[str, ...], max_tokens: int | None, calls: list[Call], **compiling: Any,
+    argv: list[str] | None, prog: str, model: str | None, replay: ReplayOptions | None, engine: str, host: Host,
+    exports: tuple[str, ...], max_tokens: int | None, as_json: bool, calls: list[Call], **compiling: Any,
 ) -> int:  # fmt: skip
     """Decodes PROG and compares every step with wasmtime running the original program.
 
     Every value, store, branch, call and output byte is compared. The first difference is shown; exit code 1.
+    With --json one object a line for each call.
     """
     if is_checkpoint(prog):
         raise click.UsageError(
@@ -47,7 +50,6 @@ def verify_command(
         )
     with refusals():
         from ..check.verify import Verifier
-        from .values import format_outcome
 
         source = load_source(prog)
         calls = calls or default_calls(source.module)
@@ -83,24 +85,15 @@ def verify_command(
             if not reports or reports[-1][2].ok:
                 with progress_of(name) as progress:
                     report = verifier.invoke(
-                        name, values, max_tokens=max_tokens, progress=progress.tokens, replay=replay
+                        name, values, max_tokens=max_tokens, progress=progress.tokens, replay=replay or False
                     )  # fmt: skip
                 reports.append((f"{name}({', '.join(map(str, values))})", types, report))
         for title, types, report in reports:
-            if report.limit and not report.mismatch:
-                say(
-                    f"{title}: limit of wasm2xformer: {report.limit}; no difference up to there: {report.steps:,} steps "
-                    f"({report.tokens:,} tokens)"
-                )
+            say(_json(title, types, report, loaded) if as_json else _text(title, types, report, loaded))
+            if not report.ok or (report.margins and not report.margins.kept):
                 return FAILED
-            if not report.ok:
-                say(f"{title}: DIFFERENT from wasmtime")
-                say(str(report.divergence or _mismatch(report, loaded)))
-                return FAILED
-            say(
-                f"{title} = {format_outcome(types, report.run)}: {report.steps:,} steps ({report.tokens:,} tokens), "
-                f"{report.compared:,} records of wasmtime compared, no difference"
-            )
+        if as_json:
+            return 0
         if len(reports) > 1:
             sums = [sum(getattr(r, k) for _, _, r in reports) for k in ("steps", "tokens", "compared")]
             text = "{:,} steps ({:,} tokens), {:,} records compared, no difference".format(*sums)
@@ -108,6 +101,40 @@ def verify_command(
         if folded := _folded([report for _, _, report in reports]):
             say(folded)
     return 0
+
+
+def _text(title: str, types: Sequence[str], report: Report, model: Model) -> str:
+    """What one call showed, in lines."""
+    from .values import format_outcome
+
+    if report.limit and not report.mismatch:
+        return (
+            f"{title}: limit of wasm2xformer: {report.limit}; no difference up to there: {report.steps:,} steps "
+            f"({report.tokens:,} tokens)"
+        )
+    if not report.ok:
+        return f"{title}: DIFFERENT from wasmtime\n{report.divergence or _mismatch(report, model)}"
+    text = (
+        f"{title} = {format_outcome(types, report.run)}: {report.steps:,} steps ({report.tokens:,} tokens), "
+        f"{report.compared:,} records of wasmtime compared, no difference"
+    )
+    return f"{text}\n{margins_text(report.margins, model.transformer)}" if report.margins else text
+
+
+def _json(title: str, types: Sequence[str], report: Report, model: Model) -> str:
+    """The same as one line of JSON. difference, limit: null where there is none."""
+    from .values import format_outcome
+
+    difference = report.divergence if report.divergence and not report.limit else None
+    found: dict[str, Any] = {
+        "call": title, "outcome": format_outcome(types, report.run), "ok": report.ok, "steps": report.steps,
+        "tokens": report.tokens, "compared": report.compared, "folded": report.folded,
+        "difference": str(difference or _mismatch(report, model)) if difference or report.mismatch else None,
+        "limit": report.limit or None,
+    }  # fmt: skip
+    if report.margins:
+        found["margins"] = margins_json(report.margins, model.transformer)
+    return to_json(found)
 
 
 def _folded(reports: Sequence[Report]) -> str:

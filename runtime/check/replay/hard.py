@@ -1,9 +1,8 @@
-"""Batched replay: checks every position of a long trace against the dense matrices, a block of tokens at a time.
+"""Replay with hard attention: each lookup is one search in sorted keys, a block of tokens at a time.
 
 A decoder needs token t before it can make token t + 1; a checker has them all. So each layer's matrices are applied to
-thousands of positions at once, and each lookup becomes one search in sorted keys. This is the dense model with hard
-attention, which equals real softmax within the checkpoint's certificate, and shares no code with the fast engine: it
-confirms that the greedy choice at every position is the token that follows there.
+thousands of positions at once, and each lookup becomes one search in sorted keys. Hard attention equals real softmax within the
+checkpoint's certificate; this shares no code with the fast engine.
 
 Lookups must have the forms of `compiler.graph`: uniform; the latest, k = eps n - penalty; integer parabola keys
 k = (2a, -a^2 + eps n - penalty); digits on a paraboloid with a floor. The keys of every block are checked to have them.
@@ -11,17 +10,15 @@ k = (2a, -a^2 + eps n - penalty); digits on a paraboloid with a floor. The keys 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
-from ...compiler.format.errors import past_certificate
-from ...compiler.format.transformer import Layer, Transformer
+from ....compiler.format.transformer import Transformer
+from ...errors import ReplayError
+from .heads import HeadGroup, head_groups, read
+from .matrices import GatedMlp, SparseMatrix, Stripes
 
 BLOCK = 1 << 14
-LOGITS = 1 << 8  # positions whose logits are computed together, so that they stay in the processor's cache
 # A key within this distance of an integer is that integer (cumulative sums are rounded at about 1e-10).
 ROUNDING = 1e-3
 # Positions are the low bits of a composite (key, position).
@@ -30,123 +27,44 @@ POSITION_BITS = 27
 FROM_TIE = 2.0**-26
 
 
-class ReplayError(ValueError):
-    """The checkpoint has a head that replay cannot evaluate; the message names it."""
+class HardAttention:
+    """A model's layers, with their lookups' memory of the sequence so far. Raises ReplayError for a head of another form."""
+
+    def __init__(self, model: Transformer):
+        if getattr(model, "float32_reads", False):
+            raise ReplayError("reads rounded to float32: hard attention takes the one-file form only, use real softmax")
+        self._layers = [
+            ([_lookup(group) for group in head_groups(index, layer, model.head_dim)], GatedMlp(layer))
+            for index, layer in enumerate(model.layers)
+        ]
+
+    def forward(self, x: Stripes, start: int) -> None:
+        """x: the embedding of the positions from `start` on, those before have been read; becomes the final residual."""
+        for lookups, mlp in self._layers:
+            found = [lookup.attend(x, start) for lookup in lookups]
+            for lookup, values in zip(lookups, found, strict=True):
+                lookup.group.write(values, x)
+            for stripe in x:
+                mlp.add(stripe, stripe)
 
 
-@dataclass(frozen=True)
-class Mismatch:
-    """position: of the token whose greedy successor differs. expected: the trace's next token, actual: the model's."""
-
-    position: int
-    expected: int
-    actual: int
-
-
-def replay(
-    model: Transformer, tokens: np.ndarray, check_from: int = 0, progress: Callable[[int], None] | None = None
-) -> Mismatch | None:
-    """The first position p >= check_from at which argmax of the logits is not tokens[p + 1]; None if there is none.
-
-    tokens: int [T], the whole sequence from the prefix on. check_from: usually the last token of the prompt.
-    Raises ReplayError, EnvelopeError for a sequence past the checkpoint's certificate.
-    """
-    if model.envelope and len(tokens) > model.envelope:
-        raise past_certificate(len(tokens), model.certificate)
-    layers = [_Layer(index, layer, model.head_dim) for index, layer in enumerate(model.layers)]
-    embed = torch.from_numpy(np.ascontiguousarray(model.embed.T))
-    read = np.flatnonzero(model.unembed.any(0))  # the slots that the logits depend on
-    unembed = torch.from_numpy(np.ascontiguousarray(model.unembed[:, read].T))
-    positions = torch.from_numpy(model.positions)
-    for start in range(0, len(tokens), BLOCK):
-        ids = torch.from_numpy(np.asarray(tokens[start : start + BLOCK], dtype=np.int64))
-        n = torch.arange(start + 1, start + len(ids) + 1, dtype=torch.float64)
-        x = embed[:, ids] + torch.outer(positions[0], n) + torch.outer(positions[1], n * n)
-        for layer in layers:
-            layer.forward(x, start)
-        first = max(check_from - start, 0)
-        last = min(len(ids), len(tokens) - 1 - start)
-        final = x[read].T
-        for low in range(first, last, LOGITS):
-            high = min(low + LOGITS, last)
-            chosen = (final[low:high] @ unembed).numpy().argmax(1)
-            wrong = np.flatnonzero(chosen != tokens[start + low + 1 : start + high + 1])
-            if len(wrong):
-                at = int(wrong[0])
-                position = start + low + at
-                return Mismatch(position, int(tokens[position + 1]), int(chosen[at]))
-        if progress:
-            progress(start + len(ids))
-    return None
-
-
-class _Sparse:
-    """x -> weight @ x without the weight's zero rows and columns. x: [slots, positions]."""
-
-    def __init__(self, weight: np.ndarray):
-        self.rows, columns = np.flatnonzero(weight.any(1)), np.flatnonzero(weight.any(0))
-        self.columns = torch.from_numpy(columns)
-        self.size = len(weight)
-        self.weight = torch.from_numpy(np.ascontiguousarray(weight[np.ix_(self.rows, columns)]))
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        y = self.weight @ x[self.columns]
-        if len(self.rows) == self.size:
-            return y
-        out = torch.zeros((self.size, x.shape[1]), dtype=torch.float64)
-        out[self.rows] = y
-        return out
-
-    def add(self, x: torch.Tensor, y: torch.Tensor) -> None:
-        """y += weight @ x."""
-        y[self.rows] += self.weight @ x[self.columns]
-
-
-class _Layer:
-    """One layer with its lookups' memory of the sequence so far."""
-
-    def __init__(self, index: int, layer: Layer, head_dim: int):
-        self.gate, self.up, self.down = _Sparse(layer.gate), _Sparse(layer.up), _Sparse(layer.down)
-        self.heads = np.arange(len(layer.q)).reshape(-1, head_dim)
-        groups: dict[bytes, list[int]] = {}
-        for h, rows in enumerate(self.heads):
-            groups.setdefault(layer.q[rows].tobytes() + layer.k[rows].tobytes(), []).append(h)
-        self.lookups = [self._lookup(index, layer, members) for members in groups.values()]
-
-    def forward(self, x: torch.Tensor, start: int) -> None:
-        """Adds the layer's output to x: [slots, positions]."""
-        found = [lookup.attend(x, start) for lookup in self.lookups]
-        for lookup, values in zip(self.lookups, found, strict=True):
-            lookup.out.add(values, x)
-        if self.gate.size:
-            self.down.add(torch.relu(self.gate(x)) * self.up(x), x)
-
-    def _lookup(self, index: int, layer: Layer, members: list[int]) -> _Mean | _Nearest | _Digits:
-        rows, first = self.heads[members].ravel(), self.heads[members[0]]
-        value, out = _Sparse(layer.v[rows]), _Sparse(layer.o[:, rows])
-        query, key = layer.q[first], layer.k[first]
-        if not query.any() and not key.any():
-            return _Mean(value, out)
-        name = layer.head_names[members[0]] if members[0] < len(layer.head_names) else str(members[0])
-        name = f"layer {index}, head {name}"
-        used = np.flatnonzero(query.any(1) & key.any(1))
-        query, key = query[used], key[used]
-        if len(used) == 1:  # the latest: a parabola of which every key is 0
-            query, key = (np.concatenate([np.zeros_like(m), m]) for m in (query, key))
-        return (_Nearest if len(query) == 2 else _Digits)(name, query, key, value, out)
+def _lookup(group: HeadGroup) -> _Mean | _Nearest | _Digits:
+    if not len(group.query):
+        return _Mean(group)
+    return (_Nearest if len(group.query) <= 2 else _Digits)(group)
 
 
 class _Mean:
     """Uniform attention: running sums divided by the position."""
 
-    def __init__(self, value: _Sparse, out: _Sparse):
-        self.value, self.out = value, out
-        self.total = torch.zeros((value.size, 1), dtype=torch.float64)
+    def __init__(self, group: HeadGroup):
+        self.group = group
+        self.total = torch.zeros((group.value.size, 1), dtype=torch.float64)
 
-    def attend(self, x: torch.Tensor, start: int) -> torch.Tensor:
-        sums = torch.cumsum(self.value(x), 1) + self.total
+    def attend(self, x: Stripes, start: int) -> torch.Tensor:
+        sums = torch.cumsum(read(self.group.value, x), 1) + self.total
         self.total = sums[:, -1:].clone()
-        return sums / torch.arange(start + 1, start + x.shape[1] + 1, dtype=torch.float64)
+        return sums / torch.arange(start + 1, start + sums.shape[1] + 1, dtype=torch.float64)
 
 
 class _Nearest:
@@ -155,16 +73,19 @@ class _Nearest:
     Live state: per key its latest position and the value there, sorted by key.
     """
 
-    def __init__(self, name: str, query: np.ndarray, key: np.ndarray, value: _Sparse, out: _Sparse):
-        self.name, self.value, self.out = name, value, out
-        self.query, self.key = _Sparse(query), _Sparse(key)
+    def __init__(self, group: HeadGroup):
+        self.group, self.name, self.value = group, group.title, group.value
+        query, key = group.query, group.key
+        if len(query) == 1:  # the latest: a parabola of which every key is 0
+            query, key = (np.concatenate([np.zeros_like(m), m]) for m in (query, key))
+        self.query, self.key = SparseMatrix(query), SparseMatrix(key)
         self.eps = float(key[1, 1])  # slot 1 is the position
         self.keys = np.zeros(0, np.int64)
         self.stamps = np.zeros(0, np.int64)
-        self.values = np.zeros((0, value.size))
+        self.values = np.zeros((0, self.value.size))
 
-    def attend(self, x: torch.Tensor, start: int) -> torch.Tensor:
-        q, k = self.query(x).numpy(), self.key(x).numpy()
+    def attend(self, x: Stripes, start: int) -> torch.Tensor:
+        q, k = read(self.query, x).numpy(), read(self.key, x).numpy()
         wanted = self._nearest_integers(q[0] / q[1])
         now = np.arange(start, start + len(wanted))
         valid, keys = self._valid(k, now)
@@ -177,7 +98,7 @@ class _Nearest:
         missing = np.flatnonzero(found < 0)
         if len(missing):
             found[missing] = entries.nearest(wanted[missing], now[missing])
-        values = np.concatenate([self.values, self.value(x).T.numpy()[order], np.zeros((1, self.value.size))])
+        values = np.concatenate([self.values, read(self.value, x).T.numpy()[order], np.zeros((1, self.value.size))])
         self.keys, self.stamps, kept = entries.remaining()
         self.values = values[kept]
         return torch.from_numpy(values[found].T)  # -1: before the first key there is nothing to find
@@ -215,20 +136,21 @@ class _Digits:
     range is refused. A key is then one integer, and the live state as in `_Nearest`.
     """
 
-    def __init__(self, name: str, query: np.ndarray, key: np.ndarray, value: _Sparse, out: _Sparse):
-        self.name, self.value, self.out = name, value, out
+    def __init__(self, group: HeadGroup):
+        self.group, self.name, self.value = group, group.title, group.value
+        query, key = group.query, group.key
         # The component whose query is constant holds the score, the one behind it what a query has of its own.
         self.score = next((i for i in range(len(query)) if not query[i, 1:].any() and query[i, 0] > 0), -1)
         if self.score != len(query) - 2:
-            raise ReplayError(f"{name}: neither a parabola nor digits with a floor")
-        self.query, self.key = _Sparse(query), _Sparse(key)
+            raise ReplayError(f"{self.name}: neither a parabola nor digits with a floor")
+        self.query, self.key = SparseMatrix(query), SparseMatrix(key)
         self.temperature, self.eps = float(query[self.score, 0]), float(key[self.score, 1])
         self.size = 256 if self.score > 2 else 4096
         self.keys, self.stamps = np.zeros(0, np.int64), np.zeros(0, np.int64)
-        self.values = np.zeros((0, value.size))
+        self.values = np.zeros((0, self.value.size))
 
-    def attend(self, x: torch.Tensor, start: int) -> torch.Tensor:
-        q, k = self.query(x).numpy() / self.temperature, self.key(x).numpy()
+    def attend(self, x: Stripes, start: int) -> torch.Tensor:
+        q, k = read(self.query, x).numpy() / self.temperature, read(self.key, x).numpy()
         now = np.arange(start, start + q.shape[1])
         wanted, keys = self._numbers(q[:-2], "query"), self._numbers(k[:-2] / 2, "key")
         self._expect(q[-1], -(np.rint(q[:-2]) ** 2).sum(0) - self.eps * (now + 1), "what a query has of its own")
@@ -240,7 +162,7 @@ class _Digits:
         valid = (penalty < 0.5) & ~floor
         if (np.abs(penalty[valid]) > self.eps / 4).any():
             raise ReplayError(f"{self.name}: keys are not on a paraboloid")
-        values = self.value(x).T.numpy()
+        values = read(self.value, x).T.numpy()
         if (start == 0 and (k[:-1, 0] != [*[0.0] * (len(k) - 2), -0.5]).any()) or (start == 0 and values[0].any()):
             raise ReplayError(f"{self.name}: the first position is no floor")
         rows = np.flatnonzero(valid)
