@@ -22,14 +22,15 @@ PROGRAM = """(module (import "wasi_snapshot_preview1" "fd_write" (func (param i3
   (memory (export "memory") 1)
   (func (export "f") (param i32) (result i32) (i32.div_s (i32.const 100) (local.get 0)))
   (func (export "g") (param f32 i64 externref) (result i64) (local.get 1)) (func (export "_start")))"""
-FILES = {"a.wat": PROGRAM, "bad.wat": "(module (func", "lib.wat": '(module (func (export "x")))', "empty": "", "text": "words"}
+FILES = {"a.wat": PROGRAM, "bad.wat": "(module (func", "lib.wat": '(module (func (export "x")))', "empty": "", "text": "words",
+         "odd \udcff'\"<&.wat": PROGRAM}  # fmt: skip
 # bench takes its time; it has the options and names of the others.
 COMMANDS = (*sorted({*cli.commands} - {"bench"}), "--help", "--version", "a.wat", "m.safetensors")
 LARGE = str(10**30)
 # What the commands' options are given, mostly sensible things; an option that is not here gets one of WORDS.
 VALUES: dict[str, tuple[str, ...]] = {
     "--invoke": ("f", "g", "_start", "nothing", ""),
-    "-o": ("new.safetensors", "m.safetensors", "a.wat", "a.WAT", "lib.wat", ".", "nowhere/x", "loop", "new/", ""),
+    "-o": ("new.safetensors", "m.safetensors", "a.wat", "a.WAT", "lib.wat", ".", "nowhere/x", "loop", "new/", "p.html", ""),
     "--show": ("linked", "lowered", "program", "assembly", "graph", "transformer", "nothing", ""),
     "--engine": ("fast", "torch", "slow"),
     "--stdin": ("text", "-", "nothing", "."),
@@ -48,6 +49,8 @@ VALUES: dict[str, tuple[str, ...]] = {
     "--layer": ("0", "999", "-1", LARGE),
     "--model": ("m.safetensors", "a.wat", "nothing", "text"),
     "-O": ("0", "1", "2"),
+    "--plot": ("p.png", "p.svg", "p.pdf", "p", "nowhere/p.png", "m.safetensors", ""),
+    "--recorded": ("0", "1", "7", "-1", "x", LARGE),
 }
 WORDS = ("", "0", "1", "x", "-1", LARGE, "text", "m.safetensors", ".", "nothing", "\udcff")
 

@@ -12,7 +12,7 @@ EQUIVALENT = {
     "same rows": "the assembler makes the same rows and jumps of it, and the same instructions are answered for",
     "never reached": "no path of its function leads to the step",
     "value unused": "the step only gives a value that no path reads before it is written again",
-    "same value": "a copy of a value that the slot holds already, or of its low half, which is all of it",
+    "same value": "a copy of a value that the slot holds already, or of its low half, which is all of it or all that is wanted",
     "commutative": "the operands of eq or ne, the other way round",
     "independent": "two copies, none of which reads or writes what the other writes, in the other order",
     "shown by the walk": "what it reads instead holds the same value on every path, as the walk shows, and the run agrees",
@@ -35,6 +35,8 @@ def equivalent(program: Program, mutant: Program, index: int) -> str:
     if old.op == "mov" and (old.a == old.dest and new.op == "jump"):
         return "same value"
     if old.operation.by_step and replace(old, wide=True) == replace(new, wide=True):
+        return "same value"
+    if old.op == "i32.wrap_i64" and new == replace(old, op="mov", wide=False):
         return "same value"
     if new == replace(old, a=old.b, b=old.a) and old.operation.comparison and old.operation.does in ("eq", "ne"):
         return "commutative"
