@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,8 +58,11 @@ def test_a_few_inputs_for_each_door(door: str, tmp_path: Path, capsys: pytest.Ca
 @pytest.mark.parametrize("words", [
     ["compile", "lib.wat", "--library", "wasi_snapshot_preview1=lib.wat", "-o", "a.wat"],
     ["lib.wat", "-o", "a.wat", "--library", "wasi_snapshot_preview1=lib.wat"],
+    ["debug", "a.wat"],
+    ["debug", "m.safetensors", "--invoke", "f", "1"],
 ])  # fmt: skip
-def test_arguments_that_once_failed(words: list[str]) -> None:
+def test_arguments_that_once_failed(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "__stdin__", None)  # nobody there
     assert DOORS["arguments"]().run(json.dumps(words).encode()) == REFUSED
 
 

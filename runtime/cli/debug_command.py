@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -27,6 +28,8 @@ def debug_command(
 
     Forwards and backwards, with breakpoints, state, and where the heads looked for the current token. Needs the extra `debug`.
     """
+    if not _on_a_terminal():
+        raise click.UsageError("debug needs a terminal; `trace` lists the steps, and `explain` writes a page")
     with refusals():
         from ..errors import needing
 
@@ -35,3 +38,8 @@ def debug_command(
 
         Debugger(*decoded_calls("debug", model, argv, host, max_tokens, calls, compiling)).run()
     return 0
+
+
+def _on_a_terminal() -> bool:
+    """Whether there are keys to read and a screen to write to: of the process itself, that is where it is drawn."""
+    return all(stream is not None and not stream.closed and stream.isatty() for stream in (sys.__stdin__, sys.__stderr__))
