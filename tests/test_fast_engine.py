@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from fast_models import TOKENS, Features, compare, kinds, random_transformer, slot_of
 
 from wasm2xformer.compiler.graph.build import build
-from wasm2xformer.runtime.fast import FastEngine
+from wasm2xformer.runtime.fast import FastEngine, engine
 from wasm2xformer.runtime.torch_engine import TorchEngine
 
 
@@ -185,8 +187,6 @@ def test_distrust_negative_keys():
 
 def test_distrust_too_late(monkeypatch):
     """A sequence that is not kept any more cannot be read again."""
-    import wasm2xformer.runtime.fast.engine as engine
-
     monkeypatch.setattr(engine, "HISTORY", 3)
     f = Features(8)
     (x,) = f.graph.lookup("shared", f.label, f.label, {"x": f.small}, key_squared=f.square, latest=False, key_bits=6)
@@ -240,3 +240,31 @@ def test_numbers_beyond_integers():
     model = f.finish(kept + g.step(cube - 10.0**7) + f.label)
     model.prefix = np.flatnonzero(model.embed[:, slot_of(model, "flag")] == 0)[:1].astype(np.int32)
     compare(model, rounds=4, probe="index")
+
+
+def test_long_sequences_get_better_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In the middle of it, and the tokens stay the same; the next engine begins with it."""
+    monkeypatch.setenv("WASM2XFORMER_CACHE", str(tmp_path))
+    model = random_transformer(3, 1.0)
+    never = np.zeros(len(model.embed), dtype=bool)
+    dense = TorchEngine(model)
+    expected = dense.decode(never, 60).tolist()
+    fast = FastEngine(model)
+    quick, text = fast._program.code, fast._program.text
+    monkeypatch.setattr(engine, "PATIENCE", (fast.position + 30.5) / len(text))
+    got = [int(fast.decode(never, 1)[0]) for _ in range(30)]
+    assert fast._program.code == quick
+    got += [int(fast.decode(never, 1)[0]) for _ in range(30)]
+    assert got == expected and fast._program.code != quick and not fast._program.text
+    assert FastEngine(model)._program.code == fast._program.code
+
+
+def test_quick_code_is_kept_with_what_better_code_is_made_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WASM2XFORMER_CACHE", str(tmp_path))
+    model = random_transformer(4, 1.0)
+    first = FastEngine(model)._program
+    monkeypatch.setattr("wasm2xformer.runtime.fast.cache._compile", lambda *_: pytest.fail("compiled again"))
+    second = FastEngine(model)
+    assert first.text and (second._program.code, second._program.text) == (first.code, first.text)
+    second.improve()
+    assert FastEngine(model)._program.code not in (b"", first.code)

@@ -18,6 +18,7 @@ import os
 import secrets
 import stat
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -31,7 +32,7 @@ from .image import CompiledModel, Image
 from .interface import tensors
 from .jit import host
 
-MAGIC = b"w2xfast2"
+MAGIC = b"w2xfast3"
 # The oldest files are removed when the folder is larger than this, in bytes.
 CAPACITY = 256 * 2**20
 # A temporary file this old, in seconds, was left behind by a process that ended while it wrote.
@@ -58,10 +59,17 @@ def load_or_compile(model: Transformer, probe: str | None = None, trusting: bool
     with suppress(OSError, ValueError, KeyError, TypeError), _opened(path) as folder:
         return folder.read(name)
     program = _compile(model, probe, trusting)
-    with suppress(OSError), _opened(path) as folder:
-        folder.write(name, program)
-        folder.trim()
+    keep(program, model, probe, trusting)
     return program
+
+
+def keep(program: CompiledModel, model: Transformer, probe: str | None, trusting: bool) -> None:
+    """Puts it into the cache, where there is one."""
+    path = _folder()
+    if path is not None:
+        with suppress(OSError), _opened(path) as folder:
+            folder.write(f"{_name(model, probe, trusting)}.bin", program)
+            folder.trim()
 
 
 def _compile(model: Transformer, probe: str | None, trusting: bool) -> CompiledModel:
@@ -101,7 +109,8 @@ def _name(model: Transformer, probe: str | None, trusting: bool) -> str:
 
 
 def encode(name: str, program: CompiledModel, key: bytes) -> bytes:
-    body = len(program.code).to_bytes(8, "little") + program.code + program.image.to_bytes()
+    parts = program.code, zlib.compress(program.text.encode(), 1), program.image.to_bytes()
+    body = b"".join(len(part).to_bytes(8, "little") + part for part in parts)
     return MAGIC + _mac(name, body, key) + body
 
 
@@ -111,8 +120,13 @@ def decode(name: str, data: bytes, key: bytes) -> CompiledModel:
     body = data[start:]
     if data[: len(MAGIC)] != MAGIC or not hmac.compare_digest(data[len(MAGIC) : start], _mac(name, body, key)):
         raise ValueError("not a file of this cache")
-    size = int.from_bytes(body[:8], "little")
-    return CompiledModel(body[8 : 8 + size], Image.from_bytes(body[8 + size :]))
+    parts = []
+    while body:
+        size = 8 + int.from_bytes(body[:8], "little")
+        parts.append(body[8:size])
+        body = body[size:]
+    code, text, image = parts
+    return CompiledModel(code, Image.from_bytes(image), zlib.decompress(text).decode())
 
 
 def _mac(name: str, body: bytes, key: bytes) -> bytes:

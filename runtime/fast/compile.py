@@ -57,7 +57,7 @@ def _compile(model: Transformer, probe: str | None, trusting: bool, splitting: b
     layout = StateLayout(graph, general, Room("bytes of tables", TABLE_BYTES, bytes_))
     room = Room("instructions", INSTRUCTIONS, bytes_)
     text = generate(lifted, layout, packs, general, special, context, split, room)
-    return CompiledModel(compile_object(text), image(layout, settled, decodable))
+    return CompiledModel(compile_object(text, quick=True), image(layout, settled, decodable), text)
 
 
 def _decodable(lifted: Lifted) -> int:

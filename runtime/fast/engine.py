@@ -9,14 +9,17 @@ import numpy as np
 from ...compiler.format.certificate import uniform_tokens
 from ...compiler.format.errors import EnvelopeError, past_certificate
 from ...compiler.format.transformer import Transformer
-from .cache import load_or_compile
-from .image import UNLIMITED, StateMemory
+from .cache import keep, load_or_compile
+from .image import UNLIMITED, CompiledModel, StateMemory
 from .interface import EXHAUSTED, FOREIGN, MAX_POSITION, PREFIX_BYTES, STOP, UNEXPECTED, Refused, Room, size
-from .jit import Loaded
+from .jit import Loaded, compile_object
 
 # Tokens that one call of generated code reads or decodes: few at first, then as many as take about that many seconds. Nothing
 # interrupts a call.
 FIRST_CHUNK, LAST_CHUNK, CHUNK_SECONDS = 1 << 8, 1 << 16, 0.1
+# Code that was made quickly is made once more after so many tokens for each byte of its text: by then, what it has lost is about
+# a quarter of what that takes.
+PATIENCE = 16
 # Sequences up to this length are kept, so that they can be read again when an assumption turns out wrong.
 HISTORY = 1 << 17
 
@@ -47,9 +50,9 @@ class FastEngine:
     def _start(self, trusting: bool) -> None:
         """From the beginning: compiled code, empty state, the prefix."""
         prefix = self._checked(self.model.prefix)
-        program = load_or_compile(self.model, self._probe, trusting)
-        self._image, self._trusting = program.image, trusting
-        self._code = Loaded(program.code)
+        self._program = load_or_compile(self.model, self._probe, trusting)
+        self._image, self._trusting = self._program.image, trusting
+        self._code = Loaded(self._program.code)
         self._state = StateMemory(self._image)
         self.position, self._settled, self._running = 0, False, False
         self._history, self.probed = [], []
@@ -120,6 +123,14 @@ class FastEngine:
             raise _Unexpected
         return done
 
+    def improve(self) -> None:
+        """Makes the code as fast as it gets, if it was made quickly; its state stays. A long sequence comes to that by itself."""
+        text, image = self._program.text, self._image
+        if text:
+            self._program = CompiledModel(compile_object(text), image)
+            self._code = Loaded(self._program.code)
+            keep(self._program, self.model, self._probe, self._trusting)
+
     def _check_certificate(self, tokens: int) -> None:
         """A model that claims to be exact up to some length is held to it, and to what its tensors say: how far lookups are
         exact, and that running sums, rounded as in the dense model, are off by less than 1/4."""
@@ -186,6 +197,8 @@ class FastEngine:
         return np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int32)
 
     def _decode(self, stops: np.ndarray, count: int, out: np.ndarray) -> None:
+        if self.position > PATIENCE * len(self._program.text):
+            self.improve()
         flags = stops.copy()
         flags[self._image.decodable :] |= FOREIGN
         self._settled = self._settled or (self.position >= self._image.settled and self._state.registers_filled())

@@ -70,10 +70,14 @@ class Image:
 
 @dataclass
 class CompiledModel:
-    """Object code with the functions `general` and `special` (see loop.generate), and the state it begins with."""
+    """Object code with the functions `general` and `special` (see loop.generate), and the state it begins with.
+
+    text: of code that was made quickly, the LLVM IR, from which it is made once more when it turns out to run for long.
+    """
 
     code: bytes
     image: Image
+    text: str = ""
 
 
 def image(layout: StateLayout, settled: int, decodable: int) -> Image:
