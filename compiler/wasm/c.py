@@ -31,21 +31,22 @@ NO_COMPILER = (
 )
 
 
-def compile_c(path: Path, show: Callable[[str], None] | None = None) -> bytes:
+def compile_c(path: Path, show: Callable[[str], None] | None = None, debug: bool = False) -> bytes:
     """Compiles one C file. With main it becomes a WASI command (export `_start`), else a library.
 
-    show: called with the exact command line before it runs.
+    show: called with the exact command line before it runs. debug: with debug information (line numbers), which otherwise is
+    dropped.
     Raises CompileError with the compiler's messages, or when there is no compiler.
     """
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "out.wasm"
-        command = c_command(path, output)
+        command = [*c_command(path, output), *(["-g"] if debug else [])]
         if show is not None:
             show(shlex.join(command))
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         if done.returncode:
             raise CompileError(f"{printable(str(path))} does not compile:\n{(done.stderr or done.stdout).strip()}")
-        return _without_debug_info(output.read_bytes())
+        return output.read_bytes() if debug else _without_debug_info(output.read_bytes())
 
 
 def c_command(path: Path, output: Path) -> list[str]:

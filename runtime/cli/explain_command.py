@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...compiler.format.files import words
+from ...compiler.format.files import read_file, words
 from ...compiler.format.output_file import check_output, replace_file
 from .errors import refusals, refuse
 from .host_options import Host, hosted
 from .limits import limited
 from .numbers import Integer
 from .options import Call, Invoking, compiling_options, max_tokens_option
-from .output import say
+from .output import complain, say
 from .programs import compile_model, default_calls, is_checkpoint, load_source, model_and_calls, parse_calls
 from .progress import working
 
 if TYPE_CHECKING:
     from ...compiler.format.checkpoint import Model
-    from ...compiler.wasm.module import Module
+    from ...compiler.wasm.source import Source
 
 # Recorded tokens that a page is given, when nothing else is said.
 RECORDED = 200_000
@@ -59,7 +61,7 @@ def explain_command(
         from ..instance import Instance
         from .values import format_outcome
 
-        loaded, module, calls = _loaded(model, calls, **compiling)
+        loaded, source, texts, calls = _loaded(model, calls, **compiling)
         parsed = parse_calls(loaded, calls)
         world = host.world(model, argv).fixed()
         with working("decoding"):
@@ -74,7 +76,7 @@ def explain_command(
         invoked = [word for name, texts in calls for word in ("--invoke", name, *texts)]
         data = page_data(
             loaded, runs, title=title, command=shlex.join(["wasm2xformer", "explain", model, *invoked]),
-            module=module, world=world_data(loaded, world), limit=recorded,
+            source=source, world=world_data(loaded, world), limit=recorded, texts=texts,
         )  # fmt: skip
         text = page(data).encode()
         replace_file(output, lambda name: _write(name, text), lambda: text)
@@ -84,15 +86,22 @@ def explain_command(
     return 0
 
 
-def _loaded(path: str, calls: list[Call], **compiling: Any) -> tuple[Model, Module | None, list[Call]]:
-    """The model, the module that it was compiled from where there is one, and the calls."""
+def _loaded(path: str, calls: list[Call], **compiling: Any) -> tuple[Model, Source | None, dict[str, str], list[Call]]:
+    """The model, what it was compiled from where that is there, the C that the user gave (by file name), and the calls."""
     if is_checkpoint(path):
         loaded, calls = model_and_calls(path, calls, **compiling)
-        return loaded, None, calls
-    source = load_source(path)
+        return loaded, None, {}, calls
+    from ...compiler.wasm.c import compile_c
+    from ...compiler.wasm.source import load
+
+    if path.endswith(".c") and os.path.isfile(path):
+        source = load(compile_c(Path(path), complain, debug=True))
+        texts = {Path(path).name: read_file(path).decode(errors="replace")}
+    else:
+        source, texts = load_source(path), {}
     calls = calls or default_calls(source.module)
     with working(f"compiling {path}"):
-        return compile_model(source, [name for name, _ in calls], **compiling), source.module, calls
+        return compile_model(source, [name for name, _ in calls], **compiling), source, texts, calls
 
 
 def _write(name: str, text: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from ...compiler.format.checkpoint import Model
 from ...compiler.format.isa import Slot, Step
 from ...compiler.format.printable import printable
 from ...compiler.format.transformer import Transformer
-from ...compiler.wasm.module import Module
+from ...compiler.wasm.source import Source
 from ..results import Run
 from ..trace import table_of
 from .listing import listing
@@ -38,14 +39,15 @@ def page_data(
     *,
     title: str,
     command: str,
-    module: Module | None = None,
-    text: str = "",
+    source: Source | None = None,
+    texts: Mapping[str, str] = MappingProxyType({}),
     world: Mapping[str, Any] | None = None,
     limit: int | None = None,
 ) -> dict[str, Any]:
     """All of it as plain values for JSON.
 
-    module, text: what was compiled, where it is there. world: standard input and so on of a WASI program, see `world_data`.
+    source: what was compiled, where it is there. texts: files of source text by name, for its debug information.
+    world: standard input and so on of a WASI program, see `world_data`.
     limit: tokens of the recorded runs that the page is given; it says what it leaves out.
     """  # fmt: skip
     kept, left_out = _within(recorded, limit)
@@ -57,7 +59,7 @@ def page_data(
         "names": _names(model.transformer),
         "tokens": _tokens(model),
         "program": _program(model),
-        "source": listing(model, module, text),
+        "source": listing(model, source, texts),
         "runs": kept,
         "left_out": left_out,
         "world": world or {"areas": {}, "registers": {}},

@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Any
 
 from ...compiler.format.checkpoint import Model
 from ...compiler.format.printable import printable
-from ...compiler.wasm.module import Function, Instr, Module
+from ...compiler.wasm.module import Instr, Module
+from ...compiler.wasm.source import Source
+from .source_lines import SourceLines, source_lines
 
 
-def listing(model: Model, module: Module | None, text: str = "") -> dict[str, Any]:
+def listing(model: Model, source: Source | None, texts: Mapping[str, str]) -> dict[str, Any]:
     """functions: those that steps stand for, each with its name, parameters, locals and lines
-    [instruction, offset, depth, text]. text: what the user wrote, to be shown beside it ("" where there is none).
+    [instruction, offset, depth, text, file, line]; file: index in `files` (-1: not known). texts: see `page_data`.
 
-    Without a module (a checkpoint is all there is) the lines are the instructions that steps stand for.
+    Without a source (a checkpoint is all there is) the lines are the instructions that steps stand for.
     """
-    functions = _of_module(model, module) if module is not None else _of_texts(model)
-    return {"functions": functions, "text": printable(text, lines=True), "whole": module is not None}
+    files: list[str] = []
+    functions = _of_texts(model) if source is None else _of_module(model, source, files)
+    shown = [{"name": printable(f), "lines": printable(texts.get(f, ""), lines=True).split("\n")} for f in files]
+    return {"functions": functions, "files": shown, "whole": source is not None}
 
 
-def _of_module(model: Model, module: Module) -> list[dict[str, Any]]:
+def _of_module(model: Model, source: Source, files: list[str]) -> list[dict[str, Any]]:
     used = sorted({step.site.function for step in model.program.steps if step.site is not None})
-    return [_function(index, module.functions[index], module) for index in used]
+    places = source_lines(source.wasm)
+    return [_function(index, source.module, places, files) for index in used]
 
 
-def _function(index: int, f: Function, module: Module) -> dict[str, Any]:
-    lines, depth = [], 1
+def _function(index: int, module: Module, places: SourceLines, files: list[str]) -> dict[str, Any]:
+    f = module.functions[index]
+    lines, depth, place = [], 1, (-1, 0)
     for number, instruction in enumerate(f.body):
         if instruction.name in ("end", "else"):
             depth -= 1
+        if (found := places.at(instruction.offset)) is not None:
+            if found[0] not in files:
+                files.append(found[0])
+            place = files.index(found[0]), found[1]
         if not (instruction.name == "end" and depth == 0):
-            lines.append([number, instruction.offset, max(depth, 0), instruction_text(instruction, module)])
+            lines.append([number, instruction.offset, max(depth, 0), instruction_text(instruction, module), *place])
         if instruction.name in ("block", "loop", "if", "else"):
             depth += 1
     return {
@@ -75,7 +86,7 @@ def _of_texts(model: Model) -> list[dict[str, Any]]:
             name, _, rest = model.texts[index].rpartition(" 0x")
             offset, _, what = rest.partition(" ")
             names[step.site.function] = name
-            line = [step.site.instruction, int(offset, 16), 1, printable(what)]
+            line = [step.site.instruction, int(offset, 16), 1, printable(what), -1, 0]
             found.setdefault(step.site.function, {})[step.site.instruction] = line
     types = {f.index: f.type for f in model.program.functions.values()}
     return [

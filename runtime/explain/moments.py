@@ -134,7 +134,12 @@ class Moments:
         return stack
 
     def find(
-        self, number: int, direction: int, breakpoints: Collection[int], writes: Collection[int] = (), trap: bool = False
+        self,
+        number: int,
+        direction: int,
+        breakpoints: Collection[int],
+        writes: Collection[int] = (),
+        trap: bool = False,
     ) -> int:
         """The next step, from one on in a direction, that is one of the program's `breakpoints`, stores to one of the addresses
         `writes`, or (trap) traps; the last one in that direction where there is none."""

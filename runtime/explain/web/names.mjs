@@ -32,7 +32,7 @@ export class Names {
   instructionOf(index) {
     const site = this.program.steps[index]?.site;
     const line = site && this.lines.get(site[0])?.get(site[1]);
-    return line ? { function: site[0], instruction: line[0], offset: line[1], text: line[3] } : null;
+    return line ? { function: site[0], instruction: line[0], offset: line[1], text: line[3], file: line[4], line: line[5] } : null;
   }
 
   slot([kind, index], short = false) {

@@ -26,14 +26,28 @@ export function sourcePanel(app) {
     const step = app.trace.step(app.stepNumber);
     const at = app.names.instructionOf(step.index) ?? nearestInstruction(app, step.index);
     const heading = h("p", { class: "now" }, h("b", {}, app.names.placeOf(step.index)), h("code", {}, app.names.step(step.index)), h("span", {}, `→ ${app.names.outcome(app.trace, app.stepNumber)}`));
+    const written = at && at.file >= 0 ? cLines(app, at) : null;
     const lines = at ? functionLines(app, at) : entryLines(app, step.index);
     queueMicrotask(() => {
-      const [box, current] = [lines, lines.querySelector(".current")];
-      if (current) box.scrollTop = current.offsetTop - box.clientHeight / 2;
+      for (const box of [lines, written?.querySelector("ol")].filter(Boolean)) {
+        const current = box.querySelector(".current");
+        if (current) box.scrollTop = current.offsetTop - box.clientHeight / 2;
+      }
     });
-    return [heading, lines];
+    return [heading, written, lines];
   };
   return panel(app, "Source", draw, { when: ["run", "tokens", "cursor", "breakpoints"], json: () => app.data.source, className: "source" });
+}
+
+/** The lines of the source file around the one that debug information names. */
+function cLines(app, at) {
+  const file = app.data.source.files[at.file];
+  const shown = file.lines.length > 1 ? file.lines : [];
+  const from = Math.max(0, at.line - NEAR);
+  return h("div", { class: "written" }, h("p", { class: "dim" }, `${file.name}, line ${at.line}`), shown.length
+    ? h("ol", { class: "code", tabindex: 0, "aria-label": `Lines of ${file.name}` }, shown.slice(from, at.line + NEAR).map((text, i) =>
+      h("li", { class: from + i + 1 === at.line ? "current" : "", "aria-current": from + i + 1 === at.line ? "step" : null }, h("span", { class: "offset" }, from + i + 1), h("code", {}, text))))
+    : null);
 }
 
 /** Of a step without an instruction of its own inside a function: the one before it. */
