@@ -86,9 +86,11 @@ page: $(DEV)
 	@$(PIP) -e '.[page]'
 	$(BIN)/python -m pytest -s tests/page.py
 
-# The page that docs/ shows, made anew.
-published: $(RUN)
+# The page that docs/ shows, and its animation, made anew.
+published: $(DEV)
+	@$(PIP) -e '.[page]'
 	$(W2X) explain docs/three_plus_five.wat --invoke add 3 5 -o docs/three_plus_five.html
+	$(BIN)/python docs/animate.py docs/three_plus_five.html docs/three_plus_five.gif
 
 samples: $(DEV)
 	$(BIN)/python -m tests.verify_all --sample 12 --seed $(SEED)
