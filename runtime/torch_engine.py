@@ -23,7 +23,7 @@ class TorchEngine:
         self._probe = model.probes[probe] if probe else None
         self.probed: list[np.ndarray] = []
         t = lambda a: torch.from_numpy(np.ascontiguousarray(a))  # noqa: E731
-        self._embed, self._positions, self._unembed = t(model.embed), t(model.positions), t(model.unembed)
+        self._positions, self._unembed = t(model.positions), t(model.unembed.dense())
         self._layers = [tuple(t(w) for w in (y.q, y.k, y.v, y.o, y.gate, y.up, y.down)) for y in model.layers]
         self._cache: list[tuple[torch.Tensor, torch.Tensor] | None] = [None] * len(model.layers)
         self.position = 0
@@ -34,12 +34,15 @@ class TorchEngine:
     @torch.no_grad()
     def forward(self, tokens: np.ndarray) -> torch.Tensor:
         """Reads int tokens [k] behind the cached ones; returns the logits [k, V]."""
-        ids = torch.as_tensor(np.asarray(tokens, dtype=np.int64))
-        k, start = len(ids), self.position
+        k, start = len(tokens), self.position
         if self.model.envelope and start + k > self.model.envelope:
             raise past_certificate(start + k, self.model.certificate)
         n = torch.arange(start + 1, start + k + 1, dtype=torch.float64)
-        x = self._embed[ids] + n[:, None] * self._positions[0] + (n * n)[:, None] * self._positions[1]
+        x = (
+            torch.from_numpy(self.model.embed.rows(tokens))
+            + n[:, None] * self._positions[0]
+            + (n * n)[:, None] * self._positions[1]
+        )
         causal = torch.ones(k, start + k, dtype=torch.bool).tril(start) if k > 1 else None
         for index, (q, key, v, o, gate, up, down) in enumerate(self._layers):
             self._record(index, x)

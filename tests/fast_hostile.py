@@ -7,11 +7,13 @@ compared with the dense engine, "equal" or "differs". It ends with a signal when
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 
 from wasm2xformer.compiler.format.checkpoint import CheckpointError
 from wasm2xformer.compiler.format.errors import EnvelopeError
+from wasm2xformer.compiler.format.sparse import SparseMatrix
 from wasm2xformer.compiler.format.transformer import Layer, Transformer
 from wasm2xformer.runtime.fast import FastEngine
 
@@ -21,6 +23,13 @@ WIDTH = FIRST + KNOTS
 TOKENS = 8
 TEMPERATURE = 4096.0
 Neuron = tuple[dict[int, float], dict[int, float], tuple[int, float]]
+
+
+def transformer(
+    embed: np.ndarray, positions: np.ndarray, layers: list[Layer], unembed: np.ndarray, prefix: np.ndarray
+) -> Transformer:
+    names = [str(i) for i in range(TOKENS)]
+    return Transformer(SparseMatrix.of(embed), positions, layers, SparseMatrix.of(unembed), names, prefix, head_dim=2)
 
 
 def mlp(neurons: list[Neuron]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -58,7 +67,7 @@ def keyed(key: dict[int, float], make_key: list[Neuron], query: dict[int, float]
     unembed = np.zeros((TOKENS, WIDTH))
     unembed[:, OUT], unembed[:, ONE] = np.arange(TOKENS), -(np.arange(TOKENS) ** 2) / 2
     read = np.arange(prefix, dtype=np.int32) % TOKENS
-    return Transformer(embed, positions, layers, unembed, [str(i) for i in range(TOKENS)], read, head_dim=2)
+    return transformer(embed, positions, layers, unembed, read)
 
 
 def small_beside_large(seed: int) -> Transformer:
@@ -99,8 +108,9 @@ def table_key(seed: int) -> Transformer:
     """Keys by token, huge and of any fraction: what one array per store is made of."""
     model = keyed({TOKEN: 1.0}, [], {TOKEN: 1.0})
     values = np.array([0, 2.0**62, -(2.0**63), 2.0**63, 2.0**70, 2.0**100, 0.5, 2.0**27])
-    model.embed[:, TOKEN] = np.roll(values, seed) if seed % 3 else values * 2.0**-60
-    return model
+    embed = model.embed.dense()
+    embed[:, TOKEN] = np.roll(values, seed) if seed % 3 else values * 2.0**-60
+    return replace(model, embed=SparseMatrix.of(embed))
 
 
 def knot_table(seed: int) -> Transformer:
@@ -122,8 +132,12 @@ def far_delay(seed: int) -> Transformer:
 def not_numbers(seed: int) -> Transformer:
     model = keyed({KEY: 1.0}, [({N: 1.0}, {ONE: 1.0}, (KEY, 1.0))], {TOKEN: 1.0})
     value = (np.inf, -np.inf, np.nan, 1e308)[seed % 4]
-    which = (model.embed, model.positions, model.unembed, model.layers[0].down, model.layers[2].q, model.layers[2].v)
-    which[seed % 6][0, -1 if seed % 6 == 3 else TOKEN] = value
+    if seed % 6 in (0, 2):
+        name = ("embed", "", "unembed")[seed % 6]
+        return replace(model, **{name: getattr(model, name).changed(0, TOKEN, value)})
+    which = (None, model.positions, None, model.layers[0].down, model.layers[2].q, model.layers[2].v)[seed % 6]
+    assert which is not None
+    which[0, -1 if seed % 6 == 3 else TOKEN] = value
     return model
 
 
@@ -147,9 +161,7 @@ def random_weights(seed: int) -> Transformer:
     ]
     embed = r(TOKENS, d)
     embed[:, 0] = 1.0
-    return Transformer(
-        embed, np.zeros((2, d)), layers, r(TOKENS, d), [str(i) for i in range(TOKENS)], np.arange(0), head_dim=2
-    )
+    return transformer(embed, np.zeros((2, d)), layers, r(TOKENS, d), np.arange(0))
 
 
 def random_integers(seed: int) -> Transformer:
@@ -180,7 +192,7 @@ def many_keyed(heads: int) -> Transformer:
     unembed = np.zeros((TOKENS, d))
     unembed[:, out], unembed[:, one] = np.arange(TOKENS), -(np.arange(TOKENS) ** 2) / 2
     prefix = np.array([3, 4, 5], dtype=np.int32)
-    return Transformer(embed, positions, [layer], unembed, [str(i) for i in range(TOKENS)], prefix, head_dim=2)
+    return transformer(embed, positions, [layer], unembed, prefix)
 
 
 KINDS = {

@@ -43,9 +43,9 @@ def test_round_trip(path: Path) -> None:
     made, loaded = w2x.compile(SOURCE), w2x.load(path)
     a, b = made.transformer, loaded.transformer
     assert (a.vocabulary, a.envelope, a.probes) == (b.vocabulary, b.envelope, b.probes)
-    assert (
-        np.array_equal(a.embed, b.embed) and np.array_equal(a.unembed, b.unembed) and np.array_equal(a.prefix, b.prefix)
-    )
+    for x, y in ((a.embed, b.embed), (a.unembed, b.unembed)):
+        assert x.shape == y.shape and all(np.array_equal(p, q) for p, q in zip(x.parts, y.parts, strict=True))
+    assert np.array_equal(a.prefix, b.prefix)
     for x, y in zip(a.layers, b.layers, strict=True):
         assert all(np.array_equal(getattr(x, n), getattr(y, n)) for n in ("q", "k", "v", "o", "gate", "up", "down"))
         assert (x.head_names, x.neuron_names, x.slot_names) == (y.head_names, y.neuron_names, y.slot_names)
@@ -168,10 +168,10 @@ def written(path: Path, tensors: dict[str, np.ndarray], metadata: Any) -> Path:
 
 def test_other_versions(path: Path, tmp_path: Path) -> None:
     tensors, other = parts(path)[0], tmp_path / "other.safetensors"
-    with pytest.raises(w2x.CheckpointError, match="version 4, this is wasm2xformer for version 3; compile"):
-        w2x.load(written(other, tensors, metadata_of(path) | {"version": 4}))
+    with pytest.raises(w2x.CheckpointError, match="version 5, this is wasm2xformer for version 4; compile"):
+        w2x.load(written(other, tensors, metadata_of(path) | {"version": 5}))
     save_file(tensors, other, {"format": "wasm2xformer", "version": "1", "config": "{}"})
-    with pytest.raises(w2x.CheckpointError, match="version 1, this is wasm2xformer for version 3; compile"):
+    with pytest.raises(w2x.CheckpointError, match="version 1, this is wasm2xformer for version 4; compile"):
         w2x.load(other)
 
 
@@ -197,11 +197,25 @@ def with_value(index: Any, value: float) -> Callable[[np.ndarray], np.ndarray]:
     ("name", "change", "told"),
     [
         ("model.layers.1.mlp.up_proj.weight", lambda a: None, "no tensor model.layers.1.mlp.up_proj.weight"),
-        ("lm_head.weight", lambda a: a[:, 1:].copy(), "lm_head.weight is F64"),
-        ("lm_head.weight", lambda a: a.astype(np.float32), "lm_head.weight is F32"),
-        ("lm_head.weight", lambda a: np.zeros(a.shape, np.float16), "lm_head.weight is F16"),
-        ("model.embed_tokens.weight", with_value((3, 3), np.nan), "not finite"),
-        ("model.embed_tokens.weight", with_value((3, 3), -np.inf), "not finite"),
+        ("model.embed_positions.weight", lambda a: a[:, 1:].copy(), "embed_positions.weight is F64"),
+        ("model.embed_positions.weight", lambda a: a.astype(np.float32), "embed_positions.weight is F32"),
+        ("model.embed_positions.weight", with_value((1, 1), np.nan), "not finite"),
+        ("lm_head.weight.at", lambda a: None, "no tensor lm_head.weight.at"),
+        ("lm_head.weight.at", lambda a: a[:-1].copy(), "lm_head.weight.at is U"),
+        ("lm_head.weight.at", lambda a: a.astype(np.int64), "lm_head.weight.at is I64"),
+        ("lm_head.weight.at", lambda a: a[None], "lm_head.weight.at is U"),
+        ("lm_head.weight.at", with_value(0, 1), "do not follow"),
+        ("lm_head.weight.at", with_value(5, 0), "do not follow"),
+        ("lm_head.weight.at", lambda a: with_value(-1, 2**64 - 1)(a.astype(np.uint64)), "lm_head.weight.columns is U8"),
+        ("lm_head.weight.columns", lambda a: a[1:].copy(), "lm_head.weight.columns is U8"),
+        ("lm_head.weight.columns", with_value(3, 255), "a column outside"),
+        ("lm_head.weight.columns", lambda a: a.astype(np.float64), "lm_head.weight.columns is F64"),
+        ("model.embed_tokens.weight.columns", lambda a: np.concatenate([a[1::-1], a[2:]]), "do not ascend"),
+        ("model.embed_tokens.weight.columns", lambda a: np.concatenate([a[:1], a[:1], a[2:]]), "do not ascend"),
+        ("model.embed_tokens.weight.values", lambda a: np.zeros(len(a), np.float16), "embed_tokens.weight.values is F16"),
+        ("model.embed_tokens.weight.values", lambda a: a[1:].copy(), "embed_tokens.weight.values is"),
+        ("model.embed_tokens.weight.values", lambda a: with_value(3, np.nan)(a.astype(np.float32)), "not finite"),
+        ("model.embed_tokens.weight.values", lambda a: with_value(3, -np.inf)(a.astype(np.float64)), "not finite"),
         ("prompt.prefix", with_value(2, 10**6), "a token id outside"),
         ("prompt.prefix", with_value(2, -1), "a token id outside"),
         ("prompt.prefix", lambda a: a[None], "no list of token ids"),
@@ -218,7 +232,8 @@ def test_tensors_are_checked(path: Path, tmp_path: Path, name: str, change: Any,
     ("where", "value", "told"),
     [
         ("config.hidden_size", 2**40, r"\$.config.hidden_size"),
-        ("config.hidden_size", 1, "expected"),
+        ("config.hidden_size", 1, "a column outside 0 to 0"),
+        ("config.hidden_size", 2000, "q_proj.weight is F64.*, expected"),
         ("config.num_hidden_layers", 1000, "num_attention_heads"),
         ("config.intermediate_size.0", -1, r"intermediate_size\[0\]"),
         ("config.probes", {"memory.key": [10**6, 0]}, "probe"),
@@ -284,9 +299,9 @@ def test_metadata_is_checked(path: Path, tmp_path: Path, where: str, value: Any,
     ("text", "told"),
     [
         ("", "not a wasm2xformer checkpoint"), ("{", "not a wasm2xformer checkpoint"), ("[" * 10**6, "not a wasm2xformer"),
-        ('{"version":3}', "damaged"), ('{"version":3,"config":' + "[" * 10**6, "wasm2xformer"),
+        ('{"version":4}', "damaged"), ('{"version":4,"config":' + "[" * 10**6, "wasm2xformer"),
         ('{"version":1e999}', "not a wasm2xformer"), ('{"version":"2"}', "not a wasm2xformer"),
-        ('{"version":' + "9" * 5000 + "}", "wasm2xformer"), ('{"version":3,"\\ud800":1}', "wasm2xformer"),
+        ('{"version":' + "9" * 5000 + "}", "wasm2xformer"), ('{"version":4,"\\ud800":1}', "wasm2xformer"),
     ],
 )  # fmt: skip
 def test_metadata_that_is_no_metadata(path: Path, tmp_path: Path, text: str, told: str) -> None:
@@ -321,7 +336,7 @@ def test_headers_are_checked(tmp_path: Path, kind: str) -> None:
 def test_an_empty_tensor_of_any_size_costs_nothing(path: Path, tmp_path: Path, huge: int) -> None:
     header = {
         "__metadata__": {"wasm2xformer": json.dumps(metadata_of(path))},
-        "model.embed_tokens.weight": {"dtype": "F64", "shape": [0, huge], "data_offsets": [0, 0]},
+        "model.embed_tokens.weight.at": {"dtype": "U64", "shape": [0, huge], "data_offsets": [0, 0]},
     }
     text = json.dumps(header).encode()
     (tmp_path / "bad").write_bytes(len(text).to_bytes(8, "little") + text)

@@ -11,6 +11,7 @@ import pytest
 
 import wasm2xformer as w2x
 from wasm2xformer.compiler.format.checkpoint import Model
+from wasm2xformer.compiler.format.sparse import SparseMatrix
 from wasm2xformer.compiler.wasm.source import load
 from wasm2xformer.runtime.check.diff import compare
 from wasm2xformer.runtime.trace import Trace, decode, table_of
@@ -62,13 +63,14 @@ def corrupted(model: Model, tensor: str, rng: random.Random) -> Model:
         index = rng.choice(layers)
         owner = copy.copy(model.transformer.layers[index])
         changed.transformer.layers = [owner if i == index else y for i, y in enumerate(model.transformer.layers)]
-    weights = getattr(owner, tensor).copy()
+    found = getattr(owner, tensor)
+    weights = found.dense() if isinstance(found, SparseMatrix) else found.copy()
     rows, columns = np.nonzero(weights)
     at = rng.randrange(len(rows))
     amount = rng.choice((-2.0, -1.0, 2.0**-8, 0.5, 1.0))  # -1: the weight becomes 0
     old = weights[rows[at], columns[at]]
     weights[rows[at], columns[at]] = old * (1 + amount) if rng.random() < 0.7 else old + amount
-    setattr(owner, tensor, weights)
+    setattr(owner, tensor, SparseMatrix.of(weights) if isinstance(found, SparseMatrix) else weights)
     return changed
 
 
@@ -102,9 +104,9 @@ def test_most_weights_that_the_trace_uses_matter(model: Model, clean: w2x.Report
         row = program[rng.choice(steps)]
         changed = copy.copy(model)
         changed.transformer = copy.copy(model.transformer)
-        changed.transformer.embed = model.transformer.embed.copy()
-        columns = np.flatnonzero(changed.transformer.embed[row])
-        changed.transformer.embed[row, rng.choice(columns.tolist())] = 0.0
+        embed = model.transformer.embed
+        columns = np.flatnonzero(embed.row(row))
+        changed.transformer.embed = embed.changed(row, rng.choice(columns.tolist()), 0.0)
         try:
             report = w2x.Verifier(PROGRAM, model=changed, engine="torch").invoke("f", [ARGUMENT], max_tokens=MAX_TOKENS)
         except (RuntimeError, ValueError, IndexError):

@@ -105,7 +105,7 @@ def test_replay_confirms_a_long_trace(level: int):
     start = len(sequence) - len(run.tokens) - 1
     assert replay(model.transformer, sequence, start) is None
     # A wrong last digit is seen where it stands.
-    at = int(np.flatnonzero(model.transformer.embed[sequence, 0] == 1)[-10])
+    at = int(np.flatnonzero(model.transformer.embed.column(0)[sequence] == 1)[-10])
     sequence = sequence.copy()
     right = int(sequence[at])
     sequence[at] = right - 1 if right else 1

@@ -61,7 +61,7 @@ def test_everything_counts(folder, compiled):
     one.layers[0].k[0] += 0.0  # no change
     decoded(one)
     assert len(compiled) == 1
-    one.unembed[3, 0] += 1.0
+    one.unembed = one.unembed.changed(3, 0, 1.5)
     decoded(one)
     one.prefix = np.array([1], dtype=np.int32)
     decoded(one)

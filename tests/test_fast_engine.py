@@ -51,7 +51,7 @@ def test_latest():
     parity = g.step(g.position - position - 3)
     model = f.finish(g.select(parity, value, difference) + g.relative(1, {"one": f.small})[0])
     assert kinds(model) == ["delay", "register", "register"]
-    both = [int(np.flatnonzero(model.embed[:, slot_of(model, "flag")] == v)[0]) for v in (0, 1)]
+    both = [int(np.flatnonzero(model.embed.column(slot_of(model, "flag")) == v)[0]) for v in (0, 1)]
     model.prefix = np.array(both, dtype=np.int32)
     compare(model, probe="index")
 
@@ -70,7 +70,7 @@ def test_nearest_latest_wins(seed):
     old = g.step(g.position - stamp - 2)
     model = f.finish(g.select(old, exact + f.small, miss))
     assert kinds(model).count("keyed") == 1
-    off = int(np.flatnonzero(model.embed[:, slot_of(model, "flag")] == 0)[0])
+    off = int(np.flatnonzero(model.embed.column(slot_of(model, "flag")) == 0)[0])
     model.prefix = np.array([off], dtype=np.int32)
     compare(model, seed, rounds=5, probe="index")
 
@@ -238,7 +238,7 @@ def test_numbers_beyond_integers():
     table = g.table(cube, [4.0, 7.0, 1.0, 9.0], 0)
     (kept,) = g.latest("kept", {"kept": low + table}, f.flag)
     model = f.finish(kept + g.step(cube - 10.0**7) + f.label)
-    model.prefix = np.flatnonzero(model.embed[:, slot_of(model, "flag")] == 0)[:1].astype(np.int32)
+    model.prefix = np.flatnonzero(model.embed.column(slot_of(model, "flag")) == 0)[:1].astype(np.int32)
     compare(model, rounds=4, probe="index")
 
 

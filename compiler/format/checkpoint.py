@@ -1,8 +1,10 @@
 """The checkpoint: one safetensors file with the transformer, its prompt prefix, and the map from steps to WASM.
 
-Tensors (float64): model.embed_tokens.weight [V, d], model.embed_positions.weight [2, d], lm_head.weight [V, d], and per layer N
+Tensors (float64): model.embed_positions.weight [2, d], and per layer N
 model.layers.N.self_attn.{q,k,v}_proj.weight [w H, d], .self_attn.o_proj.weight [d, w H] (w: head_dim),
-model.layers.N.mlp.{gate,up}_proj.weight [F, d], .mlp.down_proj.weight [d, F]; prompt.prefix [n] (int32).
+model.layers.N.mlp.{gate,up}_proj.weight [F, d], .mlp.down_proj.weight [d, F]; prompt.prefix [n] (int32). Of the two matrices
+[V, d] with a row for each token, model.embed_tokens.weight and lm_head.weight, the file has only what is not 0, as
+.at [V + 1], .columns [N] and .values [N] (see `sparse` and `tensors`).
 One entry of metadata, "wasm2xformer": JSON, see `metadata`. The same program gives the same file, byte for byte.
 
 A checkpoint is data from a stranger. Loading executes nothing, checks everything that will be used (`metadata`: types and
@@ -26,7 +28,7 @@ from .consistency import check
 from .errors import CompileError
 from .isa import Program
 from .printable import printable
-from .tensors import HEADER_LIMIT, Tensors, open_tensors, write_tensors
+from .tensors import HEADER_LIMIT, Tensors, open_tensors, sparse_parts, write_tensors
 from .transformer import Layer, Transformer
 
 FORMAT = "wasm2xformer"
@@ -75,7 +77,8 @@ def _name(layer: int, matrix: str) -> str:
 def save(model: Model, path: str | Path) -> None:
     """Writes `model` as a safetensors file. Raises OSError, and CompileError when the names in it are too long to be read."""
     t = model.transformer
-    tensors = {_EMBED: t.embed, _POSITIONS: t.positions, _UNEMBED: t.unembed, _PREFIX: t.prefix.astype(np.int32)}
+    tensors = {_POSITIONS: t.positions, _PREFIX: t.prefix.astype(np.int32)}
+    tensors |= sparse_parts(_EMBED, t.embed) | sparse_parts(_UNEMBED, t.unembed)
     for index, layer in enumerate(t.layers):
         tensors |= {_name(index, matrix): getattr(layer, matrix) for matrix in _MATRICES}
     text = stored.encode(_metadata(model))
@@ -168,7 +171,7 @@ def _text(path: str | Path, tensors: Tensors) -> str:
 
 
 def _check_sizes(metadata: stored.Metadata) -> None:
-    """Before anything is made of them: each step has a token, and with it a row of two matrices, so many need a large file."""
+    """Before anything is made of them: each step has a token, and with it a name in the file."""
     tokens, steps = len(metadata.vocabulary), len(metadata.program.steps)
     if tokens != metadata.config.vocab_size:
         raise ValueError(f"{tokens} token names for {metadata.config.vocab_size} tokens")
@@ -193,13 +196,13 @@ def _transformer(metadata: stored.Metadata, tensors: Tensors) -> Transformer:
         if len(values) != count:
             raise ValueError(f"{what}: {len(values)} for {count} layers")
     certificate = tuple(HeadBound(*(getattr(b, f) for f in b.__struct_fields__)) for b in config.certificate)
-    embed = tensors.take(_EMBED, (vocab, width), "F64")
+    embed = tensors.take_sparse(_EMBED, (vocab, width))
     layers = [_layer(metadata, tensors, index) for index in range(count)]
     transformer = Transformer(
         embed,
         tensors.take(_POSITIONS, (2, width), "F64"),
         layers,
-        tensors.take(_UNEMBED, (vocab, width), "F64"),
+        tensors.take_sparse(_UNEMBED, (vocab, width)),
         list(metadata.vocabulary),
         tensors.take(_PREFIX, tensors.shape(_PREFIX), "I32"),
         certificate,

@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from .isa import Entry, Program, Site, Slot, Step, StepFunction
 from .types import FuncType
 
-VERSION: Literal[3] = 3
+VERSION: Literal[4] = 4
 
 Natural = Annotated[int, Meta(ge=0, le=2**31 - 1)]  # indices, sizes
 Distance = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
@@ -143,7 +143,7 @@ class StoredProgram(Struct, omit_defaults=True, forbid_unknown_fields=True):
 class Metadata(Struct, forbid_unknown_fields=True):
     """All of it. texts: by step. jumps, entries, inputs, texts: as in `Model`."""
 
-    version: Literal[3]
+    version: Literal[4]
     config: Config
     vocabulary: Names
     names: AllNames

@@ -14,9 +14,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save, save_file
 
 from .output_file import replace_file
+from .sparse import MAX_ELEMENTS, SparseMatrix
 
 # The library reads no header beyond this many bytes.
 HEADER_LIMIT = 100_000_000
+# By their names there, the types in which values of a sparse matrix may be stored: the first that holds all of them exactly.
+VALUES: dict[str, type[np.generic]] = {"I8": np.int8, "I16": np.int16, "I32": np.int32, "F32": np.float32, "F64": np.float64}
+# ... and numbers of columns and entries.
+INDICES: dict[str, type[np.generic]] = {"U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "U64": np.uint64}
 
 
 def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], key: str, metadata: str) -> None:
@@ -28,6 +33,21 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray
         lambda name: _in_errors_of_the_system(save_file, arrays, name, {key: metadata}),
         lambda: save(arrays, {key: metadata}),
     )
+
+
+def sparse_parts(name: str, matrix: SparseMatrix) -> dict[str, np.ndarray]:
+    """The tensors that a sparse matrix is stored as, in the smallest types."""
+    return {
+        f"{name}.at": _smallest(matrix.at, INDICES),
+        f"{name}.columns": _smallest(matrix.columns, INDICES),
+        f"{name}.values": _smallest(matrix.values, VALUES),
+    }
+
+
+def _smallest(values: np.ndarray, types: Mapping[str, type[np.generic]]) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        made = [values.astype(t) for t in types.values()]
+    return next((m for m in made if np.array_equal(m, values)), made[-1])
 
 
 def _in_errors_of_the_system(write: Any, *arguments: Any) -> None:
@@ -60,9 +80,31 @@ class Tensors:
         self.left.discard(name)
         tensor = self.file.get_tensor(name)
         # NaN comes through both; an infinity is one of them.
-        if dtype == "F64" and tensor.size and not (np.isfinite(tensor.min()) and np.isfinite(tensor.max())):
+        if tensor.dtype.kind == "f" and tensor.size and not (np.isfinite(tensor.min()) and np.isfinite(tensor.max())):
             raise ValueError(f"{name} holds values that are not finite")
         return tensor
+
+    def take_sparse(self, name: str, shape: tuple[int, int]) -> SparseMatrix:
+        """A sparse matrix of its own: rows that are whole and in order, ascending columns below shape[1], finite values. It takes
+        up to 8 times the bytes that it has in the file. Raises ValueError."""
+        if shape[0] * shape[1] > MAX_ELEMENTS:
+            raise ValueError(f"{name} has {shape[0]:,} rows of {shape[1]:,}, together more than {MAX_ELEMENTS:,}")
+        at = self._take_one_of(f"{name}.at", INDICES, shape[0] + 1)
+        count = int(at[-1])
+        if at[0] or (at[1:] < at[:-1]).any():
+            raise ValueError(f"{name}.at: rows that do not follow each other")
+        columns = self._take_one_of(f"{name}.columns", INDICES, count)
+        if count and columns.max() >= shape[1]:
+            raise ValueError(f"{name}.columns: a column outside 0 to {shape[1] - 1}")
+        values = self._take_one_of(f"{name}.values", VALUES, count)
+        matrix = SparseMatrix(shape, at.astype(np.int64), columns.astype(np.int32), values.astype(np.float64))
+        if not matrix.in_order():
+            raise ValueError(f"{name}.columns: a row whose columns do not ascend")
+        return matrix
+
+    def _take_one_of(self, name: str, types: Mapping[str, Any], count: int) -> np.ndarray:
+        dtype = self._slice(name).get_dtype()
+        return self.take(name, (count,), dtype if dtype in types else "/".join(types))
 
     def _slice(self, name: str) -> Any:
         if name not in self.left:

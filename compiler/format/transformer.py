@@ -1,4 +1,4 @@
-"""The target model: plain float64 matrices of a decoder-only transformer. What the compiler makes and engines run.
+"""The target model: float64 matrices of a decoder-only transformer. What the compiler makes and engines run.
 
 With one-hot-free notation (row vectors, token id y_t at position t, n = t + 1):
 
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .certificate import Certificate, tokens_of
+from .sparse import SparseMatrix
 
 # The width of the heads that the compiler makes: components of queries and keys, and values that a head carries.
 HEAD_DIM = 16
@@ -44,7 +45,7 @@ class Layer:
 
 @dataclass
 class Transformer:
-    """embed: [V, d], positions: [2, d], unembed: [V, d]; all float64.
+    """embed: [V, d], positions: [2, d], unembed: [V, d]; all float64; the two with a row for each token are sparse.
 
     vocabulary: one name per token id.
     prefix: token ids that every sequence begins with.
@@ -54,10 +55,10 @@ class Transformer:
         final residual) may be read out for every position. Probes observe, they take no part in decoding.
     """
 
-    embed: np.ndarray
+    embed: SparseMatrix
     positions: np.ndarray
     layers: list[Layer]
-    unembed: np.ndarray
+    unembed: SparseMatrix
     vocabulary: list[str]
     prefix: np.ndarray
     certificate: Certificate = ()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import replace
 
 import numpy as np
 
 from ..format.certificate import Certificate, HeadBound
+from ..format.sparse import SparseMatrix
 from ..format.transformer import HEAD_DIM, Layer, Transformer
 from .expr import Expr, Variable
 from .graph import Graph, Lookup, Neuron
@@ -279,18 +280,13 @@ def _weights(
         made.append(y)
     _name_slots(graph, made, slots, times, layers, width)
 
-    embed = np.zeros((len(graph.tokens), width))
-    embed[:, slots[graph.one]] = 1.0
-    for variable, slot in slots.items():
-        for token, entry in variable.embedding.items():
-            embed[token, slot] += entry
     positions = np.zeros((2, width))
     positions[0, slots[graph.position]] = 1.0
     positions[1, slots[graph.position_squared]] = 1.0
     probes = {name: (layers, slots[v]) for name, v in graph.probes.items()}
     return Transformer(
-        embed, positions, made, _unembedding(graph, row), list(graph.tokens), np.array(graph.prefix, dtype=np.int32),
-        _certificate(bounds), made[0].slot_names if made else [], probes,
+        _embedding(graph, slots, width), positions, made, _unembedding(graph, row, width), list(graph.tokens),
+        np.array(graph.prefix, dtype=np.int32), _certificate(bounds), made[0].slot_names if made else [], probes,
     )  # fmt: skip
 
 
@@ -316,19 +312,34 @@ def _name_slots(graph, made, slots, times, layers, width) -> None:
         made[layer].slot_names = names
 
 
-def _unembedding(graph: Graph, row) -> np.ndarray:
+def _embedding(graph: Graph, slots: dict[Variable, int], width: int) -> SparseMatrix:
+    count = len(graph.tokens)
+    ids, values, places = [np.arange(count)], [np.ones(count)], [np.full(count, slots[graph.one])]
+    for variable, slot in slots.items():
+        entries = variable.embedding
+        ids.append(np.fromiter(entries.keys(), np.int64, len(entries)))
+        values.append(np.fromiter(entries.values(), np.float64, len(entries)))
+        places.append(np.full(len(entries), slot))
+    return SparseMatrix.of_entries((count, width), *map(np.concatenate, (ids, places, values)))
+
+
+def _unembedding(graph: Graph, row: Callable[[Expr], np.ndarray], width: int) -> SparseMatrix:
     assert graph.index is not None
-    f1, f2 = row(graph.index[0]), row(graph.index[1])
+    blocks = [(row(b.g1), row(b.g2), row(b.penalty), b) for b in graph.blocks]
+    forms = [row(graph.index[0]), row(graph.index[1]), row(graph.others_penalty), row(Expr({}, 1.0))]
+    used = np.flatnonzero(np.any([*forms, *(form for block in blocks for form in block[:3])], axis=0))
+    f1, f2, others_penalty, one = (form[used] for form in forms)
     ids = np.arange(len(graph.tokens), dtype=np.float64)[:, None]
     unembed = 2 * ids * f1 - ids * ids * f2
     in_block = np.zeros(len(ids), dtype=bool)
-    for block in graph.blocks:
+    for g1, g2, penalty, block in blocks:
         v = np.arange(block.count, dtype=np.float64)[:, None]
         rows = slice(block.first, block.first + block.count)
-        unembed[rows] += 2 * v * row(block.g1) - v * v * row(block.g2) - row(block.penalty)
+        unembed[rows] += 2 * v * g1[used] - v * v * g2[used] - penalty[used]
         in_block[rows] = True
     others = ~in_block
     others[graph.emittable :] = False
-    unembed[others] -= row(graph.others_penalty)
-    unembed[graph.emittable :] = -row(Expr({}, 1.0))
-    return unembed
+    unembed[others] -= others_penalty
+    unembed[graph.emittable :] = -one
+    at, columns = np.nonzero(unembed)
+    return SparseMatrix.of_entries((len(unembed), width), at, used[columns], unembed[at, columns])

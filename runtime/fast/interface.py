@@ -38,7 +38,7 @@ MAX_DELAY = 64
 # in the state, bytes of tables by token or row during the analysis, and bytes of keys that the prefix may leave.
 INSTRUCTIONS: tuple[int, float] = (2**16, 1 / 256)
 TABLE_BYTES: tuple[int, float] = (2**24, 8)
-ANALYSIS_BYTES = (2**26, 8)
+ANALYSIS_BYTES = (2**26, 32)
 PREFIX_BYTES = (2**26, 64)
 
 
@@ -67,13 +67,13 @@ class Room:
 
 
 def tensors(model: Transformer) -> list[np.ndarray]:
-    """All weights."""
-    result = [model.embed, model.positions, model.unembed]
+    """All weights; of sparse matrices, their parts."""
+    result = [*model.embed.parts, model.positions, *model.unembed.parts]
     for layer in model.layers:
         result += [layer.q, layer.k, layer.v, layer.o, layer.gate, layer.up, layer.down]
     return result
 
 
 def size(model: Transformer) -> int:
-    """Bytes of all weights."""
-    return sum(tensor.nbytes for tensor in tensors(model))
+    """Bytes of all weights and of the prefix, as they are in memory."""
+    return model.prefix.nbytes + sum(tensor.nbytes for tensor in tensors(model))

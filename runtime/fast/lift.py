@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...compiler.format.sparse import SparseMatrix
 from ...compiler.format.transformer import Layer, Transformer
 from . import heads
 from .interface import Refused, size, tensors
@@ -51,7 +52,7 @@ def _check_finite(model: Transformer) -> None:
 def _embedding(graph: Symbols, model: Transformer) -> list[Form]:
     result = []
     for slot in range(model.width):
-        form = graph.table(graph.token, model.embed[:, slot])
+        form = graph.table(graph.token, model.embed.column(slot))
         for atom, weight in ((graph.n, model.positions[0, slot]), (graph.nn, model.positions[1, slot])):
             if weight:
                 form = linear([(1.0, form), (float(weight), Form({atom: 1.0}))])
@@ -70,7 +71,7 @@ class _FirstPosition:
     """
 
     def __init__(self, model: Transformer):
-        self.x = model.embed[model.prefix[0]] + model.positions.sum(0) if len(model.prefix) else None
+        self.x = model.embed.row(model.prefix[0]) + model.positions.sum(0) if len(model.prefix) else None
 
     def forward(self, layer: Layer) -> None:
         if self.x is not None:
@@ -138,11 +139,12 @@ def _add(graph: Symbols, slots: list[Form], added: dict[int, list[tuple[float, F
         slots[slot] = graph.named(linear([(1.0, slots[slot]), *parts]))
 
 
-def _unembedding(unembed: np.ndarray, slots: list[Form]) -> tuple[np.ndarray, list[Form]]:
+def _unembedding(unembed: SparseMatrix, slots: list[Form]) -> tuple[np.ndarray, list[Form]]:
     """Slots that hold the same form share a column; all constants share one."""
     columns: dict[Form, np.ndarray] = {}
-    for slot in np.flatnonzero(unembed.any(axis=0)):
-        form, weight = slots[slot], unembed[:, slot]
+    used = unembed.used_columns()
+    for slot, weight in zip(used.tolist(), unembed.dense(used).T, strict=True):
+        form = slots[slot]
         for part, factor in ((form.without_constant(), 1.0), (ONE, form.constant)):
             if part != ZERO and factor:
                 columns[part] = columns.get(part, 0.0) + factor * weight

@@ -54,16 +54,16 @@ class Embedding:
     """Token ids -> stripes."""
 
     def __init__(self, model: Transformer, device: torch.device | str = "cpu"):
-        self._rows = torch.from_numpy(np.ascontiguousarray(model.embed)).to(device)
+        self._embed, self._device = model.embed, device
         self._positions = torch.from_numpy(np.ascontiguousarray(model.positions)).to(device)
 
     def __call__(self, tokens: np.ndarray, start: int) -> Stripes:
         """tokens: int [n], those at positions start .. start + n - 1."""
         stripes = []
         for at in stripes_of(len(tokens)):
-            ids = torch.from_numpy(np.asarray(tokens[at], dtype=np.int64)).to(self._rows.device)
-            n = torch.arange(start + at.start + 1, start + at.stop + 1, dtype=torch.float64, device=ids.device)
-            x = self._rows[ids].T + torch.outer(self._positions[0], n) + torch.outer(self._positions[1], n * n)
+            rows = torch.from_numpy(self._embed.rows(tokens[at])).to(self._device)
+            n = torch.arange(start + at.start + 1, start + at.stop + 1, dtype=torch.float64, device=rows.device)
+            x = rows.T + torch.outer(self._positions[0], n) + torch.outer(self._positions[1], n * n)
             stripes.append(x.contiguous())
         return stripes
 
@@ -85,13 +85,14 @@ class Logits:
     """The choice of a token. Equal rows of the unembedding have equal logits and are computed once."""
 
     def __init__(self, model: Transformer, device: torch.device | str = "cpu"):
-        read = np.flatnonzero(model.unembed.any(0))  # the slots that the logits depend on
-        _, first, counts = np.unique(model.unembed[:, read], axis=0, return_index=True, return_counts=True)
+        read = model.unembed.used_columns()  # the slots that the logits depend on
+        rows = model.unembed.dense(read)
+        _, first, counts = np.unique(rows, axis=0, return_index=True, return_counts=True)
         order = np.argsort(first)  # so that the first of equal logits belongs to the lowest id
         self._read = torch.from_numpy(read).to(device)
         self._ids = torch.from_numpy(first[order]).to(device)
         self._shared = torch.from_numpy(counts[order] > 1).to(device)
-        self._weight = torch.from_numpy(np.ascontiguousarray(model.unembed[np.ix_(first[order], read)].T)).to(device)
+        self._weight = torch.from_numpy(np.ascontiguousarray(rows[first[order]].T)).to(device)
 
     def choices(self, x: torch.Tensor) -> np.ndarray:
         """x: [slots, n] -> ids [n]: the argmax of each position's logits, of equal ones the lowest id."""
