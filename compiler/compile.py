@@ -17,6 +17,7 @@ from .lower.program import program_of
 from .machine.assemble import Assembly, assemble
 from .machine.jumps import SINGLE_JUMPS
 from .machine.machine import machine
+from .machine.sections import TOKENS_LIMIT
 from .machine.tokens import fill
 from .optimise.optimise import optimise
 from .options import CompileOptions
@@ -80,12 +81,19 @@ def link_source(source: Source, options: CompileOptions) -> LinkedModule:
     return link(source.module, provided, options.exports, options.max_memory_pages, options.unknown_imports_trap)
 
 
-def realise(program: Program, module: Module, single_jumps: int = SINGLE_JUMPS, watch: Watch = ignore) -> Model:
+def realise(
+    program: Program,
+    module: Module,
+    single_jumps: int = SINGLE_JUMPS,
+    watch: Watch = ignore,
+    tokens_limit: int = TOKENS_LIMIT,
+) -> Model:
     """The back half: from the step program to weights.
 
-    single_jumps: jumps that may have a token of their own. watch: as for `compile_steps`.
+    single_jumps: jumps that may have a token of their own. watch: as for `compile_steps`. tokens_limit: what the vocabulary is to
+    stay below, if that is possible; the prefix is the longer for it.
     """
-    assembly: Assembly = assemble(program, single_jumps)
+    assembly: Assembly = assemble(program, single_jumps, tokens_limit)
     watch("assembly", assembly)
     architecture, image = assembly.architecture, assembly.image
     graph, features = machine(architecture)

@@ -219,6 +219,11 @@ def with_value(index: Any, value: float) -> Callable[[np.ndarray], np.ndarray]:
         ("prompt.prefix", with_value(2, 10**6), "a token id outside"),
         ("prompt.prefix", with_value(2, -1), "a token id outside"),
         ("prompt.prefix", lambda a: a[None], "no list of token ids"),
+        ("prompt.prefix", lambda a: a[:5].copy(), "17 steps, but only 5 tokens"),
+        ("prompt.prefix", lambda a: np.delete(a, 260), "no whole sections of 18 tokens P"),
+        ("prompt.prefix", lambda a: np.append(a, a[260]), "no whole sections of 18 tokens P"),
+        ("prompt.prefix", lambda a: np.where(np.arange(len(a)) == 260, a[0], a), "no whole sections of 18 tokens P"),
+        ("prompt.prefix", lambda a: np.delete(a, slice(257, 275)), "no whole sections of 18 tokens P"),
     ],
 )
 def test_tensors_are_checked(path: Path, tmp_path: Path, name: str, change: Any, told: str) -> None:
@@ -337,9 +342,10 @@ def test_an_empty_tensor_of_any_size_costs_nothing(path: Path, tmp_path: Path, h
     header = {
         "__metadata__": {"wasm2xformer": json.dumps(metadata_of(path))},
         "model.embed_tokens.weight.at": {"dtype": "U64", "shape": [0, huge], "data_offsets": [0, 0]},
+        "prompt.prefix": {"dtype": "I32", "shape": [100], "data_offsets": [0, 400]},
     }
     text = json.dumps(header).encode()
-    (tmp_path / "bad").write_bytes(len(text).to_bytes(8, "little") + text)
+    (tmp_path / "bad").write_bytes(len(text).to_bytes(8, "little") + text + bytes(400))
     with pytest.raises(w2x.CheckpointError, match="embed_tokens"):
         w2x.load(tmp_path / "bad")
 

@@ -362,7 +362,7 @@ def test_a_damaged_checkpoint_is_refused(shell: Shell):
     whole = Path("prog.safetensors").read_bytes()
     for name, content in {
         "short": whole[:5000], "empty": b"", "garbage": bytes(range(256)), "text": b"(module)",
-        "newer": whole.replace(rb'{\"version\":3', rb'{\"version\":9', 1),
+        "newer": whole.replace(rb'{\"version\":4', rb'{\"version\":9', 1),
     }.items():  # fmt: skip
         Path(f"{name}.safetensors").write_bytes(content)
         assert f"{name}.safetensors: " in _refused(shell, "run", f"{name}.safetensors", "--invoke", "count")[0]

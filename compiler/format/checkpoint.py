@@ -146,7 +146,7 @@ def _load(path: str | Path) -> Model:
     open(path, "rb").close()  # the library would say of a file that may not be read that it does not exist
     with open_tensors(path) as tensors:
         metadata = stored.decode(_text(path, tensors))
-        _check_sizes(metadata)
+        _check_sizes(metadata, tensors)
         model = _model(metadata, _transformer(metadata, tensors))
     check(model)
     return model
@@ -170,13 +170,15 @@ def _text(path: str | Path, tensors: Tensors) -> str:
     return text
 
 
-def _check_sizes(metadata: stored.Metadata) -> None:
-    """Before anything is made of them: each step has a token, and with it a name in the file."""
+def _check_sizes(metadata: stored.Metadata, tensors: Tensors) -> None:
+    """Before anything is made of them: each step has a token in the prefix."""
     tokens, steps = len(metadata.vocabulary), len(metadata.program.steps)
     if tokens != metadata.config.vocab_size:
         raise ValueError(f"{tokens} token names for {metadata.config.vocab_size} tokens")
-    if steps > tokens:
-        raise ValueError(f"{steps} steps, but only {tokens} tokens")
+    if len(shape := tensors.shape(_PREFIX)) != 1:
+        raise ValueError(f"{_PREFIX} is no list of token ids")
+    if steps > shape[0]:
+        raise ValueError(f"{steps} steps, but only {shape[0]} tokens in {_PREFIX}")
     for what, count in (("functions", len(metadata.program.functions)), ("texts", len(metadata.texts))):
         if count > steps:
             raise ValueError(f"{count} {what}, but only {steps} steps")

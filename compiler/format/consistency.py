@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .certificate import holds
 from .isa import INPUTS, Entry, Program
 from .limits import FRAME_LIMIT, HIDDEN_LIMIT, MEMORY_PAGES
@@ -125,7 +127,7 @@ def _check_vocabulary(model: Model) -> None:
     heads = _heads(tokens)  # type: ignore[arg-type]
     moving = sum(token.token_class.moves for token in tokens if token)
     _require(moving == len(model.jumps), f"{len(model.jumps)} jumps, for {moving} tokens that jump")
-    counts = {"I": len(model.entries), "P": len(model.program.steps) + 1}
+    counts = {"I": len(model.entries)}
     order = [(c.name, place) for c in CLASSES for place in range(max(1, c.places))]
     _require([h for h in order if h in heads] == list(heads), "vocabulary: classes of tokens are not in their order")
     for c in CLASSES:
@@ -136,10 +138,24 @@ def _check_vocabulary(model: Model) -> None:
     _require(places in (4, 8), f"vocabulary: digits of {places} places, expected 4 or 8")
     wide = {t for _, e in _all_entries(model.program) for t in (*e.params, *e.results)} & set(WIDE)
     _require(places == 8 or not wide, "vocabulary: no digits for values of 64 bits")
+    _check_rows(model, tokens)  # type: ignore[arg-type]
     for name in ("N", "H", "BOS", "B"):
         _require((name, 0) in heads, f"vocabulary: no tokens {name}")
     for number, (_, frame) in enumerate(model.jumps):
         _require(abs(frame) <= FRAME_LIMIT, f"jumps[{number}]: the frame moves by {frame} slots")
+
+
+def _check_rows(model: Model, tokens: Sequence[Token]) -> None:
+    """The prefix has the program in whole sections, one behind the other: in each a token for every step, and one before them."""
+    section = np.array([token.place if token.token_class.name == "P" else -1 for token in tokens], dtype=np.int64)
+    found = section[model.transformer.prefix]
+    at, rows = np.flatnonzero(found >= 0), len(model.program.steps) + 1
+    whole = len(at) and len(at) % rows == 0 and at[-1] - at[0] == len(at) - 1
+    _require(
+        whole and np.array_equal(found[at], np.repeat(np.arange(len(at) // rows), rows)),
+        f"prompt.prefix: no whole sections of {rows} tokens P, one for each step and one before",
+    )
+    _require(set(found[at].tolist()) == set(section[section >= 0].tolist()), "vocabulary: tokens P of no section")
 
 
 def _heads(tokens: Sequence[Token]) -> dict[tuple[str, int], int]:

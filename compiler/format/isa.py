@@ -1,4 +1,4 @@
-"""The step program: what the transformer executes. One step is one row of the program, `P.0 ... P.(n-1)`.
+"""The step program: what the transformer executes. One step is one row of the program, see machine/sections.py.
 
 A step reads up to three operand slots, produces at most one value (emitted as digit tokens, most significant
 first), and moves the instruction pointer. Every operand is a slot: constants too are slots that the prompt fills.

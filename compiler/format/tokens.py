@@ -88,8 +88,8 @@ CLASSES = (
                emitted=True, numbers=None, ends=True, moves=True, behind="Z"),
     TokenClass("BOS", "begin of sequence"),
     TokenClass("I", "invocation of an exported function", Kind.ENTRY, numbers=None),
+    TokenClass("P", "the program: section {} of a step, or all of it", places=32, numbers=None),
     TokenClass("C", "a constant, global or hidden register with its initial value", numbers=None),
-    TokenClass("P", "a step of the program", numbers=None),
     TokenClass("G", "begin of a data segment or of input bytes", numbers=None),
     TokenClass("B", "a byte of data or input", numbers=256),
 )  # fmt: skip

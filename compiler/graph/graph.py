@@ -212,7 +212,8 @@ class Graph:
             key_squared = self.square(key, f"{name}.key^2")
         # Bits that eps n may take: below the 2 key_bits + 1 of the scores, and of a double.
         eps_bits = min(LATEST_BITS + 1, SCORE_BITS - 1 - 2 * key_bits - 1) if latest else 0
-        tokens = max(1, 2 ** (eps_bits - 1) if eps_bits > 0 else 0) if latest else UNBOUNDED
+        unbounded = 2**POSITION_BITS - 1 if Expr.of(key) == Expr.of(self.position) else UNBOUNDED
+        tokens = max(1, 2 ** (eps_bits - 1) if eps_bits > 0 else 0) if latest else unbounded
         eps = 2.0**-eps_bits if latest else 0.0
         # Farther than any two keys are apart. Built from two factors, so that no single weight is huge.
         half = 2.0 ** (key_bits + 1)
@@ -224,6 +225,16 @@ class Graph:
         query = Expr.of(query)
         head = self._lookup(bound, (temperature * query, temperature), (2.0 * Expr.of(key), score))
         return self._read(head, values)
+
+    def at_position(self, name: str, query: Number, values: dict[str, Number], *, off: Number, limit: int) -> list[Variable]:
+        """The values at a position, the nearest one to the query where `off` is 0: parabola lookup with key n.
+
+        query: at most `limit`; it may be off by 1/4. off: as for `lookup`. Exact for 2^26 tokens: n^2 < 2^52.
+        """
+        return self.lookup(
+            name, query, self.position, values,
+            off=off, key_squared=self.position_squared, key_bits=max(bits_for(limit), 10), latest=False,
+        )  # fmt: skip
 
     def paraboloid(
         self,

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 
+from .sections import Columns
+
 
 @dataclass(frozen=True)
 class Architecture:
     """The circuits are a function of this alone; a program that fits may be another one.
 
-    fields: the fields that rows may have. places: digits of the widest value, 4 or 8.
-    rows: how many rows there are. slots: addresses of constants, globals, registers and frames lie below. frame_limit: a
-    frame may begin so many slots above the first one.
+    sections: how the prefix says the rows, see `sections`; a field that no row has is in none. places: digits of the widest
+    value, 4 or 8.
+    rows: how many rows there are, with the one before the first step. slots: addresses of constants, globals, registers and
+    frames lie below. frame_limit: a frame may begin so many slots above the first one.
     lowest_address: of memory; hidden memory is negative, and the lowest 256 bytes are scratch. longest_segment: bytes that may
     follow one segment token.
     tokens: how many tokens of each class may be emitted, in the order of their ids; 0 for a class without use.
@@ -21,7 +24,7 @@ class Architecture:
     so many bytes, and all of them together.
     """
 
-    fields: frozenset[str]
+    sections: tuple[Columns, ...]
     places: int
     rows: int
     slots: int

@@ -3,7 +3,7 @@
 Order of the vocabulary: first what the model may emit (their ids are the line of the unembedding's parabola), then what
 only a prompt holds:
 
-    D{p}.{v} S{p}.{v} Q0.{v} Q1.{v} N H T.{kind} O.{v} E.{v} J.{j} X.{v} Y.{v} Z.{v} F.{k} | BOS I.{k} C.{k} P.{i} G.{s} B.{v}
+    D{p}.{v} S{p}.{v} Q0.{v} Q1.{v} N H T.{kind} O.{v} E.{v} J.{j} X.{v} Y.{v} Z.{v} F.{k} | BOS I.{k} P{s}.{k} C.{k} G.{s} B.{v}
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from .architecture import Architecture
 from .encode import Encoder
 from .jumps import SINGLE_JUMPS, Jumps, jumps_of, tables_of
 from .rows import Row, fields
+from .sections import TOKENS_LIMIT, sections
 
 
 @dataclass(frozen=True)
 class ProgramImage:
     """A program as tokens say it: what the prompt's prefix holds, and what the jump tokens do.
 
-    rows: per step, the fields it fetches; one more for before the first entry. constants: (address, initial value) of
+    rows: per step, the fields it fetches; the last one for before the first entry. constants: (address, initial value) of
     constants, globals and hidden registers. segments: (memory address, bytes). inputs: address of each named area that a
     prompt may fill. entries: (name, first step); "" is the start function. jumps: see `jumps`.
     """
@@ -48,8 +49,9 @@ class Assembly:
 _WIDE = ("move_high", "select_high", "carry", "wide_bytes", "fill_high", "load64", "store64", "signed_high")
 
 
-def assemble(program: Program, single_jumps: int = SINGLE_JUMPS) -> Assembly:
+def assemble(program: Program, single_jumps: int = SINGLE_JUMPS, tokens_limit: int = TOKENS_LIMIT) -> Assembly:
     """The smallest machine for a program. single_jumps: how many jumps may have a token of their own, see `jumps`.
+    tokens_limit: what the vocabulary is to stay below, see `sections`.
 
     Raises CompileError when the program does not fit the machine's ranges.
     """
@@ -59,7 +61,7 @@ def assemble(program: Program, single_jumps: int = SINGLE_JUMPS) -> Assembly:
     rows = [fields(step) for step in program.steps]
     places = _places(program, rows, slots.constants)
     architecture = Architecture(
-        fields=frozenset(),
+        sections=(),
         places=places,
         rows=len(rows) + 1,
         slots=slots.end,
@@ -73,7 +75,9 @@ def assemble(program: Program, single_jumps: int = SINGLE_JUMPS) -> Assembly:
     )
     Encoder(program, slots, memory, jumps, tables, architecture.ids).complete(rows)
     image = ProgramImage(rows, slots.constants, memory.segments, memory.inputs, _entries(program), jumps)
-    return Assembly(replace(architecture, fields=_used(rows)), image)
+    said = architecture.emitted + 1 + 256 + len(image.entries) + len(slots.constants)
+    said += len(memory.segments) + len(memory.inputs)
+    return Assembly(replace(architecture, sections=sections(rows, tokens_limit - 1 - said)), image)
 
 
 def _used(rows: list[Row]) -> frozenset[str]:

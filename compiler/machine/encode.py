@@ -22,8 +22,8 @@ class Encoder:
         self.first = ids["X"] + jumps.base / 2 - 0.5 + 0.5 / jumps.base
 
     def complete(self, rows: list[Row]) -> None:
-        """rows: of all steps, with the fields of their operations. One is added behind the program, where execution stands
-        before the first entry: it touches nothing."""
+        """rows: of all steps, with the fields of their operations. One is added, where execution stands before the first entry:
+        it touches nothing."""
         for index, step in enumerate(self.program.steps):
             self._operands(rows, index, step)
             self._next(rows[index], index, step)
@@ -94,14 +94,14 @@ class Encoder:
         row["far.second"] = self.ids[low] + distance - first
         return first
 
-    def _looked_up(self, row: Row, index: int, low: str) -> None:
-        row |= {"next": self.first, "far.second": self.ids[low] - self.first, "here": index}
+    def _looked_up(self, row: Row, low: str) -> None:
+        row |= {"next": self.first, "far.second": self.ids[low] - self.first}
 
     def _call(self, row: Row, index: int, step: Step) -> None:
         jumps = self.jumps
         row["frame"] = step.imm
         if jumps.far_returns:
-            row |= {"behind": index + 1, "frame.number": self.frames[step.imm]}
+            row |= {"frame.number": self.frames[step.imm]}
         if step.op == "call_indirect":
             choices = jumps.sites.choices(index)
             first = choices[0][0] if choices else 0
@@ -116,7 +116,7 @@ class Encoder:
             row["next"] = self._spelt(row, self.program.functions[step.callee].entry - index, "Z")
             row["far.third"] -= row["next"]
         else:
-            self._looked_up(row, index, "Z")
+            self._looked_up(row, "Z")
             row |= {"far.third": row["far.third"] - self.first, "far.indirect": 1}
             self._table(row, index)
 
@@ -125,7 +125,7 @@ class Encoder:
             row["next"] = self._single(index)
             return
         del row["return"]
-        self._looked_up(row, index, "Z")
+        self._looked_up(row, "Z")
         row |= {"far.return": 1, "far.third": self.ids["F"] + len(self.frames) - self.first}
 
     def _br_table(self, row: Row, index: int, step: Step) -> None:
@@ -133,7 +133,7 @@ class Encoder:
             row |= {"next": self._single(index), "cases": len(step.targets) - 1}
             return
         del row["br_table"]
-        self._looked_up(row, index, "Y")
+        self._looked_up(row, "Y")
         self._table(row, index)
 
     def _table(self, row: Row, index: int) -> None:

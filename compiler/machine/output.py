@@ -134,10 +134,11 @@ def _far(s: State, mem: Memory) -> Expr:
     """
     g = s.graph
     target = total(256.0**j * byte for j, byte in enumerate(mem.loaded[:4]))
+    here = s.field("behind") - 1.0
     distance = g.gated(
         "far.distance",
-        (s.field("far.table"), target - s.field("here")),
-        (s.field("far.return"), s.return_step - s.field("here")),
+        (s.field("far.table"), target - here),
+        (s.field("far.return"), s.return_step - here),
     )
     high = distance * (1.0 / s.architecture.base)
     moved = g.product(s.field("far.return"), s.return_frame, "far.frame")

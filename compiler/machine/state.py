@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..graph.expr import Expr, Number, Variable, total
-from ..graph.graph import Graph, bits_for
+from ..graph.graph import Graph
 from .architecture import Architecture
 from .digits import BYTE_DIGITS, SLOT_DIGIT, SLOT_POSITION_BITS, digits_of_sum, slot_sizes, split
+from .sections import BEFORE_ROWS, field_of, weight_of
 
 # Sums of jumps since the sequence began stay below this: each call goes on where the one before it stopped, at most the
 # program's length further. It leaves 2^26 tokens (see format/certificate.py).
@@ -63,7 +64,7 @@ class State:
     graph: Graph
     architecture: Architecture
     features: Features
-    fetched: dict[str, Variable]
+    fetched: dict[str, Expr]
     frame: Expr
     a: Value
     b: Value
@@ -82,7 +83,7 @@ class State:
     data: list[Expr]
 
     def field(self, name: str) -> Expr:
-        return Expr.of(self.fetched[name]) if name in self.fetched else Expr({})
+        return self.fetched.get(name, Expr({}))
 
 
 def state(graph: Graph, architecture: Architecture, features: Features) -> State:
@@ -94,7 +95,7 @@ def state(graph: Graph, architecture: Architecture, features: Features) -> State
     frame = _exact_frame(graph, architecture, frame_sum)
 
     def field(name: str) -> Expr:
-        return Expr.of(fetched[name]) if name in fetched else Expr({})
+        return fetched.get(name, Expr({}))
 
     sizes = slot_sizes(architecture.slots)
     frame_low, frame_high = frame
@@ -193,23 +194,31 @@ def _value_in_flight(graph: Graph, features: Features, places: int) -> tuple[Val
     return Value([Expr.of(v) for v in byte_vars]), Expr.of(popcount), Expr.of(low), Expr.of(high)
 
 
-def _fetch(graph: Graph, architecture: Architecture, features: Features, ip: Expr) -> dict[str, Variable]:
-    """The current step's row: nearest program token to the instruction pointer."""
-    names = sorted(architecture.fields)
-    variables = graph.lookup(
-        "fetch", ip, features["program.index"], {name: features[f"row.{name}"] for name in names},
-        off=features["program.off"], key_squared=features["program.index^2"],
-        key_bits=bits_for(architecture.rows), latest=False,
-    )  # fmt: skip
-    return dict(zip(names, variables))
+def _fetch(graph: Graph, architecture: Architecture, features: Features, ip: Expr) -> dict[str, Expr]:
+    """The current step's row: of each section the token that stands as far behind the section's first one as the instruction
+    pointer says. "behind": the number of the step behind this one; 0 at the start."""
+    rows, sections = architecture.rows, architecture.sections
+    fetched: dict[str, Expr] = {}
+    for s, columns in enumerate(sections):
+        values: dict[str, Number] = {c: features[f"row.{c}"] for c in columns}
+        if s == 0:
+            values["behind"] = graph.position + features["no.row"] - BEFORE_ROWS
+        variables = graph.at_position(
+            "fetch" if len(sections) == 1 else f"fetch.{s}", BEFORE_ROWS + 1 + ip + s * rows, values,
+            off=features["program.off"], limit=BEFORE_ROWS + len(sections) * rows,
+        )  # fmt: skip
+        for column, variable in zip(values, variables, strict=True):
+            fetched[field_of(column)] = fetched.get(field_of(column), Expr({})) + weight_of(column) * variable
+    return fetched
 
 
 def _calls(
-    graph: Graph, architecture: Architecture, features: Features, fetched: dict[str, Variable], frame: tuple[Expr, Expr]
+    graph: Graph, architecture: Architecture, features: Features, fetched: dict[str, Expr], frame: tuple[Expr, Expr]
 ) -> tuple[Expr, Expr, Expr]:
     """What the call that made this frame has left behind: its caller number, the step behind it, and which movement of the
     frame it was. Far calls share their tokens, so these come from the row of the call: the one of the position before."""
-    fields = [name for name in ("far.caller", "behind", "frame.number") if name in fetched]
+    fields: list[str] = [name for name in ("far.caller", "frame.number") if name in fetched]
+    fields += ["behind"] if "far.return" in fetched else []
     before = dict(zip(fields, graph.relative(1, {f"call.{n}": fetched[n] for n in fields}, name="before"), strict=True))
     known = {name: Expr.of(variable) for name, variable in before.items()}
     nothing = Expr({})

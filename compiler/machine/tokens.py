@@ -10,6 +10,7 @@ from ..graph.graph import Graph
 from .architecture import Architecture
 from .assemble import ProgramImage
 from .digits import BYTE_DIGITS, SLOT_DIGIT
+from .sections import BEFORE_ROWS, Table
 from .state import Features
 
 # Lookups over few tokens: feature -> token classes that count. Everywhere else the feature is 1: "off".
@@ -27,7 +28,7 @@ _ON: dict[str, tuple[str, ...]] = {
 
 
 def fill(graph: Graph, features: Features, architecture: Architecture, image: ProgramImage) -> None:
-    """Adds every token in the order of its ids, and the prefix: BOS, bytes, constants, program, data."""
+    """Adds every token in the order of its ids, and the prefix: BOS, bytes, program, constants, data."""
     add = _adder(graph, features)
     count = architecture.tokens
     for place in range(architecture.places):
@@ -115,10 +116,16 @@ def _jump_tokens(image: ProgramImage, add: Add) -> None:
 
 
 def _prompt_tokens(graph: Graph, architecture: Architecture, image: ProgramImage, add: Add) -> None:
-    bottom, idle = architecture.lowest_address, len(image.rows) - 1
-    prefix = [add("BOS", ("BOS", "end"), {"fresh": 1, "floor": 1, "entry": idle} | _segment(bottom))]
+    # Execution stands at the row before the first step.
+    first: dict[str, float] = {"fresh": 1, "floor": 1, "entry": -1, "no.row": BEFORE_ROWS - 1}
+    prefix = [add("BOS", ("BOS", "end"), first | _segment(architecture.lowest_address))]
     for k, (_, entry) in enumerate(image.entries):
         add(f"I.{k}", ("I", "end"), {"entry": entry, "fresh": 1})
+    table = Table([image.rows[-1], *image.rows[:-1]])
+    for s, columns in enumerate(architecture.sections):
+        made, tokens = table.tokens(columns)
+        ids = [add(f"P{s}.{k}", ("P",), {f"row.{c}": v for c, v in each.items()}) for k, each in enumerate(made)]
+        prefix += (ids[0] + tokens).tolist()
     for k, (address, value) in enumerate(image.constants):
         low_byte = value & 255
         row: dict[str, float] = {f"value.byte{j}": value >> 8 * j & 255 for j in range(architecture.places)}
@@ -129,9 +136,6 @@ def _prompt_tokens(graph: Graph, architecture: Architecture, image: ProgramImage
         }
         row |= {"shift.bits": low_byte % 8, "shift.bytes": low_byte // 8 % 8}
         prefix.append(add(f"C.{k}", ("C",), row))
-    for i, fields in enumerate(image.rows):
-        row = {f"row.{name}": value for name, value in fields.items()}
-        prefix.append(add(f"P.{i}", ("P",), row | {"program.index": i, "program.index^2": i * i}))
     addresses = [address for address, _ in image.segments] + list(image.inputs.values())
     for s, address in enumerate(addresses):
         add(f"G.{s}", ("G",), _segment(address))
@@ -140,10 +144,9 @@ def _prompt_tokens(graph: Graph, architecture: Architecture, image: ProgramImage
         row = {f"bit{i}": v >> i & 1 for i in range(8)}
         row |= {"clz": 8 - v.bit_length(), "ctz": (v & -v).bit_length() - 1 if v else 8}
         add(f"B.{v}", ("B",), row | {"table.index": v, "table.index^2": v * v, "is.byte": 1})
-    # The byte table stands right behind BOS, so that its bytes fall into the scratch area below hidden memory; then the
-    # row that touches nothing, so that no other row is ever the nearest one while the prefix is read.
-    idle_row = prefix.pop()
-    prefix[1:1] = [*range(first_byte, first_byte + 256), idle_row]
+    # The byte table stands right behind BOS, so that its bytes fall into the scratch area below hidden memory; then the rows,
+    # first the one that touches nothing: no other row is ever the nearest one while the prefix is read.
+    prefix[1:1] = range(first_byte, first_byte + 256)
     for s, (_, data) in enumerate(image.segments):
         prefix.append(graph.token_ids[f"G.{s}"])
         prefix += [first_byte + v for v in data]

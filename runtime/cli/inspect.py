@@ -256,11 +256,29 @@ def _jumps(model: Model) -> list[tuple[str, int, int]]:
     return [(name, delta, frame) for name, (delta, frame) in zip(names, model.jumps, strict=True)]
 
 
+def _rows(model: Model) -> dict[str, str]:
+    """For each token of the program, the steps that it says, or a part of."""
+    steps: dict[str, list[int]] = {}
+    vocabulary, rows = model.transformer.vocabulary, len(model.program.steps) + 1
+    said = [name for name in map(vocabulary.__getitem__, model.transformer.prefix.tolist()) if head_of(name)[0] == "P"]
+    for k, name in enumerate(said):
+        steps.setdefault(name, []).append(k % rows - 1)
+    return {name: _said(model, numbers) for name, numbers in steps.items()}
+
+
+def _said(model: Model, steps: Sequence[int]) -> str:
+    first = next((step for step in steps if step >= 0), None)
+    if first is None:
+        return "before the first step"
+    more = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
+    return f"step {first}{more}: {model.program.steps[first].op}  {model.texts.get(first, '')}".rstrip()
+
+
 def _vocabulary(console: Console, model: Model) -> None:
     t = model.transformer
     notes = {name: f"instruction pointer {d:+}, frame {f:+}" for name, d, f in _jumps(model)}
     notes |= {f"I.{k}": f"{name or '(start)'}, step {step}" for k, (name, step) in enumerate(model.entries)}
-    notes |= {f"P.{i}": f"{s.op}  {model.texts.get(i, '')}" for i, s in enumerate(model.program.steps)}
+    notes |= _rows(model)
     notes |= {f"G.{s}": name for name, s in model.inputs.items()}
     rows = [(str(i), name, notes.get(name, "")) for i, name in enumerate(t.vocabulary)]
     print_table(console, "vocabulary", ("#id", "token", "meaning"), rows)

@@ -71,7 +71,7 @@ def _split(graph, context: Rewriter, roots: list[Form]) -> Split | None:
     lookup = choose_split(graph, context, roots)
     if lookup is None:
         return None
-    static = context.statics[graph.lookups[lookup].store]
+    static = context.statics[lookup]
     groups = signatures(graph, lookup, len(static.keys), context.reached_atoms())
     contexts = [Rewriter(graph, context.statics, (lookup, rows, g), context.tokens) for g, rows in enumerate(groups)]
     return Split(lookup, static, groups, contexts)

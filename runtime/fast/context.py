@@ -14,11 +14,16 @@ from .symbols import Symbols
 
 @dataclass
 class Static:
-    """A static store: its integer keys, ascending, and the token that each of them was written by."""
+    """What a lookup finds in a static store: its integer keys, ascending, and the token that each of them was written by.
 
-    store: int
+    row: the lookup that stands for it: of lookups whose queries differ by a constant, all find the row of the first one. fixed: a
+    query below or above all keys finds what is not known.
+    """
+
+    row: int
     keys: np.ndarray
     tokens: np.ndarray
+    fixed: bool = False
 
     def rows(self) -> np.ndarray:
         """For each query from the first key to the last one: the row of the nearest key (the upper one of two)."""
@@ -38,7 +43,7 @@ class Rewriter:
     """
 
     graph: Symbols
-    statics: dict[int, Static]
+    statics: dict[int, Static]  # by lookup
     split: tuple[int, np.ndarray, int] | None = None
     tokens: int = 0
     _atoms: dict[int, Form] = field(default_factory=dict)
@@ -106,9 +111,9 @@ class Rewriter:
                 if query.is_constant():
                     return Form({}, float(np.rint(query.constant)))
                 return query if graph.bounds(query).integer else graph.of(Round(query))
-            case Key(lookup) if graph.lookups[lookup].store in self.statics:
-                static = self.statics[graph.lookups[lookup].store]
-                source, rows = self._rows(lookup, static)
+            case Key(lookup) if lookup in self.statics:
+                static = self.statics[lookup]
+                source, rows = self._rows(static)
                 return graph.table(source, static.keys[rows].astype(np.float64))
         return Form({atom: 1.0})
 
@@ -128,16 +133,16 @@ class Rewriter:
         name = self.graph.sources[source].name
         if name[0] != "stored":
             return None
-        static = self.statics.get(self.graph.lookups[name[1]].store)
+        static = self.statics.get(name[1])
         if static is None:
             return None
-        row, rows = self._rows(name[1], static)
+        row, rows = self._rows(static)
         return row, static.tokens[rows] + 1
 
-    def _rows(self, lookup: int, static: Static) -> tuple[int, np.ndarray]:
+    def _rows(self, static: Static) -> tuple[int, np.ndarray]:
         """The source of the row that a lookup finds, and the row numbers that its values stand for."""
-        if self.split is not None and self.split[0] == lookup:
+        if self.split is not None and self.split[0] == static.row:
             _, rows, group = self.split
-            return self.graph.source(IndexSource(("row", lookup, group), len(rows))), rows
+            return self.graph.source(IndexSource(("row", static.row, group), len(rows))), rows
         count = len(static.keys)
-        return self.graph.source(IndexSource(("row", lookup, -1), count)), np.arange(count)
+        return self.graph.source(IndexSource(("row", static.row, -1), count)), np.arange(count)

@@ -43,7 +43,7 @@ class Dependence:
         lookup = self._graph.lookups[number]
         queries = lookup.query if isinstance(lookup.query, tuple) else (lookup.query,)
         queries = (*queries, *(w.form for w in lookup.windows))
-        static = lookup.store in self._context.statics
+        static = number in self._context.statics
         return any(self.kept(q) for q in queries if isinstance(q, Form)) or (not static and self.store(lookup.store))
 
     def _atom(self, atom: int) -> bool:

@@ -104,7 +104,7 @@ class Emitter(Past):
 
     def row(self, lookup: int) -> str:
         """i64: the row that a static lookup finds, relative to the key range's array."""
-        static = self.context.statics[self.graph.lookups[lookup].store]
+        static = self.context.statics[lookup]
         at = self.key_index(lookup, static)
         rows = static.rows()
         if len(rows) == len(static.keys):
@@ -113,10 +113,13 @@ class Emitter(Past):
         return self.load(self.code.op(f"getelementptr {type.llvm}, ptr {array}, i64 {at}"), type).ref
 
     def key_index(self, lookup: int, static: Static) -> str:
-        """i64: the query, cut off at the first and the last key, counted from the first one."""
+        """i64: the query, cut off at the first and the last key, counted from the first one. Gives up on a position where cutting
+        off would be wrong."""
         code, low, high = self.code, int(static.keys[0]), int(static.keys[-1])
         query = self.context(self.graph.lookups[lookup].query)
         bounds = self.graph.bounds(query)
+        if static.fixed and not (bounds.low >= low and bounds.high <= high):
+            self.bail_outside(query, low, high + 1)
         value = self.form(query)
         if value.kind == "f" or value.exponent < 0 or not bounds.below(0):
             cut = code.op(f"fptosi double {self._cut(value, low, high).ref} to i64")
@@ -124,7 +127,7 @@ class Emitter(Past):
         at = self.as_int(value, 0)
         if low:
             at = code.op(f"sub i64 {at}, {low}")
-        if bounds.low >= low and bounds.high <= high:
+        if static.fixed or (bounds.low >= low and bounds.high <= high):
             return at
         # A branch, not a minimum: what is read from the array must not wait for the comparison.
         outside, inside, before = code.label("outside"), code.label("inside"), code.block

@@ -309,6 +309,8 @@ def read(graph: Symbols, lookup: HeadLookup, value: Form) -> Form:
         origin = graph.parts(atom).source
         if origin is not None:
             by_source.setdefault(origin, {})[atom] = rest.pop(atom)
+        elif atom == graph.n and store.kind == "keyed" and dict(store.key.terms) == {graph.n: 1.0}:
+            parts.append((rest.pop(atom), graph.of(Key(number), constant=-store.key.constant)))
         elif atom == graph.n and store.kind != "delay":
             parts.append((rest.pop(atom), graph.of(Stamp(number))))
     for source, terms in by_source.items():

@@ -1,9 +1,10 @@
 """Partial evaluation: what is known once the prefix has been read is folded into the code.
 
-A store is *static* when every token that can write to it stands in the prefix, a key has one such token, and only the token
-is kept: writing again changes nothing. Its lookups become arrays, and everything that is a function of the row found is a
-table over the rows. One such lookup, whose values gate most neurons, is split further: rows are grouped by the values of
-their flags (`signatures`), and for each group the forms are evaluated with these values as constants.
+A store is *static* when only the token is kept, every token that can write to it stands in the prefix, and a key has one such
+token: writing again changes nothing. Or when its keys are positions, and those looked up are positions of the prefix. Its
+lookups become arrays, and everything that is a function of the row found is a table over the rows. Lookups at positions that
+differ by a constant find the same row. One lookup, whose row's values gate most neurons, is split further: rows are grouped
+by the values of their flags (`signatures`), and for each group the forms are evaluated with these values as constants.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from .context import Rewriter, Static
 from .interface import KEY_LIMIT
 from .linear import Form
 from .live import Live
-from .symbols import Symbols
+from .symbols import Store, Symbols
 
 # Groups of rows with code of their own, and the number of different values up to which a table counts as a flag.
 MAX_SIGNATURES = 256
@@ -30,44 +31,92 @@ MAX_SPREAD = 64
 
 
 def static_stores(graph: Symbols, reached: Live, prefix: np.ndarray) -> tuple[dict[int, Static], int]:
-    """The static stores by number, and how many tokens of the prefix it takes until all are complete."""
+    """What lookups in static stores find, by lookup, and how many tokens of the prefix it takes until all stores are complete."""
     found: dict[int, Static] = {}
     settled = 0
-    first = {int(t): i for i, t in reversed(list(enumerate(prefix)))}
-    read = {graph.lookups[k].store for k in reached.lookups}
-    for number in sorted(read):
+    for number in sorted({graph.lookups[k].store for k in reached.lookups}):
         store = graph.stores[number]
-        if (
-            store.kind != "keyed"
-            or store.exact
-            or graph.single_source(store.key) != graph.token
-            or number in reached.stamped
-        ):
-            continue
-        if not store.penalty.is_constant() and graph.single_source(store.penalty) != graph.token:
+        if store.kind != "keyed" or store.exact or number in reached.stamped:
             continue
         if any(store.columns[c] != graph.token for s, c in reached.columns if s == number):
             continue
-        penalties, keys = (graph.evaluate(f, graph.token) for f in (store.penalty, store.key))
-        writers = np.flatnonzero(penalties == 0)
-        keys = keys[writers]
-        if not (np.abs(keys) < KEY_LIMIT).all() or (keys != np.rint(keys)).any():
+        lookups = sorted(k for k in reached.lookups if graph.lookups[k].store == number)
+        if not all(_whole(graph, graph.lookups[k].query) for k in lookups):
             continue
-        keys = keys.astype(np.int64)
-        order = np.argsort(keys)
-        keys, writers = keys[order], writers[order]
-        if not len(writers) or not (penalties >= 0).all() or (np.diff(keys) == 0).any():
+        writers = _writers(graph, store)
+        if writers is None:
             continue
-        if keys[-1] - keys[0] >= MAX_SPREAD * len(keys):
-            continue
-        # Between two keys the nearest is the one array entry; a query in the middle would need to know which is later.
-        if (np.diff(keys) % 2 == 0).any() or not all(t in first for t in writers.tolist()):
-            continue
-        if not all(_whole(graph, graph.lookups[k].query) for k in reached.lookups if graph.lookups[k].store == number):
-            continue
-        found[number] = Static(number, keys, writers)
-        settled = max(settled, *(first[t] + 1 for t in writers.tolist()))
+        if graph.single_source(store.key) == graph.token:
+            written = _keys_of_tokens(graph, store, writers, prefix)
+            if written is not None:
+                found |= {k: Static(k, *written[:2]) for k in lookups}
+        else:
+            written = _keys_of_positions(graph, store, writers, prefix)
+            if written is not None:
+                found |= _by_row(graph, lookups, *written[:2])
+        if written is not None:
+            settled = max(settled, written[2])
     return found, settled
+
+
+# Keys, ascending, the token that wrote each, and how many tokens of the prefix it takes.
+Written = tuple[np.ndarray, np.ndarray, int]
+
+
+def _writers(graph: Symbols, store: Store) -> np.ndarray | None:
+    """bool [tokens]: those with penalty 0; None where the token does not decide that."""
+    if not store.penalty.is_constant() and graph.single_source(store.penalty) != graph.token:
+        return None
+    penalties = graph.evaluate(store.penalty, graph.token)
+    return penalties == 0 if (penalties >= 0).all() else None
+
+
+def _keys_of_tokens(graph: Symbols, store: Store, writers: np.ndarray, prefix: np.ndarray) -> Written | None:
+    """If each key is written by one token, and all of these stand in the prefix."""
+    tokens = np.flatnonzero(writers)
+    keys = graph.evaluate(store.key, graph.token)[tokens]
+    order = np.argsort(keys, kind="stable")
+    keys, tokens = keys[order], tokens[order]
+    present, first = np.unique(prefix, return_index=True)
+    if not _regular(keys) or not np.isin(tokens, present).all():
+        return None
+    return keys.astype(np.int64), tokens, int(first[np.searchsorted(present, tokens)].max()) + 1
+
+
+def _keys_of_positions(graph: Symbols, store: Store, writers: np.ndarray, prefix: np.ndarray) -> Written | None:
+    """If the key is the position but for a constant: what the prefix writes no later position can change."""
+    if dict(store.key.terms) != {graph.n: 1.0}:
+        return None
+    at = np.flatnonzero(writers[prefix])
+    keys = at + 1 + store.key.constant
+    return (keys.astype(np.int64), prefix[at].astype(np.int64), int(at[-1]) + 1) if _regular(keys) else None
+
+
+def _regular(keys: np.ndarray) -> bool:
+    """Integers within the limits, none twice and no two with another in the middle between them (then the nearest one would
+    have to be the later one), and close enough for an array."""
+    if not len(keys) or not (np.abs(keys) < KEY_LIMIT).all() or (keys != np.rint(keys)).any():
+        return False
+    return keys[-1] - keys[0] < MAX_SPREAD * len(keys) and not (np.diff(keys) % 2 == 0).any()
+
+
+def _by_row(graph: Symbols, lookups: list[int], keys: np.ndarray, tokens: np.ndarray) -> dict[int, Static]:
+    """Lookups at consecutive positions, those whose queries differ by a constant together: a row is where all of them find
+    something."""
+    if (np.diff(keys) != 1).any():
+        return {}
+    groups: dict[Form, list[int]] = {}
+    for k in lookups:
+        groups.setdefault(graph.lookups[k].query.without_constant(), []).append(k)
+    found = {}
+    for group in groups.values():
+        ahead = np.array([graph.lookups[k].query.constant - graph.lookups[group[0]].query.constant for k in group])
+        count = len(keys) - int(ahead.max() - ahead.min())
+        if count < 1 or (ahead != np.rint(ahead)).any():
+            continue
+        for k, start in zip(group, (ahead - ahead.min()).astype(int).tolist(), strict=True):
+            found[k] = Static(group[0], keys[start : start + count], tokens[start : start + count], fixed=True)
+    return found
 
 
 def _whole(graph: Symbols, query: Form) -> bool:
