@@ -17,7 +17,7 @@ from .lower.program import program_of
 from .machine.assemble import Assembly, assemble
 from .machine.jumps import SINGLE_JUMPS
 from .machine.machine import machine
-from .machine.sections import TOKENS_LIMIT
+from .machine.sections import OWN_TOKENS, TOKENS_LIMIT
 from .machine.tokens import fill
 from .optimise.optimise import optimise
 from .options import CompileOptions
@@ -87,13 +87,15 @@ def realise(
     single_jumps: int = SINGLE_JUMPS,
     watch: Watch = ignore,
     tokens_limit: int = TOKENS_LIMIT,
+    own_tokens: int = OWN_TOKENS,
 ) -> Model:
     """The back half: from the step program to weights.
 
     single_jumps: jumps that may have a token of their own. watch: as for `compile_steps`. tokens_limit: what the vocabulary is to
-    stay below, if that is possible; the prefix is the longer for it.
+    stay below, if that is possible; the prefix is the longer for it. own_tokens: constants and segments that may have tokens
+    of their own.
     """
-    assembly: Assembly = assemble(program, single_jumps, tokens_limit)
+    assembly: Assembly = assemble(program, single_jumps, tokens_limit, own_tokens)
     watch("assembly", assembly)
     architecture, image = assembly.architecture, assembly.image
     graph, features = machine(architecture)

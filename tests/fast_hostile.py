@@ -13,7 +13,7 @@ import numpy as np
 
 from wasm2xformer.compiler.format.checkpoint import CheckpointError
 from wasm2xformer.compiler.format.errors import EnvelopeError
-from wasm2xformer.compiler.format.sparse import SparseMatrix
+from wasm2xformer.compiler.format.sparse import SparseRows
 from wasm2xformer.compiler.format.transformer import Layer, Transformer
 from wasm2xformer.runtime.fast import FastEngine
 
@@ -29,7 +29,7 @@ def transformer(
     embed: np.ndarray, positions: np.ndarray, layers: list[Layer], unembed: np.ndarray, prefix: np.ndarray
 ) -> Transformer:
     names = [str(i) for i in range(TOKENS)]
-    return Transformer(SparseMatrix.of(embed), positions, layers, SparseMatrix.of(unembed), names, prefix, head_dim=2)
+    return Transformer(SparseRows.of(embed), positions, layers, SparseRows.of(unembed), names, prefix, head_dim=2)
 
 
 def mlp(neurons: list[Neuron]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -110,7 +110,7 @@ def table_key(seed: int) -> Transformer:
     values = np.array([0, 2.0**62, -(2.0**63), 2.0**63, 2.0**70, 2.0**100, 0.5, 2.0**27])
     embed = model.embed.dense()
     embed[:, TOKEN] = np.roll(values, seed) if seed % 3 else values * 2.0**-60
-    return replace(model, embed=SparseMatrix.of(embed))
+    return replace(model, embed=SparseRows.of(embed))
 
 
 def knot_table(seed: int) -> Transformer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wasm2xformer.compiler.format.sparse import SparseMatrix
+from wasm2xformer.compiler.format.sparse import SparseRows
 from wasm2xformer.compiler.format.transformer import Layer, Transformer
 from wasm2xformer.compiler.graph.build import build
 from wasm2xformer.compiler.graph.graph import Graph
@@ -83,7 +83,7 @@ def random_transformer(seed: int, hard: float) -> Transformer:
     embed = r(TOKENS, d)
     embed[:, 0] = 1.0
     model = Transformer(
-        SparseMatrix.of(embed), np.zeros((2, d)), made, SparseMatrix.of(r(TOKENS, d)), [str(i) for i in range(TOKENS)],
+        SparseRows.of(embed), np.zeros((2, d)), made, SparseRows.of(r(TOKENS, d)), [str(i) for i in range(TOKENS)],
         np.arange(0), head_dim=2,
     )  # fmt: skip
     model.probes = {"slot": (2, 3), "middle": (1, 2)}

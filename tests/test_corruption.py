@@ -11,7 +11,7 @@ import pytest
 
 import wasm2xformer as w2x
 from wasm2xformer.compiler.format.checkpoint import Model
-from wasm2xformer.compiler.format.sparse import SparseMatrix
+from wasm2xformer.compiler.format.sparse import SparseRows
 from wasm2xformer.compiler.wasm.source import load
 from wasm2xformer.runtime.check.diff import compare
 from wasm2xformer.runtime.trace import Trace, decode, table_of
@@ -64,13 +64,13 @@ def corrupted(model: Model, tensor: str, rng: random.Random) -> Model:
         owner = copy.copy(model.transformer.layers[index])
         changed.transformer.layers = [owner if i == index else y for i, y in enumerate(model.transformer.layers)]
     found = getattr(owner, tensor)
-    weights = found.dense() if isinstance(found, SparseMatrix) else found.copy()
+    weights = found.dense() if isinstance(found, SparseRows) else found.copy()
     rows, columns = np.nonzero(weights)
     at = rng.randrange(len(rows))
     amount = rng.choice((-2.0, -1.0, 2.0**-8, 0.5, 1.0))  # -1: the weight becomes 0
     old = weights[rows[at], columns[at]]
     weights[rows[at], columns[at]] = old * (1 + amount) if rng.random() < 0.7 else old + amount
-    setattr(owner, tensor, SparseMatrix.of(weights) if isinstance(found, SparseMatrix) else weights)
+    setattr(owner, tensor, SparseRows.of(weights) if isinstance(found, SparseRows) else weights)
     return changed
 
 

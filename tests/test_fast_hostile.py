@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from fast_hostile import KINDS, TOKEN, TOKENS, N, keyed, many_keyed
 
-from wasm2xformer.compiler.format.sparse import SparseMatrix
+from wasm2xformer.compiler.format.sparse import SparseRows
 from wasm2xformer.compiler.format.transformer import Layer, Transformer
 from wasm2xformer.runtime.fast import FastEngine
 from wasm2xformer.runtime.fast.interface import Refused
@@ -47,7 +47,7 @@ def tables(vocabulary: int, neurons: int) -> Transformer:
     gate, up = rng.integers(1, 1000, (neurons, d)).astype(float), rng.integers(1, 1000, (neurons, d)).astype(float)
     layer = Layer(*nothing, gate, up, np.ones((d, neurons)))
     embed = np.stack([np.ones(vocabulary), np.arange(vocabulary), np.arange(vocabulary) % 7], axis=1)
-    tokens = SparseMatrix.of(embed)
+    tokens = SparseRows.of(embed)
     return Transformer(tokens, np.zeros((2, d)), [layer], tokens, [""] * vocabulary, np.zeros(0, dtype=np.int32))
 
 

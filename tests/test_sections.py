@@ -15,7 +15,7 @@ from wasm2xformer.compiler.compile import compile_steps, realise
 from wasm2xformer.compiler.format.checkpoint import Model
 from wasm2xformer.compiler.format.tokens import head_of
 from wasm2xformer.compiler.format.transformer import Transformer
-from wasm2xformer.compiler.machine.sections import Table, field_of, sections, weight_of
+from wasm2xformer.compiler.machine.sections import RowTable, field_of, sections, weight_of
 from wasm2xformer.compiler.options import CompileOptions
 from wasm2xformer.runtime.check.verify import Verifier
 from wasm2xformer.runtime.fast.context import Rewriter, Static
@@ -37,7 +37,7 @@ def random_rows(seed: int) -> list[dict[str, float]]:
 @pytest.mark.parametrize("seed", range(12))
 def test_columns_of_all_sections_are_the_rows(seed: int) -> None:
     rows, most = random_rows(seed), random.Random(seed).choice((0, 900, 2000, 4000, 10**6))
-    found, table = sections(rows, most), Table(rows)
+    found, table = sections(rows, most), RowTable(rows)
     assert sorted({field_of(c) for columns in found for c in columns}) == table.fields
     total, sums = 0, [dict.fromkeys(table.fields, 0.0) for _ in rows]
     for columns in found:
@@ -102,6 +102,30 @@ def test_the_vocabulary_stays_below_the_limit() -> None:
         sizes[limit] = len(heads(model)), len(model.transformer.prefix)
     assert sizes[20_000][0] == 1 < sizes[9_000][0] <= sizes[5_000][0]
     assert sizes[5_000][1] - sizes[20_000][1] == (sizes[5_000][0] - 1) * (len(program.steps) + 1)
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_constants_and_segments_as_digits(level: int) -> None:
+    """Values of all sizes, segments at addresses of one to four digits and in hidden memory."""
+    wat = """(module (memory (export "memory") 300) (global $g (mut i64) (i64.const -2)) (global $h (mut i32) (i32.const 0))
+      (data (i32.const 3) "abc") (data (i32.const 7) "d") (data (i32.const 255) "ef") (data (i32.const 0x10203) "ghijk")
+      (data (i32.const 0x1000000) "l") (data $p "passive")
+      (func (export "f") (param i32) (result i64)
+        (memory.init $p (i32.const 100) (i32.const 1) (i32.const 3))
+        (global.set $h (i32.add (global.get $h) (i32.const 1)))
+        (i64.add (i64.add (i64.load (local.get 0)) (i64.load (i32.const 100)))
+          (i64.add (global.get $g) (i64.const 0x1234567890abcdef)))))"""
+    program, module = compile_steps(wat, CompileOptions(level))
+    spelled, own = (realise(program, module, own_tokens=most) for most in (0, 4096))
+    assert {"A"} == {head_of(n) for n in spelled.transformer.vocabulary} - {head_of(n) for n in own.transformer.vocabulary}
+    assert not {"C.0", "G.0"} & set(spelled.transformer.vocabulary)
+    verifier = Verifier(wat, model=spelled, opt_level=level)
+    for at in (0, 3, 7, 254, 0x10201, 0xFFFFFF, 0x1000000, 300 * 2**16):
+        report = verifier.invoke("f", [at])
+        assert report.ok, f"{at}: {report.divergence}"
+    fast, dense = w2x.Instance(spelled), w2x.Instance(spelled, engine="torch")
+    np.testing.assert_array_equal(tokens(fast, "f", 3), tokens(dense, "f", 3))
+    assert fast.invoke("f", 3).values == w2x.Instance(own).invoke("f", 3).values
 
 
 def statics_of(model: Transformer) -> list[Static]:

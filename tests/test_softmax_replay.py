@@ -14,6 +14,7 @@ from torch.nn.functional import scaled_dot_product_attention
 import wasm2xformer as w2x
 from wasm2xformer.compiler.format.certificate import HeadBound
 from wasm2xformer.compiler.format.errors import EnvelopeError
+from wasm2xformer.compiler.format.sparse import SparseRows
 from wasm2xformer.compiler.format.transformer import Layer, Transformer
 from wasm2xformer.compiler.graph import Graph, build
 from wasm2xformer.runtime.check.replay import Mismatch, ReplayError, replay
@@ -143,7 +144,7 @@ def test_the_final_residual_is_the_dense_model_s_bit_for_bit(sieve_trace: tuple[
     sequence = sequence[:1500]
     dense_logits = TorchEngine(model, read_prefix=False).forward(sequence)
     final = torch.cat(forward(model, Embedding(model)(sequence, 0), "cpu"), 1)
-    assert torch.equal(final.T @ torch.from_numpy(model.unembed).T, dense_logits)
+    assert torch.equal(final.T @ torch.from_numpy(model.unembed.dense()).T, dense_logits)
 
 
 def test_a_whole_trace_is_confirmed_and_a_wrong_token_found(sieve_trace: tuple[Transformer, np.ndarray, int]) -> None:
@@ -228,7 +229,8 @@ def test_a_tie_has_no_margin() -> None:
 
 def test_what_is_not_finite_is_refused() -> None:
     layer = Layer(*(np.ones((2, 3)) for _ in range(3)), np.ones((3, 2)), *(np.zeros(s) for s in ((0, 3), (0, 3), (3, 0))))
-    model = Transformer(np.full((2, 3), 1e300), np.zeros((2, 3)), [layer], np.ones((2, 3)), ["a", "b"], np.zeros(0), head_dim=2)
+    embed, unembed = SparseRows.of(np.full((2, 3), 1e300)), SparseRows.of(np.ones((2, 3)))
+    model = Transformer(embed, np.zeros((2, 3)), [layer], unembed, ["a", "b"], np.zeros(0), head_dim=2)
     layer.v *= 1e300
     with pytest.raises(ReplayError, match="layer 0, head 0: a query, key or value is not finite"):
         replay(model, np.array([0, 1]), attention="softmax")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import wasm2xformer as w2x
-from wasm2xformer.compiler.format.sparse import MAX_ELEMENTS, SparseMatrix
+from wasm2xformer.compiler.format.sparse import MAX_ELEMENTS, SparseRows
 from wasm2xformer.compiler.format.tensors import open_tensors, sparse_parts, write_tensors
 
 
@@ -21,7 +21,7 @@ def random_dense(seed: int) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(40))
 def test_what_is_read_is_what_a_dense_matrix_has(seed: int) -> None:
     dense = random_dense(seed)
-    made = SparseMatrix.of(dense)
+    made = SparseRows.of(dense)
     count, width = dense.shape
     assert made.shape == dense.shape and len(made) == count and made.in_order() and (made.values != 0).all()
     np.testing.assert_array_equal(made.dense(), dense)
@@ -41,7 +41,7 @@ def test_what_is_read_is_what_a_dense_matrix_has(seed: int) -> None:
 
 
 def test_entries_of_one_place_are_added() -> None:
-    made = SparseMatrix.of_entries(
+    made = SparseRows.of_entries(
         (3, 2), *(np.array(a) for a in ([2, 0, 2, 1, 1], [1, 0, 1, 1, 1], [1.5, 4, 2, 1, -1]))
     )
     np.testing.assert_array_equal(made.dense(), [[4, 0], [0, 0], [0, 3.5]])
@@ -57,7 +57,7 @@ def test_entries_of_one_place_are_added() -> None:
     ],
 )  # fmt: skip
 def test_values_are_stored_in_the_smallest_type_that_is_exact(tmp_path: Path, values: list[float], dtype: str) -> None:
-    matrix = SparseMatrix.of(np.array([values, values[::-1]], dtype=np.float64).reshape(2, -1))
+    matrix = SparseRows.of(np.array([values, values[::-1]], dtype=np.float64).reshape(2, -1))
     parts = sparse_parts("m", matrix)
     assert parts["m.values"].dtype == dtype and parts["m.at"].dtype == parts["m.columns"].dtype == np.uint8
     write_tensors(tmp_path / "x", parts, "key", "{}")
@@ -72,7 +72,7 @@ def test_values_are_stored_in_the_smallest_type_that_is_exact(tmp_path: Path, va
 def test_a_matrix_of_zeros_may_not_be_of_any_size(tmp_path: Path) -> None:
     """What it would take dense is not in the file."""
     height, width = 2**10, MAX_ELEMENTS // 2**10
-    empty = SparseMatrix.of_entries((height, width), *(np.zeros(0, t) for t in (int, int, float)))
+    empty = SparseRows.of_entries((height, width), *(np.zeros(0, t) for t in (int, int, float)))
     write_tensors(tmp_path / "x", sparse_parts("m", empty), "key", "{}")
     with open_tensors(tmp_path / "x") as tensors:
         assert tensors.take_sparse("m", (height, width)).shape == (height, width)

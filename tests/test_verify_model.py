@@ -12,7 +12,7 @@ import pytest
 
 import wasm2xformer as w2x
 from wasm2xformer.compiler.compile import DEFAULTS
-from wasm2xformer.compiler.format.sparse import SparseMatrix
+from wasm2xformer.compiler.format.sparse import SparseRows
 from wasm2xformer.compiler.wasm.source import load
 from wasm2xformer.runtime.check.same import difference_from_source
 from wasm2xformer.runtime.check.verify import options_of
@@ -53,7 +53,7 @@ def changed_tensor(name: str) -> Callable[[w2x.Model], str]:
             other.transformer.layers = [owner if i == 2 else y for i, y in enumerate(model.transformer.layers)]
             attribute = name.partition(".")[2]
         tensor = getattr(owner, attribute)
-        if isinstance(tensor, SparseMatrix):
+        if isinstance(tensor, SparseRows):
             setattr(owner, attribute, tensor.changed(len(tensor) // 2, 1, 77.0))
             return difference(other)
         tensor = tensor.copy()
@@ -103,7 +103,7 @@ def test_every_field_of_a_model_is_compared(model: w2x.Model):
         assert difference(other).startswith(name), name
     transformer = model.transformer
     for name, value in vars(transformer).items():
-        if isinstance(value, np.ndarray | SparseMatrix) or name == "layers":
+        if isinstance(value, np.ndarray | SparseRows) or name == "layers":
             continue
         other = copy.copy(model)
         other.transformer = copy.copy(transformer)

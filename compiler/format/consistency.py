@@ -146,14 +146,14 @@ def _check_vocabulary(model: Model) -> None:
 
 
 def _check_rows(model: Model, tokens: Sequence[Token]) -> None:
-    """The prefix has the program in whole sections, one behind the other: in each a token for every step, and one before them."""
+    """The prefix has the program in whole sections, one behind the other, all of one length: the steps and what is before."""
     section = np.array([token.place if token.token_class.name == "P" else -1 for token in tokens], dtype=np.int64)
     found = section[model.transformer.prefix]
-    at, rows = np.flatnonzero(found >= 0), len(model.program.steps) + 1
-    whole = len(at) and len(at) % rows == 0 and at[-1] - at[0] == len(at) - 1
+    at, rows = np.flatnonzero(found >= 0), np.count_nonzero(found == 0)
+    whole = rows > len(model.program.steps) and len(at) % rows == 0 and at[-1] - at[0] == len(at) - 1
     _require(
         whole and np.array_equal(found[at], np.repeat(np.arange(len(at) // rows), rows)),
-        f"prompt.prefix: no whole sections of {rows} tokens P, one for each step and one before",
+        f"prompt.prefix: no whole sections of tokens P for {len(model.program.steps)} steps and what stands before",
     )
     _require(set(found[at].tolist()) == set(section[section >= 0].tolist()), "vocabulary: tokens P of no section")
 

@@ -16,7 +16,7 @@ MAX_ELEMENTS = 2**28
 
 
 @dataclass(frozen=True, eq=False)
-class SparseMatrix:
+class SparseRows:
     """shape: (R, C). at: int64 [R + 1], where each row begins. columns: int32 [N]. values: float64 [N]. None of them changes."""
 
     shape: tuple[int, int]
@@ -25,13 +25,13 @@ class SparseMatrix:
     values: np.ndarray
 
     @staticmethod
-    def of(dense: np.ndarray) -> SparseMatrix:
+    def of(dense: np.ndarray) -> SparseRows:
         """The entries of a matrix that are not 0."""
         rows, columns = np.nonzero(dense)
-        return SparseMatrix.of_entries((dense.shape[0], dense.shape[1]), rows, columns, dense[rows, columns])
+        return SparseRows.of_entries((dense.shape[0], dense.shape[1]), rows, columns, dense[rows, columns])
 
     @staticmethod
-    def of_entries(shape: tuple[int, int], rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> SparseMatrix:
+    def of_entries(shape: tuple[int, int], rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> SparseRows:
         """values[k] at rows[k], columns[k], in any order; what stands at one place is added up, and zeros are left out."""
         order = np.lexsort((columns, rows))
         places = (np.asarray(rows, np.int64) * shape[1] + columns)[order]
@@ -39,7 +39,7 @@ class SparseMatrix:
         sums = np.add.reduceat(np.asarray(values, np.float64)[order], starts) if len(starts) else np.zeros(0)
         places, sums = places[starts][sums != 0], sums[sums != 0]
         at = np.searchsorted(places, np.arange(shape[0] + 1) * shape[1])
-        return SparseMatrix(shape, at, (places % max(shape[1], 1)).astype(np.int32), sums)
+        return SparseRows(shape, at, (places % max(shape[1], 1)).astype(np.int32), sums)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -94,12 +94,12 @@ class SparseMatrix:
         """Those with an entry, ascending."""
         return np.unique(self.columns)
 
-    def changed(self, row: int, column: int, value: float) -> SparseMatrix:
+    def changed(self, row: int, column: int, value: float) -> SparseRows:
         """Another matrix, with `value` at this place."""
         others = (self._rows != row) | (self.columns != column)
         entries = zip((self._rows, self.columns, self.values), (row, column, value), strict=True)
         rows, columns, values = (np.append(all_[others], one) for all_, one in entries)
-        return SparseMatrix.of_entries(self.shape, rows, columns, values)
+        return SparseRows.of_entries(self.shape, rows, columns, values)
 
     @cached_property
     def _rows(self) -> np.ndarray:

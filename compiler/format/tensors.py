@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save, save_file
 
 from .output_file import replace_file
-from .sparse import MAX_ELEMENTS, SparseMatrix
+from .sparse import MAX_ELEMENTS, SparseRows
 
 # The library reads no header beyond this many bytes.
 HEADER_LIMIT = 100_000_000
@@ -35,7 +35,7 @@ def write_tensors(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray
     )
 
 
-def sparse_parts(name: str, matrix: SparseMatrix) -> dict[str, np.ndarray]:
+def sparse_parts(name: str, matrix: SparseRows) -> dict[str, np.ndarray]:
     """The tensors that a sparse matrix is stored as, in the smallest types."""
     return {
         f"{name}.at": _smallest(matrix.at, INDICES),
@@ -84,7 +84,7 @@ class Tensors:
             raise ValueError(f"{name} holds values that are not finite")
         return tensor
 
-    def take_sparse(self, name: str, shape: tuple[int, int]) -> SparseMatrix:
+    def take_sparse(self, name: str, shape: tuple[int, int]) -> SparseRows:
         """A sparse matrix of its own: rows that are whole and in order, ascending columns below shape[1], finite values. It takes
         up to 8 times the bytes that it has in the file. Raises ValueError."""
         if shape[0] * shape[1] > MAX_ELEMENTS:
@@ -97,7 +97,7 @@ class Tensors:
         if count and columns.max() >= shape[1]:
             raise ValueError(f"{name}.columns: a column outside 0 to {shape[1] - 1}")
         values = self._take_one_of(f"{name}.values", VALUES, count)
-        matrix = SparseMatrix(shape, at.astype(np.int64), columns.astype(np.int32), values.astype(np.float64))
+        matrix = SparseRows(shape, at.astype(np.int64), columns.astype(np.int32), values.astype(np.float64))
         if not matrix.in_order():
             raise ValueError(f"{name}.columns: a row whose columns do not ascend")
         return matrix

@@ -91,6 +91,8 @@ CLASSES = (
     TokenClass("P", "the program: section {} of a step, or all of it", places=32, numbers=None),
     TokenClass("C", "a constant, global or hidden register with its initial value", numbers=None),
     TokenClass("G", "begin of a data segment or of input bytes", numbers=None),
+    TokenClass("A", "begin of a data segment: the lowest digit of its address, behind the others; from 256 on it is negative",
+               numbers=512),
     TokenClass("B", "a byte of data or input", numbers=256),
 )  # fmt: skip
 # Classes behind which only certain tokens may stand, numbered from 1.

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .certificate import Certificate, tokens_of
-from .sparse import SparseMatrix
+from .sparse import SparseRows
 
 # The width of the heads that the compiler makes: components of queries and keys, and values that a head carries.
 HEAD_DIM = 16
@@ -55,10 +55,10 @@ class Transformer:
         final residual) may be read out for every position. Probes observe, they take no part in decoding.
     """
 
-    embed: SparseMatrix
+    embed: SparseRows
     positions: np.ndarray
     layers: list[Layer]
-    unembed: SparseMatrix
+    unembed: SparseRows
     vocabulary: list[str]
     prefix: np.ndarray
     certificate: Certificate = ()

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..format.certificate import Certificate, HeadBound
-from ..format.sparse import SparseMatrix
+from ..format.sparse import SparseRows
 from ..format.transformer import HEAD_DIM, Layer, Transformer
 from .expr import Expr, Variable
 from .graph import Graph, Lookup, Neuron
@@ -312,7 +312,7 @@ def _name_slots(graph, made, slots, times, layers, width) -> None:
         made[layer].slot_names = names
 
 
-def _embedding(graph: Graph, slots: dict[Variable, int], width: int) -> SparseMatrix:
+def _embedding(graph: Graph, slots: dict[Variable, int], width: int) -> SparseRows:
     count = len(graph.tokens)
     ids, values, places = [np.arange(count)], [np.ones(count)], [np.full(count, slots[graph.one])]
     for variable, slot in slots.items():
@@ -320,10 +320,10 @@ def _embedding(graph: Graph, slots: dict[Variable, int], width: int) -> SparseMa
         ids.append(np.fromiter(entries.keys(), np.int64, len(entries)))
         values.append(np.fromiter(entries.values(), np.float64, len(entries)))
         places.append(np.full(len(entries), slot))
-    return SparseMatrix.of_entries((count, width), *map(np.concatenate, (ids, places, values)))
+    return SparseRows.of_entries((count, width), *map(np.concatenate, (ids, places, values)))
 
 
-def _unembedding(graph: Graph, row: Callable[[Expr], np.ndarray], width: int) -> SparseMatrix:
+def _unembedding(graph: Graph, row: Callable[[Expr], np.ndarray], width: int) -> SparseRows:
     assert graph.index is not None
     blocks = [(row(b.g1), row(b.g2), row(b.penalty), b) for b in graph.blocks]
     forms = [row(graph.index[0]), row(graph.index[1]), row(graph.others_penalty), row(Expr({}, 1.0))]
@@ -342,4 +342,4 @@ def _unembedding(graph: Graph, row: Callable[[Expr], np.ndarray], width: int) ->
     unembed[others] -= others_penalty
     unembed[graph.emittable :] = -one
     at, columns = np.nonzero(unembed)
-    return SparseMatrix.of_entries((len(unembed), width), at, used[columns], unembed[at, columns])
+    return SparseRows.of_entries((len(unembed), width), at, used[columns], unembed[at, columns])

@@ -15,8 +15,9 @@ class Architecture:
 
     sections: how the prefix says the rows, see `sections`; a field that no row has is in none. places: digits of the widest
     value, 4 or 8.
-    rows: how many rows there are, with the one before the first step. slots: addresses of constants, globals, registers and
-    frames lie below. frame_limit: a frame may begin so many slots above the first one.
+    rows: how many rows there are; leading: those of them before the first step. spelled: constants and data segments have no
+    tokens of their own, see `sections`. slots: addresses of constants, globals, registers and frames lie below. frame_limit: a
+    frame may begin so many slots above the first one.
     lowest_address: of memory; hidden memory is negative, and the lowest 256 bytes are scratch. longest_segment: bytes that may
     follow one segment token.
     tokens: how many tokens of each class may be emitted, in the order of their ids; 0 for a class without use.
@@ -27,6 +28,8 @@ class Architecture:
     sections: tuple[Columns, ...]
     places: int
     rows: int
+    leading: int
+    spelled: bool
     slots: int
     frame_limit: int
     lowest_address: int

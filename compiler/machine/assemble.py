@@ -15,27 +15,34 @@ from ..format.isa import Program
 from ..format.tokens import CLASSES, TokenClass, head_of
 from .addresses import memory_map, slot_map
 from .architecture import Architecture
-from .encode import Encoder
+from .encode import Encoder, absolute_slot
 from .jumps import SINGLE_JUMPS, Jumps, jumps_of, tables_of
 from .rows import Row, fields
-from .sections import TOKENS_LIMIT, sections
+from .sections import OWN_TOKENS, TOKENS_LIMIT, sections
 
 
 @dataclass(frozen=True)
 class ProgramImage:
     """A program as tokens say it: what the prompt's prefix holds, and what the jump tokens do.
 
-    rows: per step, the fields it fetches; the last one for before the first entry. constants: (address, initial value) of
+    rows: per step, the fields it fetches. leading: rows before these: the first one touches nothing, there execution stands
+    before the first entry; the others name the slots of constants, if these are spelled. constants: (address, initial value) of
     constants, globals and hidden registers. segments: (memory address, bytes). inputs: address of each named area that a
     prompt may fill. entries: (name, first step); "" is the start function. jumps: see `jumps`.
     """
 
     rows: list[Row]
+    leading: list[Row]
     constants: list[tuple[int, int]]
     segments: list[tuple[int, bytes]]
     inputs: dict[str, int]
     entries: list[tuple[str, int]]
     jumps: Jumps
+
+    @property
+    def all_rows(self) -> list[Row]:
+        """In the order in which the prefix has them."""
+        return [*self.leading, *self.rows]
 
 
 @dataclass(frozen=True)
@@ -49,9 +56,12 @@ class Assembly:
 _WIDE = ("move_high", "select_high", "carry", "wide_bytes", "fill_high", "load64", "store64", "signed_high")
 
 
-def assemble(program: Program, single_jumps: int = SINGLE_JUMPS, tokens_limit: int = TOKENS_LIMIT) -> Assembly:
+def assemble(
+    program: Program, single_jumps: int = SINGLE_JUMPS, tokens_limit: int = TOKENS_LIMIT, own_tokens: int = OWN_TOKENS
+) -> Assembly:
     """The smallest machine for a program. single_jumps: how many jumps may have a token of their own, see `jumps`.
-    tokens_limit: what the vocabulary is to stay below, see `sections`.
+    tokens_limit: what the vocabulary is to stay below; own_tokens: how many constants and segments may have tokens of their own;
+    see `sections`.
 
     Raises CompileError when the program does not fit the machine's ranges.
     """
@@ -60,10 +70,14 @@ def assemble(program: Program, single_jumps: int = SINGLE_JUMPS, tokens_limit: i
     slots, memory = slot_map(program), memory_map(program, tables.bytes)
     rows = [fields(step) for step in program.steps]
     places = _places(program, rows, slots.constants)
+    spelled = len(slots.constants) + len(memory.segments) > own_tokens
+    leading: list[Row] = [{}, *(absolute_slot("dest", address) for address, _ in slots.constants if spelled)]
     architecture = Architecture(
         sections=(),
         places=places,
-        rows=len(rows) + 1,
+        rows=len(rows) + len(leading),
+        leading=len(leading),
+        spelled=spelled,
         slots=slots.end,
         frame_limit=slots.frame_limit,
         lowest_address=memory.lowest,
@@ -74,10 +88,11 @@ def assemble(program: Program, single_jumps: int = SINGLE_JUMPS, tokens_limit: i
         table_bytes=len(tables.bytes),
     )
     Encoder(program, slots, memory, jumps, tables, architecture.ids).complete(rows)
-    image = ProgramImage(rows, slots.constants, memory.segments, memory.inputs, _entries(program), jumps)
-    said = architecture.emitted + 1 + 256 + len(image.entries) + len(slots.constants)
-    said += len(memory.segments) + len(memory.inputs)
-    return Assembly(replace(architecture, sections=sections(rows, tokens_limit - 1 - said)), image)
+    leading[0] |= {"next": architecture.ids["H"]}
+    image = ProgramImage(rows, leading, slots.constants, memory.segments, memory.inputs, _entries(program), jumps)
+    said = architecture.emitted + 1 + 256 + len(image.entries) + len(memory.inputs)
+    said += 512 if spelled else len(slots.constants) + len(memory.segments)
+    return Assembly(replace(architecture, sections=sections(image.all_rows, tokens_limit - 1 - said)), image)
 
 
 def _used(rows: list[Row]) -> frozenset[str]:

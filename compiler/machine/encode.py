@@ -9,6 +9,11 @@ from .jumps import Jumps, Tables
 from .rows import Row
 
 
+def absolute_slot(name: str, address: int) -> Row:
+    """The fields of an operand or destination by its address."""
+    return {name: address, f"{name}.high": address // SLOT_DIGIT}
+
+
 class Encoder:
     """Completes rows. ids: first token id of each class."""
 
@@ -22,13 +27,11 @@ class Encoder:
         self.first = ids["X"] + jumps.base / 2 - 0.5 + 0.5 / jumps.base
 
     def complete(self, rows: list[Row]) -> None:
-        """rows: of all steps, with the fields of their operations. One is added, where execution stands before the first entry:
-        it touches nothing."""
+        """rows: of all steps, with the fields of their operations."""
         for index, step in enumerate(self.program.steps):
             self._operands(rows, index, step)
             self._next(rows[index], index, step)
             rows[index] |= {f"offset.{i}": rows[index].get("offset", 0) % 256**i for i in range(1, BYTE_DIGITS)}
-        rows.append({"next": self.ids["H"]})
 
     def _trap(self, kind: str) -> int:
         return self.ids["T"] + list(TRAPS).index(kind)
@@ -40,8 +43,7 @@ class Encoder:
         if slot.kind == "frame":
             row[f"{name}.frame"] = 1
         frame = slot.kind == "frame"
-        address = self.slots.frame_base + int(slot.index) if frame else self.slots.addresses[slot]
-        row |= {name: address, f"{name}.high": address // SLOT_DIGIT}
+        row |= absolute_slot(name, self.slots.frame_base + int(slot.index) if frame else self.slots.addresses[slot])
 
     def _operands(self, rows: list[Row], index: int, step: Step) -> None:
         row = rows[index]

@@ -4,6 +4,10 @@ The prefix holds the program in one or more *sections*, one behind the other, ea
 the steps: token `P{s}.{k}` says the columns of section s. A *column* is a field of rows, or some bits of a field that has many
 values: "a[0:8]" its lowest eight, "a[8:]" all above, the sign included. Which row a token stands for is its position, so nothing
 in it depends on that.
+
+A constant (also a global or a register) and a data segment have a token of their own, with its address. Where these would be
+too many, both are *spelled*: the prefix says a constant as the digits of a value, which is committed as any value is, to the slot
+that the next row names; so these rows stand before the first step. A segment begins with the digits of its address.
 """
 
 from __future__ import annotations
@@ -17,8 +21,10 @@ from .rows import Row
 
 # The whole vocabulary is to stay below this.
 TOKENS_LIMIT = 20_000
-# Positions before the first step's token: the first token, the bytes, and the row that stands before all steps.
-BEFORE_ROWS = 258
+# Constants and segments have tokens of their own if these are at most so many.
+OWN_TOKENS = 4096
+# Positions before the program: the first token and the bytes.
+BEFORE_ROWS = 257
 # Fields of more than 2^k values are cut into columns of k bits, with the first k of these for which there are few enough tokens.
 COLUMN_BITS = (12, 11, 10, 9, 8)
 # Columns with at most so many values are taken for flags, and stay together.
@@ -44,7 +50,7 @@ def _bits(column: str) -> tuple[int, int | None]:
     return int(first or 0), int(end) if end else None
 
 
-class Table:
+class RowTable:
     """The columns of rows, as arrays with a number for each row."""
 
     def __init__(self, rows: Sequence[Row]):
@@ -136,7 +142,7 @@ class _Numbered:
 
 def sections(rows: Sequence[Row], most: int) -> tuple[Columns, ...]:
     """The fewest sections found that have together at most `most` tokens; if there are none, those with the fewest tokens."""
-    table = Table(rows)
+    table = RowTable(rows)
     fields = tuple(table.fields)
     if table.numbered(fields).count <= most:
         return (fields,)
@@ -162,7 +168,7 @@ def _merged(groups: list[_Numbered], most: int) -> tuple[Columns, ...]:
         groups = [group for group in groups if group not in best] + [a.with_other(b)]
 
 
-def _separate(table: Table, bits: int) -> list[Columns]:
+def _separate(table: RowTable, bits: int) -> list[Columns]:
     """Flags together, every other column on its own."""
     flags: list[str] = []
     others: list[str] = []
@@ -173,7 +179,7 @@ def _separate(table: Table, bits: int) -> list[Columns]:
     return [tuple(flags), *((column,) for column in others)] if flags else [(column,) for column in others]
 
 
-def _columns(table: Table, field: str, bits: int) -> list[str]:
+def _columns(table: RowTable, field: str, bits: int) -> list[str]:
     """The field, or parts of it of so many bits."""
     if table.column(field).count <= 2**bits:
         return [field]
@@ -183,4 +189,4 @@ def _columns(table: Table, field: str, bits: int) -> list[str]:
     return [*(f"{field}[{k}:{k + bits}]" for k in range(0, first, bits)), f"{field}[{first}:]"]
 
 
-__all__ = ["BEFORE_ROWS", "TOKENS_LIMIT", "Columns", "Table", "field_of", "sections", "weight_of"]
+__all__ = ["BEFORE_ROWS", "OWN_TOKENS", "TOKENS_LIMIT", "Columns", "RowTable", "field_of", "sections", "weight_of"]

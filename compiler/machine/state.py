@@ -136,7 +136,7 @@ def state(graph: Graph, architecture: Architecture, features: Features) -> State
         graph, architecture, features, fetched, SLOT_DIGIT * frame_high + frame_low, Value([Expr.of(v) for v in a_bytes]),
         Value([Expr.of(v) for v in b_bytes]), Expr.of(c_low), Expr.of(popcount_a), Expr.of(shift_bits),
         Expr.of(shift_bytes), caller, return_step, return_frame, so_far_low, so_far_high, carry0, carry1, quotient,
-        _data_address(graph, architecture, features),
+        _data_address(graph, architecture, features, value),
     )  # fmt: skip
 
 
@@ -162,10 +162,14 @@ def _exact_frame(graph: Graph, architecture: Architecture, frame: Expr) -> tuple
     return 16.0 * middle + (graph.rounded("frame", low + 1.0) - 1.0), high
 
 
-def _data_address(graph: Graph, architecture: Architecture, features: Features) -> list[Expr]:
-    """A byte token's address: that of its segment token, and how far behind it the token stands. As low parts."""
+def _data_address(graph: Graph, architecture: Architecture, features: Features, value: Value) -> list[Expr]:
+    """A byte token's address: that of its segment token, and how far behind it the token stands. As low parts. value: that of the
+    digits that end with this token; 0 where there are none."""
     names = [*(f"segment.{i}" for i in range(1, BYTE_DIGITS)), "segment.address"]
-    values: dict[str, Number] = {**{n: features[n] for n in names}, "segment.start": graph.position}
+    values: dict[str, Number] = {n: Expr.of(features[n]) for n in names}
+    if architecture.spelled:
+        values = {n: values[n] + value.modulo(i) for i, n in enumerate(names, 1)}
+    values["segment.start"] = graph.position
     *base, start = graph.latest("segment", values, off=features["segment.off"])
     distance = Expr.of(graph.product(features["is.byte"], graph.position - start - 1.0, "distance"))
     low, middle, _ = split(graph, "distance", distance, architecture.longest_segment, (256, 256))
@@ -197,14 +201,14 @@ def _value_in_flight(graph: Graph, features: Features, places: int) -> tuple[Val
 def _fetch(graph: Graph, architecture: Architecture, features: Features, ip: Expr) -> dict[str, Expr]:
     """The current step's row: of each section the token that stands as far behind the section's first one as the instruction
     pointer says. "behind": the number of the step behind this one; 0 at the start."""
-    rows, sections = architecture.rows, architecture.sections
+    rows, sections, leading = architecture.rows, architecture.sections, architecture.leading
     fetched: dict[str, Expr] = {}
     for s, columns in enumerate(sections):
         values: dict[str, Number] = {c: features[f"row.{c}"] for c in columns}
         if s == 0:
-            values["behind"] = graph.position + features["no.row"] - BEFORE_ROWS
+            values["behind"] = graph.position + features["no.row"] - (BEFORE_ROWS + leading)
         variables = graph.at_position(
-            "fetch" if len(sections) == 1 else f"fetch.{s}", BEFORE_ROWS + 1 + ip + s * rows, values,
+            "fetch" if len(sections) == 1 else f"fetch.{s}", BEFORE_ROWS + leading + 1 + ip + s * rows, values,
             off=features["program.off"], limit=BEFORE_ROWS + len(sections) * rows,
         )  # fmt: skip
         for column, variable in zip(values, variables, strict=True):

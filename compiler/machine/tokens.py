@@ -10,7 +10,7 @@ from ..graph.graph import Graph
 from .architecture import Architecture
 from .assemble import ProgramImage
 from .digits import BYTE_DIGITS, SLOT_DIGIT
-from .sections import BEFORE_ROWS, Table
+from .sections import BEFORE_ROWS, RowTable
 from .state import Features
 
 # Lookups over few tokens: feature -> token classes that count. Everywhere else the feature is 1: "off".
@@ -94,6 +94,19 @@ def _segment(address: int) -> dict[str, float]:
     return {"segment.address": address} | {f"segment.{i}": address % 256**i for i in range(1, BYTE_DIGITS)}
 
 
+def _digits_of(value: int) -> list[tuple[int, int]]:
+    """(place, digit) of a value, from the first place that it needs."""
+    places = max(1, (value.bit_length() + 7) // 8)
+    return [(place, value >> 8 * place & 255) for place in reversed(range(places))]
+
+
+def _spelled_address(address: int) -> list[str]:
+    """Tokens that say where a segment begins."""
+    whole = address % 2**32
+    names = [f"D{place}.{v}" for place, v in _digits_of(whole) if place]
+    return [*names, f"A.{whole % 256 + 256 * (address < 0)}"]
+
+
 def _jump_tokens(image: ProgramImage, add: Add) -> None:
     callers = [jump.caller for jump in image.jumps.singles]
     for name, delta, frame in image.jumps.tokens:
@@ -116,17 +129,21 @@ def _jump_tokens(image: ProgramImage, add: Add) -> None:
 
 
 def _prompt_tokens(graph: Graph, architecture: Architecture, image: ProgramImage, add: Add) -> None:
-    # Execution stands at the row before the first step.
-    first: dict[str, float] = {"fresh": 1, "floor": 1, "entry": -1, "no.row": BEFORE_ROWS - 1}
+    leading = len(image.leading)
+    # Execution stands at the first row, which touches nothing; steps are counted from the first one behind `leading`.
+    first: dict[str, float] = {"fresh": 1, "floor": 1, "entry": -leading, "no.row": BEFORE_ROWS + leading - 1}
     prefix = [add("BOS", ("BOS", "end"), first | _segment(architecture.lowest_address))]
     for k, (_, entry) in enumerate(image.entries):
         add(f"I.{k}", ("I", "end"), {"entry": entry, "fresh": 1})
-    table = Table([image.rows[-1], *image.rows[:-1]])
+    table = RowTable(image.all_rows)
     for s, columns in enumerate(architecture.sections):
         made, tokens = table.tokens(columns)
         ids = [add(f"P{s}.{k}", ("P",), {f"row.{c}": v for c, v in each.items()}) for k, each in enumerate(made)]
         prefix += (ids[0] + tokens).tolist()
     for k, (address, value) in enumerate(image.constants):
+        if architecture.spelled:
+            prefix += [graph.token_ids[f"D{place}.{v}"] for place, v in _digits_of(value)]
+            continue
         low_byte = value & 255
         row: dict[str, float] = {f"value.byte{j}": value >> 8 * j & 255 for j in range(architecture.places)}
         row |= {
@@ -136,9 +153,11 @@ def _prompt_tokens(graph: Graph, architecture: Architecture, image: ProgramImage
         }
         row |= {"shift.bits": low_byte % 8, "shift.bytes": low_byte // 8 % 8}
         prefix.append(add(f"C.{k}", ("C",), row))
-    addresses = [address for address, _ in image.segments] + list(image.inputs.values())
-    for s, address in enumerate(addresses):
+    segments = [] if architecture.spelled else [address for address, _ in image.segments]
+    for s, address in enumerate([*segments, *image.inputs.values()]):
         add(f"G.{s}", ("G",), _segment(address))
+    for v in range(512 if architecture.spelled else 0):
+        add(f"A.{v}", ("G",), {"value.byte0": v % 256, "segment.address": -(2.0**32) if v >= 256 else 0})
     first_byte = len(graph.tokens)
     for v in range(256):
         row = {f"bit{i}": v >> i & 1 for i in range(8)}
@@ -147,7 +166,8 @@ def _prompt_tokens(graph: Graph, architecture: Architecture, image: ProgramImage
     # The byte table stands right behind BOS, so that its bytes fall into the scratch area below hidden memory; then the rows,
     # first the one that touches nothing: no other row is ever the nearest one while the prefix is read.
     prefix[1:1] = range(first_byte, first_byte + 256)
-    for s, (_, data) in enumerate(image.segments):
-        prefix.append(graph.token_ids[f"G.{s}"])
+    for s, (address, data) in enumerate(image.segments):
+        begin = _spelled_address(address) if architecture.spelled else [f"G.{s}"]
+        prefix += [graph.token_ids[name] for name in begin]
         prefix += [first_byte + v for v in data]
     graph.prefix = prefix

@@ -18,6 +18,7 @@ from ...compiler.format.checkpoint import Model
 from ...compiler.format.show import show as show_steps
 from ...compiler.format.tokens import head_of, meaning, read
 from ...compiler.format.transformer import Layer, Transformer
+from ..explain.data import prefix_rows
 from .tables import make_console, print_line, print_table
 
 
@@ -259,10 +260,9 @@ def _jumps(model: Model) -> list[tuple[str, int, int]]:
 def _rows(model: Model) -> dict[str, str]:
     """For each token of the program, the steps that it says, or a part of."""
     steps: dict[str, list[int]] = {}
-    vocabulary, rows = model.transformer.vocabulary, len(model.program.steps) + 1
-    said = [name for name in map(vocabulary.__getitem__, model.transformer.prefix.tolist()) if head_of(name)[0] == "P"]
-    for k, name in enumerate(said):
-        steps.setdefault(name, []).append(k % rows - 1)
+    rows, prefix = prefix_rows(model), model.transformer.prefix
+    for position in np.flatnonzero(rows > -2).tolist():
+        steps.setdefault(model.transformer.vocabulary[prefix[position]], []).append(int(rows[position]))
     return {name: _said(model, numbers) for name, numbers in steps.items()}
 
 

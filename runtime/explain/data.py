@@ -163,14 +163,10 @@ def prefix_rows(model: Model) -> np.ndarray:
     -2: it says no row."""
     t, steps = model.transformer, len(model.program.steps)
     names = [t.vocabulary[token] for token in t.prefix.tolist()]
-    rows, said = np.full(len(names), -2), 0
-    for position, name in enumerate(names):
-        head, _, number = name.partition(".")
-        if head == "P":  # a token for each row
-            rows[position] = int(number) if int(number) < steps else -1
-        elif head[:1] == "P":  # rows by position, in one or more sections
-            rows[position] = said % (steps + 1) - 1
-            said += 1
+    rows = np.full(len(names), -2)
+    at = np.flatnonzero([name[0] == "P" for name in names])  # the same rows in each section
+    before = sum(name.startswith("P0.") for name in names) - steps
+    rows[at] = np.maximum(np.arange(len(at)) % (steps + before) - before, -1) if len(at) else 0
     return rows
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...compiler.format.sparse import SparseMatrix
+from ...compiler.format.sparse import SparseRows
 from ...compiler.format.transformer import Layer, Transformer
 from . import heads
 from .interface import Refused, size, tensors
@@ -139,7 +139,7 @@ def _add(graph: Symbols, slots: list[Form], added: dict[int, list[tuple[float, F
         slots[slot] = graph.named(linear([(1.0, slots[slot]), *parts]))
 
 
-def _unembedding(unembed: SparseMatrix, slots: list[Form]) -> tuple[np.ndarray, list[Form]]:
+def _unembedding(unembed: SparseRows, slots: list[Form]) -> tuple[np.ndarray, list[Form]]:
     """Slots that hold the same form share a column; all constants share one."""
     columns: dict[Form, np.ndarray] = {}
     used = unembed.used_columns()

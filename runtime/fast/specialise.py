@@ -19,7 +19,8 @@ from .context import Rewriter, Static
 from .interface import KEY_LIMIT
 from .linear import Form
 from .live import Live
-from .symbols import Store, Symbols
+from .stores import Store
+from .symbols import Symbols
 
 # Groups of rows with code of their own, and the number of different values up to which a table counts as a flag.
 MAX_SIGNATURES = 256
