@@ -108,3 +108,18 @@ def test_pictures(kind: str, begin: bytes, tmp_path: Path):
         picture.unlink()
     for wrong in (["--plot", str(tmp_path / "p.txt")], ["--plot", str(picture), "--layer", "0", "--layer", "1"]):
         assert main(["inspect", str(model), *wrong]) == 2
+
+
+def test_no_name_is_a_formula(tmp_path: Path):
+    """Names come from files, and dollars are ordinary characters in them."""
+    pytest.importorskip("matplotlib")
+    from wasm2xformer.runtime.cli.command_line import main
+
+    odd = "$\\frac{$"
+    model, picture = w2x.compile(STORES.replace('"f"', '"$\\\\frac{$"')), tmp_path / "p.png"
+    for layer in model.transformer.layers:
+        for names in (layer.head_names, layer.neuron_names, layer.slot_names):
+            names[:] = [name and odd + name for name in names]
+    model.save(file := tmp_path / "m.safetensors")
+    for command in (["inspect"], ["inspect", "--layer", "0"], ["trace", "--invoke", odd, "7"]):
+        assert main([command[0], str(file), "--plot", str(picture), *command[1:]]) == 0

@@ -44,8 +44,8 @@ def inspect_command(
             draw = pictures()
             if len(layers) > 1:
                 raise click.UsageError("--plot shows the matrices of one layer")
-            figure = draw.plot_layer(loaded.transformer, layers[0]) if layers else draw.plot_circuits(loaded.transformer)
-            write_picture(figure, plot)
+            t = loaded.transformer
+            write_picture(lambda: draw.plot_layer(t, layers[0]) if layers else draw.plot_circuits(t), plot)
         elif as_json:
             say(to_json(loaded))
         else:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -42,12 +43,14 @@ def pictures() -> Any:
     return pictures
 
 
-def write_picture(figure: Figure, path: str) -> None:
+def write_picture(draw: Callable[[], Figure], path: str) -> None:
+    """Names are shown as they are: none is a formula, whatever it holds."""
     from matplotlib import rc_context
 
     buffer = io.BytesIO()
-    with rc_context({"svg.hashsalt": "wasm2xformer"}):
-        figure.savefig(buffer, format=os.path.splitext(path)[1][1:].lower(), dpi=150)
+    with rc_context({"svg.hashsalt": "wasm2xformer", "text.parse_math": False}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of characters that the font does not have, and of names that leave no room
+        draw().savefig(buffer, format=os.path.splitext(path)[1][1:].lower(), dpi=150)
     data = buffer.getvalue()
 
     def write(name: str) -> None:

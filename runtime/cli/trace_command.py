@@ -44,7 +44,7 @@ def trace_command(
         with refusals():
             draw = pictures()
             shown = decoded_calls("--plot", model, argv, host, max_tokens, calls, compiling)
-            write_picture(draw.plot_trace(shown.moments, shown.tokens, shown.first, shown.title), plot)
+            write_picture(lambda: draw.plot_trace(shown.moments, shown.tokens, shown.first, shown.title), plot)
         return 0
     with refusals():
         from ..calls import call_of
