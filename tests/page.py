@@ -161,6 +161,7 @@ def test_a_permalink_leads_back(add_page, open_page):
     page.evaluate("wasm2xformer.selectStep(3)")
     page.get_by_role("tab", name="Logits").click()
     page.evaluate("wasm2xformer.toggleBreakpoint({kind: 'write', address: 16})")
+    page.wait_for_function("location.hash.includes('break=write')")
     again = open_page(add_page, page.evaluate("location.hash"))
     again.wait_for_function("wasm2xformer.stepNumber === 3")
     assert "D0.42" in again.inner_text(".inside") and "largest logit" in again.inner_text(".inside")
@@ -198,6 +199,26 @@ def test_search_and_breakpoints(tmp_path, open_page):
     page.evaluate(f"wasm2xformer.selectStep(0); wasm2xformer.toggleBreakpoint({{kind: 'write', address: {address}}})")
     page.get_by_role("button", name="On to the next breakpoint, or the end").click()
     assert "store" in page.inner_text(".source .now") and state(page, "app.stepNumber") > 0
+
+
+def test_a_byte_says_who_wrote_it_and_who_reads_it(tmp_path, open_page):
+    program = tmp_path / "bytes.wat"
+    program.write_text(
+        """(module (memory 1) (func (export "f") (param i32) (result i32)
+        (i32.store (i32.const 32) (local.get 0)) (i32.load (i32.const 32))))"""
+    )
+    page = open_page(written(tmp_path, program, ["f", "258"]))
+    ops = state(page, "Array.from({length: app.trace.count}, (_, n) => app.data.program.steps[app.trace.step(n).index].op)")
+    store, load = ops.index("i32.store"), ops.index("i32.load")
+    page.evaluate(f"wasm2xformer.selectStep({load})")
+    assert page.locator(".memory td.reads").count() == 4
+    page.locator(".memory button.byte", has_text="02").first.click()
+    page.get_by_role("menu").get_by_text("who reads it next?").click()
+    page.wait_for_function(f"wasm2xformer.stepNumber === {load}")
+    page.locator(".memory button.byte", has_text="02").first.click()
+    page.get_by_role("menu").get_by_text(f"written by step {store}").click()
+    page.wait_for_function(f"wasm2xformer.stepNumber === {store}")
+    assert page.locator(".menu").count() == 0
 
 
 def verdict(page: Any) -> str:

@@ -206,6 +206,14 @@ def test_what_a_checkpoint_knows_is_enough(tmp_path: Path):
     assert not data["source"]["whole"] and "i32.rem_u" in str(data["source"]["functions"])
 
 
+def test_texts_of_a_stranger_are_texts():
+    vm = w2x.Instance(w2x.compile(PROGRAMS / "i32/gcd.wat"))
+    run = vm.invoke("gcd", 4, 6)
+    vm.model.texts = dict.fromkeys(vm.model.texts, "no offset here 0x") | {1: "f 0xzz i32.add"}
+    data = page_data(vm.model, [ShownRun("call", "gcd", [], run, "2")], title="", command="")
+    assert data["source"]["functions"]
+
+
 def test_names_cannot_end_the_script(tmp_path: Path):
     from wasm2xformer.runtime.explain.bundle import page
 

@@ -10,6 +10,7 @@ from ...compiler.format.checkpoint import Model
 from ...compiler.format.printable import printable
 from ...compiler.wasm.module import Instr, Module
 from ...compiler.wasm.source import Source
+from ..trace import location
 from .source_lines import SourceLines, source_lines
 
 
@@ -83,10 +84,9 @@ def _of_texts(model: Model) -> list[dict[str, Any]]:
     names: dict[int, str] = {}
     for index, step in enumerate(model.program.steps):
         if step.site is not None and index in model.texts:
-            name, _, rest = model.texts[index].rpartition(" 0x")
-            offset, _, what = rest.partition(" ")
-            names[step.site.function] = name
-            line = [step.site.instruction, int(offset, 16), 1, printable(what), -1, 0]
+            where = location(model.program, model.texts, index)
+            names[step.site.function] = where.function
+            line = [step.site.instruction, where.offset or 0, 1, printable(where.instruction), -1, 0]
             found.setdefault(step.site.function, {})[step.site.instruction] = line
     types = {f.index: f.type for f in model.program.functions.values()}
     return [

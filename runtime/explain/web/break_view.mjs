@@ -143,8 +143,11 @@ function decode(app, change, state, verdict, table) {
   state.client ??= new Client(app.code, app.data, (message) => state.receive(message));
   state.trace = new Trace(app.data.program, app.table, app.prefix.length);
   let first = -1;
+  // What is not decoded yet is nothing to compare with; behind the end nothing may come.
+  const known = app.trace.tokens.length;
+  const whole = app.ended?.reason === "end";
   const finish = () => {
-    const at = first >= 0 ? first : state.trace.tokens.length < app.trace.tokens.length ? state.trace.tokens.length : -1;
+    const at = first >= 0 ? first : whole && state.trace.tokens.length < known ? state.trace.tokens.length : -1;
     report(app, state.trace, text, at, change, verdict, table);
   };
   state.receive = (message) => {
@@ -152,19 +155,19 @@ function decode(app, change, state, verdict, table) {
     if (first >= 0) return;
     state.trace.extend(message.tokens, message.keys);
     for (let p = message.first; p < message.first + message.tokens.length; p++) {
-      if (state.trace.tokens[p] !== app.trace.tokens[p] && first < 0) first = p;
+      if ((p < known || whole) && state.trace.tokens[p] !== app.trace.tokens[p] && first < 0) first = p;
     }
     // A few tokens more show what it does with the mistake.
     if (first >= 0) finish();
   };
-  state.client.start(app.prompts, change, Math.max(app.trace.tokens.length + 200, app.prefix.length + 400));
+  state.client.start(app.prompts, change, whole ? known + 200 : known);
 }
 
 const CONTEXT = 12;
 
 function report(app, trace, text, at, change, verdict, table) {
   if (at < 0) {
-    return replace(verdict, h("b", {}, text), `: all ${app.forced.filter((f) => !f).length.toLocaleString("en-US")} decoded tokens stay the same. This was not enough to break it.`);
+    return replace(verdict, h("b", {}, text), `: all ${trace.tokens.length.toLocaleString("en-US")} tokens stay the same. This was not enough to break it.`);
   }
   verdict.classList.add("bad");
   const own = change.token && change.token.position === at;

@@ -7,6 +7,7 @@ import { exploreView } from "./explore.mjs";
 import { hashOf, readHash } from "./permalink.mjs";
 import { serve } from "./runner.mjs";
 
+const ADDRESS_MS = 250;
 const TABS = { explore: "Explore", break: "Break it", chapters: "Learn" };
 
 function begin() {
@@ -42,7 +43,15 @@ function begin() {
     app.changed("tab");
     app.changed("breakpoints");
   };
-  app.on((what) => what !== "tokens" && what !== "run" && app.trace && history.replaceState(null, "", hashOf(app)));
+  // Browsers refuse hundreds of addresses within seconds.
+  let writing = null;
+  const write = () => {
+    writing = null;
+    history.replaceState(null, "", hashOf(app));
+  };
+  app.on((what) => {
+    if (what !== "tokens" && what !== "run" && app.trace) writing ??= setTimeout(write, ADDRESS_MS);
+  });
   window.addEventListener("hashchange", restore);
   restore();
 }

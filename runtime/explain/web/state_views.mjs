@@ -3,7 +3,7 @@ import { h, jsonButton, replace } from "./dom.mjs";
 import { hex, signed } from "./names.mjs";
 import { KIND } from "./trace.mjs";
 
-const NEAR = 150; // lines of a long function around the current one
+const NEAR = 60; // lines of a long function around the current one
 
 /** A panel with a heading that is drawn anew when what it shows has changed. */
 export function panel(app, title, draw, { json = null, when = ["run", "tokens", "cursor"], className = "" } = {}) {
@@ -237,9 +237,16 @@ function byteMenu(app, button, address, byte, step) {
     }),
     link("break when it is written", "Breakpoint on writes to this byte", () => { close(); app.toggleBreakpoint({ kind: "write", address }); }),
     link("close", "Close", close));
-  button.parentElement.append(menu);
+  const { left, bottom } = button.getBoundingClientRect();
+  document.body.append(menu);
+  menu.style.left = `${scrollX + Math.min(left, innerWidth - menu.offsetWidth - 8)}px`;
+  menu.style.top = `${scrollY + bottom}px`;
   menu.querySelector("button").focus();
-  menu.addEventListener("keydown", (event) => event.key === "Escape" && close());
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    close();
+    button.focus();
+  });
 }
 
 function parse(text) {
