@@ -9,6 +9,7 @@
 #   make verify-all  every program in programs/ against wasmtime, at -O0 and -O1
 #   make spec        the WebAssembly specification's scripts (SPEC=folder with *.wast)
 #   make mutants     step programs with one step changed: verify has to tell each one
+#   make soft        the first tokens of every program in programs/ under real softmax
 #   make replay      ten long traces under real softmax, every position
 #   make random      random programs against wasmtime
 #   make fuzz        hostile input for each door, SECONDS each (600)
@@ -33,7 +34,7 @@ SUDOKU := programs/i32/sudoku.wasm
 MODEL := build/sudoku.safetensors
 ROWS := $(foreach i,0 1 2 3 4 5 6 7 8,--invoke row $(i))
 
-.PHONY: demo test lint verify-all spec mutants replay random fuzz npm check-docs page published bench samples size clean
+.PHONY: demo test lint verify-all spec mutants soft replay random fuzz npm check-docs page published bench samples size clean
 
 demo: $(RUN)
 	@mkdir -p build
@@ -66,6 +67,9 @@ spec: $(DEV)
 
 mutants: $(DEV)
 	$(BIN)/python -m tests.mutants
+
+soft: $(DEV)
+	$(BIN)/python -m tests.soft_all
 
 replay: $(DEV)
 	$(BIN)/python -m tests.replay_all

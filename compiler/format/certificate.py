@@ -60,4 +60,8 @@ def holds(bound: HeadBound) -> bool:
     """Whether the numbers of a bound agree with each other."""
     if bound.kind == "uniform":
         return bound.tokens <= uniform_tokens(bound.partial)
+    if bound.kind in ("relative", "rounding") and bound.tokens >= 2**POSITION_BITS:
+        return False
+    if bound.eps < 0 and bound.tokens > 2.0 ** (-bound.eps - 1):
+        return False
     return bound.gap >= GAP and 0 < bound.bits <= SCORE_BITS

@@ -134,7 +134,7 @@ class FastEngine:
     def _check_certificate(self, tokens: int) -> None:
         """A model that claims to be exact up to some length is held to it, and to what its tensors say: how far lookups are
         exact, and that running sums, rounded as in the dense model, are off by less than 1/4."""
-        largest = max((abs(self._state.signed(at)) * 2.0**unit for at, unit in self._image.sums), default=0.0)
+        largest = max((abs(self._state.sum(at, unit)) for at, unit in self._image.sums), default=0.0)
         allowed = min(self.model.envelope, self._image.exact_for, uniform_tokens(largest))
         if tokens > allowed:
             raise past_certificate(tokens, self.model.certificate, allowed)

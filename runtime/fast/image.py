@@ -32,10 +32,11 @@ class Image:
     """size: 8-byte fields of the state. fields: indices of "status", "next" and "n". arrays: (field index, constant data).
     keyed: per keyed store the indices of its fields, directory and page bits, its entry size and number of pages, and whether
     the latest wins. soft: per soft store its field and entry size. floors: tokens that may stand at the
-    first position only. exact_for: the longest sequence for which lookups are exact in the dense model. sums: (field,
-    granularity) of running sums that are integers in units of 2^granularity. registers: (field of the position, field of its
-    penalty) of registers whose penalties are not negative. `general` must read `settled` positions, and all registers must have a
-    penalty of 0, before `special` may take over, for token ids below `decodable`. empty: index of the page of zeros.
+    first position only. exact_for: the longest sequence for which lookups are exact in the dense model.
+    sums: (field, granularity) of running sums, integers in units of 2^granularity or doubles (None). registers: (field of
+    the position, field of its penalty) of registers whose penalties are not negative. `general` must read `settled`
+    positions, and all registers must have a penalty of 0, before `special` may take over, for token ids below
+    `decodable`. empty: index of the page of zeros.
     """
 
     size: int
@@ -49,7 +50,7 @@ class Image:
     empty: int = 0
     floors: list[int] = field(default_factory=list)
     exact_for: int = 0
-    sums: list[tuple[int, int]] = field(default_factory=list)
+    sums: list[tuple[int, int | None]] = field(default_factory=list)
 
     def to_bytes(self) -> bytes:
         head = {k: v for k, v in asdict(self).items() if k != "arrays"}
@@ -112,7 +113,7 @@ class StateMemory:
     def __init__(self, image: Image):
         self._image = image
         self.words = _zeros(image.size)
-        self._signed = self.words.view(np.int64)
+        self._signed, self._doubles = self.words.view(np.int64), self.words.view(np.float64)
         raw = self.words.view(np.uint8)
         for at, data in image.arrays:
             raw[8 * at : 8 * at + len(data)] = data
@@ -140,9 +141,9 @@ class StateMemory:
     def address(self) -> int:
         return self.words.ctypes.data
 
-    def signed(self, at: int) -> int:
-        """The field with this index, as a signed integer."""
-        return int(self._signed[at])
+    def sum(self, at: int, unit: int | None) -> float:
+        """The field with this index: a signed integer in units of 2^unit, or a double (None)."""
+        return float(self._doubles[at]) if unit is None else float(self._signed[at]) * 2.0**unit
 
     def field(self, name: str) -> int:
         return int(self.words[self._image.fields[name]])

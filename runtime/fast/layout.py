@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 
@@ -127,10 +126,10 @@ class StateLayout:
         wide = self.graph.stores[store].exact and not (bounds.low > -KEY_LIMIT and bounds.high < KEY_LIMIT)
         return EXACT_LIMIT if wide else KEY_LIMIT
 
-    def running_sums(self) -> list[tuple[int, int]]:
-        """(field, granularity) of sums that are integers in units of 2^granularity."""
+    def running_sums(self) -> list[tuple[int, int | None]]:
+        """(field, granularity) of the sums: integers in units of 2^granularity, or doubles (None)."""
         bounds = {k: self.graph.atom_bounds(self.graph.atom(RunningSum(k))) for k in self.live.sums}
-        return [(self.fields["sum", k], cast(int, b.exponent)) for k, b in bounds.items() if not type_for(b).floating]
+        return [(self.fields["sum", k], None if type_for(b).floating else b.exponent) for k, b in bounds.items()]
 
     def add(self, name: tuple, count: int = 1) -> int:
         """Reserves consecutive fields (once); returns the first one's index."""
