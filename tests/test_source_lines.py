@@ -47,6 +47,36 @@ def test_instructions_have_their_lines(version: int, program: Path, monkeypatch:
     assert source_lines(compile_c(program)) == SourceLines()
 
 
+def leb(value: int) -> bytes:
+    out = bytearray()
+    while value >= 128:
+        out.append(value % 128 | 128)
+        value //= 128
+    return bytes([*out, value])
+
+
+def module_with(table: bytes, strings: bytes = b"") -> bytes:
+    """With an empty line program behind the files that the bytes of a header of version 5 tell."""
+    header = bytes([1, 1, 1, 251, 14, 13]) + bytes(12) + table
+    body = b"\5\0" + b"\4\0" + len(header).to_bytes(4, "little") + header + b"\1"
+    sections = {b".debug_line": len(body).to_bytes(4, "little") + body, b".debug_line_str": strings}
+    parts = (leb(len(name)) + name + data for name, data in sections.items())
+    return b"\0asm\1\0\0\0" + b"".join(b"\0" + leb(len(part)) + part for part in parts)
+
+
+@pytest.mark.parametrize("forms", [b"\0", b"\1\1\x7f"])
+def test_entries_that_take_no_bytes_are_no_table(forms: bytes):
+    """Four thousand million of them would take minutes, and all memory."""
+    assert source_lines(module_with(forms + leb(2**32 - 1) + b"\0\0")) == SourceLines()
+
+
+def test_a_long_text_that_many_entries_name_is_no_table():
+    entry, count = b"\0\0\0\0", 50_000
+    for size, wanted in ((100, 1), (1_000_000, 0)):
+        wasm = module_with(b"\0\0" + b"\1\1\x1f" + leb(count) + count * entry, size * b"a" + b"\0")
+        assert len(source_lines(wasm).starts) == wanted
+
+
 @needs_c
 def test_damaged_tables_are_no_lines(program: Path):
     wasm = compile_c(program, debug=True)

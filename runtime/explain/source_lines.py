@@ -16,6 +16,7 @@ from ...compiler.wasm.reader import Reader
 
 _MAGIC_AND_VERSION = 8
 _CODE, _CUSTOM = 10, 0
+LONGEST = 512  # bytes of a path
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ def _fixed(reader: Reader, size: int) -> int:
 
 
 def _text(reader: Reader) -> str:
-    end = reader.data.index(0, reader.position)
+    """A path. Entries may name one text again and again, so a long one is an error."""
+    end = reader.data.index(0, reader.position, reader.position + LONGEST)
     text = reader.take(end - reader.position)
     reader.take(1)
     return text.decode(errors="replace")
@@ -118,8 +120,11 @@ _SIZES = {0x0B: 1, 0x05: 2, 0x06: 4, 0x07: 8, 0x1E: 16}
 
 def _entries(reader: Reader, sections: dict[str, bytes]) -> list[str]:
     forms = [(reader.unsigned(), reader.unsigned()) for _ in range(reader.byte())]
+    count = reader.unsigned()
+    if count > reader.end - reader.position:  # each takes a byte at least
+        raise reader.error("more entries than bytes")
     paths = []
-    for _ in range(reader.unsigned()):
+    for _ in range(count):
         path = ""
         for content, form in forms:
             if form == 0x08:
@@ -128,8 +133,10 @@ def _entries(reader: Reader, sections: dict[str, bytes]) -> list[str]:
                 value = _text(Reader(sections.get(_STRINGS[form], b""), _fixed(reader, 4)))
             elif form == 0x0F:
                 value = str(reader.unsigned())
+            elif form in _SIZES:
+                value = str(_fixed(reader, _SIZES[form]))
             else:
-                value = str(_fixed(reader, _SIZES[form]) if form in _SIZES else reader.error("unknown form"))
+                raise reader.error("unknown form")
             path = value if content == _PATH else path
         paths.append(path)
     return paths
