@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import typing
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 import wasm2xformer as w2x
+from wasm2xformer.compiler.format.sparse import SparseRows
 from wasm2xformer.compiler.format.transformer import Layer, Transformer
 from wasm2xformer.runtime.explain.bundle import script, web
 from wasm2xformer.runtime.explain.data import ShownRun, page_data, weights_data
-from wasm2xformer.runtime.explain.matrices import packed, rows_of, sparse
+from wasm2xformer.runtime.explain.matrices import packed, sparse
 from wasm2xformer.runtime.torch_engine import TorchEngine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,12 +75,6 @@ def test_a_spoiled_weight_is_noticed(tmp_path: Path):
     assert decoded(data, tmp_path, "spoiled")["runs"] != [tokens]
 
 
-def matrix(dense: np.ndarray) -> Any:
-    """As this version's `Transformer` has it: dense, or sparse."""
-    kind = typing.get_type_hints(Transformer)["embed"]
-    return dense if kind is np.ndarray else kind.of(dense)
-
-
 def random_transformer(rng: np.random.Generator, float32_reads: bool) -> Transformer:
     """Every head soft, heads of an odd width, a layer without heads and one without neurons."""
     d, w, vocabulary = 11, 3, 17
@@ -90,7 +83,7 @@ def random_transformer(rng: np.random.Generator, float32_reads: bool) -> Transfo
         shapes = [(w * heads, d)] * 3 + [(d, w * heads), (neurons, d), (neurons, d), (d, neurons)]
         matrices = [rng.normal(size=s) * (rng.random(s) < 0.6) for s in shapes]
         layers.append(Layer(*matrices, [f"h{i}" for i in range(heads)], [f"n{i}" for i in range(neurons)], [""] * d))
-    embed, unembed = (matrix(rng.normal(size=(vocabulary, d))) for _ in range(2))
+    embed, unembed = (SparseRows.of(rng.normal(size=(vocabulary, d))) for _ in range(2))
     t = Transformer(
         embed, rng.normal(size=(2, d)) * 1e-3, layers, unembed,
         [f"t{i}" for i in range(vocabulary)], np.arange(5, dtype=np.int32), head_dim=w,
@@ -103,7 +96,7 @@ def random_transformer(rng: np.random.Generator, float32_reads: bool) -> Transfo
 def logits_of(t: Transformer, tokens: np.ndarray, float32_reads: bool) -> np.ndarray:
     """The docstring of `Transformer`, in numpy: of the last token."""
     n = np.arange(1, len(tokens) + 1)[:, None]
-    x = rows_of(t.embed, tokens) + n * t.positions[0] + n * n * t.positions[1]
+    x = t.embed.rows(tokens) + n * t.positions[0] + n * n * t.positions[1]
     future = np.triu(np.full((len(tokens), len(tokens)), -np.inf), 1)
 
     def read() -> np.ndarray:
@@ -118,7 +111,7 @@ def logits_of(t: Transformer, tokens: np.ndarray, float32_reads: bool) -> np.nda
             mixed[:, own] = weights / weights.sum(axis=1, keepdims=True) @ v[:, own]
         x = x + mixed @ y.o.T
         x = x + (np.maximum(read() @ y.gate.T, 0) * (read() @ y.up.T)) @ y.down.T
-    return rows_of(t.unembed, np.arange(len(t.vocabulary))) @ read()[-1]
+    return t.unembed.dense() @ read()[-1]
 
 
 @needs_node

@@ -160,13 +160,11 @@ def _program(model: Model) -> dict[str, Any]:
 
 def prefix_rows(model: Model) -> np.ndarray:
     """int [n]: for each token of the prefix the step whose row, or a part of it, it says; -1: of the row that belongs to no step;
-    -2: it says no row."""
-    t, steps = model.transformer, len(model.program.steps)
-    names = [t.vocabulary[token] for token in t.prefix.tolist()]
-    rows = np.full(len(names), -2)
-    at = np.flatnonzero([name[0] == "P" for name in names])  # the same rows in each section
-    before = sum(name.startswith("P0.") for name in names) - steps
-    rows[at] = np.maximum(np.arange(len(at)) % (steps + before) - before, -1) if len(at) else 0
+    -2: it says no row. Rows stand in the order of the steps, in one or more sections."""
+    t = model.transformer
+    said = np.array([t.vocabulary[token].startswith("P") for token in t.prefix.tolist()], dtype=bool)
+    rows = np.full(len(said), -2)
+    rows[said] = np.arange(np.count_nonzero(said)) % (len(model.program.steps) + 1) - 1
     return rows
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...compiler.format.transformer import Layer, Transformer
-from .matrices import rows_of
 
 BLOCK = 256  # positions that are read together
 
@@ -45,7 +44,7 @@ class Looks:
     def _forward(self, start: int, stop: int, found: list[HeadLook] | None) -> None:
         t = self.t
         n = np.arange(start + 1, stop + 1, dtype=np.float64)[:, None]
-        x = rows_of(t.embed, self.tokens[start:stop]) + n * t.positions[0] + n * n * t.positions[1]
+        x = t.embed.rows(self.tokens[start:stop]) + n * t.positions[0] + n * n * t.positions[1]
         for index, y in enumerate(t.layers):
             if len(y.head_names):
                 x = x + self._attend(index, y, self._read(x), start, found) @ y.o.T

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ...compiler.format.sparse import SparseRows
+
 # Names of types that JavaScript's typed arrays have, by numpy's; the first one that holds the numbers is taken.
 _INTEGERS = (("u1", np.uint8), ("i2", np.int16), ("u2", np.uint16), ("i4", np.int32), ("u4", np.uint32))
 
@@ -43,25 +45,15 @@ def _negative_zero(values: np.ndarray) -> bool:
     return bool(np.any((values == 0) & np.signbit(values)))
 
 
-def sparse(matrix: Any) -> dict[str, Any]:
-    """A matrix [R, C], dense or by rows (`at`, `columns`, `values`): counts [R] of the numbers that are not 0, their columns, and
-    the numbers."""
-    if hasattr(matrix, "at"):
-        counts, columns, values = np.diff(matrix.at), matrix.columns, matrix.values
-    else:
-        rows, columns = np.nonzero(matrix)
-        counts, values = np.bincount(rows, minlength=matrix.shape[0]), matrix[rows, columns]
+def sparse(matrix: np.ndarray | SparseRows) -> dict[str, Any]:
+    """A matrix [R, C] by rows: counts [R] of the numbers that are not 0, their columns, and the numbers."""
+    matrix = matrix if isinstance(matrix, SparseRows) else SparseRows.of(matrix)
     return {
         "shape": list(matrix.shape),
-        "counts": packed(counts),
-        "columns": packed(columns),
-        "values": packed(values),
+        "counts": packed(np.diff(matrix.at)),
+        "columns": packed(matrix.columns),
+        "values": packed(matrix.values),
     }
 
 
-def rows_of(matrix: Any, indices: np.ndarray) -> np.ndarray:
-    """float64 [len(indices), C]: rows of a matrix, dense or sparse."""
-    return matrix.rows(indices) if hasattr(matrix, "rows") else matrix[indices]
-
-
-__all__ = ["packed", "rows_of", "sparse"]
+__all__ = ["packed", "sparse"]

@@ -98,13 +98,14 @@ function oneHead(app, head) {
 function neurons(app) {
   const weights = (app.weights ??= weightsOf(app.data.weights));
   const filter = app.view.all ? () => true : (n) => n.value !== 0;
+  const few = app.detail.layers.reduce((sum, y) => sum + y.neurons.filter((n) => n.value !== 0).length, 0) < 60;
   const layers = app.detail.layers.map((y, layer) => {
     const names = app.data.names.layers[layer];
     const fired = y.neurons.filter(filter).filter((n) => app.view.erase || !names.neurons[n.f].startsWith("erase "));
     if (!fired.length) return null;
     const m = weights.layers[layer];
     const down = (m.downT ??= m.down.transposed());
-    return h("details", { open: app.view.layer === undefined ? layer >= app.detail.layers.length - 4 : app.view.layer === layer }, h("summary", {}, `layer ${layer}: ${fired.length} of ${y.neurons.length} neurons`),
+    return h("details", { open: few || (app.view.layer === undefined ? layer >= app.detail.layers.length - 4 : app.view.layer === layer) }, h("summary", {}, `layer ${layer}: ${fired.length} of ${y.neurons.length} neurons`),
       h("table", {}, h("thead", {}, h("tr", {}, ["neuron", "relu(gate) · (up)", "gate", "up", "value", "added to"].map((t) => h("th", { scope: "col" }, t)))),
         h("tbody", {}, fired.map((n) => h("tr", {}, h("th", { scope: "row" }, h("code", {}, names.neurons[n.f])), h("td", {}, h("code", {}, `relu(${form(m.gate.row(n.f), names.slots)}) · (${form(m.up.row(n.f), names.slots)})`)),
           h("td", {}, number(n.gate)), h("td", {}, number(n.up)), h("td", {}, h("b", {}, number(n.value))), h("td", {}, h("code", {}, down.row(n.f).map(([slot, weight]) => `${names.slots[slot] || slot}${weight === 1 ? "" : ` (${number(weight)}×)`}`).join(", "))))))));
