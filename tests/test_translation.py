@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import wasm2xformer as w2x
@@ -170,13 +171,18 @@ def _global(verifier: w2x.Verifier, index: int) -> Slot:
     return Slot("global", verifier._translation.links.used("global")[index])
 
 
+def _write(verifier: w2x.Verifier, addresses: Iterable[int], value: int) -> None:
+    at = np.array(list(addresses), np.int64)
+    verifier._state.memory.write(at, np.full(len(at), value, np.uint8))
+
+
 def test_each_part_of_the_state_is_compared():
     for change, what in (
-        (lambda v: v._state.bytes.__setitem__(v._state.hidden + 99, 1), "byte at address 99"),
+        (lambda v: _write(v, [99], 1), "byte at address 99"),
         (lambda v: v._state.slots.update({_global(v, 0): 6}), "global 0"),
         (lambda v: v._state.slots.update({_global(v, 1): 0}), "global 1"),
         (lambda v: v._state.slots.update({Slot("hidden", "table0_size"): 5}), "size of table 0"),
-        (lambda v: v._state.bytes.__setitem__(slice(0, v._state.hidden), 0), "element 1 of table 0"),
+        (lambda v: _write(v, range(-v._state.hidden, 0), 0), "element 1 of table 0"),
     ):
         verifier = w2x.Verifier(STATE)
         assert verifier.invoke("g", [7]).ok
