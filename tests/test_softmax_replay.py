@@ -103,6 +103,7 @@ def test_no_score_is_above_its_bound() -> None:
     for query, key in (
         (asks, on), (asks, on + 1e-9 * noise), (noise, noise.flip(0)), (noise.abs(), 1e-3 * noise.flip(0)),
         (noise * 10.0 ** torch.arange(-8, 8, 4), noise.flip(1) * 1e12), (asks, on + 2.0**40 * (noise > 1)),
+        (noise, torch.ones_like(noise)), (asks, torch.cat([on[:, :1], 0 * on[:, :1], on[:, 2:]], 1)),
     ):  # fmt: skip
         tree = KeyTree(query, key)
         for node in range(1, 2 * tree.leaves):
@@ -225,6 +226,23 @@ def test_a_tie_has_no_margin() -> None:
     margins = Margins(model.certificate)
     replay(model, np.array([0, 2, 0]), 0, attention="softmax", margins=margins)
     assert margins.heads[0].least == 0 and not margins.heads[0].kept
+
+
+def test_reads_are_rounded_to_float32_where_the_model_says_so() -> None:
+    """Two worths that float32 cannot tell apart: only the rounding model takes the later token for the better one."""
+    g = Graph()
+    worth = g.feature("worth")
+    for value in (0, 1):
+        g.token(f"w{value}", {worth: 2.0**24 + value})
+    g.unembed(g.product(1.0, worth) - 2.0**24)
+    exact = build(g)
+    rounding = replace(exact)
+    rounding.float32_reads = True  # type: ignore[attr-defined,unused-ignore]
+    sequence = np.array([0, 1, 1])
+    assert replay(exact, sequence, 1, attention="softmax") is None
+    assert replay(rounding, sequence, 1, attention="softmax") == Mismatch(1, 1, 0)
+    with pytest.raises(ReplayError, match="use real softmax"):
+        replay(rounding, np.array([0, 1]))
 
 
 def test_what_is_not_finite_is_refused() -> None:

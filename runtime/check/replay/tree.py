@@ -79,21 +79,29 @@ class KeyTree:
     def __init__(self, query: torch.Tensor, key: torch.Tensor, classes: torch.Tensor | None = None):
         self.query, self.key = query, key
         lifting = self._lifting = Lifting.of(query, key)
-        self._b, self._height = query[:, :0], query[:, :1] * 0
-        parts = [key[:, lifting.plain]]
-        magnitude = torch.zeros_like(key[:, 0])
-        scales = query[:, lifting.plain].abs().mean(0)
+        self._slack = (128 + 8 * key.shape[1]) * 2.0**-53
+        rest = key[1:] if len(key) > 1 else key
+        # Components that are the same in all these keys belong to a query's own part of the bound.
+        same = (rest == rest[:1]).all(0).tolist()
+        fixed = [c for c in lifting.plain if same[c]][lifting.height < 0 :]  # a box has at least one side
+        plain = [c for c in lifting.plain if c not in fixed]
+        sizes = query[:, lifting.plain].abs() @ rest[:, lifting.plain].abs().amax(0)
+        own = query[:, fixed] @ rest[0, fixed]
+        parts, scales = [key[:, plain]], query[:, plain].abs().mean(0)
+        self._scale, self._base, b = torch.zeros_like(sizes), own + self._slack * sizes, query[:, :0]
+        magnitude = torch.zeros_like(sizes)
         if lifting.height >= 0:
-            self._height = query[:, [lifting.height]]
-            self._b = query[:, lifting.squared] / self._height
+            self._scale = query[:, lifting.height].contiguous()
+            b = query[:, lifting.squared] / self._scale[:, None]
+            norm = self._scale * (b * b).sum(1)
+            self._base = own + norm + self._slack * (4 * norm + sizes)
             a = key[:, lifting.squared] / 2
             squares = (a * a).sum(1)
             t = key[:, lifting.height] + squares
             parts = [a, t[:, None], *parts]
             magnitude = 4 * squares + t.abs() + key[:, lifting.height].abs()
-            scales = torch.cat([self._height.mean().expand(len(lifting.squared) + 1), scales])
-        self._b_squared = (self._b * self._b).sum(1, keepdim=True)
-        self._plain = query[:, lifting.plain]
+            scales = torch.cat([self._scale.mean().expand(len(lifting.squared) + 1), scales])
+        self._asked = [c.contiguous() for c in (*b.unbind(1), *query[:, plain].unbind(1))]  # [T] for each component
         box = torch.cat(parts, 1)
         self.depth = (max(0, len(key) - 2) // LEAF).bit_length()
         self._sort(box, scales)
@@ -126,10 +134,13 @@ class KeyTree:
     def _summarise(self, coordinates: torch.Tensor, magnitude: torch.Tensor, classes: torch.Tensor | None) -> None:
         """Boxes, magnitudes, first positions and classes of all nodes, from the leaves up."""
         c = coordinates[self.order]
-        squared = len(self._lifting.squared) + (self._lifting.height >= 0)
-        self._low, self._high = _up(c.amin(1), torch.minimum), _up(c.amax(1), torch.maximum)
-        self._magnitude = _up(magnitude[self.order].amax(1), torch.maximum)
-        self._size = torch.maximum(self._low[:, squared:].abs(), self._high[:, squared:].abs())
+        low, high = _up(c.amin(1), torch.minimum), _up(c.amax(1), torch.maximum)
+        height = len(self._lifting.squared)
+        self._top = low.new_zeros(len(low))
+        if self._lifting.height >= 0:
+            self._top = high[:, height] + self._slack * _up(magnitude[self.order].amax(1), torch.maximum)
+            low, high = (torch.cat([x[:, :height], x[:, height + 1 :]], 1) for x in (low, high))
+        self._boxes = [(lo.contiguous(), hi.contiguous()) for lo, hi in zip(low.unbind(1), high.unbind(1))]
         self.first = _up(self.positions.amin(1), torch.minimum)
         if classes is not None:
             of = classes[self.order]
@@ -137,18 +148,17 @@ class KeyTree:
 
     def bound(self, queries: torch.Tensor, nodes: torch.Tensor) -> torch.Tensor:
         """queries, nodes: [n] -> [n]: no score of that query with a key of that node, computed in any order, is above this."""
-        squared, height = len(self._lifting.squared), self._lifting.height >= 0
-        low, high = self._low[nodes], self._high[nodes]
-        plain = self._plain[queries]
-        q, k_low, k_high = plain, low[:, squared + height :], high[:, squared + height :]
-        found = torch.maximum(q * k_low, q * k_high).sum(1)
-        rounding = (q.abs() * self._size[nodes]).sum(1)
-        if height:
-            b, b_squared, scale = self._b[queries], self._b_squared[queries, 0], self._height[queries, 0]
-            beside = torch.maximum(low[:, :squared] - b, b - high[:, :squared]).clamp_(min=0)
-            found += scale * (b_squared - (beside * beside).sum(1) + high[:, squared])
-            rounding += scale * (4 * b_squared + self._magnitude[nodes])
-        return found + (128 + 8 * self.query.shape[1]) * 2.0**-53 * rounding
+        found = self._top[nodes]
+        squared = len(self._lifting.squared)
+        for asked, (low, high) in zip(self._asked[:squared], self._boxes):
+            b = asked[queries]
+            beside = torch.maximum(low[nodes] - b, b - high[nodes]).clamp_(min=0)
+            found.addcmul_(beside, beside, value=-1)
+        found = found.mul_(self._scale[queries]).add_(self._base[queries])
+        for asked, (low, high) in zip(self._asked[squared:], self._boxes[squared:]):
+            q = asked[queries]
+            found += torch.maximum(q * low[nodes], q * high[nodes])
+        return found
 
     def descend(self, queries: torch.Tensor) -> torch.Tensor:
         """queries: [n] -> [n, at most BEAM]: leaves where the bounds lead. The bound of a leaf may come from a key that the
