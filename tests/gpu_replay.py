@@ -62,8 +62,9 @@ def _heads(size: int, device: str) -> list[str]:
 
 
 def _program(name: str, model: Transformer, sequence: np.ndarray, start: int, device: str) -> list[str]:
-    found, short = [], sequence[: start + 5000]
-    read = np.flatnonzero(model.unembed.any(0))
+    found: list[str] = []
+    short = sequence[: start + 5000]
+    read = model.unembed.used_columns()
     finals = [torch.cat(forward(model, Embedding(model, d)(short, 0), d), 1)[read].cpu() for d in ("cpu", device)]
     if not torch.equal(*finals):
         found.append(f"{name}: the final residual")
