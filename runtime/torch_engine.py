@@ -47,7 +47,8 @@ class TorchEngine:
         for index, (q, key, v, o, gate, up, down) in enumerate(self._layers):
             self._record(index, x)
             if len(q):
-                split = lambda w, x=x: (x @ w.T).view(k, -1, self.model.head_dim).transpose(0, 1)  # noqa: E731
+                seen = self._read(x)
+                split = lambda w, x=seen: (x @ w.T).view(k, -1, self.model.head_dim).transpose(0, 1)  # noqa: E731
                 keys, values = split(key), split(v)
                 cached = self._cache[index]
                 if cached is not None:
@@ -56,10 +57,15 @@ class TorchEngine:
                 y = scaled_dot_product_attention(split(q)[None], keys[None], values[None], attn_mask=causal, scale=1.0)
                 x = x + y[0].transpose(0, 1).reshape(k, -1) @ o.T
             if len(gate):
-                x = x + (torch.relu(x @ gate.T) * (x @ up.T)) @ down.T
+                seen = self._read(x)
+                x = x + (torch.relu(seen @ gate.T) * (seen @ up.T)) @ down.T
         self._record(len(self._layers), x)
         self.position += k
-        return x @ self._unembed.T
+        return self._read(x) @ self._unembed.T
+
+    def _read(self, x: torch.Tensor) -> torch.Tensor:
+        """The residual stream as the matrices see it."""
+        return x.to(torch.float32).to(torch.float64) if self.model.float32_reads else x
 
     def _record(self, layer: int, x: torch.Tensor) -> None:
         if self._probe and self._probe[0] == layer:

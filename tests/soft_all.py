@@ -2,6 +2,7 @@
 
     python -m tests.soft_all                    the prefix, the prompt and 300 decoded tokens of every program, at -O1
     python -m tests.soft_all sha256 --tokens 20000      so many of this one
+    python -m tests.soft_all --stock            the same for the stock form, reads rounded to float32
 
 The tokens come from the fast engine; the dense matrices then read them in blocks, with torch's softmax in float64, and must
 choose each decoded one. Exit code 1 when a token differs.
@@ -21,6 +22,7 @@ import torch
 import wasm2xformer as w2x
 from tests.programs import ProgramCase, load_programs
 from wasm2xformer.compiler.format.transformer import Transformer
+from wasm2xformer.compiler.stock_form import stock_form
 from wasm2xformer.runtime.torch_engine import TorchEngine
 
 
@@ -29,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("ids", nargs="*", metavar="ID", help="programs of programs.toml; all if none is named")
     parser.add_argument("--tokens", type=int, default=300, help="decoded tokens of each (%(default)s)")
     parser.add_argument("-O", dest="level", type=int, choices=(0, 1), default=1, help="level (%(default)s)")
+    parser.add_argument("--stock", action="store_true", help="check the stock form")
     options = parser.parse_args(arguments)
     programs = [p for p in load_programs() if not options.ids or p.id in options.ids]
     print(f"{'program':<22}{'certificate':>13}{'prompt':>9}{'decoded':>9}{'seconds':>9}  first difference")
@@ -38,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         compiled = w2x.compile(program.module(), options.level)
         model = compiled.transformer
         tokens, prompt = trace(program, compiled, options.tokens)
+        if options.stock:
+            model = stock_form(compiled)
         found = difference(model, tokens, prompt)
         wrong += found is not None
         seconds = time.perf_counter() - start

@@ -122,6 +122,7 @@ def _config(t: Transformer) -> stored.Config:
         torch_dtype="float64",
         certificate=tuple(stored.StoredBound(*astuple(b)) for b in t.certificate),
         probes={name: (layer, slot) for name, (layer, slot) in t.probes.items()},
+        float32_reads=t.float32_reads,
     )
 
 
@@ -211,6 +212,7 @@ def _transformer(metadata: stored.Metadata, tensors: Tensors) -> Transformer:
         list(names.slots),
         dict(config.probes),
         config.head_dim,
+        config.float32_reads,
     )
     if tensors.left:
         raise ValueError(f"a tensor that belongs to nothing: {min(tensors.left)}")

@@ -57,6 +57,7 @@ class Config(Struct, forbid_unknown_fields=True):
     torch_dtype: Name
     certificate: tuple[StoredBound, ...]
     probes: dict[Name, tuple[Natural, Natural]]
+    float32_reads: bool = False
 
 
 class LayerNames(Struct, forbid_unknown_fields=True):

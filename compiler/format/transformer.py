@@ -10,6 +10,9 @@ With one-hot-free notation (row vectors, token id y_t at position t, n = t + 1):
 No biases, no normalisation: residual slot 0 ("one") is 1 at every position and serves as the constant. All heads have
 the same width (`head_dim`); components that a head does not need are 0. The temperature of a head is part of its query
 matrix. A head with q = k = 0 attends uniformly: it is a running mean.
+
+With `float32_reads` every x on the right-hand side that a matrix multiplies is fl32(x), rounded to the nearest float32, and
+only what is added to (the residual stream itself) keeps its 53 bits. That is what the norms of the stock form do.
 """
 
 from __future__ import annotations
@@ -51,6 +54,7 @@ class Transformer:
     prefix: token ids that every sequence begins with.
     certificate: what each lookup allows; empty: nothing is claimed.
     head_dim: the width of a head.
+    float32_reads: whether q, k, v, gate, up and unembed see the residual rounded to float32.
     probes: name -> (layer, slot): that slot of the residual *entering* that layer (layer = number of layers: the
         final residual) may be read out for every position. Probes observe, they take no part in decoding.
     """
@@ -65,6 +69,7 @@ class Transformer:
     slot_names: list[str] = field(default_factory=list)
     probes: dict[str, tuple[int, int]] = field(default_factory=dict)
     head_dim: int = HEAD_DIM
+    float32_reads: bool = False
 
     @property
     def width(self) -> int:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from ..format.certificate import GAP, POSITION_BITS, SCORE_BITS, HeadBound, uniform_tokens
 from ..format.transformer import HEAD_DIM
 from .expr import Expr, Number, Variable, total
+from .ranges import Range
 
 # Keys of a parabola: 2ab - a^2 stays below 2^54 and even, so it is exact.
 MAX_KEY_BITS = 26
@@ -77,11 +78,13 @@ class Graph:
         self.others_penalty = Expr({})
         self.emittable = 0
         self.probes: dict[str, Variable] = {}
+        self.declared: dict[Variable, Range] = {}
         self._neurons: dict[tuple, Neuron] = {}
         self._lookups: dict[tuple, Lookup] = {}
         self.one = Variable("one", self)
         self.position = Variable("position", self)
         self.position_squared = Variable("position^2", self)
+        self.first_position = 1.0  # the position of the first token
 
     # -- tokens and embedding -------------------------------------------------------------------------------------
 
@@ -100,8 +103,21 @@ class Graph:
         """A variable that the embedding writes: its value at a position is the token's entry (default 0)."""
         return Variable(name, self)
 
+    def declare(self, variable: Variable, low: float, high: float, lowest: int = 0) -> Variable:
+        """Says that the variable is a multiple of 2^lowest in low..high at every position, where that does not follow from what
+        is added to it taken by itself (see `ranges`). Returns it."""
+        self.declared[variable] = Range(low, high, lowest)
+        return variable
+
     def _written_by(self, variable: Variable, unit: Lookup | Neuron) -> None:
         self.writers.setdefault(variable, []).append(unit)
+
+    decides = False  # whether floors are decided before the logits
+
+    def use_byte_table(
+        self, byte: Variable, squared: Variable, off: Variable, floor: Variable, residues: Sequence[Variable]
+    ) -> None:
+        """Tells of the byte table, see `StockGraph`; here positions are an input and nothing needs it."""
 
     # -- attention ------------------------------------------------------------------------------------------------
 
@@ -265,7 +281,7 @@ class Graph:
         """
         eps = 2.0 ** -(position_bits + 1)
         # |2ab| + a^2 + b^2 of every digit, and what a penalty and the floor add.
-        farthest = [size / 2.0 for size in sizes[:-1]] + [max(sizes[-1] / 2.0, extent)]
+        farthest = _farthest(sizes, extent)
         reach = sum(4.0 * x * x for x in farthest) + 4.0
         bits = math.ceil(math.log2(reach)) + position_bits + 1
         if bits > SCORE_BITS:
@@ -274,11 +290,11 @@ class Graph:
             )
         bound = HeadBound(name, "paraboloid", 2**position_bits, bits, -position_bits - 1, GAP)
         if key_squared is None:
-            key_squared = self.centred_square(f"{name}.key^2", key, sizes, floor)
+            key_squared = self.centred_square(f"{name}.key^2", key, sizes, floor, extent)
         a = self._centred(key, sizes, 1.0 - floor)
         b = self._centred(query, sizes, Expr.of(1.0))
-        b_squared = self._norm(f"{name}.query^2", b)
-        score = eps * self.position - Expr.of(key_squared) - Expr.of(off) - (0.5 + eps) * floor
+        b_squared = self._norm(f"{name}.query^2", b, farthest)
+        score = eps * self.position - Expr.of(key_squared) - Expr.of(off) - (0.5 + eps * self.first_position) * floor
         temperature = GAP / eps
         head = self._lookup(
             bound,
@@ -287,15 +303,18 @@ class Graph:
         )
         return self._read(head, values)
 
-    def centred_square(self, name: str, digits: Sequence[Number], sizes: Sequence[int], floor: Variable) -> Variable:
+    def centred_square(
+        self, name: str, digits: Sequence[Number], sizes: Sequence[int], floor: Variable, extent: float = 0.0
+    ) -> Variable:
         """|a|^2 of a key's centred digits, for lookups that share it."""
-        return self._norm(name, self._centred(digits, sizes, 1.0 - floor))
+        return self._norm(name, self._centred(digits, sizes, 1.0 - floor), _farthest(sizes, extent))
 
     def _centred(self, digits: Sequence[Number], sizes: Sequence[int], where: Expr) -> list[Expr]:
         return [Expr.of(x) - size / 2.0 * where for x, size in zip(digits, sizes, strict=True)]
 
-    def _norm(self, name: str, digits: Sequence[Expr]) -> Variable:
-        return self.gated(name, *(pair for x in digits for pair in ((x, x), (-x, -x))))
+    def _norm(self, name: str, digits: Sequence[Expr], farthest: Sequence[float]) -> Variable:
+        norm = self.gated(name, *(pair for x in digits for pair in ((x, x), (-x, -x))))
+        return self.declare(norm, 0.0, sum(x * x for x in farthest))
 
     # -- neurons --------------------------------------------------------------------------------------------------
 
@@ -328,7 +347,7 @@ class Graph:
         variable, x = Variable(name, self), Expr.of(x)
         self.add_neuron(2.0 * x + 1.5, 1.0, variable)
         self.add_neuron(2.0 * x + 0.5, 1.0, variable, -1.0)
-        return variable
+        return self.declare(variable, 0.0, 1.0)
 
     def square(self, x: Number, name: str = "square") -> Variable:
         """x * x, for integers |x| < 2^26."""
@@ -350,7 +369,7 @@ class Graph:
             variable = Variable(f"{name}={k}", self)
             for offset, weight in ((1, 1.0), (0, -2.0), (-1, 1.0)):
                 self.add_neuron(x - (k - offset), 1.0, variable, weight)
-            result.append(variable)
+            result.append(self.declare(variable, 0.0, 1.0))
         return result
 
     def table(self, x: Number, values: list[float], low: int = 0, name: str = "table") -> Variable:
@@ -363,7 +382,21 @@ class Graph:
             if there - here != slope:
                 self.add_neuron(x - (low + k), there - here - slope, variable)
                 slope = there - here
-        return variable
+        return self.declare(variable, min(values), max(values))
+
+    # -- floors ---------------------------------------------------------------------------------------------------
+
+    def nearest(self, name: str, *terms: tuple[Number, float, Expr], spacing: float, limit: int) -> Expr:
+        """base + the integer nearest to y, of the term (gate, base, y) whose gate is 1; 0 if there is none.
+
+        y lies between -1/2 and limit - 1/2 and is at least spacing / 2 from the middle between two integers. Here the decision is
+        left to the unembedding: base + y.
+        """
+        return Expr.of(self.gated(name, *((gate, y + base) for gate, base, y in terms)))
+
+    def settled(self, name: str, y: Expr, spacing: float, limit: int) -> Expr:
+        """The integer nearest to y, as above; here y itself."""
+        return y
 
     # -- unembedding ----------------------------------------------------------------------------------------------
 
@@ -384,6 +417,11 @@ class Graph:
     def probe(self, name: str, variable: Variable) -> None:
         """Lets engines read this variable out at every position under that name."""
         self.probes[name] = variable
+
+
+def _farthest(sizes: Sequence[int], extent: float) -> list[float]:
+    """How far each digit may be from its centre."""
+    return [size / 2.0 for size in sizes[:-1]] + [max(sizes[-1] / 2.0, extent)]
 
 
 def bits_for(size: int) -> int:

@@ -11,10 +11,15 @@ from .state import Features, state
 from .words import comparison, division, product, signs, words
 
 
-def machine(architecture: Architecture) -> tuple[Graph, Features]:
-    """The circuits of a machine, and the embedding features that they read: `tokens.fill` gives each token its values."""
-    graph = Graph()
+def machine(architecture: Architecture, form: type[Graph] = Graph) -> tuple[Graph, Features]:
+    """The circuits of a machine, and the embedding features that they read: `tokens.fill` gives each token its values.
+
+    form: of which primitives they are made, `Graph` for the one-file form, `StockGraph` for the stock form.
+    """
+    graph = form()
     features = Features(graph)
+    number, squared, off = (features[f"table.{name}"] for name in ("index", "index^2", "off"))
+    graph.use_byte_table(number, squared, off, features["floor"], [features[f"table.mod8={i}"] for i in range(8)])
     s = state(graph, architecture, features)
     sign = signs(s)
     sig = significance(s, sign)

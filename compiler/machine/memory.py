@@ -74,7 +74,7 @@ def memory(s: State, place: list[Variable], place_number: Expr) -> Memory:
     if s.field("store").terms or s.field("load8").terms:
         g.probe("memory.key", g.gated("memory.key", (storing, address + place_number), (is_byte, s.data[-1])))
     sizes = [256] * BYTE_DIGITS
-    key_squared = g.centred_square("memory.key^2", key, sizes, floor) if s.field("load8").terms else None
+    key_squared = g.centred_square("memory.key^2", key, sizes, floor, EXTENT) if s.field("load8").terms else None
     loaded = []
     for j, width in enumerate([8, 16, 32, 32, 64, 64, 64, 64][: s.architecture.places]):
         needed = s.field(f"load{width}")

@@ -11,12 +11,16 @@ digit needs a division by an operand: it has a parabola of its own, scaled by th
 from __future__ import annotations
 
 from ..format.isa import TRAPS
+from ..format.tokens import CARRIES
 from ..graph.expr import Expr, Variable, total
 from ..graph.graph import Graph
 from .bytewise import Bytewise
 from .memory import Memory
 from .state import State
 from .words import TIE, WORD, Division, Product, Words
+
+# Tokens, steps and references are fewer.
+ID_LIMIT = 2.0**23
 
 
 class Place:
@@ -55,17 +59,22 @@ def output(
     )
     index = _digits(s, number, cutting, word)
     index = index + g.product(s.field("bytewise"), 256.0 * place.number + byte.digit, "bytewise id")
-    index = index + g.gated(
+    index = index + g.nearest(
         "carry id",
-        (emit0, ids["Q0"] + WORD**-1 * (prod.low - TIE) + 0.5),
-        (emit1, ids["Q1"] + WORD**-1 * (prod.high + s.carry0 - TIE) + 0.5),
+        (emit0, ids["Q0"], WORD**-1 * (prod.low - TIE) + 0.5),
+        (emit1, ids["Q1"], WORD**-1 * (prod.high + s.carry0 - TIE) + 0.5),
+        spacing=WORD**-1,
+        limit=max(CARRIES),
     )
     index = index + _control(s, condition) + _far(s, mem)
+    if div is not None and g.decides:
+        index = index + _quotient_id(s, div)
     traps = _traps(s, mem, div)
     if traps:
         trapped = total(flag for flag, _ in traps)
-        index = Expr.of(g.gated("id", (1.0, index), (trapped, -index), *((flag, id_) for flag, id_ in traps)))
-    if div is None:
+        id_ = g.gated("id", (1.0, index), (trapped, -index), *((flag, trap) for flag, trap in traps))
+        index = Expr.of(g.declare(id_, -ID_LIMIT, ID_LIMIT))
+    if div is None or g.decides:
         g.unembed(index, 1.0, emittable=s.architecture.emitted)
     else:
         g.unembed(index, 1.0 - emitting, emittable=s.architecture.emitted)
@@ -104,8 +113,8 @@ def _digits(s: State, number: Expr, cutting: Expr, word: Words) -> Expr:
     for p, here in enumerate(hot):
         rest = (word.low - s.so_far_low) if p < 4 else (word.high - s.so_far_high)
         scale = 256.0 ** -(p % 4)
-        terms.append((here, scale * rest + (256.0 * p - 0.5 + scale / 2.0)))
-    return Expr.of(g.gated("digit id", *terms))
+        terms.append((here, 256.0 * p, scale * rest + (scale / 2.0 - 0.5)))
+    return g.nearest("digit id", *terms, spacing=256.0**-3, limit=256)
 
 
 def _control(s: State, condition: Expr) -> Expr:
@@ -114,7 +123,7 @@ def _control(s: State, condition: Expr) -> Expr:
     taken = g.product(s.field("branch"), condition, "taken")
     selector = g.product(s.field("br_table"), s.a.low, "br_table.index")
     beyond = g.relu(selector - s.field("cases"), "br_table.beyond")
-    return s.field("next") + g.gated(
+    control = g.gated(
         "control id",
         (s.field("branch"), s.architecture.ids["N"]),
         (taken, s.field("taken")),
@@ -123,6 +132,7 @@ def _control(s: State, condition: Expr) -> Expr:
         (s.field("call_indirect") - s.field("far.indirect"), s.a.low),
         (s.field("output"), s.a.bytes[0]),
     )
+    return s.field("next") + g.declare(control, -ID_LIMIT, ID_LIMIT)
 
 
 def _far(s: State, mem: Memory) -> Expr:
@@ -140,7 +150,14 @@ def _far(s: State, mem: Memory) -> Expr:
         (s.field("far.table"), target - here),
         (s.field("far.return"), s.return_step - here),
     )
-    high = distance * (1.0 / s.architecture.base)
+    g.declare(distance, -ID_LIMIT, ID_LIMIT)
+    base = float(s.architecture.base)
+    high = distance * (1.0 / base)
+    if g.decides and (s.field("far.table").terms or s.field("far.return").terms):
+        # The table has no negative numbers: B/2 more, and the floor is the integer nearest to what is 1/2 - 1/(2 B) less.
+        looked_up, less = s.field("far.table") + s.field("far.return"), 0.5 - 0.5 / base
+        y = high + (base / 2.0 - less) * looked_up
+        high = g.settled("far.high digit", y, 1.0 / base, int(base)) - (base / 2.0 - less) * looked_up
     moved = g.product(s.field("far.return"), s.return_frame, "far.frame")
     return high + g.gated(
         "far id",
@@ -170,6 +187,34 @@ def _traps(s: State, mem: Memory, div: Division | None) -> list[tuple[Expr, Expr
     return traps
 
 
+def _quotient_place(s: State, div: Division) -> list[Variable]:
+    """One-hot place of the quotient's next digit, while one is due. First place: the number of p >= 1 with dividend >=
+    divisor * 256^p."""
+    g = s.graph
+    first = total(g.step(div.dividend - 256.0**p * div.divisor, f"quotient>=256^{p}") for p in (1, 2, 3))
+    number = s.features["in_flight.place"] + g.product(s.features["fresh"], first, "first place of quotient")
+    return g.one_hot(number + 8.0 * div.emitting - 8.0, 0, 3, "quotient place")
+
+
+def _quotient_id(s: State, div: Division) -> Expr:
+    """The same digit decided by comparisons, 15 for each half: the number of k in 1..15 with rest >= 16 k divisor 256^p, then
+    of those with what is left >= k divisor 256^p. With the base of its id, 0 while no digit is due."""
+    g, ids = s.graph, s.architecture.ids
+    hot = _quotient_place(s, div)
+    divisor = g.product(div.emitting, div.divisor, "active divisor")
+    so_far = g.declare(g.product(divisor, s.so_far_low, "divisor * so far"), 0.0, WORD)
+    # While no digit is due, this is below every multiple of 0.
+    rest = div.dividend - so_far - WORD * (1.0 - div.emitting)
+    unit = g.gated("divisor * 256^p", *((h, 256.0**p * div.divisor) for p, h in enumerate(hot)))
+    g.declare(unit, 0.0, WORD)  # the first place is one at which the dividend is not less
+    high = total(g.step(rest - 16.0 * k * unit, f"quotient>={16 * k}") for k in range(1, 16))
+    rest = rest - g.product(high, 16.0 * Expr.of(unit), "16 high * divisor")
+    low = total(g.step(rest - k * Expr.of(unit), f"quotient.low>={k}") for k in range(1, 16))
+    in_scratch = g.product(div.emitting, div.scratch, "in scratch")
+    place = total(256.0 * p * h for p, h in enumerate(hot))
+    return ids["D"] * div.emitting + (ids["S"] - ids["D"]) * Expr.of(in_scratch) + place + 16.0 * high + low
+
+
 def _quotient_digits(s: State, div: Division) -> None:
     """Digit v of the quotient: the integer nearest to G1/G2, with R the dividend less divisor times the digits so far:
 
@@ -179,10 +224,7 @@ def _quotient_digits(s: State, div: Division) -> None:
     """
     g, ids = s.graph, s.architecture.ids
     rest = div.dividend - g.product(div.divisor, s.so_far_low, "divisor * so far")
-    # First place: the number of p >= 1 with dividend >= divisor * 256^p.
-    first = total(g.step(div.dividend - 256.0**p * div.divisor, f"quotient>=256^{p}") for p in (1, 2, 3))
-    number = s.features["in_flight.place"] + g.product(s.features["fresh"], first, "first place of quotient")
-    hot: list[Variable] = g.one_hot(number + 8.0 * div.emitting - 8.0, 0, 3, "quotient place")
+    hot = _quotient_place(s, div)
     scaled = g.gated("rest / 256^p", *((h, 256.0**-p * (rest + 0.5)) for p, h in enumerate(hot)))
     divisor = g.product(div.emitting, div.divisor, "active divisor")
     g1 = g.product(divisor, scaled - 0.5 * divisor, "G1")

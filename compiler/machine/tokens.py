@@ -162,7 +162,7 @@ def _prompt_tokens(graph: Graph, architecture: Architecture, image: ProgramImage
     for v in range(256):
         row = {f"bit{i}": v >> i & 1 for i in range(8)}
         row |= {"clz": 8 - v.bit_length(), "ctz": (v & -v).bit_length() - 1 if v else 8}
-        add(f"B.{v}", ("B",), row | {"table.index": v, "table.index^2": v * v, "is.byte": 1})
+        add(f"B.{v}", ("B",), row | {"table.index": v, "table.index^2": v * v, "is.byte": 1, f"table.mod8={v % 8}": 1})
     # The byte table stands right behind BOS, so that its bytes fall into the scratch area below hidden memory; then the rows,
     # first the one that touches nothing: no other row is ever the nearest one while the prefix is read.
     prefix[1:1] = range(first_byte, first_byte + 256)

@@ -163,7 +163,7 @@ def words(
         complete = s.field("divide") - div.emitting - div.by_zero
         positive = g.product(complete, 1.0 - div.negative)
         negative = g.product(complete, div.negative)
-        rest = div.dividend - g.product(div.divisor, s.quotient, "divisor * quotient")
+        rest = div.dividend - g.declare(g.product(div.divisor, s.quotient, "divisor * quotient"), 0.0, WORD)
         low_terms += [(positive, rest), (g.product(negative, s.field("remainder")), -rest)]
         low_terms += [(g.product(negative, 1.0 - s.field("remainder")), -s.quotient)]
     low = g.gated("raw.low", *low_terms) + total(256.0**j * b for j, b in enumerate(loaded[:4]))

@@ -29,6 +29,8 @@ class Lifted:
 def lift(model: Transformer, probe: tuple[int, int] | None = None, trusting: bool = True) -> Lifted:
     """probe: (layer, slot), or None. trusting: see symbols.Symbols."""
     _check_finite(model)
+    if model.float32_reads:
+        raise Refused("its reads are rounded to float32, as those of the stock form")
     graph = Symbols(len(model.embed), trusting, size(model), max(1, len(model.prefix)))
     slots, start = _embedding(graph, model), _FirstPosition(model)
     probed = None
