@@ -56,13 +56,15 @@ class MissingPackage(ImportError):
 
 
 @contextmanager
-def needing(what: str, package: str, extra: str = "") -> Iterator[None]:
-    """Around the import of a module that needs a package: raises MissingPackage where it is not installed. extra: the extra of
-    this package that brings it ("": the one of its name)."""
+def needing(what: str, *packages: str, extra: str = "") -> Iterator[None]:
+    """Around the import of a module that needs packages: raises MissingPackage where one of them is not installed.
+
+    extra: what installs them, by default the name of the only one."""
     try:
         yield
     except ModuleNotFoundError as error:
-        if error.name != package:
+        if error.name not in packages:
             raise
-        text = f"{what} needs the package {package}, which is not installed: pip install 'wasm2xformer[{extra or package}]'"
+        install = f"pip install 'wasm2xformer[{extra or error.name}]'"
+        text = f"{what} needs the package {error.name}, which is not installed: {install}"
         raise MissingPackage(text) from None

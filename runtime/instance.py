@@ -26,7 +26,7 @@ from .prompts import Prompts
 from .results import Run, output_bytes, run_of
 from .world import World, plain_bytes
 
-ENGINES = ("fast", "torch")
+ENGINES = ("fast", "torch", "hf")
 # Tokens decoded between two looks at the progress and at the output: few at first, then as many as take this long.
 FIRST_CHUNK, LAST_CHUNK = 1 << 3, 1 << 20
 CHUNK_SECONDS = 0.1
@@ -44,16 +44,22 @@ def engine_class(name: str) -> type:
             from .torch_engine import TorchEngine
 
         return TorchEngine
+    if name == "hf":
+        with needing("the hf engine", "torch", "transformers", extra="hf"):
+            from .hf_engine import HFEngine
+
+        return HFEngine
     raise ValueError(f"no engine {name!r}; there are {', '.join(ENGINES)}")
 
 
 class Instance:
     """One instance of a compiled program. Memory, globals and tables persist from one `invoke` to the next.
 
-    engine: "fast" or "torch". stdin, args (argv, the program's name first) and env are what WASI programs see; they are
-    part of every invocation's prompt, as are random (256 bytes, by default new ones each time) and clock (seconds since
-    1970, by default the time at which the invocation begins). probe: name of a probe of the model to record along (see
-    Transformer.probes). world: all that a program sees of its host as one value, instead of stdin ... clock.
+    engine: "fast" or "torch"; for a model in the stock form (of a folder) "torch" or "hf". device: of torch, for "hf".
+    stdin, args (argv, the program's name first) and env are what WASI programs see; they are part of every invocation's
+    prompt, as are random (256 bytes, by default new ones each time) and clock (seconds since 1970, by default the time at which
+    the invocation begins). probe: name of a probe of the model to record along (see Transformer.probes). world: all that a
+    program sees of its host as one value, instead of stdin ... clock.
     The start function, if there is one, runs now, within max_tokens and timeout (see `invoke`): `started` is its run.
     Raises Trap when it traps: there is no instance then, as in wasmtime. Raises ArgumentError, Unfinished.
 
@@ -76,6 +82,7 @@ class Instance:
         world: World | None = None,
         max_tokens: int | None = None,
         timeout: float | None = None,
+        device: str | None = None,
     ):
         limits = CallLimits(max_tokens, timeout)
         if not isinstance(model, Model):
@@ -83,7 +90,8 @@ class Instance:
         self.model = model
         self._exclusive = Exclusive("instance")
         vocabulary = model.transformer.vocabulary
-        self._engine: Engine = engine_class(engine)(model.transformer, **({"probe": probe} if probe else {}))
+        chosen = {key: value for key, value in (("probe", probe), ("device", device)) if value is not None}
+        self._engine: Engine = engine_class(engine)(model.transformer, **chosen)
         self._probe = probe
         if probe:
             self.prefix_probed = self._take_probed()

@@ -9,8 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # From the bottom up: a room imports from rooms before it only.
 ROOMS = (
-    "compiler/format", "compiler/wasm", "compiler/link", "compiler/lower", "compiler/optimise", "compiler/graph",
-    "compiler/machine", "compiler", "runtime/fast", "runtime", "runtime/check/translation",
+    "compiler/format", "compiler/huggingface", "compiler/wasm", "compiler/link", "compiler/lower", "compiler/optimise",
+    "compiler/graph", "compiler/machine", "compiler", "runtime/fast", "runtime", "runtime/check/translation",
     "runtime/check/oracle", "runtime/check/diff", "runtime/check/replay", "runtime/check", "runtime/bench", "runtime/explain",
     "runtime/cli",
 )  # fmt: skip

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .compiler.compile import compile
-    from .compiler.format.checkpoint import CheckpointError, Model, load
+    from .compiler.format.checkpoint import CheckpointError, Model
     from .compiler.format.errors import CompileError
+    from .compiler.huggingface.folder import save_folder
+    from .compiler.load import load
     from .runtime.check.verify import Report, Verifier, verify
     from .runtime.errors import ArgumentError, InstanceError, OracleError, Trap, Unfinished
     from .runtime.generate import generate
     from .runtime.instance import Instance
     from .runtime.results import Run
+    from .runtime.to_hf import to_hf
 
 __all__ = [
     "ArgumentError",
@@ -31,11 +34,16 @@ __all__ = [
     "compile",
     "generate",
     "load",
+    "save_folder",
+    "to_hf",
     "verify",
 ]
 
 _MODULES = {
-    ".compiler.format.checkpoint": ("CheckpointError", "Model", "load"),
+    ".compiler.format.checkpoint": ("CheckpointError", "Model"),
+    ".compiler.load": ("load",),
+    ".compiler.huggingface.folder": ("save_folder",),
+    ".runtime.to_hf": ("to_hf",),
     ".compiler.compile": ("compile",),
     ".compiler.format.errors": ("CompileError",),
     ".runtime.generate": ("generate",),

@@ -16,8 +16,11 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -66,7 +69,8 @@ _MATRICES = {
     "q": "self_attn.q_proj", "k": "self_attn.k_proj", "v": "self_attn.v_proj", "o": "self_attn.o_proj",
     "gate": "mlp.gate_proj", "up": "mlp.up_proj", "down": "mlp.down_proj",
 }  # fmt: skip
-_EMBED, _POSITIONS, _UNEMBED = "model.embed_tokens.weight", "model.embed_positions.weight", "lm_head.weight"
+EMBED, UNEMBED = "model.embed_tokens.weight", "lm_head.weight"
+_POSITIONS = "model.embed_positions.weight"
 _PREFIX = "prompt.prefix"
 
 
@@ -74,14 +78,19 @@ def _name(layer: int, matrix: str) -> str:
     return f"model.layers.{layer}.{_MATRICES[matrix]}.weight"
 
 
+def layer_tensors(index: int, layer: Layer) -> dict[str, np.ndarray]:
+    """The matrices of a layer, by the names of their tensors."""
+    return {_name(index, matrix): getattr(layer, matrix) for matrix in _MATRICES}
+
+
 def save(model: Model, path: str | Path) -> None:
     """Writes `model` as a safetensors file. Raises OSError, and CompileError when the names in it are too long to be read."""
     t = model.transformer
     tensors = {_POSITIONS: t.positions, _PREFIX: t.prefix.astype(np.int32)}
-    tensors |= sparse_parts(_EMBED, t.embed) | sparse_parts(_UNEMBED, t.unembed)
+    tensors |= sparse_parts(EMBED, t.embed) | sparse_parts(UNEMBED, t.unembed)
     for index, layer in enumerate(t.layers):
-        tensors |= {_name(index, matrix): getattr(layer, matrix) for matrix in _MATRICES}
-    text = stored.encode(_metadata(model))
+        tensors |= layer_tensors(index, layer)
+    text = stored.encode(metadata_of(model))
     # Quotation marks are escaped once more in the header, which also lists the tensors.
     if len(text) + text.count('"') + text.count("\\") + 200 * len(tensors) > HEADER_LIMIT:
         raise CompileError(
@@ -90,7 +99,8 @@ def save(model: Model, path: str | Path) -> None:
     write_tensors(path, tensors, FORMAT, text)
 
 
-def _metadata(model: Model) -> stored.Metadata:
+def metadata_of(model: Model) -> stored.Metadata:
+    """All that there is to a model but its tensors."""
     t = model.transformer
     return stored.Metadata(
         stored.VERSION,
@@ -128,8 +138,16 @@ def _config(t: Transformer) -> stored.Config:
 
 def load(path: str | Path) -> Model:
     """Reads a checkpoint. Raises CheckpointError for anything that is not one of this version, whole and consistent."""
-    try:
+    with checkpoint_errors(path):
         return _load(path)
+
+
+@contextmanager
+def checkpoint_errors(path: str | Path) -> Iterator[None]:
+    """Whatever reading a checkpoint raises, as CheckpointError with its name in front."""
+    try:
+        yield
+        return
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
     except SafetensorError as error:
@@ -147,8 +165,8 @@ def _load(path: str | Path) -> Model:
     open(path, "rb").close()  # the library would say of a file that may not be read that it does not exist
     with open_tensors(path) as tensors:
         metadata = stored.decode(_text(path, tensors))
-        _check_sizes(metadata, tensors)
-        model = _model(metadata, _transformer(metadata, tensors))
+        check_sizes(metadata, tensors.shape(_PREFIX))
+        model = model_of(metadata, _transformer(metadata, tensors))
     check(model)
     return model
 
@@ -171,15 +189,15 @@ def _text(path: str | Path, tensors: Tensors) -> str:
     return text
 
 
-def _check_sizes(metadata: stored.Metadata, tensors: Tensors) -> None:
-    """Before anything is made of them: each step has a token in the prefix."""
+def check_sizes(metadata: stored.Metadata, prefix: tuple[int, ...]) -> None:
+    """Before anything is made of them: each step has a token in the prefix, which has this shape."""
     tokens, steps = len(metadata.vocabulary), len(metadata.program.steps)
     if tokens != metadata.config.vocab_size:
         raise ValueError(f"{tokens} token names for {metadata.config.vocab_size} tokens")
-    if len(shape := tensors.shape(_PREFIX)) != 1:
+    if len(prefix) != 1:
         raise ValueError(f"{_PREFIX} is no list of token ids")
-    if steps > shape[0]:
-        raise ValueError(f"{steps} steps, but only {shape[0]} tokens in {_PREFIX}")
+    if steps > prefix[0]:
+        raise ValueError(f"{steps} steps, but only {prefix[0]} tokens in {_PREFIX}")
     for what, count in (("functions", len(metadata.program.functions)), ("texts", len(metadata.texts))):
         if count > steps:
             raise ValueError(f"{count} {what}, but only {steps} steps")
@@ -187,8 +205,24 @@ def _check_sizes(metadata: stored.Metadata, tensors: Tensors) -> None:
 
 def _transformer(metadata: stored.Metadata, tensors: Tensors) -> Transformer:
     """The shapes of three matrices and the numbers of heads and neurons say what all the others have to be."""
-    config, names = metadata.config, metadata.names
-    vocab, width, count = config.vocab_size, config.hidden_size, config.num_hidden_layers
+    check_layers(metadata)
+    config = metadata.config
+    vocab, width = config.vocab_size, config.hidden_size
+    matrices = {
+        "embed": tensors.take_sparse(EMBED, (vocab, width)),
+        "positions": tensors.take(_POSITIONS, (2, width), "F64"),
+        "unembed": tensors.take_sparse(UNEMBED, (vocab, width)),
+    }
+    layers = [read_layer(metadata, tensors, index) for index in range(config.num_hidden_layers)]
+    transformer = transformer_of(metadata, layers, tensors.take(_PREFIX, tensors.shape(_PREFIX), "I32"), **matrices)
+    if tensors.left:
+        raise ValueError(f"a tensor that belongs to nothing: {min(tensors.left)}")
+    return transformer
+
+
+def check_layers(metadata: stored.Metadata) -> None:
+    """What there is of each layer in the metadata is there for all of them."""
+    config, names, count = metadata.config, metadata.names, metadata.config.num_hidden_layers
     if config.hidden_act != "relu" or config.torch_dtype != "float64":
         raise ValueError("config: not the architecture of this version")
     for what, values in (
@@ -198,28 +232,28 @@ def _transformer(metadata: stored.Metadata, tensors: Tensors) -> Transformer:
     ):
         if len(values) != count:
             raise ValueError(f"{what}: {len(values)} for {count} layers")
-    certificate = tuple(HeadBound(*(getattr(b, f) for f in b.__struct_fields__)) for b in config.certificate)
-    embed = tensors.take_sparse(_EMBED, (vocab, width))
-    layers = [_layer(metadata, tensors, index) for index in range(count)]
-    transformer = Transformer(
-        embed,
-        tensors.take(_POSITIONS, (2, width), "F64"),
-        layers,
-        tensors.take_sparse(_UNEMBED, (vocab, width)),
-        list(metadata.vocabulary),
-        tensors.take(_PREFIX, tensors.shape(_PREFIX), "I32"),
-        certificate,
-        list(names.slots),
-        dict(config.probes),
-        config.head_dim,
-        config.float32_reads,
+
+
+def transformer_of(
+    metadata: stored.Metadata, layers: list[Layer], prefix: np.ndarray, **matrices: Any
+) -> Transformer:  # fmt: skip
+    """matrices: embed, positions, unembed."""
+    config = metadata.config
+    return Transformer(
+        layers=layers,
+        vocabulary=list(metadata.vocabulary),
+        prefix=prefix,
+        certificate=tuple(HeadBound(*(getattr(b, f) for f in b.__struct_fields__)) for b in config.certificate),
+        slot_names=list(metadata.names.slots),
+        probes=dict(config.probes),
+        head_dim=config.head_dim,
+        float32_reads=config.float32_reads,
+        **matrices,
     )
-    if tensors.left:
-        raise ValueError(f"a tensor that belongs to nothing: {min(tensors.left)}")
-    return transformer
 
 
-def _layer(metadata: stored.Metadata, tensors: Tensors, index: int) -> Layer:
+def read_layer(metadata: stored.Metadata, tensors: Tensors, index: int) -> Layer:
+    """Takes the matrices of one layer, which have to be of the shapes that the metadata says."""
     config, names = metadata.config, metadata.names.layers[index]
     d, h, f = config.hidden_size, config.num_attention_heads[index] * config.head_dim, config.intermediate_size[index]
     shapes = {"q": (h, d), "k": (h, d), "v": (h, d), "o": (d, h), "gate": (f, d), "up": (f, d), "down": (d, f)}
@@ -229,7 +263,8 @@ def _layer(metadata: stored.Metadata, tensors: Tensors, index: int) -> Layer:
     )
 
 
-def _model(metadata: stored.Metadata, transformer: Transformer) -> Model:
+def model_of(metadata: stored.Metadata, transformer: Transformer) -> Model:
+    """The inverse of `metadata_of`. Whether it all fits together is to be checked (`consistency`)."""
     return Model(
         transformer,
         stored.program_of(metadata.program),

@@ -155,7 +155,9 @@ class Metadata(Struct, forbid_unknown_fields=True):
     texts: dict[Key, Annotated[str, Meta(max_length=2**17)]]
 
 
-class _Version(Struct):
+class VersionOnly(Struct):
+    """Of any metadata: the version that it says it is of."""
+
     version: int
 
 
@@ -174,7 +176,7 @@ def decode(text: str) -> Metadata:
 def version_of(text: str) -> int | None:
     """The version that it says it is of; everything else may be otherwise in another version."""
     try:
-        return msgspec.json.decode(text, type=_Version).version
+        return msgspec.json.decode(text, type=VersionOnly).version
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
 

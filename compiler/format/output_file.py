@@ -76,7 +76,7 @@ def _replace(target: str, old: os.stat_result | None, fill: Callable[[str], None
         fill(partial)
         _settle(partial, old, mode)
         os.replace(partial, target)
-        _sync(folder, getattr(os, "O_DIRECTORY", None))
+        sync_folder(folder)
     finally:
         with suppress(OSError):
             os.unlink(partial)
@@ -95,8 +95,9 @@ def _settle(partial: str, old: os.stat_result | None, mode: int) -> None:
         os.close(descriptor)
 
 
-def _sync(folder: str, flag: int | None) -> None:
-    """Not every system can open a folder, and not every file system can wait for one."""
+def sync_folder(folder: str) -> None:
+    """The names in it are on the disk. Not every system can open a folder, and not every file system can wait for one."""
+    flag = getattr(os, "O_DIRECTORY", None)
     if flag is None:
         return
     with suppress(OSError):

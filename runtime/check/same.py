@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -11,9 +12,12 @@ from typing import Any
 import numpy as np
 
 from ...compiler.compile import compile_with
-from ...compiler.format.checkpoint import Model, load
+from ...compiler.format.checkpoint import Model
 from ...compiler.format.errors import CompileError
+from ...compiler.huggingface.folder import save_folder
+from ...compiler.load import load
 from ...compiler.options import CompileOptions
+from ...compiler.stock import in_stock_form
 from ...compiler.wasm.source import Source
 
 
@@ -24,11 +28,16 @@ def difference_from_source(model: Model, source: Source, options: CompileOptions
     """
     try:
         compiled = compile_with(source, options)
+        if model.transformer.float32_reads:
+            compiled = in_stock_form(compiled)
     except (CompileError, ValueError) as error:
         return f"the program cannot be compiled for it ({str(error).splitlines()[0]})"
     with tempfile.TemporaryDirectory(prefix="verify") as folder:
-        path = Path(folder) / "model.safetensors"
-        compiled.save(path)
+        path = Path(folder) / "model"
+        if model.transformer.float32_reads:
+            save_folder(compiled, path, math.inf)
+        else:
+            compiled.save(path)
         expected = load(path)
     return next(differences(model, expected), "")
 

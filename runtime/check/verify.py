@@ -16,6 +16,7 @@ from ...compiler.format.isa import Program
 from ...compiler.format.limits import MEMORY_PAGES
 from ...compiler.link.libraries import made_for
 from ...compiler.options import CompileOptions
+from ...compiler.stock import in_stock_form
 from ...compiler.wasm.encode import encode
 from ...compiler.wasm.module import ValType
 from ...compiler.wasm.source import Source, load
@@ -114,11 +115,13 @@ class Verifier:
         world: World | None = None,
         max_tokens: int | None = None,
         timeout: float | None = None,
+        device: str | None = None,
     ):
         self.source = source if isinstance(source, Source) else load(source)
         options = CompileOptions(opt_level, exports, libraries or {}, max_memory_pages, unknown_imports_trap)
         if model is None:
             model = compile_with(self.source, options)
+            model = in_stock_form(model) if engine == "hf" else model
         self.model, self.program = model, model.program
         self._table = table_of(model)
         self._exclusive = Exclusive("verifier")
@@ -133,7 +136,9 @@ class Verifier:
         probe = "memory.key" if "memory.key" in model.transformer.probes else None
         self._instance: Instance | None = None
         try:
-            self._instance = Instance(model, engine, world=world, probe=probe, max_tokens=max_tokens, timeout=timeout)
+            self._instance = Instance(
+                model, engine, world=world, probe=probe, max_tokens=max_tokens, timeout=timeout, device=device
+            )
             started = self._instance.started
         except Trap as trap:
             started = trap.run

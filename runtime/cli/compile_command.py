@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...compiler.format.files import words
 from ...compiler.format.output_file import check_output
+from ...compiler.format.output_folder import check_output_folder
 from .errors import refusals, refuse
 from .limits import limited
+from .numbers import Size
 from .options import compiling_options, exports_option
 from .output import say
 from .programs import compile_model, compile_options, load_source
 from .progress import working
 from .streams import decoded
 
+if TYPE_CHECKING:
+    from ...compiler.format.checkpoint import Model
+
+_SLASHES = tuple(filter(None, (os.sep, os.altsep)))
 SOURCES = (".wat", ".wasm", ".c")
 
 
 @click.command("compile")
 @click.argument("prog")
-@click.option("-o", "output", metavar="MODEL", help="The checkpoint to write (.safetensors).")
+@click.option(
+    "-o",
+    "output",
+    metavar="MODEL",
+    help="The checkpoint to write: a .safetensors file; or a folder that "
+    "Hugging Face classes load, when it ends in a slash or is there.",
+)
+@click.option("--max-size-gib", type=Size(), metavar="GIB", help="How large a folder may be.  [default: 2]")
 @click.option(
     "--show",
     "wanted",
@@ -37,8 +51,8 @@ SOURCES = (".wat", ".wasm", ".c")
 @limited
 @click.pass_obj
 def compile_command(
-    program_arguments: list[str] | None, prog: str, output: str | None, wanted: str | None, exports: tuple[str, ...],
-    **compiling: Any,
+    program_arguments: list[str] | None, prog: str, output: str | None, max_size_gib: float | None, wanted: str | None,
+    exports: tuple[str, ...], **compiling: Any,
 ) -> int:  # fmt: skip
     """Compiles PROG (.wat, .wasm or .c) into a checkpoint. `wasm2xformer PROG -o MODEL` is short for it."""
     if program_arguments:
@@ -47,21 +61,39 @@ def compile_command(
         return _show(prog, wanted, output, exports, **compiling)
     if output is None:
         raise click.UsageError("Missing option '-o': the checkpoint to write (or --show PASS).")
-    if problem := _no_output(output, [prog, *(pair.partition("=")[2] for pair in compiling["libraries"])]):
+    folder = output.endswith(_SLASHES) or os.path.isdir(output)
+    if max_size_gib is not None and not folder:
+        raise click.UsageError("--max-size-gib is for a folder (-o FOLDER/)")
+    if problem := _no_output(output, [prog, *(pair.partition("=")[2] for pair in compiling["libraries"])], folder):
         return refuse(problem)
     with refusals():
-        with working(f"compiling {prog}"):
-            model = compile_model(load_source(prog), [*map(decoded, exports)], **compiling)
-            model.save(output)
-        t = model.transformer
-        heads, neurons = sum(len(y.head_names) for y in t.layers), sum(len(y.neuron_names) for y in t.layers)
-        size = Path(output).stat().st_size / 2**20
-        say(
-            f"{output}: {_counted(len(model.program.functions), 'function')}, {len(model.program.steps):,} steps; "
-            f"{len(t.layers)} layers, {heads} heads, {neurons} neurons, width {t.width}, "
-            f"vocabulary {len(t.vocabulary):,}; {size:.1f} MiB"
-        )
+        with working(f"compiling {prog}") as doing:
+            model = compile_model(load_source(prog), [*map(decoded, exports)], folder, **compiling)
+            doing(f"writing {output}")
+            if folder:
+                size = _write_folder(model, output, max_size_gib)
+            else:
+                model.save(output)
+                size = Path(output).stat().st_size / 2**20
+        say(f"{output}: {_described(model)}; {size:,.1f} MiB")
     return 0
+
+
+def _write_folder(model: Model, output: str, max_size_gib: float | None) -> float:
+    """The size of its tensors in MiB, which is known before there are any."""
+    from ...compiler.huggingface.folder import MAX_GIB, folder_gib, save_folder
+
+    save_folder(model, output, MAX_GIB if max_size_gib is None else max_size_gib)
+    return 1024.0 * folder_gib(model)
+
+
+def _described(model: Model) -> str:
+    t = model.transformer
+    heads, neurons = sum(len(y.head_names) for y in t.layers), sum(len(y.neuron_names) for y in t.layers)
+    return (
+        f"{_counted(len(model.program.functions), 'function')}, {len(model.program.steps):,} steps; "
+        f"{len(t.layers)} layers, {heads} heads, {neurons} neurons, width {t.width}, vocabulary {len(t.vocabulary):,}"
+    )
 
 
 def _show(prog: str, wanted: str, output: str | None, exports: tuple[str, ...], **compiling: Any) -> int:
@@ -82,10 +114,15 @@ def _show(prog: str, wanted: str, output: str | None, exports: tuple[str, ...], 
     return 0
 
 
-def _no_output(output: str, inputs: Sequence[str]) -> str:
+def _no_output(output: str, inputs: Sequence[str], folder: bool) -> str:
     """Why a checkpoint cannot be written there, as far as that can be told before there is one; "" if it can."""
+    from ...compiler.huggingface.folder import FILES
+
     try:
-        check_output(output, inputs)
+        if folder:
+            check_output_folder(output, FILES, inputs)
+        else:
+            check_output(output, inputs)
     except OSError as error:
         return f"-o {output}: {words(error)}"
     if output.lower().endswith(SOURCES):

@@ -33,7 +33,7 @@ def debug_command(
     with refusals():
         from ..errors import needing
 
-        with needing("debug", "textual", "debug"):
+        with needing("debug", "textual", extra="debug"):
             from .debugger import Debugger
 
         Debugger(*decoded_calls("debug", model, argv, host, max_tokens, calls, compiling)).run()

@@ -27,10 +27,10 @@ class Integer(click.ParamType):
         return number
 
 
-class Seconds(click.ParamType):
-    """A finite time above 0."""
+class _AboveZero(click.ParamType):
+    """A finite number above 0."""
 
-    name = "seconds"
+    what = ""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         try:
@@ -38,8 +38,17 @@ class Seconds(click.ParamType):
         except ValueError:
             number = 0.0
         if not 0 < number < math.inf:
-            self.fail(f"{value!r} is no number of seconds above 0", param, ctx)
+            self.fail(f"{value!r} is no number{self.what} above 0", param, ctx)
         return number
+
+
+class Seconds(_AboveZero):
+    name = "seconds"
+    what = " of seconds"
+
+
+class Size(_AboveZero):
+    name = "size"
 
 
 def address(text: str, where: str) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
@@ -69,7 +71,43 @@ def compiling_options(command: _Command) -> _Command:
 exports_option = click.option(
     "--export", "exports", multiple=True, metavar="NAME", help="Compile only what this reaches. Repeatable."
 )
-engine_option = click.option("--engine", type=click.Choice(["fast", "torch"]), default="fast", show_default=True,
-                       help="fast: compiled from the weights; torch: dense matrices, real softmax.")  # fmt: skip
+_engine = click.option("--engine", type=click.Choice(["fast", "torch", "hf"]),
+                       help="fast: compiled from the weights (not for folders); torch: dense matrices, real softmax; "
+                       "hf: the class of transformers.  [default: fast; for folders torch]")  # fmt: skip
+_device = click.option("--device", metavar="DEVICE", help="Where the hf engine runs, or real softmax (verify): cpu, cuda, cuda:N.  [default: cpu]")
+
+
+@dataclass(frozen=True)
+class EngineChoice:
+    """The values of --engine and --device; None: not said."""
+
+    name: str | None
+    device: str | None
+
+    @property
+    def wants_stock(self) -> bool:
+        """What it reads is put into the stock form for it."""
+        return self.name == "hf"
+
+    def for_form(self, stock: bool) -> str:
+        """The engine that reads a checkpoint: of a folder, or of one file. Raises UsageError."""
+        name = self.name or ("torch" if stock else "fast")
+        if name == "fast" and stock:
+            raise click.UsageError("--engine fast reads one-file checkpoints; a folder is for --engine torch or hf")
+        if self.device is not None and name != "hf":
+            raise click.UsageError(f"--device is for --engine hf, not {name}")
+        return name
+
+
+def engine_options(command: _Command) -> _Command:
+    """Gives a command these options, as one argument `engine`."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, engine: str | None, device: str | None, **options: Any) -> Any:
+        return command(*args, engine=EngineChoice(engine, device), **options)
+
+    return _engine(_device(wrapped))  # type: ignore[return-value]
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
 max_tokens_option = click.option("--max-tokens", type=Integer(1), metavar="N", help="Give up after N tokens.")

@@ -37,7 +37,7 @@ def pictures() -> Any:
     """The module that draws. Raises MissingPackage."""
     from ..errors import needing
 
-    with needing("--plot", "matplotlib", "plot"):
+    with needing("--plot", "matplotlib", extra="plot"):
         from ..explain import pictures
 
     return pictures

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 def is_checkpoint(path: str) -> bool:
-    """By its name or its first bytes: safetensors begins with the length of a JSON header, then the header."""
+    """By its name or its first bytes: safetensors begins with the length of a JSON header, then the header. A folder by what is
+    in it."""
+    if os.path.isfile(os.path.join(path, "wasm2xformer.json")):
+        return True
     if path.endswith(".safetensors"):
         return True
     if not os.path.isfile(path):  # what is read from a pipe is gone
@@ -52,7 +55,7 @@ def _check_name(path: str) -> None:
 
 
 def load_model(path: str) -> Model:
-    from ...compiler.format.checkpoint import load
+    from ...compiler.load import load
 
     _check_name(path)
     if path.endswith((".wat", ".wasm", ".c")):
@@ -60,10 +63,20 @@ def load_model(path: str) -> Model:
     return load(path)
 
 
-def compile_model(source: Source, exports: Sequence[str], **compiling: Any) -> Model:
+def compile_model(source: Source, exports: Sequence[str], stock: bool = False, **compiling: Any) -> Model:
+    """stock: in the form of a folder."""
     from ...compiler.compile import compile_with
 
-    return compile_with(source, compile_options(exports, **compiling))
+    return in_form(compile_with(source, compile_options(exports, **compiling)), stock)
+
+
+def in_form(model: Model, stock: bool) -> Model:
+    """As it is, or in the form of a folder."""
+    if not stock:
+        return model
+    from ...compiler.stock import in_stock_form
+
+    return in_stock_form(model)
 
 
 def compile_options(
@@ -109,20 +122,23 @@ def _require_start(functions: dict[str, tuple[Sequence[str], Sequence[str]]]) ->
         raise click.UsageError(f"say what to call with --invoke NAME ARG...; there are: {there_are}")
 
 
-def model_and_calls(path: str, calls: list[Call], **compiling: Any) -> tuple[Model, list[Call]]:
-    """A checkpoint, or a program compiled in memory for these calls; and the calls, `_start` if there are none."""
+def model_and_calls(
+    path: str, calls: list[Call], stock: bool = False, **compiling: Any
+) -> tuple[Model, list[Call]]:  # fmt: skip
+    """A checkpoint, or a program compiled in memory for these calls; and the calls, `_start` if there are none. stock: in the
+    form of a folder."""
     if is_checkpoint(path):
         if compiling["libraries"] or compiling["max_memory"] or compiling["unknown_imports_trap"]:
             options = "--library, --max-memory and --unknown-imports-trap"
             raise click.UsageError(f"{path} is compiled already: {options} are for programs")
-        model = load_model(path)
+        model = in_form(load_model(path), stock)
         if not calls:
             _require_start({name: (e.params, e.results) for name, e in model.program.entries.items()})
         return model, calls or [("_start", [])]
     source = load_source(path)
     calls = calls or default_calls(source.module)
     with working(f"compiling {path}"):
-        return compile_model(source, [name for name, _ in calls], **compiling), calls
+        return compile_model(source, [name for name, _ in calls], stock, **compiling), calls
 
 
 def parse_calls(model: Model, calls: list[Call]) -> list[tuple[str, tuple[str, ...], list[Any]]]:

@@ -18,25 +18,26 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def replay_options(command: _Command) -> Callable[..., Any]:
-    """--replay and how it goes, as `replay`: ReplayOptions or None."""
+    """--replay and how it goes, as `replay`: ReplayOptions or None. Stands around `engine_options`, with which it shares
+    --device."""
 
     @click.option("--replay", is_flag=True, help="Also check every token against the dense matrices, in blocks.")
     @click.option("--attention", type=click.Choice(["hard", "softmax"]),
                   help="How --replay attends: as the limit of ever harder softmax, or as it is.  [default: hard]")  # fmt: skip
     @click.option("--margins", is_flag=True, help="Show how far decisions were from a tie (--replay --attention softmax).")
-    @click.option("--device", metavar="DEVICE", help="Where real softmax runs: cpu, cuda, cuda:NUMBER.  [default: cpu]")
     @wraps(command)
-    def with_replay(
-        *args: Any, replay: bool, attention: str | None, margins: bool, device: str | None, **options: Any
-    ) -> Any:
+    def with_replay(*args: Any, replay: bool, attention: str | None, margins: bool, **options: Any) -> Any:
         from ..check.verify import ReplayOptions
 
+        chosen, of_engine = options["device"], options["engine"] == "hf"
+        device = None if of_engine else chosen
+        options["device"] = chosen if of_engine else None
         if not replay and (attention or margins or device):
             raise click.UsageError("--attention, --margins and --device say how to replay: add --replay")
         attention = attention or ("softmax" if margins or device else "hard")
         if attention == "hard" and (margins or device):
             raise click.UsageError("--margins and --device need --attention softmax")
-        how = ReplayOptions(attention, device or "cpu", margins) if replay else None
+        how = ReplayOptions(attention, chosen or "cpu", margins) if replay else None
         return command(*args, replay=how, **options)
 
     return with_replay

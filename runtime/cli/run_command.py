@@ -12,7 +12,7 @@ from .host_options import Host, hosted
 from .instances import new_instance
 from .limits import limited
 from .numbers import address
-from .options import Call, Invoking, compiling_options, engine_option, max_tokens_option
+from .options import Call, EngineChoice, Invoking, compiling_options, engine_options, max_tokens_option
 from .output import dump, say
 from .programs import model_and_calls, parse_calls
 from .progress import progress_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.command("run", cls=Invoking)
 @click.argument("model")
-@engine_option
+@engine_options
 @hosted
 @compiling_options
 @max_tokens_option
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
               help="Show bytes of the program's exported memory after the calls. Repeatable.")  # fmt: skip
 @click.pass_obj
 def run_command(
-    argv: list[str] | None, model: str, engine: str, host: Host, max_tokens: int | None, reads: tuple[str, ...],
+    argv: list[str] | None, model: str, engine: EngineChoice, host: Host, max_tokens: int | None, reads: tuple[str, ...],
     calls: list[Call], **compiling: Any,
 ) -> int:  # fmt: skip
     """Runs MODEL, or compiles and runs a program, by decoding; prints the results, one a line.
@@ -41,7 +41,7 @@ def run_command(
     """
     with refusals():
         ranges = [_range(text) for text in reads]
-        loaded, calls = model_and_calls(model, calls, **compiling)
+        loaded, calls = model_and_calls(model, calls, engine.wants_stock, **compiling)
         if ranges and not loaded.program.host:
             raise click.UsageError("--read: the program does not export a memory that it uses")
         vm = new_instance(loaded, engine, host, model, argv, max_tokens)

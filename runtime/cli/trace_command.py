@@ -11,7 +11,7 @@ from .host_options import Host, hosted
 from .instances import new_instance
 from .limits import limited
 from .numbers import Integer
-from .options import Call, Invoking, compiling_options, engine_option, json_option, max_tokens_option
+from .options import Call, EngineChoice, Invoking, compiling_options, engine_options, json_option, max_tokens_option
 from .output import say
 from .pictures import check_plot, pictures, plot_option, write_picture
 from .programs import model_and_calls, parse_calls
@@ -24,14 +24,14 @@ from .stepping import decoded_calls
 @json_option
 @click.option("--limit", type=Integer(0), metavar="N", help="Show only the first N steps of each call.")
 @plot_option
-@engine_option
+@engine_options
 @hosted
 @compiling_options
 @max_tokens_option
 @limited
 @click.pass_obj
 def trace_command(
-    argv: list[str] | None, model: str, as_json: bool, limit: int | None, plot: str | None, engine: str,
+    argv: list[str] | None, model: str, as_json: bool, limit: int | None, plot: str | None, engine: EngineChoice,
     host: Host, max_tokens: int | None, calls: list[Call], **compiling: Any,
 ) -> int:  # fmt: skip
     """Runs MODEL (or a program) and shows the decoded trace, step by step, with the tokens of each.
@@ -51,7 +51,7 @@ def trace_command(
         from ..errors import Trap
         from .listing import json_lines, text_lines
 
-        loaded, calls = model_and_calls(model, calls, **compiling)
+        loaded, calls = model_and_calls(model, calls, engine.wants_stock, **compiling)
         vm = new_instance(loaded, engine, host, model, argv, max_tokens)
         for name, _, values in parse_calls(loaded, calls):
             trap = None

@@ -11,9 +11,27 @@ import click
 from .errors import FAILED, refusals
 from .host_options import Host, hosted
 from .limits import limited
-from .options import Call, Invoking, compiling_options, engine_option, exports_option, json_option, max_tokens_option
+from .options import (
+    Call,
+    EngineChoice,
+    Invoking,
+    compiling_options,
+    engine_options,
+    exports_option,
+    json_option,
+    max_tokens_option,
+)
 from .output import say, to_json
-from .programs import compile_model, default_calls, is_checkpoint, load_libraries, load_model, load_source, parse_calls
+from .programs import (
+    compile_model,
+    default_calls,
+    in_form,
+    is_checkpoint,
+    load_libraries,
+    load_model,
+    load_source,
+    parse_calls,
+)
 from .progress import progress_of, working
 from .replaying import margins_json, margins_text, replay_options
 
@@ -27,7 +45,7 @@ if TYPE_CHECKING:
 @click.argument("prog")
 @click.option("--model", metavar="MODEL", help="Check this checkpoint of PROG instead of compiling it.")
 @replay_options
-@engine_option
+@engine_options
 @hosted
 @compiling_options
 @exports_option
@@ -36,7 +54,7 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_obj
 def verify_command(
-    argv: list[str] | None, prog: str, model: str | None, replay: ReplayOptions | None, engine: str, host: Host,
+    argv: list[str] | None, prog: str, model: str | None, replay: ReplayOptions | None, engine: EngineChoice, host: Host,
     exports: tuple[str, ...], max_tokens: int | None, as_json: bool, calls: list[Call], **compiling: Any,
 ) -> int:  # fmt: skip
     """Decodes PROG and compares every step with wasmtime running the original program.
@@ -55,7 +73,7 @@ def verify_command(
         calls = calls or default_calls(source.module)
         if model is None:
             with working(f"compiling {prog}"):
-                loaded = compile_model(source, exports or [n for n, _ in calls], **compiling)
+                loaded = compile_model(source, exports or [n for n, _ in calls], engine.wants_stock, **compiling)
         else:
             loaded = load_model(model)
             with working(f"compiling {prog}"):
@@ -63,9 +81,11 @@ def verify_command(
             if difference:
                 say(f"{model} is DIFFERENT from what {prog} compiles to: {difference}")
                 return FAILED
+            loaded = in_form(loaded, engine.wants_stock)
         verifier = Verifier(
             source,
-            engine=engine,
+            engine=engine.for_form(loaded.transformer.float32_reads),
+            device=engine.device,
             model=loaded,
             libraries=load_libraries(compiling["libraries"]),
             unknown_imports_trap=compiling["unknown_imports_trap"],

@@ -1,0 +1,105 @@
+"""The stock class of Hugging Face transformers as an engine, and the model in memory as that class. No code of ours decodes."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+from ..compiler.format.errors import CompileError, past_certificate
+from ..compiler.format.transformer import Transformer
+from ..compiler.huggingface.config import config, generation_config, stock_problem
+from ..compiler.huggingface.tensors import state
+from .errors import ArgumentError
+
+# Scores of one head that are computed together while a prompt is read.
+SCORES = 2**22
+
+
+def llama(t: Transformer, device: str | None = None) -> Any:
+    """The transformer as a `transformers.LlamaForCausalLM` in float64, ready for `generate`. Raises CompileError where the stock
+    class cannot be it (`config.stock_problem`), ArgumentError for a device that is not there."""
+    if problem := stock_problem(t):
+        raise CompileError(f"no stock class for this transformer: {problem}")
+    settings = {k: v for k, v in config(t).items() if k not in ("architectures", "model_type")}
+    with torch.device("meta"):
+        model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**settings)).to(torch.float64)
+    weights = {name: torch.from_numpy(np.ascontiguousarray(tensor)) for name, tensor in state(t).items()}
+    model.load_state_dict(weights, strict=True, assign=True)
+    # What is no weight is left on the meta device: the frequencies of the rotation, which are 0.
+    rotary = model.model.rotary_emb
+    for name, buffer in list(rotary.named_buffers()):
+        rotary.register_buffer(name, torch.zeros(buffer.shape), persistent=False)
+    model.generation_config = transformers.GenerationConfig(**generation_config(t))
+    return model.to(_device(device or "cpu")).eval()
+
+
+def _device(name: str) -> torch.device:
+    """Raises ArgumentError where there is no such device."""
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ArgumentError(f"device {name!r}: {str(error).splitlines()[0]}") from None
+
+
+class HFEngine:
+    """Engine over `LlamaForCausalLM` with its own KV cache. Raises EnvelopeError past the model's certificate, CompileError for a
+    transformer that is not in the stock form.
+
+    device: of torch, "cpu" or "cuda".
+    """
+
+    def __init__(self, model: Transformer, probe: str | None = None, device: str | None = None):
+        self.model, self.position = model, 0
+        self.probed: list[np.ndarray] = []
+        self._llama = llama(model, device)
+        if probe:
+            self._record(*model.probes[probe])
+        # Called otherwise up to transformers 5.23.
+        names = inspect.signature(self._llama.forward).parameters
+        self._cache = {"cache" if "cache" in names else "past_key_values": transformers.DynamicCache()}
+        self._next = 0
+        if len(model.prefix):
+            self.append(model.prefix)
+
+    def _record(self, layer: int, slot: int) -> None:
+        """What enters a layer, or the last norm, is the residual stream."""
+        stack = self._llama.model
+        module = stack.layers[layer] if layer < len(stack.layers) else stack.norm
+
+        def see(module: Any, arguments: tuple[torch.Tensor, ...]) -> None:
+            self.probed.append(arguments[0][0, :, slot].cpu().numpy().copy())
+
+        module.register_forward_pre_hook(see)
+
+    @torch.no_grad()
+    def _read(self, tokens: np.ndarray) -> None:
+        """Reads int tokens [k] behind the cached ones. Only the logits behind the last one are wanted."""
+        if self.model.envelope and self.position + len(tokens) > self.model.envelope:
+            raise past_certificate(self.position + len(tokens), self.model.certificate)
+        ids = torch.as_tensor(np.asarray(tokens, dtype=np.int64), device=self._llama.device)[None]
+        out = self._llama(input_ids=ids, use_cache=True, logits_to_keep=1, **self._cache)
+        # As `generate` does: greedy over logits in float32.
+        self._next = int(out.logits[0, -1].to(torch.float32).argmax())
+        self.position += len(tokens)
+
+    def append(self, tokens: np.ndarray) -> None:
+        """Reads a prompt, in blocks so that the score matrices stay small."""
+        done = 0
+        while done < len(tokens):
+            block = max(32, min(512, SCORES // (self.position + 1)))
+            self._read(tokens[done : done + block])
+            done += block
+
+    def decode(self, stop: np.ndarray, limit: int) -> np.ndarray:
+        out: list[int] = []
+        while len(out) < limit:
+            token = self._next
+            out.append(token)
+            self._read(np.array([token]))
+            if stop[token]:
+                break
+        return np.array(out, dtype=np.int32)

@@ -1,0 +1,20 @@
+"""A compiled program as an object of the stock class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..compiler.format.checkpoint import Model
+from ..compiler.stock import in_stock_form
+from .errors import needing
+
+
+def to_hf(model: Model, device: str | None = None) -> Any:
+    """`model` as a `transformers.LlamaForCausalLM` in float64, in memory, as `from_pretrained` of its folder gives it.
+
+    `prompt` writes what `generate` is given, behind the prefix (`model.transformer.prefix`). device: of torch, "cpu" or "cuda".
+    Raises CompileError for a model that has no such form, MissingPackage.
+    """
+    with needing("to_hf", "torch", "transformers", extra="hf"):
+        from .hf_engine import llama
+    return llama(in_stock_form(model).transformer, device)
