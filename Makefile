@@ -14,6 +14,7 @@
 #   make random      random programs against wasmtime
 #   make fuzz        hostile input for each door, SECONDS each (600)
 #   make npm         modules that other people published on npm (needs npm)
+#   make hf          programs as folders for Hugging Face, in a process without this project; other libraries that read them
 #   make check-docs  the commands in README.md and docs/ print what is written there
 #   make page        the page of `explain` in headless Chromium (needs a chromium)
 #   make bench       speed and memory
@@ -34,7 +35,7 @@ SUDOKU := programs/i32/sudoku.wasm
 MODEL := build/sudoku.safetensors
 ROWS := $(foreach i,0 1 2 3 4 5 6 7 8,--invoke row $(i))
 
-.PHONY: demo test lint verify-all spec mutants soft replay random fuzz npm check-docs page published bench samples size clean
+.PHONY: demo test lint verify-all spec mutants soft replay random fuzz npm hf check-docs page published bench samples size clean
 
 demo: $(RUN)
 	@mkdir -p build
@@ -82,6 +83,11 @@ fuzz: $(DEV)
 
 npm: $(DEV)
 	$(BIN)/python -m tests.npm
+
+hf: $(DEV)
+	@$(PIP) -e '.[lenses]'
+	$(BIN)/python -m tests.hf
+	$(BIN)/python -m pytest tests/hf_examples.py
 
 check-docs: $(DEV)
 	$(BIN)/python -m pytest tests/check_docs.py

@@ -21,9 +21,8 @@ from tests.hf import CASES, Stranger, compare
 from wasm2xformer.compiler.format.certificate import HeadBound
 from wasm2xformer.compiler.huggingface import folder as folders
 from wasm2xformer.compiler.huggingface.config import stock_problem
-from wasm2xformer.compiler.huggingface.folder import FILES, save_folder
+from wasm2xformer.compiler.huggingface.folder import FILES, write_folder
 from wasm2xformer.compiler.huggingface.tensors import byte_count, state
-from wasm2xformer.compiler.stock import in_stock_form
 from wasm2xformer.runtime.calls import read_calls
 from wasm2xformer.runtime.check.same import differences
 from wasm2xformer.runtime.cli import main
@@ -44,7 +43,7 @@ def model() -> w2x.Model:
 @pytest.fixture(scope="module")
 def made(model: w2x.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("folder") / "model"
-    save_folder(model, path)
+    write_folder(model, path)
     return path
 
 
@@ -74,7 +73,7 @@ def test_round_trip(model: w2x.Model, made: Path):
 
 
 def test_the_same_model_gives_the_same_bytes(model: w2x.Model, made: Path, tmp_path: Path):
-    save_folder(w2x.load(made), tmp_path / "model")
+    write_folder(w2x.load(made), tmp_path / "model")
     for name in FILES:
         assert (tmp_path / "model" / name).read_bytes() == (made / name).read_bytes(), name
 
@@ -132,7 +131,7 @@ def test_a_batch_is_filled_up_on_the_left(stranger: Stranger, tmp_path: Path):
     source = """(module (func (export "sum") (param i32 i32 i32) (result i32)
       (i32.add (local.get 0) (i32.add (local.get 1) (local.get 2)))))"""
     model = w2x.compile(source)
-    save_folder(in_stock_form(model), tmp_path / "model")
+    w2x.save_folder(model, tmp_path / "model")
     calls = [(1, 2, 3), (2**31, 2**20, -7), (300, 0, 0)]
     runs = [w2x.Instance(model).invoke("sum", *call) for call in calls]
     names = model.transformer.vocabulary
@@ -278,7 +277,7 @@ def test_chats_that_cannot_be(tmp_path: Path):
         (start, "f", "has a start function"),
         (told, "_start", "_start: it is told what there is to read"),
     ):
-        save_folder(random_weights(w2x.compile(source)), tmp_path / "model")
+        write_folder(random_weights(w2x.compile(source)), tmp_path / "model")
         with pytest.raises(Exception, match=words):
             chat(transformers.AutoTokenizer.from_pretrained(tmp_path / "model"), call)
 
@@ -296,13 +295,13 @@ def test_what_has_no_stock_form_is_refused(model: w2x.Model, tmp_path: Path):
     ):  # fmt: skip
         assert words in stock_problem(changed)
         with pytest.raises(w2x.CompileError, match=words):
-            save_folder(replace(model, transformer=changed), tmp_path / "model")
+            write_folder(replace(model, transformer=changed), tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_large_folder_has_to_be_wanted(model: w2x.Model, tmp_path: Path):
     with pytest.raises(w2x.CompileError, match=r"the folder's tensors would be 0\.00 GiB, more than 0\.0001 GiB"):
-        save_folder(model, tmp_path / "model", 0.0001)
+        write_folder(model, tmp_path / "model", 0.0001)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -312,15 +311,15 @@ def test_an_earlier_folder_is_replaced_as_a_whole(
     other = random_weights(model, 1)
     monkeypatch.setattr(folders, "card", lambda model, name: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        save_folder(other, path)
+        write_folder(other, path)
     assert list(path.parent.iterdir()) == [path]
     assert all((path / name).read_bytes() == (made / name).read_bytes() for name in FILES)
     monkeypatch.undo()
-    save_folder(other, f"{path}/")
+    write_folder(other, f"{path}/")
     assert list(path.parent.iterdir()) == [path]
     assert list(differences(w2x.load(path), as_stored(other))) == []
     (path.parent / "empty").mkdir()
-    save_folder(model, path.parent / "empty")
+    write_folder(model, path.parent / "empty")
     assert w2x.load(path.parent / "empty").entries == model.entries
 
 
@@ -359,7 +358,7 @@ def test_nothing_else_is_written_over(model: w2x.Model, path: Path, change: Call
     change(path)
     before = sorted(path.parent.rglob("*"))
     with pytest.raises(OSError) as error:
-        save_folder(model, path)
+        write_folder(model, path)
     assert error.value.filename == str(path) and error.value.strerror
     assert sorted(path.parent.rglob("*")) == before
 

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from .compiler.compile import compile
     from .compiler.format.checkpoint import CheckpointError, Model
     from .compiler.format.errors import CompileError
-    from .compiler.huggingface.folder import save_folder
     from .compiler.load import load
+    from .compiler.stock import save_folder
     from .runtime.check.verify import Report, Verifier, verify
     from .runtime.errors import ArgumentError, InstanceError, OracleError, Trap, Unfinished
     from .runtime.generate import generate
@@ -42,7 +42,7 @@ __all__ = [
 _MODULES = {
     ".compiler.format.checkpoint": ("CheckpointError", "Model"),
     ".compiler.load": ("load",),
-    ".compiler.huggingface.folder": ("save_folder",),
+    ".compiler.stock": ("save_folder",),
     ".runtime.to_hf": ("to_hf",),
     ".compiler.compile": ("compile",),
     ".compiler.format.errors": ("CompileError",),

@@ -63,7 +63,7 @@ def folder_gib(model: Model) -> float:
     return byte_count(model.transformer) / 2**30
 
 
-def save_folder(model: Model, path: str | os.PathLike[str], max_gib: float = MAX_GIB) -> None:
+def write_folder(model: Model, path: str | os.PathLike[str], max_gib: float = MAX_GIB) -> None:
     """Writes a model in the stock form as a folder that `AutoModelForCausalLM.from_pretrained` loads.
 
     A new folder, or one in the place of an earlier one that holds nothing else; whole or not at all. max_gib: how large its

@@ -14,7 +14,7 @@ import numpy as np
 from ...compiler.compile import compile_with
 from ...compiler.format.checkpoint import Model
 from ...compiler.format.errors import CompileError
-from ...compiler.huggingface.folder import save_folder
+from ...compiler.huggingface.folder import write_folder
 from ...compiler.load import load
 from ...compiler.options import CompileOptions
 from ...compiler.stock import in_stock_form
@@ -35,7 +35,7 @@ def difference_from_source(model: Model, source: Source, options: CompileOptions
     with tempfile.TemporaryDirectory(prefix="verify") as folder:
         path = Path(folder) / "model"
         if model.transformer.float32_reads:
-            save_folder(compiled, path, math.inf)
+            write_folder(compiled, path, math.inf)
         else:
             compiled.save(path)
         expected = load(path)

@@ -81,9 +81,9 @@ def compile_command(
 
 def _write_folder(model: Model, output: str, max_size_gib: float | None) -> float:
     """The size of its tensors in MiB, which is known before there are any."""
-    from ...compiler.huggingface.folder import MAX_GIB, folder_gib, save_folder
+    from ...compiler.huggingface.folder import MAX_GIB, folder_gib, write_folder
 
-    save_folder(model, output, MAX_GIB if max_size_gib is None else max_size_gib)
+    write_folder(model, output, MAX_GIB if max_size_gib is None else max_size_gib)
     return 1024.0 * folder_gib(model)
 
 
