@@ -85,7 +85,7 @@ npm: $(DEV)
 	$(BIN)/python -m tests.npm
 
 hf: $(DEV)
-	@$(PIP) -e '.[lenses]'
+	@$(PIP) -e '.[dev,readers]'
 	$(BIN)/python -m tests.hf
 	$(BIN)/python -m pytest tests/hf_examples.py
 
