@@ -38,11 +38,14 @@ def llama(t: Transformer, device: str | None = None) -> Any:
 
 
 def _device(name: str) -> torch.device:
-    """Raises ArgumentError where there is no such device."""
+    """Raises ArgumentError where there is no such device, or none that has float64."""
     try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise ArgumentError(f"device {name!r}: {str(error).splitlines()[0]}") from None
+        number = torch.ones(1, dtype=torch.float64, device=name)
+        number.item()  # "meta" has none
+        return number.device
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError, ValueError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ArgumentError(f"device {name!r}: {reason}") from None
 
 
 class HFEngine:
