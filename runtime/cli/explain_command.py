@@ -15,7 +15,7 @@ from .errors import refusals, refuse
 from .host_options import Host, hosted
 from .limits import limited
 from .numbers import Integer
-from .options import Call, Invoking, compiling_options, max_tokens_option
+from .options import Call, EngineChoice, Invoking, compiling_options, max_tokens_option
 from .output import complain, say
 from .programs import compile_model, default_calls, is_checkpoint, load_source, model_and_calls, parse_calls
 from .progress import working
@@ -65,7 +65,8 @@ def explain_command(
         parsed = parse_calls(loaded, calls)
         world = host.world(model, argv).fixed()
         with working("decoding"):
-            vm = Instance(loaded, world=world, max_tokens=max_tokens)
+            engine = EngineChoice(None, None).for_form(loaded.transformer.float32_reads)
+            vm = Instance(loaded, engine, world=world, max_tokens=max_tokens)
             runs = record(
                 vm,
                 [(name, texts, values) for (name, texts), (_, _, values) in zip(calls, parsed, strict=True)],

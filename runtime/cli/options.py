@@ -74,7 +74,8 @@ exports_option = click.option(
 _engine = click.option("--engine", type=click.Choice(["fast", "torch", "hf"]),
                        help="fast: compiled from the weights (not for folders); torch: dense matrices, real softmax; "
                        "hf: the class of transformers.  [default: fast; for folders torch]")  # fmt: skip
-_device = click.option("--device", metavar="DEVICE", help="Where the hf engine runs, or real softmax (verify): cpu, cuda, cuda:N.  [default: cpu]")
+_device = click.option("--device", metavar="DEVICE",
+                       help="Where the hf engine runs, or real softmax (verify): cpu, cuda, cuda:N.  [default: cpu]")  # fmt: skip
 
 
 @dataclass(frozen=True)

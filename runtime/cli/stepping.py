@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from .host_options import Host
-from .options import Call
+from .options import Call, EngineChoice
 from .programs import model_and_calls, parse_calls
 from .progress import progress_of, working
 
@@ -44,7 +44,8 @@ def decoded_calls(
     probe = "memory.key" if "memory.key" in loaded.transformer.probes else None
     parsed = parse_calls(loaded, calls)
     with working("reading the checkpoint"):
-        vm = Instance(loaded, world=host.world(model, argv), max_tokens=max_tokens, probe=probe)
+        engine = EngineChoice(None, None).for_form(loaded.transformer.float32_reads)
+        vm = Instance(loaded, engine, world=host.world(model, argv), max_tokens=max_tokens, probe=probe)
     parts = [loaded.transformer.prefix]
     if vm.started:
         parts += [vm.started.prompt, vm.started.tokens]
