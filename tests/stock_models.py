@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 import wasm2xformer as w2x
+from wasm2xformer.compiler.format.sparse import SparseRows
 from wasm2xformer.compiler.format.transformer import Layer, Transformer
 
 LAYERS, HEADS, NEURONS, WIDTH = 3, 2, 7, 24
@@ -36,7 +37,7 @@ def random_weights(model: w2x.Model, seed: int = 0) -> w2x.Model:
     stops = [k for k, name in enumerate(t.vocabulary) if name == "H" or name.startswith("T.")]
     unembed[stops] *= 1.3
     made = Transformer(
-        embed, np.zeros((2, WIDTH)), [layer() for _ in range(LAYERS)], unembed, t.vocabulary, t.prefix, t.certificate, slots,
-        {"some": (1, 3), "last": (LAYERS, 5)}, 16, True,
+        SparseRows.of(embed), np.zeros((2, WIDTH)), [layer() for _ in range(LAYERS)], SparseRows.of(unembed), t.vocabulary,
+        t.prefix, t.certificate, slots, {"some": (1, 3), "last": (LAYERS, 5)}, 16, True,
     )  # fmt: skip
     return replace(model, transformer=made)

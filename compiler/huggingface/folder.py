@@ -114,7 +114,7 @@ def _load(folder: Path) -> Model:
     if not (folder / NAMES).exists() and not (folder / NAMES).is_symlink():
         raise CheckpointError(f"{folder}: a folder, but not one of wasm2xformer: there is no {NAMES} in it")
     metadata, prefix = _names(_read(folder, NAMES))
-    check_sizes(metadata)
+    check_sizes(metadata, prefix.shape)
     _require_file(folder, WEIGHTS)
     with open_tensors(folder / WEIGHTS) as tensors:
         return model_of(metadata, read_transformer(metadata, tensors, prefix))

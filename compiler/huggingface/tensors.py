@@ -9,6 +9,7 @@ import numpy as np
 
 from ..format import metadata as stored
 from ..format.checkpoint import EMBED, UNEMBED, check_layers, layer_tensors, read_layer, transformer_of
+from ..format.sparse import SparseRows
 from ..format.tensors import Tensors
 from ..format.transformer import Layer, Transformer
 from .config import NORM_WEIGHT
@@ -26,7 +27,7 @@ def byte_count(t: Transformer) -> int:
 
 def state(t: Transformer) -> dict[str, np.ndarray]:
     """Name -> float64 tensor. `t` has no `stock_problem`."""
-    tensors = {EMBED: _dense(t.embed), UNEMBED: _dense(t.unembed), _LAST_NORM: np.full(t.width, NORM_WEIGHT)}
+    tensors = {EMBED: t.embed.dense(), UNEMBED: t.unembed.dense(), _LAST_NORM: np.full(t.width, NORM_WEIGHT)}
     for index, layer in enumerate(t.layers):
         tensors |= layer_tensors(index, replace(layer, q=layer.q * math.sqrt(t.head_dim)))
         tensors |= {_norm(index, name): np.full(t.width, NORM_WEIGHT) for name in _LAYER_NORMS}
@@ -43,12 +44,11 @@ def read_transformer(metadata: stored.Metadata, tensors: Tensors, prefix: np.nda
         if (tensors.take(name, (width,), "F64") != NORM_WEIGHT).any():
             raise ValueError(f"{name} is not 2^63 everywhere, with which the norm rounds to float32")
     layers = [_unscaled(read_layer(metadata, tensors, index), config.head_dim) for index in range(count)]
-    matrices = {
-        name: tensors.take(key, (vocab, width), "F64") for name, key in (("embed", EMBED), ("unembed", UNEMBED))
-    }
+    embed, unembed = (SparseRows.of(tensors.take(name, (vocab, width), "F64")) for name in (EMBED, UNEMBED))
     if tensors.left:
         raise ValueError(f"a tensor that belongs to nothing: {min(tensors.left)}")
-    return transformer_of(metadata, layers, prefix, positions=np.zeros((2, width)), **matrices)
+    positions = np.zeros((2, width))
+    return transformer_of(metadata, layers, prefix, positions=positions, embed=embed, unembed=unembed)
 
 
 def _unscaled(layer: Layer, head_dim: int) -> Layer:
@@ -57,7 +57,3 @@ def _unscaled(layer: Layer, head_dim: int) -> Layer:
 
 def _norm(layer: int, name: str) -> str:
     return f"model.layers.{layer}.{name}.weight"
-
-
-def _dense(matrix: np.ndarray) -> np.ndarray:
-    return matrix
