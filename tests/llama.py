@@ -24,7 +24,7 @@ def llama(t: Transformer, attention: str = "sdpa") -> LlamaForCausalLM:
     model = model.to(torch.float64).to_empty(device="cpu")
     model.model.rotary_emb = type(model.model.rotary_emb)(config)
     norm = torch.full((t.width,), 2.0**63, dtype=torch.float64)
-    state = {"model.embed_tokens.weight": t.embed, "lm_head.weight": t.unembed}
+    state = {"model.embed_tokens.weight": t.embed.dense(), "lm_head.weight": t.unembed.dense()}
     for i, y in enumerate(t.layers):
         name = f"model.layers.{i}."
         attention_weights = {"q": y.q / t.head_dim**-0.5, "k": y.k, "v": y.v, "o": y.o}

@@ -432,7 +432,7 @@ HOSTILE: list[tuple[str, Callable[[Path], Any], str]] = [
     ("more names", edit("wasm2xformer.json", lambda v: {**v, "more": 1}), "contains unknown field `more`"),
     (
         "prefix",
-        edit("wasm2xformer.json", lambda v: {**v, "prefix": [10**6]}),
+        edit("wasm2xformer.json", lambda v: {**v, "prefix": [10**6, *v["prefix"][1:]]}),
         "prompt.prefix: a token id outside 0 to ",
     ),
     (
