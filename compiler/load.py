@@ -6,11 +6,14 @@ import os
 
 from .format import checkpoint
 from .format.checkpoint import Model
-from .huggingface.folder import load_folder
 
 
 def load(path: str | os.PathLike[str]) -> Model:
     """Reads a checkpoint: one file, or a folder for Hugging Face. Raises CheckpointError for anything that is neither, of this
     version, whole and consistent."""
     path = os.fspath(path)
-    return load_folder(path) if os.path.isdir(path) else checkpoint.load(path)
+    if not os.path.isdir(path):
+        return checkpoint.load(path)
+    from .huggingface.folder import load_folder  # here, because what runs one file needs none of it
+
+    return load_folder(path)

@@ -238,7 +238,7 @@ def test_tensors_are_checked(path: Path, tmp_path: Path, name: str, change: Any,
     [
         ("config.hidden_size", 2**40, r"\$.config.hidden_size"),
         ("config.hidden_size", 1, "a column outside 0 to 0"),
-        ("config.hidden_size", 2000, "q_proj.weight is F64.*, expected"),
+        ("config.hidden_size", 2000, "embed_positions.weight is F64.*, expected"),
         ("config.num_hidden_layers", 1000, "num_attention_heads"),
         ("config.intermediate_size.0", -1, r"intermediate_size\[0\]"),
         ("config.probes", {"memory.key": [10**6, 0]}, "probe"),

@@ -123,7 +123,7 @@ print(code, [m for m in sys.modules if m in ("torch", "wasmtime", "rich") or m.s
         done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=True)
     code, _, modules = done.stdout.splitlines()[-1].partition(" ")
     loaded = {m.removeprefix("wasm2xformer.compiler.").partition(".")[0] for m in ast.literal_eval(modules)}
-    assert code == "0" and loaded == {"format"}
+    assert code == "0" and loaded == {"format", "load"}
 
 
 def test_run_compiles_a_program_in_memory(shell: Shell):
@@ -337,9 +337,9 @@ def _refused(shell: Shell, *arguments: str) -> list[str]:
         ("verify prog.safetensors --invoke div 1 2", "is a checkpoint; verify needs the program"),
         ("inspect prog.wat", "prog.wat is a program, not a checkpoint"),
         ("inspect notes", "not a safetensors file"),
-        ("inspect .", ".: is a directory"),
+        ("inspect .", ".: a folder, but not one of wasm2xformer"),
         ("run . --invoke f", ".: is a directory"),
-        ("prog.wat -o .", "-o .: a folder, not a file"),
+        ("prog.wat -o .", "-o .: the folder that commands run in"),
         ("prog.wat -o prog.wat/x", "prog.wat: no such folder"),
         ("simulate prog.wat", "simulate is neither a file nor a command; the commands are"),
         ("cut.wasm -o x.safetensors", "cut.wasm: offset 0x"),

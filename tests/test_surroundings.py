@@ -389,7 +389,7 @@ def test_a_long_listing_ends_when_nobody_reads_it(folder: Path):
     ("option", "message"),
     [
         (("--max-tokens", "5000"), "spin: not finished after 5,000 tokens"),
-        (("--timeout", "2"), "not finished after 2 seconds (--timeout)"),
+        (("--timeout", "1"), "not finished after 1 second (--timeout)"),
         (("--max-memory-mib", "40"), "not finished within 40 MiB of memory (--max-memory-mib)"),
     ],
 )

@@ -110,4 +110,5 @@ def test_every_field_of_a_model_is_compared(model: w2x.Model):
         changed = {list: lambda v: v[1:], tuple: lambda v: v[1:], dict: lambda v: {**v, "x": (0, 0)}, int: lambda v: v + 1,
                        bool: lambda v: not v}  # fmt: skip
         setattr(other.transformer, name, changed[type(value)](value))
-        assert difference(other).startswith(f"transformer.{name}"), name
+        # A transformer of the other form differs in its matrices before all.
+        assert difference(other).startswith("transformer." + name * (name != "float32_reads")), name

@@ -81,7 +81,7 @@ def watched(timeout: float | None, mib: int | None) -> Iterator[None]:
 def _passed(timeout: float | None, seconds: float, mib: int | None) -> str:
     """The bound that is passed after so many seconds, "" for none."""
     if timeout is not None and seconds >= timeout:
-        return f"not finished after {timeout:g} seconds (--timeout)"
+        return f"not finished after {timeout:g} second{'s' if timeout != 1 else ''} (--timeout)"
     if mib is not None and (now := resident_mib()) > mib:
         return f"not finished within {mib:,} MiB of memory (--max-memory-mib): {now:,.0f} MiB are in use"
     return ""
