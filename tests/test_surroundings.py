@@ -32,7 +32,8 @@ WAT = """
   (func (export "long") (param i64) (result i64) (local.get 0))
   (func (export "reference") (param externref) (result externref) (local.get 0))
   (func (export "store") (param i32) (i32.store (local.get 0) (i32.const 1)))
-  (func (export "spin") (loop (br 0)))
+  (func (export "spin") (local i64)  ;; slowly: the certificate of a shorter loop is used up within a second
+    (loop (local.set 0 (i64.add (i64.mul (local.get 0) (i64.const 7)) (i64.const 1))) (br 0)))
   (func (export "count") (param i32) (loop (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))))
   (func (export "fill") (local i32) (loop (i32.store (local.tee 0 (i32.add (local.get 0) (i32.const 4))) (i32.const 1))
     (br_if 0 (i32.lt_u (local.get 0) (i32.const 60000))) (local.set 0 (i32.const 0)) (br 0)))
@@ -389,7 +390,7 @@ def test_a_long_listing_ends_when_nobody_reads_it(folder: Path):
     ("option", "message"),
     [
         (("--max-tokens", "5000"), "spin: not finished after 5,000 tokens"),
-        (("--timeout", "1"), "not finished after 1 second (--timeout)"),
+        (("--timeout", "2"), "not finished after 2 seconds (--timeout)"),
         (("--max-memory-mib", "40"), "not finished within 40 MiB of memory (--max-memory-mib)"),
     ],
 )
