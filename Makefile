@@ -79,7 +79,7 @@ random: $(DEV)
 	$(BIN)/python -m tests.random
 
 fuzz: $(DEV)
-	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(filter-out 0,$(SEED)),--seed $(SEED))
 
 npm: $(DEV)
 	$(BIN)/python -m tests.npm

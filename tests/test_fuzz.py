@@ -18,6 +18,7 @@ from tests.fuzz.mutate import mutate_bytes, mutate_json, mutate_text
 from tests.fuzz.watch import Worker
 from wasm2xformer.compiler.format.sparse import SparseRows
 from wasm2xformer.compiler.format.tensors import sparse_parts
+from wasm2xformer.runtime.fast.linear import Form
 
 
 def test_everything_that_an_input_can_do_is_seen() -> None:
@@ -87,3 +88,23 @@ def test_keys_whose_squares_are_no_doubles_any_more(value: float) -> None:
         embed = SparseRows(shape, at.astype(np.int64), columns, values.astype(np.float64))
         changed = embed.changed(metadata["vocabulary"].index("B.18"), shape[1] - back, value)
         assert used(save(tensors | sparse_parts(name, changed), {FORMAT: json.dumps(metadata)})) == ACCEPTED
+
+
+@pytest.mark.parametrize("exponent", [-1074, -700, -520, 520, 1000])
+def test_numbers_at_the_ends_of_doubles(exponent: int) -> None:
+    """Products of such weights are 0 or infinite: a coefficient that is gone is no term of a form any more."""
+    rng = random.Random(exponent)
+    for _ in range(6):
+        tensors, metadata = parts(rng.randrange(3))
+        changed = dict(tensors)
+        names = [name for name, a in tensors.items() if a.dtype.kind == "f" and a.any()]
+        for name in rng.sample(sorted(names), 3):
+            a = changed[name] = tensors[name].copy()
+            at = np.flatnonzero(a)
+            with np.errstate(all="ignore"):
+                a.flat[rng.sample(list(at), min(len(at), 3))] *= 2.0**exponent
+        assert used(save(changed, {FORMAT: json.dumps(metadata)})) in (ACCEPTED, REFUSED)
+
+
+def test_a_form_has_no_terms_that_are_zero() -> None:
+    assert Form({1: 2.0**-600, 2: 1.0}, 1.0).scaled(2.0**-600) == Form({2: 2.0**-600}, 2.0**-600)

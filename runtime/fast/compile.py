@@ -29,6 +29,8 @@ def compile_model(model: Transformer, probe: str | None = None, trusting: bool =
                 return _compile(model, probe, trusting, splitting=True)
             except Refused:
                 return _compile(model, probe, trusting, splitting=False)  # takes less, if that was it
+    except ArithmeticError:  # of Python's own numbers, which numpy's setting does not reach
+        raise Refused("its numbers go to the ends of doubles, and what is computed from them beyond") from None
     except RecursionError:
         raise Refused("a number is computed in too many steps, one from the other") from None
 

@@ -44,7 +44,10 @@ class Form:
             return self
         if factor == 0.0:
             return ZERO
-        return Form({a: c * factor for a, c in self.terms.items()}, self.constant * factor)
+        terms = {a: c * factor for a, c in self.terms.items()}
+        if not all(terms.values()):  # a product of small numbers may be 0
+            terms = {a: c for a, c in terms.items() if c}
+        return Form(terms, self.constant * factor)
 
     def plus(self, other: Form, factor: float = 1.0) -> Form:
         """self + factor * other."""

@@ -106,7 +106,7 @@ class CheckpointMetadata:
         tensors = dict(tensors)
         if rng.random() < 0.75:
             metadata = mutate_json(rng, metadata)
-        if rng.random() < 0.4:
+        while rng.random() < 0.4:
             _change_tensor(rng, tensors)
         return save(tensors, {FORMAT: json.dumps(metadata, ensure_ascii=rng.random() < 0.5)})
 
@@ -135,7 +135,9 @@ def _change_tensor(rng: random.Random, tensors: dict[str, np.ndarray]) -> None:
             for _ in range(rng.choice((1, 1, 5, 50))):
                 at = rng.randrange(a.size)
                 old = a.flat[at].item()
-                value = rng.choice((*FLOATS, float("nan"), float("inf"), 2 * old, old + 1, a.flat[rng.randrange(a.size)]))
+                scaled = old * 2.0 ** rng.uniform(-1074, 1023)  # both ends of doubles, so that products leave them
+                near = (2 * old, old + 1, scaled, scaled, a.flat[rng.randrange(a.size)])
+                value = rng.choice((*FLOATS, float("nan"), float("inf"), *near))
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
                     a.flat[at] = value if a.dtype.kind == "f" else np.int64(rng.randrange(-5, 5000)).astype(a.dtype)
