@@ -107,14 +107,14 @@ class CheckpointMetadata:
         if rng.random() < 0.75:
             metadata = mutate_json(rng, metadata)
         while rng.random() < 0.4:
-            _change_tensor(rng, tensors)
+            change_tensor(rng, tensors)
         return save(tensors, {FORMAT: json.dumps(metadata, ensure_ascii=rng.random() < 0.5)})
 
     def run(self, data: bytes) -> str:
         return used(data)
 
 
-def _change_tensor(rng: random.Random, tensors: dict[str, np.ndarray]) -> None:
+def change_tensor(rng: random.Random, tensors: dict[str, np.ndarray]) -> None:
     name = rng.choice(sorted(tensors))
     a = tensors[name].copy()
     match rng.randrange(9):
@@ -149,12 +149,17 @@ def used(data: bytes) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.safetensors")
         path.write_bytes(data)
-        try:
-            model = w2x.load(path)
-        except w2x.CheckpointError as error:
-            one_line(error)
-            assert str(error).isprintable(), error
-            return REFUSED
+        return used_from(path)
+
+
+def used_from(path: Path) -> str:
+    """The same of a checkpoint where it lies, a file or a folder."""
+    try:
+        model = w2x.load(path)
+    except w2x.CheckpointError as error:
+        one_line(error)
+        assert str(error).isprintable(), error
+        return REFUSED
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         _show(model)

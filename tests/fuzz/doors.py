@@ -35,6 +35,12 @@ def _metadata() -> Door:
     return CheckpointMetadata()
 
 
+def _folder() -> Door:
+    from .folders import Folder
+
+    return Folder()
+
+
 def _cache() -> Door:
     from .cache import CacheEntry
 
@@ -78,7 +84,7 @@ def _tokens() -> Door:
 
 
 DOORS: dict[str, Callable[[], Door]] = {
-    "module": _module, "text": _text, "checkpoint": _checkpoint, "metadata": _metadata, "cache": _cache,
-    "arguments": _arguments, "tokens": _tokens,
+    "module": _module, "text": _text, "checkpoint": _checkpoint, "metadata": _metadata, "folder": _folder,
+    "cache": _cache, "arguments": _arguments, "tokens": _tokens,
 }  # fmt: skip
 ALL = DOORS | {"broken": Broken}
