@@ -33,6 +33,7 @@ GROW = """(module (memory 1 3) (func (export "f") (param i32 i32) (result i32)
   (i32.store offset=65532 (i32.const 0) (local.get 0)) (drop (memory.grow (local.get 1)))
   (i32.store8 offset=65536 (i32.const 4) (i32.const 258))
   (i32.add (i32.load16_s offset=65540 (i32.const 0)) (i32.load offset=65530 (i32.const 2)))))"""
+UNWRITTEN = """(module (memory 1) (func (export "f") (param i32) (result i32) (i32.load8_u (local.get 0))))"""
 TABLE = """(module (table funcref (elem $a $b)) (type $t (func (param i32) (result i32)))
   (func $a (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))
   (func $b (param i32) (result i32) (i32.rotl (local.get 0) (i32.const 9)))
@@ -51,6 +52,7 @@ CASES = {
     "i32.xor": (BINARY.format(t="i32", op="i32.xor"), [(0x0F0F1234, 0x33335555)]),
     "f32.add": (BINARY.format(t="f32", op="f32.add"), [(1.5, -0.125)]),
     "memory": (GROW, [(0x01020384, 1), (-1, 0)]),
+    "unwritten": (UNWRITTEN, [(0,), (1,)]),
     "table": (TABLE, [(0, 1), (1, 0x80000001), (9, 5)]),
 }
 
