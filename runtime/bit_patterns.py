@@ -50,7 +50,7 @@ def encode(function: str, index: int, type_: ValType, value: Any, functions: Map
 
 def decode(type_: ValType, bits: int, functions: Mapping[int, int] = _NONE) -> Any:
     """A result from its bit pattern: i32 and i64 signed, floats as floats, references as None or an int as for `encode`
-    (of a function that stands for several indices the lowest; FOREIGN where it has none)."""
+    (of a function that stands for several indices the lowest; FOREIGN where it has none). bits: one that `fits`."""
     if type_ in _FLOATS:
         as_float, as_int = _FLOATS[type_]
         return struct.unpack(as_float, struct.pack(as_int, bits))[0]
@@ -60,6 +60,11 @@ def decode(type_: ValType, bits: int, functions: Mapping[int, int] = _NONE) -> A
         return None if bits == 0 else bits - 1
     width = _BITS[type_]
     return bits - 2**width if bits >= 2 ** (width - 1) else bits
+
+
+def fits(type_: ValType, bits: int) -> bool:
+    """Whether a value that stands in tokens, as so many digits as there are, is a bit pattern of this type."""
+    return 0 <= bits < 1 << _BITS[type_]
 
 
 def show(value: Any) -> str:

@@ -13,6 +13,7 @@ from ..compiler.format.isa import Entry
 from ..compiler.format.tokens import Kind, TokenTable
 from ..compiler.format.types import ValType
 from .bit_patterns import decode as value_of
+from .bit_patterns import fits
 from .errors import ArgumentError, DecodingError
 from .results import Run, run_of
 from .trace import Trace, decode, table_of
@@ -132,6 +133,9 @@ def _call(model: Model, table: TokenTable, name: str, entry: Entry, ids: np.ndar
     prompt_end = first + 1 + (int(ends[count - 1]) + 1 if count else 0)
     bits = table.values(ids[first + 1 : prompt_end], starts[:count]).tolist()[len(entry.registers) :]
     functions = model.program.function_references
+    for type_, value in zip(entry.params, bits):
+        if not fits(type_, value):
+            raise ArgumentError(f"{name}: an argument, {value}, has more digits than {type_}")
     arguments = [value_of(type_, value, functions) for type_, value in zip(entry.params, bits)]
     trace = decode(ids, table, model.program)
     run = None

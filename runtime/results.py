@@ -11,7 +11,7 @@ import numpy as np
 from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import TRAPS, Entry
 from ..compiler.format.tokens import Kind, TokenTable
-from .bit_patterns import decode
+from .bit_patterns import decode, fits
 from .errors import DecodingError
 from .missing import TAIL, missing_import
 
@@ -68,6 +68,9 @@ def run_of(
     if halted == ops.index("halt", entry.entry):
         run.bits = results[: len(entry.results)]
         functions = model.program.function_references
+        for type_, bits in zip(entry.results, run.bits):
+            if not fits(type_, bits):
+                raise DecodingError(f"{name}: a result, {bits}, has more digits than {type_}; compile the program again")
         run.values = [decode(t, bits, functions) for t, bits in zip(entry.results, run.bits)]
     elif results:
         run.exit_code = results[-1]

@@ -15,6 +15,7 @@ from wasm2xformer.runtime.calls import fault_of, read_calls, token_ids
 from wasm2xformer.runtime.cli import main
 from wasm2xformer.runtime.generate import generate
 from wasm2xformer.runtime.prompts import Prompts
+from wasm2xformer.runtime.trace import table_of
 from wasm2xformer.runtime.world import World
 
 WAT = """(module
@@ -111,6 +112,22 @@ def test_all_calls_of_an_instance_come_back(model: w2x.Model):
         assert [c.run and c.run.values for c in calls] == [[], [], [42], [-3], []]
         assert calls[4].run is not None and calls[4].run.trap == "integer divide by zero"
         assert [c.decoded for c in calls] == [len(run.tokens) for run in runs]
+
+
+@pytest.mark.parametrize("name", ["i32", "f32", "extern", "func"])
+def test_values_with_too_many_digits_are_told(model: w2x.Model, name: str):
+    """Of an argument and of a result: those of another call, whose values are longer (found by fuzzing)."""
+    vm, table = w2x.Instance(model), table_of(model)
+    long, short = vm.invoke("i64", 2**40 + 1), vm.invoke(name, None if name == "func" else 7)
+    with pytest.raises(w2x.ArgumentError, match=f"{name}: an argument, 1099511627777, has more digits than {name}"):
+        list(read_calls(model, np.concatenate([short.prompt[:1], long.prompt[1:], long.tokens])))
+
+    def split(tokens: np.ndarray) -> int:
+        return int(table.steps(tokens[:-1])[0][-1])
+
+    tokens = np.concatenate([short.tokens[: split(short.tokens)], long.tokens[split(long.tokens) :]])
+    with pytest.raises(w2x.DecodingError, match=f"{name}: a result, 1099511627777, has more digits than {name}"):
+        list(read_calls(model, np.concatenate([short.prompt, tokens])))
 
 
 def test_what_ends_early_is_not_finished(model: w2x.Model):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .compiler.compile import compile
     from .compiler.format.checkpoint import CheckpointError, Model
-    from .compiler.format.errors import CompileError
+    from .compiler.format.errors import CompileError, EnvelopeError
     from .compiler.load import load
     from .compiler.stock import save_folder
     from .runtime.check.verify import Report, Verifier, verify
-    from .runtime.errors import ArgumentError, InstanceError, OracleError, Trap, Unfinished
+    from .runtime.errors import ArgumentError, DecodingError, InstanceError, OracleError, Trap, Unfinished
     from .runtime.generate import generate
     from .runtime.instance import Instance
     from .runtime.results import Run
@@ -22,6 +22,8 @@ __all__ = [
     "ArgumentError",
     "CheckpointError",
     "CompileError",
+    "DecodingError",
+    "EnvelopeError",
     "Instance",
     "InstanceError",
     "Model",
@@ -45,9 +47,9 @@ _MODULES = {
     ".compiler.stock": ("save_folder",),
     ".runtime.to_hf": ("to_hf",),
     ".compiler.compile": ("compile",),
-    ".compiler.format.errors": ("CompileError",),
+    ".compiler.format.errors": ("CompileError", "EnvelopeError"),
     ".runtime.generate": ("generate",),
-    ".runtime.errors": ("ArgumentError", "InstanceError", "OracleError", "Trap", "Unfinished"),
+    ".runtime.errors": ("ArgumentError", "DecodingError", "InstanceError", "OracleError", "Trap", "Unfinished"),
     ".runtime.instance": ("Instance",),
     ".runtime.results": ("Run",),
     ".runtime.check.verify": ("Report", "Verifier", "verify"),

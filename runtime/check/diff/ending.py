@@ -9,7 +9,7 @@ import numpy as np
 from ....compiler.format.isa import TRAPS, Entry, Site
 from ....compiler.format.tokens import Kind
 from ....compiler.format.types import ValType
-from ...bit_patterns import decode
+from ...bit_patterns import FOREIGN, decode, fits
 from ...trace import show_value
 from .context import Context
 from .divergence import Finding
@@ -26,7 +26,7 @@ def check_results(c: Context) -> Iterator[Finding]:
     for k, (i, result, type_) in enumerate(zip(at, run.results, types, strict=False)):
         actual = int(trace.value[i])
         if type_ in ("funcref", "externref"):
-            found = decode(type_, actual, c.program.function_references)
+            found = decode(type_, actual, c.program.function_references) if fits(type_, actual) else FOREIGN
             words = [_reference(type_, v) for v in (result, found)]
             expected, actual = _reference_bits(c, type_, result, actual), actual
         else:
