@@ -36,7 +36,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_every_source_file(wheel: Path):
     names = set(zipfile.ZipFile(wheel).namelist())
     prefix = {"compiler": "wasm2xformer/", "runtime": "wasm2xformer/", "wasm2xformer": ""}
-    suffixes = (".py", ".wat", ".jinja", ".mjs", ".css", ".html")
+    suffixes = (".py", ".wat", ".wasm", ".c", ".jinja", ".mjs", ".css", ".html")
     sources = [p for top in SHIPPED for p in (ROOT / top).rglob("*") if p.suffix in suffixes]
     wanted = {prefix[p.relative_to(ROOT).parts[0]] + p.relative_to(ROOT).as_posix() for p in sources}
     assert wanted - names == set()

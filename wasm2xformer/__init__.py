@@ -58,6 +58,8 @@ _MODULES = {
 
 def __getattr__(name: str) -> Any:
     """Each name is imported when it is first used: running a checkpoint needs neither the compiler nor the oracle."""
+    if name == "hybrid":
+        return import_module(".runtime.hybrid", __name__)
     for module, names in _MODULES.items():
         if name in names:
             value = globals()[name] = getattr(import_module(module, __name__), name)

@@ -1,0 +1,43 @@
+"""The compiled machine inside a language model: experts, their canonical form, rewriters, routers, bypass, native expert.
+
+    from wasm2xformer import hybrid
+    experts = hybrid.built_in()
+    experts.answer(hybrid.parse("15 + 7 =")).text          # "22", every character decoded by the compiled transformer
+
+Each name is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .arithmetic import built_in
+    from .canonical import Call, find, parse
+    from .errors import ExpertError, NotUnderstood
+    from .experts import Answer, Expert, Experts, Verification
+    from .experts_file import read_experts
+    from .rules import rewrite
+
+_MODULES = {
+    ".arithmetic": ("built_in",),
+    ".canonical": ("Call", "find", "parse"),
+    ".errors": ("ExpertError", "NotUnderstood"),
+    ".experts": ("Answer", "Expert", "Experts", "Verification"),
+    ".experts_file": ("read_experts",),
+    ".rules": ("rewrite",),
+}
+__all__ = [
+    "Answer", "Call", "Expert", "ExpertError", "Experts", "NativeExpert",
+    "NotUnderstood", "Verification", "built_in", "find", "parse", "read_experts", "rewrite",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Each name is imported when it is first used."""
+    for module, names in _MODULES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(module, __name__), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
