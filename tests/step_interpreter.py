@@ -142,6 +142,8 @@ class StepInterpreter:
                 if base > FRAME_LIMIT:
                     raise StepTrap("stack_exhausted")
                 following = callee.entry
+            elif o.tail:
+                following = self.program.functions[self._callee(step, a)].entry
             elif o.control == "return":
                 following, base = calls.pop()
             elif step.op == "trap":

@@ -88,7 +88,7 @@ class Step:
     target: int | None = None  # step index
     targets: tuple[int, ...] = ()  # br_table
     callee: int | None = None  # key in Program.functions
-    type: FuncType | None = None  # call_indirect
+    type: FuncType | None = None  # call_indirect, return_call_indirect
     trap: str = ""
     site: Site | None = None  # None: an internal step (copies that WASM does not have, routines, stubs)
     taken: int = 1  # br.*: the boolean of the WASM condition when the jump is taken (0 for an `if`)

@@ -28,6 +28,8 @@ A, B, C are the values of the operands `a`, `b`, `c`; T is the type in front of 
     call_indirect                         to the function whose reference is A; type = `type`; frame += imm
                                           (traps: A == 0 "uninitialized element", another type
                                           "indirect call type mismatch")
+    return_call, return_call_indirect     as a call, in this frame: the arguments stand in its first slots, and the callee
+                                          returns to where this function would
     return                                to the step behind the call that made this frame, frame restored
     trap                                  stops with the kind in `trap`
     halt                                  ends the invocation
@@ -40,7 +42,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # How control goes on behind a step.
-NEXT, JUMP, BRANCH, TABLE, CALL, RETURN, END = "next", "jump", "branch", "table", "call", "return", "end"
+NEXT, JUMP, BRANCH, TABLE, CALL, TAIL, RETURN, END = "next", "jump", "branch", "table", "call", "tail", "return", "end"
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,11 @@ class Operation:
     @property
     def calls(self) -> bool:
         return self.control == CALL
+
+    @property
+    def tail(self) -> bool:
+        """Whether another function takes the place of this one."""
+        return self.control == TAIL
 
     @property
     def branches(self) -> bool:
@@ -164,6 +171,8 @@ def _all() -> Iterator[Operation]:
     yield Operation("br_table", "br_table", "", _of("a targets"), control=TABLE)
     yield Operation("call", "call", "", _of("callee imm"), control=CALL, may_trap=True)
     yield Operation("call_indirect", "call_indirect", "", _of("a type imm"), control=CALL, may_trap=True)
+    yield Operation("return_call", "return_call", "", _of("callee"), control=TAIL)
+    yield Operation("return_call_indirect", "return_call_indirect", "", _of("a type"), control=TAIL, may_trap=True)
     yield Operation("return", "return", "", _of(""), control=RETURN)
     yield Operation("trap", "trap", "", _of("trap"), control=END, may_trap=True)
     yield Operation("halt", "halt", "", _of(""), control=END)

@@ -16,7 +16,7 @@ RECORDS = {
     "store": lambda o: o.effect == "store",
     "branch": lambda o: o.branches,
     "br_table": lambda o: o.name == "br_table",
-    "control": lambda o: o.control in ("jump", "call", "return", "end"),
+    "control": lambda o: o.control in ("jump", "call", "tail", "return", "end"),
     "host": lambda o: o.effect != "value",
     "bulk": lambda o: o.calls,
 }
@@ -160,6 +160,12 @@ def _check_control(program: Program, at: int, function: StepFunction) -> None:
         needed = step.imm + max(len(type_.params), len(type_.results))
         if step.imm < 1 or needed > function.frame_size:
             raise InvalidProgram(f"{step.op} needs slots {step.imm} to {needed} of a frame of {function.frame_size}", at)
+    if step.operation.tail:
+        type_ = _called(program, at)
+        if len(type_.params) > function.frame_size:
+            raise InvalidProgram(f"{step.op} needs slots 0 to {len(type_.params)} of a frame of {function.frame_size}", at)
+        if type_.results != function.type.results:
+            raise InvalidProgram(f"{step.op} of a function with other results than its own", at)
 
 
 def _called(program: Program, at: int) -> FuncType:

@@ -10,7 +10,7 @@ from .operations import INTRINSICS, WIDE
 
 
 class CallLowering(FunctionContext):
-    """call and call_indirect."""
+    """call, call_indirect, and the same in tail position."""
 
     def _call(self, instr: Instr) -> None:
         (index,) = instr.args
@@ -46,6 +46,43 @@ class CallLowering(FunctionContext):
         site = self._site("control")
         self.code.emit(Step("call_indirect", a=reference, type=type_, imm=int(first.index), site=site))
         self._end_call(type_, 1)
+
+    def _return_call(self, instr: Instr) -> None:
+        """The callee takes the place of this function: its arguments go into the first slots of this frame."""
+        (index,) = instr.args
+        callee = self.module.functions[index]
+        if callee.imported is not None:
+            raise self._refusal(f'the import "{callee.imported.module}" "{callee.imported.name}" is not provided', instr)
+        self._replace_arguments(len(callee.type.params))
+        record = "control" if self.linked.routines.get(index) is None else "host"
+        self.code.emit(Step("return_call", callee=index, site=self._site(record)))
+        self.reachable = False
+
+    def _return_call_indirect(self, instr: Instr) -> None:
+        type_index, table = instr.args
+        type_ = self.module.types[type_index]
+        layout = self.linked.tables[table]
+        # The reference is read first, and stands beyond the arguments' places and everything else.
+        self.stack.reserve(len(type_.params))
+        reference = Slot("frame", self.stack.high_water)
+        self.stack.reserve(self.stack.high_water + 1)
+        size = Slot("hidden", layout.size_register)
+        self.code.emit(Step("table.ref", a=self.stack.pop().slot, c=size, dest=reference, imm=layout.offset))
+        self._replace_arguments(len(type_.params))
+        self.code.emit(Step("return_call_indirect", a=reference, type=type_, site=self._site("control")))
+        self.reachable = False
+
+    def _replace_arguments(self, count: int) -> None:
+        """The topmost entries into slots 0, 1, ... of the frame; what stood there is not needed any more."""
+        arguments = self.stack.entries[len(self.stack) - count :]
+        moves = [(Slot("frame", i), operand.slot, operand.wide) for i, operand in enumerate(arguments)]
+        self.stack.reserve(count)
+        self.code.emit_moves(moves, lambda: Slot("frame", self._scratch()))
+
+    def _scratch(self) -> int:
+        """A new slot, above all that are in use."""
+        self.stack.reserve(self.stack.high_water + 1)
+        return self.stack.high_water - 1
 
     def _begin_call(self, type_: FuncType, extra: int, keeps_globals: bool) -> Slot:
         """Put the arguments (under `extra` other entries) where the callee wants them; the callee's first slot."""

@@ -68,6 +68,8 @@ _HANDLERS: dict[str, Callable[[FunctionLowering, Instr], Any]] = {
     "return": FunctionLowering._return,
     "call": FunctionLowering._call,
     "call_indirect": FunctionLowering._call_indirect,
+    "return_call": FunctionLowering._return_call,
+    "return_call_indirect": FunctionLowering._return_call_indirect,
     "drop": FunctionLowering._drop,
     "select": FunctionLowering._select,
     "local.get": FunctionLowering._local_get,

@@ -30,7 +30,7 @@ def call_graph(program: Program) -> CallGraph:
     indirect = False
     for f in program.functions.values():
         steps = program.steps[f.entry : f.end]
-        indirect = indirect or any(step.op == "call_indirect" for step in steps)
+        indirect = indirect or any(step.type is not None for step in steps)
         callees[f.index] = [step.callee for step in steps if step.callee is not None]
         for callee in callees[f.index]:
             callers[callee] += 1

@@ -73,6 +73,11 @@ class Encoder:
             row["next"] = self._trap(step.trap)
         elif op in ("call", "call_indirect"):
             self._call(row, index, step)
+        elif op == "return_call":
+            assert step.callee is not None
+            self._jump(row, index, self.program.functions[step.callee].entry)
+        elif op == "return_call_indirect":
+            self._tail_call_indirect(row, index)
         elif op == "return":
             self._return(row, index)
         elif op == "br_table":
@@ -105,9 +110,7 @@ class Encoder:
         if jumps.far_returns:
             row |= {"frame.number": self.frames[step.imm]}
         if step.op == "call_indirect":
-            choices = jumps.sites.choices(index)
-            first = choices[0][0] if choices else 0
-            row |= {"first": first, "end": first + len(choices)}
+            self._choices(row, index)
         if index in jumps.first:
             row["next"] = self._single(index) - row.get("first", 0)
             return
@@ -121,6 +124,21 @@ class Encoder:
             self._looked_up(row, "Z")
             row |= {"far.third": row["far.third"] - self.first, "far.indirect": 1}
             self._table(row, index)
+
+    def _choices(self, row: Row, index: int) -> None:
+        """The references, from the first one on, to functions of the type that is called."""
+        choices = self.jumps.sites.choices(index)
+        first = choices[0][0] if choices else 0
+        row |= {"first": first, "end": first + len(choices)}
+
+    def _tail_call_indirect(self, row: Row, index: int) -> None:
+        self._choices(row, index)
+        if index in self.jumps.first:
+            row["next"] = self._single(index) - row["first"]
+            return
+        self._looked_up(row, "Y")
+        row["far.indirect"] = 1
+        self._table(row, index)
 
     def _return(self, row: Row, index: int) -> None:
         if index in self.jumps.first:

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 
 from ..format.isa import Program, Step
 from ..format.operations import END, NEXT
-from ..wasm.module import FuncType
 from .call_graph import call_graph
+from .call_sites import CallSites
 from .frequency import frequencies
 
 # Jumps that may have a token of their own.
@@ -40,52 +40,6 @@ class Jump:
     delta: int
     frame: int = 0
     caller: int | None = None
-
-
-class CallSites:
-    """Which steps call which function, numbered for each function: the caller numbers that its returns look up."""
-
-    def __init__(self, program: Program):
-        self.program = program
-        self._indirect: dict[FuncType, list[int]] = defaultdict(list)  # call sites by type
-        self._direct: dict[int, list[int]] = defaultdict(list)  # call sites by callee
-        for index, step in enumerate(program.steps):
-            if step.op == "call":
-                assert step.callee is not None
-                self._direct[step.callee].append(index)
-            elif step.op == "call_indirect":
-                assert step.type is not None
-                self._indirect[step.type].append(index)
-        self._referenced = set(program.references.values())
-        self._by_type: dict[FuncType, list[tuple[int, int]]] = defaultdict(list)
-        for reference, function in sorted(program.references.items()):
-            self._by_type[program.functions[function].type].append((reference, function))
-        groups = (*self._indirect.values(), *self._direct.values())
-        self._number = {site: k for sites in groups for k, site in enumerate(sites)}
-        self.owner = [-1] * len(program.steps)
-        for f in program.functions.values():
-            self.owner[f.entry : f.end] = [f.index] * (f.end - f.entry)
-
-    def choices(self, site: int) -> list[tuple[int, int]]:
-        """(reference, function) that an indirect call may enter, ascending."""
-        type_ = self.program.steps[site].type
-        assert type_ is not None
-        return self._by_type[type_]
-
-    def of(self, function: int) -> list[int]:
-        """Call sites that may call it, in the order of their caller numbers: indirect ones of its type come first."""
-        return [*self._indirect_callers(function), *self._direct[function]]
-
-    def count(self, function: int) -> int:
-        return len(self._indirect_callers(function)) + len(self._direct[function])
-
-    def number(self, site: int) -> int:
-        """The caller number of a call site."""
-        callee = self.program.steps[site].callee
-        return self._number[site] + (0 if callee is None else len(self._indirect_callers(callee)))
-
-    def _indirect_callers(self, function: int) -> list[int]:
-        return self._indirect[self.program.functions[function].type] if function in self._referenced else []
 
 
 @dataclass(frozen=True)
@@ -136,7 +90,7 @@ def jumps_of(program: Program, single_jumps: int = SINGLE_JUMPS) -> Jumps:
             far.append(index)
             continue
         block = _block(program, sites, index, step)
-        if len(block) == 1 and step.op not in ("br_table", "call_indirect", "return"):
+        if len(block) == 1 and step.op not in ("br_table", "call_indirect", "return_call_indirect", "return"):
             first[index] = shared.setdefault(block[0], len(singles))
             if first[index] < len(singles):
                 continue
@@ -165,6 +119,11 @@ def _block(program: Program, sites: CallSites, index: int, step: Step) -> list[J
     if step.op == "call_indirect":
         caller = sites.number(index)
         return [Jump(functions[f].entry - index, step.imm, caller) for _, f in sites.choices(index)]
+    if step.op == "return_call":
+        assert step.callee is not None
+        return [Jump(functions[step.callee].entry - index)]
+    if step.op == "return_call_indirect":
+        return [Jump(functions[f].entry - index) for _, f in sites.choices(index)]
     if step.op == "return":
         return [Jump(site + 1 - index, -steps[site].imm) for site in sites.of(sites.owner[index])]
     targets = step.targets if step.op == "br_table" else (step.target,)
@@ -201,6 +160,11 @@ def _candidates(program: Program, sites: CallSites) -> Iterator[tuple[list[int],
                 yield [index], 1, 2
             case "call_indirect":
                 yield [index], len(sites.choices(index)), 2
+            case "return_call":
+                assert step.callee is not None
+                plain[program.functions[step.callee].entry - index].append(index)
+            case "return_call_indirect":
+                yield [index], len(sites.choices(index)), 1
             case "return":
                 yield [index], sites.count(sites.owner[index]), 2
             case _ if step.target is not None:
@@ -241,7 +205,7 @@ def tables_of(program: Program, jumps: Jumps) -> Tables:
             continue
         if step.op == "br_table":
             entries[index] = table(step.targets, step.targets)
-        elif step.op == "call_indirect":
+        elif step.op in ("call_indirect", "return_call_indirect"):
             entries[index] = table((), _entered(program))
     return Tables(bytes(made), width, entries)
 
@@ -253,4 +217,4 @@ def _entered(program: Program) -> Iterator[int]:
         yield 0 if function is None else program.functions[function].entry
 
 
-__all__ = ["SINGLE_JUMPS", "CallSites", "Jump", "Jumps", "Tables", "jumps_of", "tables_of"]
+__all__ = ["SINGLE_JUMPS", "Jump", "Jumps", "Tables", "jumps_of", "tables_of"]

@@ -209,7 +209,7 @@ class _Webs:
         for name, slot in (("a", step.a), ("b", step.b), ("c", step.c)):
             if slot is not None and slot.kind == "frame":
                 self.operands[i, name] = current[int(slot.index)]
-        if step.operation.calls or step.op == "return":
+        if step.operation.calls or step.operation.tail or step.op == "return":
             explicit = frame_bit(step.a)
             for slot_index in _bits(self.effects.reads(step) & ~explicit):
                 self.webs[self.find(current[slot_index])].fixed = True

@@ -18,6 +18,8 @@ def compact(function: LoweredFunction, effects: Effects) -> None:
         if step.operation.calls:
             type_ = effects.callee_type(step)
             used |= ((1 << max(len(type_.params), len(type_.results))) - 1) << step.imm
+        elif step.operation.tail:
+            used |= (1 << len(effects.callee_type(step).params)) - 1
     # By slot: how many slots in use are below it.
     below = [0]
     for slot in range(effects.frame_size):

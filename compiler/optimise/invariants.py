@@ -55,6 +55,8 @@ def _check_form(code: Code, effects: Effects) -> None:
             type_ = effects.callee_type(step)
             if not 1 <= step.imm <= effects.frame_size - max(len(type_.params), len(type_.results)):
                 raise InvalidProgram(f"{step.op} does not fit a frame of {effects.frame_size}", at)
+        if step.operation.tail and len(effects.callee_type(step).params) > effects.frame_size:
+            raise InvalidProgram(f"{step.op} does not fit a frame of {effects.frame_size}", at)
     if code.steps and falls_through(code.steps[-1]):
         raise InvalidProgram("runs off the end of the function", len(code.steps) - 1)
 

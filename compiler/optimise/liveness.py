@@ -30,6 +30,8 @@ class Effects:
             mask |= (1 << self.results) - 1
         elif step.operation.calls:
             mask |= ((1 << len(self.callee_type(step).params)) - 1) << step.imm
+        elif step.operation.tail:
+            mask |= (1 << len(self.callee_type(step).params)) - 1
         return mask
 
     def writes(self, step: Step) -> int:

@@ -12,7 +12,8 @@ from .opcodes import BY_NAME, SIGNATURES
 # What can be compiled. An instruction or type that is not listed here is refused.
 SUPPORTED_TYPES = frozenset({"i32", "i64", "f32", "f64", "funcref", "externref"})
 SUPPORTED = {
-    "control": "unreachable nop block loop if else end br br_if br_table return call call_indirect drop select",
+    "control": "unreachable nop block loop if else end br br_if br_table return call call_indirect return_call "
+    "return_call_indirect drop select",
     "variables": "local.get local.set local.tee global.get global.set",
     "memory": "memory.size memory.grow memory.fill memory.copy memory.init data.drop",
     "tables": "table.get table.set table.size table.grow table.fill table.copy table.init elem.drop",
@@ -65,6 +66,4 @@ def _family(name: str) -> str:
         return "SIMD is not supported"
     if prefix == 0xFE:
         return "atomic operations are not supported"
-    if name.startswith("return_call"):
-        return "tail calls are not supported"
     return "exceptions are not supported"

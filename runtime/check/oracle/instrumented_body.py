@@ -18,8 +18,9 @@ _DROPS = frozenset({"data.drop", "elem.drop"})
 _MAY_TRAP = frozenset(
     name for name in SUPPORTED_INSTRUCTIONS
     if (".div" in name and name[0] == "i") or ".rem" in name or (".trunc_f" in name and name[0] == "i")
-) | set(ACCESS_WIDTH) | _BULK | {"table.get", "table.set", "unreachable", "call", "call_indirect"}  # fmt: skip
-_TRANSFERS = frozenset({"br", "br_if", "br_table", "if", "return", "call", "block", "loop", "else", "end"})
+) | set(ACCESS_WIDTH) | _BULK | {"table.get", "table.set", "unreachable", "call", "call_indirect", "return_call",
+      "return_call_indirect"}  # fmt: skip
+_TRANSFERS = frozenset({"br", "br_if", "br_table", "if", "return", "return_call", "call", "block", "loop", "else", "end"})
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class InstrumentedBody:
         self.origins: list[int] = []
         self._origin = -1
         self._scratch: dict[tuple[ValType, int], int] = {}
+        self._tails = any(i.name == "return_call_indirect" for f in module.functions for i in f.body)
 
     def emit(self, *instrs: tuple | Instr) -> None:
         for i in instrs:
@@ -86,6 +88,13 @@ class InstrumentedBody:
         self.emit(("i32.const", 0), ("i64.const", self.index), *site, ("call", self.added.log), ("end",))
         self.emit(("i32.const", 0), ("global.set", indirect), ("end",))
 
+    def say_unknown(self) -> None:
+        """Behind a call: what an indirect call in progress has entered, in tail position or not, was none of the module's."""
+        indirect = self.added.indirect
+        self.emit(("global.get", indirect), ("i32.const", 1), ("i32.add",), ("i32.const", 1), ("i32.gt_u",), ("if", FuncType()))
+        self.emit(("i32.const", 0), ("i64.const", -2), ("global.get", indirect), ("i32.const", 1), ("i32.sub",))
+        self.emit(("call", self.added.log), ("end",), ("i32.const", 0), ("global.set", indirect))
+
     def check_frames(self, *frames: tuple) -> None:
         self.emit(*frames, ("i32.const", self.frame_limit), ("i32.ge_u",), ("if", FuncType()))
         self.stop("stack_exhausted")
@@ -116,7 +125,7 @@ class InstrumentedBody:
             self.emit(instr)
             return
         name = instr.name
-        if name == "call_indirect":
+        if name in ("call_indirect", "return_call_indirect"):
             self.mark()
             self._call_indirect(instr, sites, delta)
             return
@@ -149,8 +158,11 @@ class InstrumentedBody:
             self.emit(instr)
             for number, site in after:
                 self._value(number, site, instr, top)
-        if delta is not None and name == "call":
-            self.move_frames(-delta)
+        if name == "call":
+            if self._tails:
+                self.say_unknown()
+            if delta is not None:
+                self.move_frames(-delta)
 
     def _before(self, number: int, site: Site, instr: Instr) -> None:
         if site.record == "branch" and instr.name in ("br_if", "if"):
@@ -249,8 +261,12 @@ class InstrumentedBody:
         # The operands are evaluated by now, so nothing else is called before the callee.
         number = sites[0][0] + 1 if sites else _NOT_A_SITE
         self.emit(("i32.const", _signed32(number)), ("global.set", self.added.indirect), instr)
+        if instr.name == "return_call_indirect":
+            return
         # A function of another module says nothing (unless it calls back, which then says it): that one is not known.
-        if sites:
+        if self._tails:
+            self.say_unknown()
+        elif sites:
             self.emit(("global.get", self.added.indirect), ("if", FuncType()), ("i32.const", 0), ("i64.const", -2))
             self.emit(("i32.const", _signed32(sites[0][0])), ("call", self.added.log), ("end",))
         self.emit(("i32.const", 0), ("global.set", self.added.indirect))

@@ -226,6 +226,9 @@ class Oracle:
             outcome = STILL_RUNNING
         self._log.bound = None
         self._flush()
+        indirect = exports[names.INDIRECT].value(store) % 2**32
+        if outcome == "ok" and 0 < indirect < 2**32 - 1:  # a tail call has entered a function of another module
+            self._log.add(np.array([(indirect - 1, 0, 2**64 + UNKNOWN)], RECORD))
         log, self._log = self._log, _Log()
         records = join(log.chunks, RECORD)
         stdout, stderr = self._wasi.written() if self._wasi else (b"", b"")

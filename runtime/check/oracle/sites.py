@@ -17,12 +17,15 @@ QUIET = frozenset({
 _NOTHING = frozenset({"block", "loop", "end", "nop", "drop"})
 _RECORDS = {
     "br_if": "branch", "if": "branch", "br_table": "br_table", "br": "control", "return": "control", "else": "control",
-    "unreachable": "control", "call_indirect": "control", "table.set": "store", "memory.fill": "bulk",
+    "unreachable": "control", "call_indirect": "control",
+    "return_call_indirect": "control", "table.set": "store", "memory.fill": "bulk",
     "memory.copy": "bulk", "memory.init": "bulk", "table.fill": "bulk", "table.copy": "bulk", "table.init": "bulk",
     "data.drop": "bulk", "elem.drop": "bulk", **dict.fromkeys(STORES, "store"),
 }  # fmt: skip
 # Behind these the next instruction in order does not run, or only sometimes.
-_LEAVES = frozenset({"br", "br_if", "br_table", "return", "unreachable", "if", "else"})
+_LEAVES = frozenset({
+    "br", "br_if", "br_table", "return", "return_call", "return_call_indirect", "unreachable", "if", "else",
+})  # fmt: skip
 
 
 def records_of(module: Module, instr: Instr) -> tuple[str, ...]:
@@ -30,6 +33,8 @@ def records_of(module: Module, instr: Instr) -> tuple[str, ...]:
     name = instr.name
     if name in _NOTHING:
         return ()
+    if name == "return_call":
+        return ("control",) if module.functions[instr.args[0]].imported is None else ("host",)
     if name == "call":
         callee = module.functions[instr.args[0]]
         if callee.imported is None:
@@ -50,7 +55,7 @@ def reachable(module: Module, exports: Iterable[str] | None = None) -> set[int]:
         index = roots.pop()
         if index not in reached:
             reached.add(index)
-            roots += [i.args[0] for i in module.functions[index].body if i.name == "call"]
+            roots += [i.args[0] for i in module.functions[index].body if i.name in ("call", "return_call")]
     return reached
 
 

@@ -24,7 +24,7 @@ _FIXED: dict[str, tuple[int, tuple[ValType, ...]]] = {
     "local.tee": (0, ()),  # what it leaves is what it found
     "select": (2, ()),  # so is this: the first operand has the result's type
 }
-_NEVER_RETURNS = frozenset({"br", "br_table", "return", "unreachable"})
+_NEVER_RETURNS = frozenset({"br", "br_table", "return", "return_call", "return_call_indirect", "unreachable"})
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class _Block:
 def stack_tops(module: Module, function: Function) -> list[Top]:
     """One `Top` per instruction of the body. Dead code (behind br, return, unreachable) has live=False, top=None.
 
-    Raises ValueError for an instruction that it does not know (SIMD, atomics, exceptions, tail calls).
+    Raises ValueError for an instruction that it does not know (SIMD, atomics, exceptions).
     """
     types = function.type.params + function.locals
     stack: list[ValType] = []

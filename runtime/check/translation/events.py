@@ -51,12 +51,14 @@ class Events:
             return "br_table"
         if name in STORES or name == "table.set":
             return "store"
+        if name == "return_call":
+            return "control" if self.linked.routines.get(instr.args[0]) is None else "host"
         if name == "call":
             index = instr.args[0]
             if self.linked.module.functions[index].imported is not None:
                 return "host"
             return self.linked.routines.get(index, "control")
-        return "control" if name in ("br", "return", "else", "call_indirect", "unreachable") else "value"
+        return "control" if name in ("br", "return", "else", "call_indirect", "return_call_indirect", "unreachable") else "value"
 
     def record_of_value(self, at: int) -> str:
         """The same for the step that moves or computes its value: a call of a routine has one, too."""
@@ -84,7 +86,9 @@ class Events:
             return self._table(at, index, state, step, instr, origin)
         if name == "call":
             return self._call(at, index, state, step, instr, origin)
-        if name == "call_indirect":
+        if name == "return_call":
+            return self._return_call(at, index, state, step, instr)
+        if name in ("call_indirect", "return_call_indirect"):
             return self._call_indirect(at, index, state, step, instr, origin)
         if name == "unreachable":
             return self._trap(at, index, step, "unreachable")
@@ -255,6 +259,14 @@ class Events:
             state.pending = ((at, state.stack[-1]),)
         return [Fork(at + 1, index + 1, state)]
 
+    def _return_call(self, at: int, index: int, state: AbstractState, step: Step, instr: Instr) -> list[Fork]:
+        """The arguments stand in the first slots of this frame; the callee returns to where this function would."""
+        self._operation(index, step, "return_call")
+        self._field(index, "function", instr.args[0], step.callee)
+        self.check.check_site(index, step, at)
+        self._arguments(index, state, step, self.linked.module.functions[instr.args[0]].type.params)
+        return []
+
     def _arguments(self, index: int, state: AbstractState, step: Step, params: tuple[str, ...]) -> None:
         first = len(state.stack) - len(params)
         for i, wanted in enumerate(state.stack[first:]):
@@ -287,12 +299,14 @@ class Events:
             state.stage = self.values.given(origin, 0, False)
             self.steps.write(state, step, state.stage)
             return [Fork(at, index + 1, state)]
-        self._operation(index, step, "call_indirect")
+        self._operation(index, step, instr.name)
         self.check.check_site(index, step, at)
         self._field(index, "type", type_, step.type)
         self._operand(index, state, step, "a", state.stage, "reference")
         state.stage = None
         self._arguments(index, state, step, type_.params)
+        if step.operation.tail:
+            return []
         self._results(state, step, type_.results, origin)
         return [Fork(at + 1, index + 1, state)]
 
