@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,30 @@ def test_a_narrow_copy_is_the_low_half():
         changed = {kind: mutant for kind, mutant in mutants(program, index) if kind == "operation"}
         assert equivalent(program, changed["operation"], index) == "same value"
     assert wraps
+
+
+@pytest.mark.parametrize(("level", "kind"), [(0, "call"), (1, "call"), (0, "call_indirect"), (1, "call_indirect")])
+def test_a_frame_through_which_nothing_goes_may_begin_higher(level: int, kind: str):
+    """And not one that takes an argument, or lies over what is read later."""
+    call = {"call": "(call $g)", "call_indirect": "(call_indirect (i32.load (i32.const 8)))"}[kind]
+    with_argument = {
+        "call": "(call $h (local.get 0))",
+        "call_indirect": "(call_indirect (param i32) (local.get 0) (local.get 0))",
+    }
+    source = f"""(module (memory 1) (table 2 funcref) (elem (i32.const 0) $g $h)
+      (func $g (call $k (i32.const 3))) (func $k (param i32) (i32.store (i32.const 0) (local.get 0)))
+      (func $h (param i32) (call $k (local.get 0)) (call $k (i32.const 1)))
+      (func (export "f") (param i32) (result i32) {call} {with_argument[kind]} {call}
+        (i32.add (local.get 0) (i32.load (i32.const 0)))))"""
+    program, _ = compile_steps(source, CompileOptions(level))
+    shown = []
+    for index, step in enumerate(program.steps):
+        if step.op == kind:
+            (higher,) = (mutant for what, mutant in mutants(program, index) if what == "imm")
+            callee = step.type or program.functions[step.callee].type
+            shown.append((bool(callee.params), equivalent(program, higher, index)))
+            lower = replace(step, imm=step.imm - 1)
+            assert not equivalent(
+                program, replace(program, steps=[*program.steps[:index], lower, *program.steps[index + 1 :]]), index
+            )
+    assert (False, "frame") in shown and (True, "") in shown and {s for p, s in shown if p} == {""}

@@ -14,6 +14,7 @@ EQUIVALENT = {
     "value unused": "the step only gives a value that no path reads before it is written again",
     "same value": "a copy of a value that the slot holds already, or of its low half, which is all of it or all that is wanted",
     "commutative": "the operands of eq or ne, the other way round",
+    "frame": "a call that passes and returns nothing, its frame some slots higher, which no path reads before they are written",
     "independent": "two copies, none of which reads or writes what the other writes, in the other order",
     "shown by the walk": "what it reads instead holds the same value on every path, as the walk shows, and the run agrees",
     "by rule": "the same steps; a copy, a constant or a jump, of which the rules say that it needs none, has no site",
@@ -44,6 +45,8 @@ def equivalent(program: Program, mutant: Program, index: int) -> str:
         return "by rule"
     if old.op == "mov" and new == replace(old, site=new.site):
         return "by rule"  # it answers for another copy of the same value, and the first one needs none
+    if old.operation.calls and new == replace(old, imm=new.imm) and _leaves_alone(program, index, new.imm):
+        return "frame"
     gone = new.op == "jump" and new.target == index + 1
     if old.op == "mov" and (gone or new == replace(old, dest=new.dest)) and _unused(program, index):
         return "value unused" if gone or _unused(mutant, index) else ""
@@ -89,11 +92,24 @@ def _reached(program: Program) -> set[int]:
     return reached
 
 
+def _leaves_alone(program: Program, index: int, higher: int) -> bool:
+    """Whether nothing goes through the frame of a call, and nobody reads the slots that it leaves when it begins higher."""
+    step = program.steps[index]
+    callee = step.type or program.functions[step.callee].type  # type: ignore[index]
+    slots = (Slot("frame", number) for number in range(step.imm, higher))
+    return not callee.params and not callee.results and higher > step.imm and all(_unread(program, index, s) for s in slots)
+
+
 def _unused(program: Program, index: int) -> bool:
     """Whether no path from the step reads its destination in the frame before it is written again."""
     dest = program.steps[index].dest
+    return dest is not None and _unread(program, index, dest)
+
+
+def _unread(program: Program, index: int, dest: Slot) -> bool:
+    """Whether no path behind the step reads this slot of the frame before it is written again."""
     function = next((f for f in program.functions.values() if f.entry <= index < f.end), None)
-    if dest is None or dest.kind != "frame" or function is None:
+    if dest.kind != "frame" or function is None:
         return False
     todo, seen = [index + 1], set[int]()
     while todo:
