@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 
 import wasm2xformer as w2x
 from programs import FOLDER
+from wasm2xformer.compiler.format import checkpoint
 from wasm2xformer.compiler.format.output_file import check_output
 
 SOURCE = """(module (memory 1) (data (i32.const 3) "abc")
@@ -313,6 +314,32 @@ def test_metadata_is_checked(path: Path, tmp_path: Path, where: str, value: Any,
 def test_metadata_that_is_no_metadata(path: Path, tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(w2x.CheckpointError, match=told):
         w2x.load(written(tmp_path / "bad", parts(path)[0], text))
+
+
+def test_metadata_longer_than_a_header(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands in a tensor, and is checked there as well."""
+    model, long = w2x.load(path), tmp_path / "long"
+    monkeypatch.setattr(checkpoint, "HEADER_LIMIT", 5000)
+    model.save(long)
+    tensors, header = parts(long)
+    assert header == {"wasm2xformer": '{"version":4}'}
+    assert tensors["wasm2xformer.json"].tobytes().decode() == parts(path)[1]["wasm2xformer"]
+    again = w2x.load(long)
+    assert again.program == model.program and again.texts == model.texts
+    again.save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == long.read_bytes()
+    assert w2x.Instance(again).invoke("add", 3, 5).values == [8]
+    data = tensors["wasm2xformer.json"]
+    for changed, told in (
+        (data[:-1], "metadata: Input data was truncated"),
+        (data.astype(np.int8), "wasm2xformer.json is I8"),
+        (data.reshape(-1, 1), "wasm2xformer.json is U8"),
+        (np.frombuffer(b"\xff" * 9, np.uint8), "metadata: "),
+        (np.frombuffer(b'{"version":4}', np.uint8), "metadata: Object missing required field"),
+        (data[:0], "metadata: "),
+    ):
+        with pytest.raises(w2x.CheckpointError, match=told):
+            w2x.load(written(tmp_path / "bad", tensors | {"wasm2xformer.json": changed}, header["wasm2xformer"]))
 
 
 def tensor(name: str, shape: str, end: int, start: int = 0) -> str:

@@ -5,7 +5,8 @@ model.layers.N.self_attn.{q,k,v}_proj.weight [w H, d], .self_attn.o_proj.weight 
 model.layers.N.mlp.{gate,up}_proj.weight [F, d], .mlp.down_proj.weight [d, F]; prompt.prefix [n] (int32). Of the two matrices
 [V, d] with a row for each token, model.embed_tokens.weight and lm_head.weight, the file has only what is not 0, as
 .at [V + 1], .columns [N] and .values [N] (see `sparse` and `tensors`).
-One entry of metadata, "wasm2xformer": JSON, see `metadata`. The same program gives the same file, byte for byte.
+One entry of metadata, "wasm2xformer": JSON, see `metadata`; where it is longer than a header may be, it stands in a tensor of its
+bytes, wasm2xformer.json [n] (uint8), and the entry says the version alone. The same program gives the same file, byte for byte.
 
 A checkpoint is data from a stranger. Loading executes nothing, checks everything that will be used (`metadata`: types and
 bounds; `tensors`: shapes, finite numbers; `consistency`: that it all fits together), takes memory in proportion to the file's
@@ -28,7 +29,6 @@ from safetensors import SafetensorError
 from . import metadata as stored
 from .certificate import HeadBound
 from .consistency import check
-from .errors import CompileError
 from .isa import Program
 from .printable import printable
 from .tensors import HEADER_LIMIT, Tensors, open_tensors, sparse_parts, write_tensors
@@ -72,6 +72,7 @@ _MATRICES = {
 EMBED, UNEMBED = "model.embed_tokens.weight", "lm_head.weight"
 _POSITIONS = "model.embed_positions.weight"
 _PREFIX = "prompt.prefix"
+_METADATA = "wasm2xformer.json"
 
 
 def _name(layer: int, matrix: str) -> str:
@@ -84,7 +85,7 @@ def layer_tensors(index: int, layer: Layer) -> dict[str, np.ndarray]:
 
 
 def save(model: Model, path: str | Path) -> None:
-    """Writes `model` as a safetensors file. Raises OSError, and CompileError when the names in it are too long to be read."""
+    """Writes `model` as a safetensors file. Raises OSError."""
     t = model.transformer
     tensors = {_POSITIONS: t.positions, _PREFIX: t.prefix.astype(np.int32)}
     tensors |= sparse_parts(EMBED, t.embed) | sparse_parts(UNEMBED, t.unembed)
@@ -93,9 +94,8 @@ def save(model: Model, path: str | Path) -> None:
     text = stored.encode(metadata_of(model))
     # Quotation marks are escaped once more in the header, which also lists the tensors.
     if len(text) + text.count('"') + text.count("\\") + 200 * len(tensors) > HEADER_LIMIT:
-        raise CompileError(
-            f"the checkpoint's metadata would be {len(text) / 1e6:.0f} MB, at most {HEADER_LIMIT / 1e6:.0f}"
-        )
+        tensors[_METADATA] = np.frombuffer(text.encode(), np.uint8)
+        text = stored.version_alone()
     write_tensors(path, tensors, FORMAT, text)
 
 
@@ -164,7 +164,7 @@ def _load(path: str | Path) -> Model:
         raise ValueError("a pipe or device, not a file")
     open(path, "rb").close()  # the library would say of a file that may not be read that it does not exist
     with open_tensors(path) as tensors:
-        metadata = stored.decode(_text(path, tensors))
+        metadata = stored.decode(_whole(_text(path, tensors), tensors))
         check_sizes(metadata, tensors.shape(_PREFIX))
         model = model_of(metadata, _transformer(metadata, tensors))
     check(model)
@@ -187,6 +187,13 @@ def _text(path: str | Path, tensors: Tensors) -> str:
             )
         )
     return text
+
+
+def _whole(text: str, tensors: Tensors) -> str | bytes:
+    """The metadata where it stands."""
+    if _METADATA not in tensors.left:
+        return text
+    return tensors.take(_METADATA, tensors.shape(_METADATA)[:1], "U8").tobytes()
 
 
 def check_sizes(metadata: stored.Metadata, prefix: tuple[int, ...]) -> None:

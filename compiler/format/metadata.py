@@ -165,7 +165,12 @@ def encode(metadata: Metadata) -> str:
     return msgspec.json.encode(metadata).decode()
 
 
-def decode(text: str) -> Metadata:
+def version_alone() -> str:
+    """For a header, where all of the metadata stands elsewhere."""
+    return msgspec.json.encode(VersionOnly(VERSION)).decode()
+
+
+def decode(text: str | bytes) -> Metadata:
     """Raises ValueError: what is wrong and where, e.g. "Expected `int`, got `str` - at `$.program.steps[3].imm`"."""
     try:
         return msgspec.json.decode(text, type=Metadata)
