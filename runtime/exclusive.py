@@ -22,6 +22,11 @@ class Exclusive:
         self._thread: int | None = None  # that is inside
         self._inside: str | None = None  # the call that is, or that was cut off
 
+    @property
+    def broken(self) -> bool:
+        """A call was cut off. Asked from outside of calls."""
+        return self._inside is not None
+
     @contextmanager
     def call(self, name: str) -> Iterator[None]:
         """Holds all other threads off. Raises InstanceError for a call from within a call, and after one was cut off."""

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from ..compiler.format.limits import HOST_WORDS
+
 WIDTH = 4
+# Bytes of hidden memory that are read at a time.
+LINE = WIDTH * HOST_WORDS
 
 
 def writes(address: int, data: bytes) -> Iterator[tuple[str, tuple[int, int]]]:

@@ -21,6 +21,7 @@ from .bit_patterns import show
 from .engine import Engine
 from .errors import ArgumentError, Trap, Unfinished, needing
 from .exclusive import Exclusive
+from .folders import Folders, changes, contents
 from .limits import CallLimits
 from .prompts import Prompts
 from .results import Run, output_bytes, run_of
@@ -58,7 +59,8 @@ class Instance:
     engine: "fast" or "torch"; for a model in the stock form (of a folder) "torch" or "hf". device: of torch, for "hf".
     stdin, args (argv, the program's name first) and env are what WASI programs see; they are part of every invocation's
     prompt, as are random (256 bytes, by default new ones each time) and clock (seconds since 1970, by default the time at which
-    the invocation begins). probe: name of a probe of the model to record along (see Transformer.probes). world: all that a
+    the invocation begins). folders: see `World`; they are told once, `read_folders` tells what became of them. probe: name of
+    a probe of the model to record along (see Transformer.probes). world: all that a
     program sees of its host as one value, instead of stdin ... clock.
     The start function, if there is one, runs now, within max_tokens and timeout (see `invoke`): `started` is its run.
     Raises Trap when it traps: there is no instance then, as in wasmtime. Raises ArgumentError, Unfinished.
@@ -78,6 +80,7 @@ class Instance:
         env: dict[str, str] | None = None,
         random: bytes | None = None,
         clock: float | None = None,
+        folders: Folders | None = None,
         probe: str | None = None,
         world: World | None = None,
         max_tokens: int | None = None,
@@ -96,11 +99,17 @@ class Instance:
         if probe:
             self.prefix_probed = self._take_probed()
         self._tokens = TokenTable.build(vocabulary, model.jumps, model.entries)
-        self._prompts = Prompts(model, World(stdin, args, env or {}, random, clock) if world is None else world)
+        self.world = World(stdin, args, env or {}, random, clock, folders or {}) if world is None else world
+        self._prompts = Prompts(model, self.world)
         start = model.program.start
         self.started = self._run(start, "start function", [], limits) if start else None
         if self.started and self.started.trap is not None:
             raise Trap(self.started.missing_import or self.started.trap, self.started)
+
+    @property
+    def broken(self) -> bool:
+        """A call was given up: there will be no other."""
+        return self._exclusive.broken
 
     @property
     def position(self) -> int:
@@ -150,6 +159,30 @@ class Instance:
         with self._exclusive.call("read_memory"):
             values = (self._access(op, at).values[0] for op, at in host.reads(address, length))
             return host.joined(length, values)
+
+    def read_folders(self) -> dict[str, dict[str, bytes | None]]:
+        """What is in the folders now, as they are given; by invocations too. Raises InstanceError."""
+        given = self.world.folders
+        if not given:
+            return {}
+        base = self.model.program.inputs["files"][0]
+        if not self._prompts.folders_told:
+            return {name: dict(contents) for name, contents in given.items()}
+        with self._exclusive.call("read_folders"):
+            lines: dict[int, bytes] = {}
+
+            def read(address: int, length: int) -> bytes:
+                first, last = address // host.LINE, (address + length - 1) // host.LINE
+                for line in range(first, last + 1):
+                    if line not in lines:
+                        run = self._access("hidden.load32", line * host.LINE)
+                        lines[line] = host.joined(host.LINE, run.values)
+                start = address - first * host.LINE
+                return b"".join(lines[line] for line in range(first, last + 1))[start : start + length]
+
+            if not changes(read, base):
+                return {name: dict(contents) for name, contents in given.items()}
+            return contents(read, base, given)
 
     def access(self, op: str, *values: int) -> Run:
         """One load or store of the host, see `host`. Raises Trap, ArgumentError, InstanceError."""

@@ -11,6 +11,7 @@ from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import Entry
 from .bit_patterns import encode
 from .errors import ArgumentError
+from .folders import image
 from .world import World
 
 
@@ -23,6 +24,14 @@ class Prompts:
         self._ids = {name: token for token, name in enumerate(model.transformer.vocabulary)}
         self._entry_numbers = {first: k for k, (_, first) in enumerate(model.entries)}
         self._inputs, self._registers = _inputs(model, world)
+        # Where the folders go, until they have been told.
+        self._folders = model.program.inputs["files"][0] if world.folders and "files" in model.program.inputs else None
+        if world.folders and "files" not in model.program.inputs:
+            raise ArgumentError("folders: the program opens no files (it does not import path_open)")
+
+    @property
+    def folders_told(self) -> bool:
+        return self._folders is None
 
     def values(self, name: str, args: Sequence[Any]) -> tuple[Entry, list[int]]:
         """The entry of an exported function, and the arguments as bit patterns (see `Instance.invoke`). Raises ArgumentError."""
@@ -52,11 +61,18 @@ class Prompts:
         return np.array(prompt, dtype=np.int32)
 
     def told(self) -> tuple[dict[str, bytes], dict[str, int]]:
-        """The bytes of each input area and the hidden registers, what the world leaves to chance decided now."""
+        """The bytes of each input area and the hidden registers, what the world leaves to chance decided now. Folders are
+        told once: what becomes of them stays from one invocation to the next."""
         world = self._world.fixed()
         assert world.random is not None and world.clock is not None
         inputs = {area: world.random if area == "random" else data for area, data in self._inputs.items()}
-        return inputs, self._registers | clock_registers(world.clock)
+        registers = self._registers | clock_registers(world.clock)
+        if self._folders is not None:
+            clock = registers["clock_seconds"] * 10**9 + registers["clock_nanoseconds"]
+            inputs["files"] = image(self._world.folders, self._folders, clock)
+            registers["files_bytes"] = self._registers["files_bytes"] = len(inputs["files"])
+            self._folders = None
+        return inputs, registers
 
     def _digits(self, value: int) -> list[int]:
         top = max(0, (value.bit_length() + 7) // 8 - 1)
@@ -77,8 +93,9 @@ def _inputs(model: Model, world: World) -> tuple[dict[str, bytes], dict[str, int
     registers = {
         "stdin_length": len(world.stdin), "stdin_position": 0, "args_count": len(argv), "args_bytes": len(data["args"]),
         "environ_count": len(environ), "environ_bytes": len(data["environ"]), "random_position": 0,
+        "files_bytes": 0,
     }  # fmt: skip
-    areas = model.program.inputs
+    areas = {area: place for area, place in model.program.inputs.items() if area != "files"}
     for area, (_, capacity) in areas.items():
         if len(data[area]) > capacity:
             raise ArgumentError(f"{area}: {len(data[area]):,} bytes, the program has room for {capacity:,}")

@@ -11,6 +11,7 @@ from typing import Any
 from ..compiler.format.limits import RANDOM_BYTES
 from .bit_patterns import show
 from .errors import ArgumentError
+from .folders import Folders, checked
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,9 @@ class World:
 
     Text stands for its UTF-8; a byte that is none for itself, as `os.fsdecode` has it (the surrogate U+DC00 + byte).
     random: RANDOM_BYTES bytes that every invocation gets (None: new ones each time). clock: seconds since 1970 that the
-    program is told (None: the time at which the invocation begins). Raises ArgumentError for what a prompt cannot hold.
+    program is told (None: the time at which the invocation begins). folders: what a program that opens files finds when it
+    begins, by the path under which it finds it: the contents of files, by their paths in the folder joined by "/" (None: a
+    folder, which may be empty). Raises ArgumentError for what a prompt cannot hold.
     """
 
     stdin: bytes = b""
@@ -27,6 +30,7 @@ class World:
     env: Mapping[str, str] = field(default_factory=dict)
     random: bytes | None = None
     clock: float | None = None
+    folders: Folders = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("stdin", "random"):
@@ -36,6 +40,7 @@ class World:
             raise ArgumentError(f"random: {len(self.random)} bytes; an invocation has {RANDOM_BYTES}")
         if self.clock is not None and not 0 <= self.clock < 2**32 - 1:
             raise ArgumentError(f"clock: {self.clock} is no time from 0 to 2^32 seconds")
+        object.__setattr__(self, "folders", checked(self.folders))
         for argument in self.argv:
             _encode("args", argument)
         for name in self.env:

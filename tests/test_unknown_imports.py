@@ -10,7 +10,7 @@ PROGRAM = """
   (import "env" "surprise" (func $abort (param i32)))
   (import "lib" "seven" (func $seven (result i32)))
   (import "lib" "eight" (func $eight (result i32)))
-  (import "wasi_snapshot_preview1" "sock_shutdown" (func $shutdown (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "sock_connect" (func $shutdown (param i32 i32) (result i32)))
   (memory (export "memory") 1)
   (func (export "guarded") (param i32) (result i32)
     (if (local.get 0) (then (call $abort (i32.const 3))))
@@ -24,7 +24,7 @@ LIBRARY = {"lib": '(module (func (export "seven") (result i32) (i32.const 7)))'}
 def test_they_are_refused_by_name():
     with pytest.raises(w2x.CompileError) as refusal:
         w2x.compile(PROGRAM, libraries=LIBRARY)
-    names = ('"env" "surprise"', '"lib" "eight"', '"wasi_snapshot_preview1" "sock_shutdown"')
+    names = ('"env" "surprise"', '"lib" "eight"', '"wasi_snapshot_preview1" "sock_connect"')
     assert [reason.message for reason in refusal.value.reasons] == [
         f"the import {name} (func) is not provided" for name in names
     ]
@@ -48,7 +48,7 @@ def test_the_trap_says_which_import(level: int):
     vm = w2x.Instance(model)
     for name, args, missing in (
         ("guarded", [1], '"env" "surprise"'), ("eight", [], '"lib" "eight"'),
-        ("shutdown", [], '"wasi_snapshot_preview1" "sock_shutdown"'),
+        ("shutdown", [], '"wasi_snapshot_preview1" "sock_connect"'),
     ):  # fmt: skip
         with pytest.raises(w2x.Trap) as trap:
             vm.invoke(name, *args)

@@ -12,7 +12,7 @@ import numpy as np
 
 from .certificate import holds
 from .isa import INPUTS, Entry, Program
-from .limits import FRAME_LIMIT, HIDDEN_LIMIT, MEMORY_PAGES
+from .limits import FRAME_LIMIT, HIDDEN_LIMIT, HOST_WORDS, MEMORY_PAGES
 from .tokens import CLASSES, Token, read
 from .transformer import Transformer
 from .validate import validate
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from .checkpoint import Model
 
 WIDE = ("i64", "f64")
-# Loads and stores with which the host reaches exported memory, with the types of their entries.
+# Loads and stores with which the host reaches exported memory, and loads of what is written into files, with the types of
+# their entries.
 HOST = {
     "i32.load": (("i32",), ("i32",)), "i32.load8_u": (("i32",), ("i32",)),
     "i32.store": (("i32", "i32"), ()), "i32.store8": (("i32", "i32"), ()),
+    "hidden.load32": (("i32",), ("i32",) * HOST_WORDS),
 }  # fmt: skip
 
 

@@ -40,6 +40,7 @@ INPUTS = {
     "environ": ("environ_count", "environ_bytes"),
     "random": ("random_position",),
     "clock": ("clock_seconds", "clock_nanoseconds"),
+    "files": ("files_bytes",),
 }
 
 

@@ -27,5 +27,12 @@ LOCALS = 50_000
 STDIN_BYTES = 2**20
 ARGUMENT_BYTES = 2**16
 ENVIRONMENT_BYTES = 2**16
-# random_get gives so many bytes in one invocation; then it returns the errno "again".
+# An invocation's prompt has so many random bytes; random_get makes others from them once they are used up (wasi_common.wat).
 RANDOM_BYTES = 256
+# What is in the folders of a program that opens files, when it begins and with all that it writes: so many bytes of hidden
+# memory, of which the table of descriptors takes the last ones. In the prompt they have to fit behind one segment token.
+FILES_BYTES = 24 * 2**20
+FILES_GIVEN_BYTES = SEGMENT_LIMIT - 1
+DESCRIPTORS_BYTES = 256 * 32
+# The host reads hidden memory (what was written into files) so many words of four bytes at a time.
+HOST_WORDS = 32

@@ -11,11 +11,14 @@ from ..format.isa import INPUTS as INPUT_REGISTERS
 from ..format.isa import TRAPS, Segment
 from ..format.limits import (
     ARGUMENT_BYTES,
+    DESCRIPTORS_BYTES,
     ENVIRONMENT_BYTES,
+    FILES_BYTES,
     HIDDEN_LIMIT,
     MEMORY_PAGES,
     PAGE,
     RANDOM_BYTES,
+    SEGMENT_LIMIT,
     STDIN_BYTES,
     TABLE_ELEMENTS,
 )
@@ -28,7 +31,10 @@ from .units import Definition, Intrinsic, Layout, Units
 # Zeros in a row that are worth a new segment.
 ZERO_RUN = 8
 # Bytes of each area of hidden memory that an invocation's prompt fills, and the registers that describe the contents.
-_SIZES = {"stdin": STDIN_BYTES, "args": ARGUMENT_BYTES, "environ": ENVIRONMENT_BYTES, "random": RANDOM_BYTES, "clock": 0}
+_SIZES = {
+    "stdin": STDIN_BYTES, "args": ARGUMENT_BYTES, "environ": ENVIRONMENT_BYTES, "random": RANDOM_BYTES, "clock": 0,
+    "files": FILES_BYTES,
+}  # fmt: skip
 INPUTS = {name: (_SIZES[name], registers) for name, registers in INPUT_REGISTERS.items()}
 
 
@@ -218,7 +224,9 @@ class _LayOut:
         for name, (size, registers) in INPUTS.items():
             if used.intersection(registers):
                 self.out.constants[Layout(None, name)] = offset = self._reserve(size)
-                self.out.inputs[name] = (offset, size)
+                self.out.inputs[name] = (offset, min(size, SEGMENT_LIMIT))
+                if name == "files":
+                    self.out.constants[Layout(None, "files_end")] = offset + size - DESCRIPTORS_BYTES
 
     # Linear memory
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ..wasm.module import Module
 from .emscripten import packs
-from .routines import standard_libraries
+from .routines import opens_files, standard_libraries
 from .stubs import trapping
 from .units import Library, Units
 
@@ -19,10 +19,11 @@ def libraries_of(
     given: by name; what one of them has is not asked for elsewhere. unknown_imports_trap: functions that nobody has are
     there too, and trap.
     """
+    standard = standard_libraries(opens_files([program, *(given or {}).values()]))
     return [
         *(Library(name, module) for name, module in (given or {}).items()),
         *made_for(program, given, unknown_imports_trap),
-        *(Library(name, module, True, own=True) for name, module in standard_libraries().items()),
+        *(Library(name, module, True, own=True) for name, module in standard.items()),
     ]
 
 

@@ -13,6 +13,8 @@ operands, and the layout values are constants in the steps. Adding an instructio
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -69,18 +71,31 @@ ROUTINES: dict[str, Routine] = {
 LAYOUT_NAMES = {"table": ("offset", "size", "capacity"), "data": ("offset", "size"), "elem": ("offset", "size")}
 
 WASI_MODULES = ("wasi_snapshot_preview1", "wasi_unstable")
+# Who imports one of these gets the descriptors of files.wat, everybody else the three of wasi.wat.
+_OPENING = frozenset({"path_open", "fd_renumber"})
+_INCLUDE = re.compile(r"^ *;; include (\w+\.wat)$", re.MULTILINE)
 
 
 @cache
 def load(file: str) -> Module:
-    """The decoded routine file `file`.wat of this package."""
-    text = files(__package__).joinpath(f"{file}.wat").read_text(encoding="utf-8")
+    """The decoded routine file `file`.wat of this package. A line `;; include FILE` stands for what is in that one."""
+    text = _INCLUDE.sub(lambda line: _text(line[1]), _text(f"{file}.wat"))
     return decode(bytes(wasmtime.wat2wasm(text)))
 
 
-def standard_libraries() -> dict[str, Module]:
-    """What programs and routines can import without anybody's doing."""
-    return {**dict.fromkeys(WASI_MODULES, load("wasi")), "w2x.memory": load("memory")}
+def _text(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def opens_files(modules: Iterable[Module]) -> bool:
+    """Whether one of them can have more descriptors of WASI than the standard streams."""
+    return any(i.module in WASI_MODULES and i.name in _OPENING for m in modules for i in m.imports)
+
+
+def standard_libraries(with_files: bool = True) -> dict[str, Module]:
+    """What programs and routines can import without anybody's doing. with_files: WASI for who opens files (`opens_files`)."""
+    wasi = load("files" if with_files else "wasi")
+    return {**dict.fromkeys(WASI_MODULES, wasi), "w2x.memory": load("memory")}
 
 
 def layout_of(routine: Routine, operands: list[Definition]) -> dict[str, Layout]:

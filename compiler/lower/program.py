@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..format.errors import CompileError, Reason
 from ..format.isa import Entry, Program, Site, Slot, Step, StepFunction
-from ..format.limits import FRAME_SIZE_LIMIT
+from ..format.limits import FRAME_SIZE_LIMIT, HOST_WORDS
 from ..format.types import FuncType
 from ..link.linked import LinkedModule
 from .context import MEMORY_BYTES
@@ -40,6 +40,7 @@ def program_of(linked: LinkedModule, lowered: Sequence[LoweredFunction], opt_lev
     entries = {name: _entry(linked, steps, name, (index,), type_of(index)) for name, index in linked.exports.items()}
     start_entry = _entry(linked, steps, "start", linked.start, FuncType()) if linked.start else None
     host = _host_access(steps) if linked.memory_exported else {}
+    host |= _hidden_access(steps) if "files" in linked.inputs else {}
     initial = {Slot("global", index): value for index, value in linked.global_values.items()}
     initial |= {Slot("hidden", name): value for name, value in linked.registers.items()}
     return Program(
@@ -92,6 +93,17 @@ def _host_access(steps: list[Step]) -> dict[str, Entry]:
         store = Step(op, a=address, b=value, c=MEMORY_BYTES)
         steps += [Step("param", dest=address), Step("param", dest=value), store, Step("halt")]
     return entries
+
+
+def _hidden_access(steps: list[Step]) -> dict[str, Entry]:
+    """Append an entry with which the host reads hidden memory: what the program wrote into files."""
+    address, op = Slot("frame", 1), "hidden.load32"
+    entry = Entry(f"memory {op}", len(steps), ("i32",), ("i32",) * HOST_WORDS)
+    values = [Slot("frame", 2 + k) for k in range(HOST_WORDS)]
+    steps.append(Step("param", dest=address))
+    steps += [Step(op, a=address, dest=value, imm=4 * k) for k, value in enumerate(values)]
+    steps += [*(Step("result", a=value) for value in values), Step("halt")]
+    return {op: entry}
 
 
 def _global(linked: LinkedModule, index: int) -> Slot:

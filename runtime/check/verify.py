@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from .. import host
 from ..bit_patterns import encode as encode_value
 from ..errors import Trap, Unfinished, needing
 from ..exclusive import Exclusive
+from ..folders import Contents, Folders, contents, differences
 from ..instance import Instance, memory_index
 from ..results import Run
 from ..trace import Trace, decode, table_of
@@ -111,6 +113,7 @@ class Verifier:
         env: dict[str, str] | None = None,
         random: bytes | None = None,
         clock: float | None = None,
+        folders: Folders | None = None,
         model: Model | None = None,
         world: World | None = None,
         max_tokens: int | None = None,
@@ -125,8 +128,9 @@ class Verifier:
         self.model, self.program = model, model.program
         self._table = table_of(model)
         self._exclusive = Exclusive("verifier")
-        # Both sides have to be told the same.
-        world = (world or World(stdin, argv, env or {}, random, clock)).fixed()
+        # Both sides have to be told the same, and the copies that wasmtime works on are not the folders themselves.
+        world = (world or World(stdin, argv, env or {}, random, clock, folders or {})).fixed()
+        self._folders = world.folders
         given = {name: load(text) for name, text in (libraries or {}).items()}
         modules = {name: library.module for name, library in given.items()}
         made = made_for(self.source.module, modules, unknown_imports_trap)
@@ -272,10 +276,30 @@ class Verifier:
         compared = int(counts[self._comparison.answered].sum())
         return Report(divergence, run, trace, oracle, compared, dict(folded))
 
+    def _folder_difference(self) -> StateDifference | None:
+        """Of what the tokens say that is in the program's folders, and what is in wasmtime's copies."""
+        hidden, base = self.program.hidden_bytes, self.program.inputs["files"][0]
+        mine = contents(lambda at, n: self._state.memory.read(at - hidden, n).tobytes(), base, self._folders)
+        theirs = self._oracle.folders()
+        for name in self._folders:
+            for path in differences(theirs[name], mine[name]):
+                shown = [_shown_file(tree[name], path) for tree in (theirs, mine)]
+                return StateDifference(f"{name}/{path} after the call", *shown)
+        return None
+
     def _left_behind(self) -> StateDifference | None:
         """What differs between the states that the two sides are in now."""
         links = self._translation.links
+        if self._folders and (difference := self._folder_difference()):
+            return difference
         return self._states.first(self._state, links.used("global"), links.used("table"))
+
+
+def _shown_file(tree: Contents, path: str) -> str:
+    if path not in tree:
+        return "not there"
+    data = tree[path]
+    return "a folder" if data is None else f"{len(data):,} bytes, sha256 {hashlib.sha256(data).hexdigest()[:16]}"
 
 
 def options_of(program: Program, options: CompileOptions) -> CompileOptions:

@@ -12,26 +12,34 @@ from typing import Any
 import click
 
 from ...compiler.format.files import read_file, read_stream
+from ..folders import Folders
 from ..world import RANDOM_BYTES, World
+from .directories import host_folders, read_folder, store_folders
 from .numbers import address
 from .streams import decoded, standard_input
 
 
 @dataclass(frozen=True)
 class Host:
-    """The values of the options. writes: ADDRESS=FILE."""
+    """The values of the options. writes: ADDRESS=FILE. folders: FOLDER::NAME."""
 
     stdin: str | None
     env: tuple[str, ...]
     seed: int | None
     clock: float | None
     writes: tuple[str, ...]
+    folders: tuple[str, ...] = ()
 
     def world(self, path: str, argv: Sequence[str] | None) -> World:
         """path: of the program or checkpoint, for argv[0]. Raises ArgumentError."""
         chosen = None if self.seed is None else random.Random(self.seed).randbytes(RANDOM_BYTES)
         arguments = [decoded(Path(path).name), *map(decoded, argv or [])]
-        return World(read_stdin(self.stdin), arguments, _environment(self.env), chosen, self.clock)
+        folders = {name: read_folder(top) for name, top in host_folders(self.folders).items()}
+        return World(read_stdin(self.stdin), arguments, _environment(self.env), chosen, self.clock, folders)
+
+    def store(self, before: Folders, now: Folders) -> None:
+        """Puts what a program changed in its folders into those of --dir. Raises OSError."""
+        store_folders(host_folders(self.folders), before, now)
 
     def data(self) -> list[tuple[int, bytes]]:
         """(address, bytes) of each --write."""
@@ -51,6 +59,8 @@ stdin_option = click.option(
 _OPTIONS = (
     stdin_option,
     click.option("--env", multiple=True, metavar="NAME=VALUE", help="For a WASI program. Repeatable."),
+    click.option("--dir", "folders", multiple=True, metavar="FOLDER[::NAME]",
+                 help="A folder that a WASI program finds, under NAME; `run` stores what it writes. Repeatable."),
     click.option("--seed", type=int, metavar="N", help="Makes WASI's random bytes the same each time."),
     click.option("--clock", type=float, metavar="SECONDS", help="The time that WASI tells, since 1970.  [default: now]"),
     click.option("--write", "writes", multiple=True, metavar="ADDRESS=FILE",
@@ -63,7 +73,7 @@ def hosted(command: _Command) -> _Command:
 
     @functools.wraps(command)
     def wrapped(*args: Any, **options: Any) -> Any:
-        names = ("stdin", "env", "seed", "clock", "writes")
+        names = ("stdin", "env", "seed", "clock", "writes", "folders")
         return command(*args, host=Host(*(options.pop(name) for name in names)), **options)
 
     for option in reversed(_OPTIONS):

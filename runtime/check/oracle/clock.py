@@ -1,4 +1,4 @@
-"""The time that a program is told: it stands still, except while the program waits."""
+"""The time that a program is told: it goes on whenever the program asks, and while it waits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import wasmtime
 from ...world import World
 
 _SECOND = 10**9
+_NAMES = ("clock_seconds", "clock_nanoseconds")
 _END = 2**32 * _SECOND - 1
+ASKING = 10**6  # nanoseconds that pass when a program asks for the time
 
 
 @dataclass
@@ -27,13 +29,20 @@ class Clock:
         self._set(store, round((self.world.clock or 0.0) * _SECOND))
 
     def wait(self, store: Any, nanoseconds: int) -> None:
-        self._set(store, min(self.now + nanoseconds, _END))
+        self._set(store, min(self.read(store) + nanoseconds, _END))
+
+    def read(self, store: Any) -> int:
+        """`now`, which libraries may have changed."""
+        if self.registers:
+            seconds, nanoseconds = (self.registers[name].value(store) % 2**32 for name in _NAMES if name in self.registers)
+            self.now = seconds * _SECOND + nanoseconds
+        return self.now
 
     def _set(self, store: Any, now: int) -> None:
         self.now = now
-        for name, value in zip(("clock_seconds", "clock_nanoseconds"), divmod(now, _SECOND), strict=True):
+        for name, value in zip(_NAMES, divmod(now, _SECOND), strict=True):
             if name in self.registers:
                 self.registers[name].set_value(store, value - (value >> 31 << 32))
 
 
-CLOCK_REGISTERS = frozenset({"clock_seconds", "clock_nanoseconds"})
+CLOCK_REGISTERS = frozenset(_NAMES)

@@ -59,7 +59,7 @@ def define(
     made = {str(i.name): i.type for i in whole.imports if i.module == INTRINSIC_MODULE}
     for name, type in made.items():
         linker.define(store, INTRINSIC_MODULE, name, _made(store, type))
-    for name in CLOCK_REGISTERS & wanted:
+    for name in CLOCK_REGISTERS if CLOCK_REGISTERS & wanted else ():
         type = wasmtime.GlobalType(wasmtime.ValType.i32(), True)
         clock.registers[name] = wasmtime.Global(store, type, 0)
         linker.define(store, INTRINSIC_MODULE, name, clock.registers[name])

@@ -11,7 +11,7 @@ from ....compiler.format.isa import TRAPS
 from .clock import Clock
 
 _BAD, _INVALID, _TOO_MANY = 8, 28, 48  # WASI's errno
-_CLOCK, _READ = 0, 1  # types of subscriptions
+_CLOCK = 0  # type of a subscription
 _SIZE, _EVENT_SIZE = 48, 32
 _FOREVER = 2**64 - 1
 
@@ -23,26 +23,28 @@ class _Errno(Exception):
 def poll_oneoff(
     caller: wasmtime.Caller,
     clock: Clock,
-    is_open: Callable[[int], bool],
+    ready: Callable[[int, int], bool],
     where: int,
     events: int,
     count: int,
     number: int,
 ) -> int:
-    """is_open: whether a descriptor, 0 to 2, is. The others are WASI's parameters, unsigned."""
+    """ready: of a type of subscription (1 reading, 2 writing) and a descriptor, whether it can
+    be. The others are WASI's parameters, unsigned."""
     if count == 0:
         return _INVALID
     if count * _SIZE >= 2**32:
         return _TOO_MANY
     _aligned(where, 8)
+    clock.read(caller)
     places = range(where, where + count * _SIZE, _SIZE)
     try:
-        waits = [_wait(_read(caller, place, _SIZE), clock, is_open) for place in places]
+        waits = [_wait(_read(caller, place, _SIZE), clock, ready) for place in places]
     except _Errno as error:
         return error.args[0]
     least = min(waits)
-    ready = [place for place, wait in zip(places, waits, strict=True) if wait == least]
-    for k, place in enumerate(ready):
+    first = [place for place, wait in zip(places, waits, strict=True) if wait == least]
+    for k, place in enumerate(first):
         _aligned(events, 8)
         data, at = _read(caller, place, _SIZE), events + k * _EVENT_SIZE
         _write(caller, at, data[:8])
@@ -51,11 +53,11 @@ def poll_oneoff(
     if least:
         clock.wait(caller, least - 1)
     _aligned(number, 4)
-    _write(caller, number, len(ready).to_bytes(4, "little"))
+    _write(caller, number, len(first).to_bytes(4, "little"))
     return 0
 
 
-def _wait(data: bytes, clock: Clock, is_open: Callable[[int], bool]) -> int:
+def _wait(data: bytes, clock: Clock, ready: Callable[[int, int], bool]) -> int:
     """0 for a stream, which is ready; n + 1 for a clock with n nanoseconds to wait. Raises _Errno."""
     kind, what, time, flags = data[8], *struct.unpack_from("<I4xQ8xH", data, 16)
     if kind == _CLOCK:
@@ -64,7 +66,7 @@ def _wait(data: bytes, clock: Clock, is_open: Callable[[int], bool]) -> int:
         return min(max(0, time - clock.now) if flags else time, _FOREVER - 1) + 1
     if kind > 2:
         raise _Errno(_INVALID)
-    if (what == 0) != (kind == _READ) or what > 2 or not is_open(what):
+    if not ready(kind, what):
         raise _Errno(_BAD)
     return 0
 

@@ -27,7 +27,7 @@ from .engine import call, instantiate, said
 from .instrument import instrument
 from .linking import Library, sharing
 from .record import RECORD
-from .wasi import NOTHING, Wasi, host_trap, uses_wasi
+from .wasi import NOTHING, Wasi, host_trap, is_told
 
 STILL_RUNNING = "still running"
 NULL, UNKNOWN = -1, -2  # elements of a table range that are no function of the module
@@ -137,7 +137,7 @@ class Oracle:
         self.sites = tuple(sites)
         self.module = decode(wasm)
         self._entry_delta = entry_delta
-        self._wasi = Wasi(world) if any(map(uses_wasi, (wasm, *(library for _, library in libraries)))) else None
+        self._wasi = Wasi(world) if any(map(is_told, (wasm, *(library for _, library in libraries)))) else None
         done = instrument(self.module, sites, frame_deltas or {}, frame_limit, memory_maximum, table_limits, functions)
         self.references = np.isin(np.arange(len(self.sites)), list(done.references))
         self._instrumented = encode(sharing(done.module, libraries), names.MODULE_NAME)
@@ -181,6 +181,10 @@ class Oracle:
         memory = self._exports[names.MEMORY + "0"]
         size = memory.data_len(self._store)
         return np.ctypeslib.as_array(memory.data_ptr(self._store), (size,)) if size else np.empty(0, np.uint8)
+
+    def folders(self) -> dict[str, dict[str, bytes | None]]:
+        """What is in the program's folders now."""
+        return self._wasi.folders.contents() if self._wasi else {}
 
     def value(self, index: int) -> int | None:
         """A global's bits, unsigned; for a reference None (null), what the host passed, or a function's index."""
@@ -232,7 +236,7 @@ class Oracle:
         log, self._log = self._log, _Log()
         records = join(log.chunks, RECORD)
         stdout, stderr = self._wasi.written() if self._wasi else (b"", b"")
-        limit = self._limit or (self._wasi.limit if self._wasi else "")
+        limit = self._limit
         return OracleRun(
             self.sites, records, log.bulk, self.references, outcome, results, trap_site, limit, stdout, stderr
         )  # fmt: skip

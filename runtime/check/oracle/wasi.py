@@ -13,7 +13,8 @@ import wasmtime
 
 from ....compiler.format.isa import TRAPS
 from ...world import RANDOM_BYTES, World
-from .clock import Clock
+from .clock import ASKING, CLOCK_REGISTERS, Clock
+from .folders import OracleFolders
 from .poll import poll_oneoff
 
 WASI = "wasi_snapshot_preview1"
@@ -25,6 +26,7 @@ _ERRORS = {
     "Pointer not aligned": "host_error",
     "Invalid enum value": "host_error",
     "Invalid flag": "host_error",
+    "number too small to fit in target type": "host_error",  # flags of 64 bits
 }
 
 
@@ -38,6 +40,11 @@ def uses_wasi(wasm: bytes) -> bool:
     return WASI.encode() in wasm
 
 
+def is_told(wasm: bytes) -> bool:
+    """Whether a module asks WASI, or the registers of the clock. The same holds."""
+    return uses_wasi(wasm) or any(name.encode() in wasm for name in CLOCK_REGISTERS)
+
+
 @dataclass
 class Wasi:
     """The WASI world of one instance, with nothing in it but these. What has been read of stdin and which descriptors are
@@ -48,11 +55,12 @@ class Wasi:
 
     world: World
     position: int = 0  # in the random bytes
-    limit: str = ""  # of the model, that the latest call has met
 
     def __post_init__(self) -> None:
         self.clock = Clock(self.world)
-        self._tell: Any = None  # fd_tell, which says whether a descriptor is open
+        self.folders = OracleFolders(self.world.folders, self.clock)
+        self._probe: Any = None  # fd_fdstat_get and fd_tell, which say what a descriptor is
+        self._random = bytearray()
         self._outputs: list[BinaryIO] = []
 
     def open(self, store: wasmtime.Store) -> None:
@@ -67,6 +75,7 @@ class Wasi:
             config.stdin_file = path / "stdin"
             config.stdout_file = str(path / "stdout")
             config.stderr_file = str(path / "stderr")
+            self.folders.open(config)
             store.set_wasi(config)
             for name in ("stdout", "stderr"):
                 output = (path / name).open("rb")
@@ -76,7 +85,7 @@ class Wasi:
 
     def begin(self, store: wasmtime.Store) -> None:
         """A call begins; the start functions together are one."""
-        self.position, self.limit = 0, ""
+        self.position, self._random = 0, bytearray(self.world.random or b"")
         self.clock.reset(store)
 
     def written(self) -> tuple[bytes, bytes]:
@@ -86,8 +95,8 @@ class Wasi:
 
     def define(self, store: wasmtime.Store, linker: wasmtime.Linker) -> None:
         """The functions of WASI whose results are not determined by the program, or that it cannot be told."""
-        probe = linker.instantiate(store, wasmtime.Module(store.engine, _PROBE))
-        self._tell = probe.exports(store)["tell"]
+        self._probe = linker.instantiate(store, wasmtime.Module(store.engine, _PROBE)).exports(store)
+        self.folders.define(store, linker)
         i32, i64 = wasmtime.ValType.i32(), wasmtime.ValType.i64()
         for name, params, function in (
             ("random_get", [i32, i32], self._random_get),
@@ -103,16 +112,21 @@ class Wasi:
 
     def _random_get(self, caller: wasmtime.Caller, pointer: int, length: int) -> int:
         length %= 2**32
-        random = self.world.random or b""
-        if length > len(random) - self.position:
-            self.limit = f"an invocation has {RANDOM_BYTES} random bytes"
-            return _AGAIN
-        _write(caller, pointer, random[self.position : self.position + length])
-        self.position += length
+        if length:
+            _check(caller, pointer, length)
+        while length:
+            part = self._random[self.position : self.position + length]
+            _write(caller, pointer, bytes(part))
+            self.position, pointer, length = self.position + len(part), pointer + len(part), length - len(part)
+            if self.position == RANDOM_BYTES:
+                self.position, self._random = 0, _renewed(bytes(self._random))
         return 0
 
     def _clock_time_get(self, caller: wasmtime.Caller, clock: int, precision: int, pointer: int) -> int:
-        return _tell(caller, clock, pointer, self.clock.now)
+        error = _tell(caller, clock, pointer, self.clock.read(caller))
+        if not error:
+            self.clock.wait(caller, ASKING)
+        return error
 
     def _clock_res_get(self, caller: wasmtime.Caller, clock: int, pointer: int) -> int:
         return _tell(caller, clock, pointer, 1)
@@ -120,17 +134,39 @@ class Wasi:
     def _poll_oneoff(self, caller: wasmtime.Caller, *arguments: int) -> int:
         subscriptions, events, count, number = (a % 2**32 for a in arguments)
         return poll_oneoff(
-            caller, self.clock, lambda fd: self._is_open(caller, fd), subscriptions, events, count, number
+            caller, self.clock, lambda kind, fd: self._ready(caller, kind, fd), subscriptions, events, count, number
         )
 
-    def _is_open(self, caller: wasmtime.Caller, fd: int) -> bool:
-        return self._tell(caller, fd) != _BAD
+    def _ready(self, caller: wasmtime.Caller, kind: int, fd: int) -> bool:
+        """Whether a descriptor is there that can be read (1) or written (2): a file, or a stream with that right."""
+        fd -= fd >> 31 << 32
+        told = self._probe["tell"](caller, fd)
+        if told in (0, _BAD):
+            return bool(told == 0)
+        return bool(self._probe["rights"](caller, fd) == (_READING if kind == 1 else _WRITING))
 
 
-_AGAIN, _BAD = 6, 8  # WASI's errno
+_BAD = 8  # WASI's errno
+_READING, _WRITING = 2, 64  # WASI's rights
 _PROBE = """(module (import "wasi_snapshot_preview1" "fd_tell" (func $tell (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_fdstat_get" (func $stat (param i32 i32) (result i32)))
   (memory (export "memory") 1)
-  (func (export "tell") (param i32) (result i32) (call $tell (local.get 0) (i32.const 0))))"""
+  (func (export "tell") (param i32) (result i32) (call $tell (local.get 0) (i32.const 0)))
+  (func (export "rights") (param i32) (result i32)
+    (drop (call $stat (local.get 0) (i32.const 0))) (i32.load (i32.const 8))))"""
+_GOLDEN = 0x9E3779B97F4A7C15  # 2^64 / golden ratio
+
+
+def _renewed(random: bytes) -> bytearray:
+    """The random bytes behind these, as compiler/link/wasi_common.wat makes them."""
+    renewed = bytearray()
+    for at in range(0, len(random), 8):
+        x = (int.from_bytes(random[at : at + 8], "little") + _GOLDEN) % 2**64
+        x ^= x << 13 & 2**64 - 1
+        x ^= x >> 7
+        x ^= x << 17 & 2**64 - 1
+        renewed += x.to_bytes(8, "little")
+    return renewed
 
 
 def _text(data: bytes) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ....compiler.format.isa import Entry, Program, Slot, Step
+from ....compiler.format.limits import HOST_WORDS
 from ....compiler.format.types import FuncType
 from ....compiler.link.linked import LinkedModule
 from .function import Mistranslation
@@ -36,7 +37,8 @@ def _facts(program: Program, linked: LinkedModule) -> Iterator[tuple[str, object
         _functions(linked),
         {f.index: (f.type, f.internal) for f in program.functions.values() if f.index in program.functions},
     )
-    yield "access to memory from outside", linked.memory_exported, bool(program.host)
+    yield "access to memory from outside", linked.memory_exported, "i32.load" in program.host
+    yield "access to files from outside", "files" in linked.inputs, "hidden.load32" in program.host
     for name in (
         "references",
         "function_references",
@@ -83,7 +85,11 @@ def _check_entry(
 def _check_host(program: Program, op: str, entry: Entry) -> None:
     address, value = Slot("frame", 1), Slot("frame", 2)
     params = [Step("param", dest=address)]
-    if "load" in op:
+    if op == "hidden.load32":
+        values = [Slot("frame", 2 + k) for k in range(HOST_WORDS)]
+        rest = [Step(op, a=address, dest=v, imm=4 * k) for k, v in enumerate(values)]
+        rest += [Step("result", a=v) for v in values]
+    elif "load" in op:
         rest = [Step(op, a=address, c=_MEMORY, dest=value), Step("result", a=value)]
     else:
         params.append(Step("param", dest=value))
