@@ -4,7 +4,7 @@
     experts = hybrid.built_in()
     experts.answer(hybrid.parse("15 + 7 =")).text          # "22", every character decoded by the compiled transformer
 
-Each name is imported when it is first used.
+Each name is imported when it is first used: `Bypass`, `Probe` and `NativeExpert` need torch, the rest does not.
 """
 
 from __future__ import annotations
@@ -14,23 +14,32 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .arithmetic import built_in
+    from .bypass import Bypass, BypassEvent
     from .canonical import Call, find, parse
     from .errors import ExpertError, NotUnderstood
     from .experts import Answer, Expert, Experts, Verification
     from .experts_file import read_experts
+    from .native import NativeExpert
+    from .probe import Probe, load_probe, train_probe
+    from .routers import Decision, GrammarRouter, ProbeRouter
     from .rules import rewrite
 
 _MODULES = {
     ".arithmetic": ("built_in",),
+    ".bypass": ("Bypass", "BypassEvent"),
     ".canonical": ("Call", "find", "parse"),
     ".errors": ("ExpertError", "NotUnderstood"),
     ".experts": ("Answer", "Expert", "Experts", "Verification"),
     ".experts_file": ("read_experts",),
+    ".native": ("NativeExpert",),
+    ".probe": ("Probe", "load_probe", "train_probe"),
+    ".routers": ("Decision", "GrammarRouter", "ProbeRouter"),
     ".rules": ("rewrite",),
 }
 __all__ = [
-    "Answer", "Call", "Expert", "ExpertError", "Experts", "NativeExpert",
-    "NotUnderstood", "Verification", "built_in", "find", "parse", "read_experts", "rewrite",
+    "Answer", "Bypass", "BypassEvent", "Call", "Decision", "Expert", "ExpertError", "Experts", "GrammarRouter", "NativeExpert",
+    "NotUnderstood", "Probe", "ProbeRouter", "Verification", "built_in", "find", "load_probe", "parse", "read_experts", "rewrite",
+    "train_probe",
 ]  # fmt: skip
 
 

@@ -142,8 +142,8 @@ class Answer:
         return self.outcome.steps
 
     def verify(self) -> Verification:
-        """Decodes the call once more beside wasmtime, which runs the original: every step is compared, and every token with those
-        that gave this answer. Raises OracleError."""
+        """Decodes the call once more beside wasmtime, which runs the original: every step is compared, and every token with
+        those that gave this answer. Raises OracleError."""
         began, reports = time.perf_counter(), list[Report]()
         side = self.expert.program.verifier()
         again = perform(side, self.expert, self.call.arguments, reports=reports)

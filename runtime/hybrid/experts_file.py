@@ -10,8 +10,8 @@
     arguments = [{ name = "numbers", type = "i32[]", at = "allocate" }]
     result = { type = "i32[]", at = "numbers", length = "numbers" }
 
-`signature.Argument` and `signature.Result` say what there is. source: the program that a checkpoint was compiled from. failures:
-{ "1" = "no solution" }, what the function's value means where there is no result. pure: see `experts.Expert`.
+`signature.Argument` and `signature.Result` say what there is. source: the program that a checkpoint was compiled from.
+failures: { "1" = "no solution" }, what the function's value means where there is no result. pure: see `experts.Expert`.
 """
 
 from __future__ import annotations

@@ -25,8 +25,8 @@ _DOZEN = re.compile(r"\b(?:a dozen|(\d+) dozens?)\b")
 
 
 def digits(text: str) -> str:
-    """Lower-case text with every spelled number in digits: "twenty-five" is 25, "2 thousand" 2000, "12,500" 12500, "third" after
-    "the" 3rd. Two numbers beside each other stay two."""
+    """Lower-case text with every spelled number in digits: "twenty-five" is 25, "2 thousand" 2000, "12,500" 12500, "third"
+    after "the" 3rd. Two numbers beside each other stay two."""
     text = _GROUPED.sub(lambda m: m[0].replace(",", ""), text)
     text = _SCALED.sub(lambda m: str(int(m[1]) * SCALES[m[2]]), text)
     text = _SPELLED.sub(lambda m: _spelled(m[0]), text)
