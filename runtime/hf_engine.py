@@ -13,7 +13,7 @@ from ..compiler.format.errors import CompileError, past_certificate
 from ..compiler.format.transformer import Transformer
 from ..compiler.huggingface.config import config, generation_config, stock_problem
 from ..compiler.huggingface.tensors import state
-from .errors import ArgumentError
+from .torch_device import torch_device
 
 # Scores of one head that are computed together while a prompt is read.
 SCORES = 2**22
@@ -34,18 +34,7 @@ def llama(t: Transformer, device: str | None = None) -> Any:
     for name, buffer in list(rotary.named_buffers()):
         rotary.register_buffer(name, torch.zeros(buffer.shape), persistent=False)
     model.generation_config = transformers.GenerationConfig(**generation_config(t))
-    return model.to(_device(device or "cpu")).eval()
-
-
-def _device(name: str) -> torch.device:
-    """Raises ArgumentError where there is no such device, or none that has float64."""
-    try:
-        number = torch.ones(1, dtype=torch.float64, device=name)
-        number.item()  # "meta" has none
-        return number.device
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError, ValueError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ArgumentError(f"device {name!r}: {reason}") from None
+    return model.to(torch_device(device)).eval()
 
 
 class HFEngine:

@@ -56,7 +56,7 @@ def engine_class(name: str) -> type:
 class Instance:
     """One instance of a compiled program. Memory, globals and tables persist from one `invoke` to the next.
 
-    engine: "fast" or "torch"; for a model in the stock form (of a folder) "torch" or "hf". device: of torch, for "hf".
+    engine: "fast" or "torch"; for a model in the stock form (of a folder) "torch" or "hf". device: of torch, for these two.
     stdin, args (argv, the program's name first) and env are what WASI programs see; they are part of every invocation's
     prompt, as are random (256 bytes, by default new ones each time) and clock (seconds since 1970, by default the time at which
     the invocation begins). folders: see `World`; they are told once, `read_folders` tells what became of them. probe: name of
@@ -90,6 +90,8 @@ class Instance:
         limits = CallLimits(max_tokens, timeout)
         if not isinstance(model, Model):
             raise ArgumentError(f"the model is {show(model)}, not a Model: load(path) and compile(source) give one")
+        if device is not None and engine == "fast":
+            raise ArgumentError("a device is for the engines torch and hf, not fast")
         self.model = model
         self._exclusive = Exclusive("instance")
         vocabulary = model.transformer.vocabulary

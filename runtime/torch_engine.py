@@ -8,6 +8,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from ..compiler.format.errors import past_certificate
 from ..compiler.format.transformer import Transformer
+from .torch_device import torch_device
 
 # Scores of one head that are computed together.
 SCORES = 2**22
@@ -16,13 +17,15 @@ SCORES = 2**22
 class TorchEngine:
     """Engine over dense float64 tensors. Raises EnvelopeError past the model's certificate.
 
-    read_prefix: whether the model's prefix is read at once."""
+    read_prefix: whether the model's prefix is read at once. device: of torch, "cpu" or "cuda"."""
 
-    def __init__(self, model: Transformer, probe: str | None = None, read_prefix: bool = True):
-        self.model = model
+    def __init__(
+        self, model: Transformer, probe: str | None = None, read_prefix: bool = True, device: str | None = None
+    ):
+        self.model, self._device = model, torch_device(device)
         self._probe = model.probes[probe] if probe else None
         self.probed: list[np.ndarray] = []
-        t = lambda a: torch.from_numpy(np.ascontiguousarray(a))  # noqa: E731
+        t = lambda a: torch.from_numpy(np.ascontiguousarray(a)).to(self._device)  # noqa: E731
         self._positions, self._unembed = t(model.positions), t(model.unembed.dense())
         self._layers = [tuple(t(w) for w in (y.q, y.k, y.v, y.o, y.gate, y.up, y.down)) for y in model.layers]
         self._cache: list[tuple[torch.Tensor, torch.Tensor] | None] = [None] * len(model.layers)
@@ -37,13 +40,13 @@ class TorchEngine:
         k, start = len(tokens), self.position
         if self.model.envelope and start + k > self.model.envelope:
             raise past_certificate(start + k, self.model.certificate)
-        n = torch.arange(start + 1, start + k + 1, dtype=torch.float64)
+        n = torch.arange(start + 1, start + k + 1, dtype=torch.float64, device=self._device)
         x = (
-            torch.from_numpy(self.model.embed.rows(tokens))
+            torch.from_numpy(self.model.embed.rows(tokens)).to(self._device)
             + n[:, None] * self._positions[0]
             + (n * n)[:, None] * self._positions[1]
         )
-        causal = torch.ones(k, start + k, dtype=torch.bool).tril(start) if k > 1 else None
+        causal = torch.ones(k, start + k, dtype=torch.bool, device=self._device).tril(start) if k > 1 else None
         for index, (q, key, v, o, gate, up, down) in enumerate(self._layers):
             self._record(index, x)
             if len(q):
@@ -69,7 +72,7 @@ class TorchEngine:
 
     def _record(self, layer: int, x: torch.Tensor) -> None:
         if self._probe and self._probe[0] == layer:
-            self.probed.append(x[:, self._probe[1]].numpy().copy())
+            self.probed.append(x[:, self._probe[1]].cpu().numpy().copy())
 
     def append(self, tokens: np.ndarray) -> None:
         """Reads a prompt, in blocks so that the score matrices stay small."""

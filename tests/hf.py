@@ -30,6 +30,7 @@ CASES = {
     "sum": 0, "product": 0, "factorial": 0, "fibonacci": 0, "fibonacci_recursive": 0, "power": 0, "gcd": 0, "sieve": 0,
     "xorshift": 0, "fnv1a": 0, "nqueens": 0, "string_reverse": 0, "hanoi": 0, "rule110": 0, "edit_distance": 2, "xxhash64": 0,
     "siphash": 0, "miller_rabin": 0, "json": 8, "lz4": 3, "brainfuck": 6, "dispatch_vm": 6, "registry": 0, "bulk": 0,
+    "matrix_f32": 0, "statistics": 1, "hello_no_float": 0, "hello": 0,  # floats; C with a C library; both
 }  # fmt: skip
 
 # What runs in a process of its own. `generate` is given the prompt's names and stops by itself.

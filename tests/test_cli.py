@@ -108,6 +108,7 @@ def test_the_subcommand_compile_may_be_written_out(shell: Shell):
         ("--invoke pair", "-1\n-2\n"),
         ("--invoke count --invoke count --invoke div 9 3", "1\n2\n3\n"),
         ("--engine torch --invoke div 7 2", "3\n"),
+        ("--engine torch --device cpu --invoke div 7 2", "3\n"),
     ],
 )
 def test_run_prints_one_result_a_line(shell: Shell, arguments: str, printed: str):
@@ -333,6 +334,8 @@ def _refused(shell: Shell, *arguments: str) -> list[str]:
         ("run prog.safetensors --stdin missing --invoke count", "missing: no such file"),
         ("run prog.safetensors --env X --invoke count", "NAME=VALUE expected"),
         ("run prog.safetensors --engine slow --invoke count", "'slow' is not one of"),
+        ("run prog.safetensors --device cpu --invoke count", "--device is for --engine torch or hf, not fast"),
+        ("run prog.safetensors --engine torch --device no --invoke count", "device 'no': "),
         ("run missing.safetensors --invoke f", "missing.safetensors: no such file"),
         ("verify prog.safetensors --invoke div 1 2", "is a checkpoint; verify needs the program"),
         ("inspect prog.wat", "prog.wat is a program, not a checkpoint"),

@@ -110,3 +110,12 @@ def test_replay_confirms_a_long_trace(level: int):
     right = int(sequence[at])
     sequence[at] = right - 1 if right else 1
     assert replay(model.transformer, sequence, start) == Mismatch(at - 1, int(sequence[at]), right)
+
+
+def test_a_device_is_for_torch():
+    model = w2x.compile("(module)")
+    with pytest.raises(w2x.ArgumentError, match="a device is for the engines torch and hf"):
+        w2x.Instance(model, device="cpu")
+    for name in ("nothing", "meta"):  # meta has no numbers
+        with pytest.raises(w2x.ArgumentError, match=f"device '{name}': "):
+            w2x.Instance(model, engine="torch", device=name)

@@ -75,7 +75,7 @@ _engine = click.option("--engine", type=click.Choice(["fast", "torch", "hf"]),
                        help="fast: compiled from the weights (not for folders); torch: dense matrices, real softmax; "
                        "hf: the class of transformers.  [default: fast; for folders torch]")  # fmt: skip
 _device = click.option("--device", metavar="DEVICE",
-                       help="Where the hf engine runs, or real softmax (verify): cpu, cuda, cuda:N.  [default: cpu]")  # fmt: skip
+                       help="Where torch or hf runs, or real softmax (verify): cpu, cuda, cuda:N.  [default: cpu]")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ class EngineChoice:
         name = self.name or ("torch" if stock else "fast")
         if name == "fast" and stock:
             raise click.UsageError("--engine fast reads one-file checkpoints; a folder is for --engine torch or hf")
-        if self.device is not None and name != "hf":
-            raise click.UsageError(f"--device is for --engine hf, not {name}")
+        if self.device is not None and name == "fast":
+            raise click.UsageError("--device is for --engine torch or hf, not fast")
         return name
 
 

@@ -29,7 +29,7 @@ def replay_options(command: _Command) -> Callable[..., Any]:
     def with_replay(*args: Any, replay: bool, attention: str | None, margins: bool, **options: Any) -> Any:
         from ..check.verify import ReplayOptions
 
-        chosen, of_engine = options["device"], options["engine"] == "hf"
+        chosen, of_engine = options["device"], options["engine"] in ("torch", "hf")
         device = None if of_engine else chosen
         options["device"] = chosen if of_engine else None
         if not replay and (attention or margins or device):
