@@ -15,7 +15,7 @@ import numpy as np
 from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import Entry
 from ..compiler.format.tokens import Kind, TokenTable
-from . import host
+from . import allocators, host
 from .arrays import join
 from .bit_patterns import show
 from .engine import Engine
@@ -162,6 +162,27 @@ class Instance:
             values = (self._access(op, at).values[0] for op, at in host.reads(address, length))
             return host.joined(length, values)
 
+    def alloc(self, data: bytes | int, allocator: str | None = None) -> int:
+        """Has the module allocate memory, by the function of that name or a known one (`allocators`), and puts bytes there; for
+        an int, so many bytes of unknown contents. The address. Raises Trap, ArgumentError, InstanceError."""
+        return allocators.allocate(_Exports(self), data if isinstance(data, int) else plain_bytes("alloc", data), allocator)
+
+    def read_global(self, name: str) -> Any:
+        """The value of an exported global, by an invocation. Raises ArgumentError for a name that is none, InstanceError."""
+        entry = self.model.program.host.get(f"global {name}")
+        if entry is None:
+            there = ", ".join(sorted(self.model.program.exported_globals)) or "none"
+            raise ArgumentError(f"no exported global {name!r}; there are: {there}")
+        with self._exclusive.call(name):
+            return self._run(entry, name, []).values[0]
+
+    def read_string(self, address: int) -> bytes:
+        """Bytes of exported memory up to the first zero, which is left out. Raises as `read_memory` does."""
+        found = b""
+        while b"\0" not in found:
+            found += self.read_memory(address + len(found), 16)
+        return found[: found.index(b"\0")]
+
     def read_folders(self) -> dict[str, dict[str, bytes | None]]:
         """What is in the folders now, as they are given; by invocations too. Raises InstanceError."""
         given = self.world.folders
@@ -268,3 +289,15 @@ def memory_index(what: str, value: Any) -> int:
     if number < 0:
         raise ArgumentError(f"memory: the {what} is {show(number)}, below 0")
     return number
+
+
+class _Exports:
+    """An instance as `allocators` asks for one."""
+
+    def __init__(self, instance: Instance):
+        self.exports: allocators.Types = {name: (e.params, e.results) for name, e in instance.model.program.entries.items()}
+        self.write_memory = instance.write_memory
+        self._instance = instance
+
+    def invoke(self, name: str, values: Sequence[Any]) -> Run:
+        return self._instance.invoke(name, *values)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 WIDE = ("i64", "f64")
 # Loads and stores with which the host reaches exported memory, and loads of what is written into files, with the types of
 # their entries.
+GLOBAL = "global "  # stands before the name of an exported global, where the host asks for its value
 HOST = {
     "i32.load": (("i32",), ("i32",)), "i32.load8_u": (("i32",), ("i32",)),
     "i32.store": (("i32", "i32"), ()), "i32.store8": (("i32", "i32"), ()),
@@ -109,11 +110,15 @@ def _all_entries(program: Program) -> Iterator[tuple[str | None, Entry]]:
 def _check_entry(program: Program, key: str | None, entry: Entry) -> None:
     where = "the start function" if key is None else f"entry {key!r}"
     if key is not None and program.host.get(key) is entry:
-        _require(HOST.get(key) == (entry.params, entry.results), f"host access {key!r}")
+        known = HOST.get(key)
+        if key.startswith(GLOBAL):
+            exported = program.exported_globals.get(key.removeprefix(GLOBAL))
+            known = exported and ((), (exported[1],))
+        _require(known == (entry.params, entry.results), f"host access {key!r}")
     elif key is not None:
         _require(entry.name == key, f"{where}: its name is {entry.name!r}")
-    known = {register for name in program.inputs for register in INPUTS[name]}
-    _require(set(entry.registers) <= known, f"{where}: a register that no input fills")
+    registers = {register for name in program.inputs for register in INPUTS[name]}
+    _require(set(entry.registers) <= registers, f"{where}: a register that no input fills")
 
 
 # -- tokens -----------------------------------------------------------------------------------------------------------

@@ -202,7 +202,10 @@ def _check_entry(program: Program, entry: Entry, owners: list[int]) -> None:
         at = _expect(program, entry, at, ("call", "i32.load", "i32.load8_u", "i32.store", "i32.store8", "hidden.load32"))
     for i, type_ in enumerate(entry.results):
         # An access to memory leaves its value behind its address.
-        slot = Slot("frame", 1 + i + (program.host.get(entry.name.removeprefix("memory ")) is entry))
+        key = entry.name.removeprefix("memory ")
+        slot = Slot("frame", 1 + i + (program.host.get(key) is entry))
+        if program.host.get(key) is entry and key.removeprefix("global ") in program.exported_globals and not entry.params:
+            slot = program.exported_globals[key.removeprefix("global ")][0]
         at = _expect(program, entry, at, ("result",), a=slot, wide=type_ in ("i64", "f64"))
     at = _expect(program, entry, at, ("halt",))
     _claim(owners, entry.entry, at, len(program.functions))

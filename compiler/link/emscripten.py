@@ -6,7 +6,7 @@ They are ordinary modules: what they use of the program they import from "w2x", 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..wasm.module import Export, Function, FuncType, Import, Instr, Limits, Module, TableType, ValType
@@ -21,11 +21,12 @@ _UPPER = 2  # global of env.wat
 _STUB = (Instr("unreachable"), Instr("end"))
 
 
-def packs(program: Module, given: Collection[tuple[str, str]] = ()) -> dict[str, Module]:
-    """By name. Only what the program imports, and other libraries do not have (given: module, name), is in them."""
+def packs(importers: Sequence[Module], given: Collection[tuple[str, str]] = ()) -> dict[str, Module]:
+    """By name. Only what the program and the given libraries import (importers), and no library has (given: module, name), is in
+    them."""
     found = {
-        ENV: _env(_imported(program, ENV, given)),
-        **{name: _legalised_wasi(name, _imported(program, name, given)) for name in WASI_MODULES},
+        ENV: _env(_imported(importers, ENV, given)),
+        **{name: _legalised_wasi(name, _imported(importers, name, given)) for name in WASI_MODULES},
     }
     return {name: module for name, module in found.items() if module.exports}
 
@@ -37,9 +38,9 @@ def legalised(type: FuncType) -> FuncType:
     return FuncType(params, tuple("i32" if t == "i64" else t for t in type.results))
 
 
-def _imported(program: Module, module: str, given: Collection[tuple[str, str]]) -> dict[str, FuncType]:
+def _imported(importers: Sequence[Module], module: str, given: Collection[tuple[str, str]]) -> dict[str, FuncType]:
     found: dict[str, FuncType] = {}
-    for entry in program.imports:
+    for entry in (e for importer in importers for e in importer.imports):
         if entry.module == module and isinstance(entry.desc, FuncType) and (module, entry.name) not in given:
             found.setdefault(entry.name, entry.desc)
     return found

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ..format.errors import CompileError, Reason
 from ..wasm.check import refusals
+from .aliases import suggestion
 from .reach import Reached
 from .units import Definition, Units
 
@@ -16,7 +18,11 @@ def refuse(units: Units, reached: Reached) -> None:
     for definition in (*reached.functions, *reached.tables, *reached.globals):
         parts[definition.kind].setdefault(definition.unit, []).append(definition.index)
     imports: dict[int, list[Reason]] = {}
-    for (unit_index, _), reason in sorted(reached.refused.items(), key=lambda entry: entry[0]):
+    for (unit_index, position), reason in sorted(reached.refused.items(), key=lambda entry: entry[0]):
+        entries = units.all[unit_index].module.imports[position : position + 1]
+        if entries and reason.message.endswith("is not provided"):
+            hint = suggestion(entries[0].module, entries[0].name, entries[0].desc)
+            reason = replace(reason, message=reason.message + hint)
         imports.setdefault(unit_index, []).append(reason)
     reasons: list[Reason] = []
     for index, unit in enumerate(units.all):

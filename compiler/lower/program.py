@@ -40,6 +40,7 @@ def program_of(linked: LinkedModule, lowered: Sequence[LoweredFunction], opt_lev
     entries = {name: _entry(linked, steps, name, (index,), type_of(index)) for name, index in linked.exports.items()}
     start_entry = _entry(linked, steps, "start", linked.start, FuncType()) if linked.start else None
     host = _host_access(steps) if linked.memory_exported else {}
+    host |= _global_access(linked, steps)
     host |= _hidden_access(steps) if "files" in linked.inputs else {}
     initial = {Slot("global", index): value for index, value in linked.global_values.items()}
     initial |= {Slot("hidden", name): value for name, value in linked.registers.items()}
@@ -92,6 +93,15 @@ def _host_access(steps: list[Step]) -> dict[str, Entry]:
         entries[op] = Entry(f"memory {op}", len(steps), ("i32", "i32"), ())
         store = Step(op, a=address, b=value, c=MEMORY_BYTES)
         steps += [Step("param", dest=address), Step("param", dest=value), store, Step("halt")]
+    return entries
+
+
+def _global_access(linked: LinkedModule, steps: list[Step]) -> dict[str, Entry]:
+    """Append an entry for each exported global, which says its value."""
+    entries = {}
+    for name, (index, type_) in linked.exported_globals.items():
+        entries[f"global {name}"] = Entry(f"memory global {name}", len(steps), (), (type_,))
+        steps += [Step("result", a=_global(linked, index), wide=type_ in ("i64", "f64")), Step("halt")]
     return entries
 
 

@@ -23,7 +23,7 @@ from ...compiler.wasm.module import ValType
 from ...compiler.wasm.source import Source, load
 from .. import host
 from ..bit_patterns import encode as encode_value
-from ..errors import Trap, Unfinished, needing
+from ..errors import ArgumentError, Trap, Unfinished, needing
 from ..exclusive import Exclusive
 from ..folders import Contents, Folders, contents, differences
 from ..instance import Instance, memory_index
@@ -248,6 +248,14 @@ class Verifier:
         with self._exclusive.call("read_memory"):
             values = [self._access(op, at).values[0] for op, at in host.reads(address, length)]
             return host.joined(length, values), self._oracle.read_memory(address, length)
+
+    def read_global(self, name: str) -> Any:
+        """The value that an exported global has in the model; after each call it was compared. Raises Trap, ArgumentError."""
+        if f"global {name}" not in self.program.host:
+            there = ", ".join(sorted(self.program.exported_globals)) or "none"
+            raise ArgumentError(f"no exported global {name!r}; there are: {there}")
+        with self._exclusive.call("read_global"):
+            return self._access(f"global {name}").values[0]
 
     def _running(self) -> Instance:
         """Raises Trap when there is no instance, because the start function trapped."""

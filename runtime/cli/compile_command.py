@@ -109,7 +109,8 @@ def _show(prog: str, wanted: str, output: str | None, exports: tuple[str, ...], 
         )
     with refusals():
         with working(f"compiling {prog}"):
-            text = show_pass(load_source(prog), wanted, compile_options(exports, **compiling))
+            source = load_source(prog)
+            text = show_pass(source, wanted, compile_options(source, exports, **compiling))
         say(text.rstrip("\n"))
     return 0
 

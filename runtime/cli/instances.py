@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .host_options import Host
 from .options import EngineChoice
 from .output import write_output
-from .progress import working
+from .progress import progress_of, working
 
 if TYPE_CHECKING:
     from ...compiler.format.checkpoint import Model
+    from ...compiler.format.types import ValType
+    from ..allocators import Types
     from ..instance import Instance
+    from ..results import Run
+
+
+class InstanceTarget:
+    """An instance as a script drives it; what the program writes is out at once."""
+
+    def __init__(self, vm: Instance, max_tokens: int | None):
+        self._vm, self._max_tokens = vm, max_tokens
+        self.exports: Types = {name: (e.params, e.results) for name, e in vm.model.program.entries.items()}
+        self.write_memory, self.read_memory = vm.write_memory, vm.read_memory
+
+    def invoke(self, name: str, values: Sequence[Any]) -> Run:
+        with progress_of(name) as progress:
+            return self._vm.invoke(
+                name, *values, max_tokens=self._max_tokens, progress=progress.tokens, output=progress.output
+            )
+
+    def read_global(self, name: str) -> tuple[ValType, Any]:
+        value = self._vm.read_global(name)
+        return self._vm.model.program.exported_globals[name][1], value
 
 
 def new_instance(

@@ -65,7 +65,9 @@ def compiling_options(command: _Command) -> _Command:
                           help="How far memory may grow, in pages of 64 KiB.  [default: 65535]")  # fmt: skip
     unknown = click.option("--unknown-imports-trap", is_flag=True,
                            help="Compile although nobody provides an imported function; calling it traps.")  # fmt: skip
-    return level(library(memory(unknown(command))))
+    alias = click.option("--import", "aliases", multiple=True, metavar="M.N=MODULE.NAME",
+                         help="The program's import N from M is what MODULE calls NAME. Repeatable.")  # fmt: skip
+    return level(library(alias(memory(unknown(command)))))
 
 
 exports_option = click.option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from ...compiler.options import CompileOptions
     from ...compiler.wasm.module import Module
     from ...compiler.wasm.source import Source
+    from ..allocators import Types
+    from .script import Script
 
 
 def is_checkpoint(path: str) -> bool:
@@ -67,7 +70,7 @@ def compile_model(source: Source, exports: Sequence[str], stock: bool = False, *
     """stock: in the form of a folder."""
     from ...compiler.compile import compile_with
 
-    return in_form(compile_with(source, compile_options(exports, **compiling)), stock)
+    return in_form(compile_with(source, compile_options(source, exports, **compiling)), stock)
 
 
 def in_form(model: Model, stock: bool) -> Model:
@@ -80,27 +83,33 @@ def in_form(model: Model, stock: bool) -> Model:
 
 
 def compile_options(
-    exports: Sequence[str], libraries: Sequence[str], max_memory: int | None, opt_level: str, unknown_imports_trap: bool
-) -> CompileOptions:
+    source: Source, exports: Sequence[str], libraries: Sequence[str], aliases: Sequence[str], max_memory: int | None,
+    opt_level: str, unknown_imports_trap: bool,
+) -> CompileOptions:  # fmt: skip
     """The options of the command line as one value; libraries are loaded."""
     from ...compiler.options import CompileOptions
 
-    provided = load_libraries(libraries)
+    provided = load_libraries(libraries, aliases, source)
     return CompileOptions(int(opt_level), exports or None, provided, max_memory, unknown_imports_trap)
 
 
-def load_libraries(pairs: Sequence[str]) -> dict[str, str | bytes]:
-    """The modules of --library NAME=FILE, by name."""
+def load_libraries(pairs: Sequence[str], aliases: Sequence[str], source: Source) -> dict[str, str | bytes]:
+    """The modules of --library NAME=FILE, by name, and those that --import M.N=MODULE.NAME asks for."""
     from ...compiler.format.errors import CompileError, Reason
+    from ...compiler.link.aliases import aliases as passing_on
 
-    modules: dict[str, str | bytes] = {}
+    for pair in aliases:
+        if not re.fullmatch(r"[^=]+\.[^=]+=[^=]+\.[^=]+", pair):
+            raise click.UsageError(f"--import {pair}: M.N=MODULE.NAME expected")
+    names = {decoded(own): decoded(meant) for own, _, meant in (pair.partition("=") for pair in aliases)}
+    modules: dict[str, str | bytes] = {**passing_on(source.module, names)}
     for pair in pairs:
         name, _, path = pair.partition("=")
         name = decoded(name)
         if not path:
             raise click.UsageError(f"--library {pair}: NAME=FILE expected")
         if name in modules:
-            raise click.UsageError(f"--library {pair}: there is another for {name} already")
+            raise click.UsageError(f"--library {pair}: there is another for {name} already, or --import names it")
         try:
             modules[name] = load_source(path).wasm
         except CompileError as error:
@@ -110,12 +119,17 @@ def load_libraries(pairs: Sequence[str]) -> dict[str, str | bytes]:
 
 def default_calls(module: Module) -> list[Call]:
     """`_start` if there is one; otherwise the user must say, and is told what there is."""
-    functions = {e.name: module.functions[e.index].type for e in module.exports if e.kind == "func"}
-    _require_start({name: (t.params, t.results) for name, t in functions.items()})
+    _require_start(exported_types(module))
     return [("_start", [])]
 
 
-def _require_start(functions: dict[str, tuple[Sequence[str], Sequence[str]]]) -> None:
+def exported_types(module: Module) -> Types:
+    """Parameters and results of the exported functions, by name."""
+    functions = {e.name: module.functions[e.index].type for e in module.exports if e.kind == "func"}
+    return {name: (t.params, t.results) for name, t in functions.items()}
+
+
+def _require_start(functions: Types) -> None:
     if "_start" not in functions:
         shown = [f"{name}({', '.join(p)}) -> ({', '.join(r)})" for name, (p, r) in functions.items()]
         there_are = "; ".join(shown) or "no exported functions"
@@ -128,8 +142,8 @@ def model_and_calls(
     """A checkpoint, or a program compiled in memory for these calls; and the calls, `_start` if there are none. stock: in the
     form of a folder."""
     if is_checkpoint(path):
-        if compiling["libraries"] or compiling["max_memory"] or compiling["unknown_imports_trap"]:
-            options = "--library, --max-memory and --unknown-imports-trap"
+        if any(compiling[name] for name in ("libraries", "aliases", "max_memory", "unknown_imports_trap")):
+            options = "--library, --import, --max-memory and --unknown-imports-trap"
             raise click.UsageError(f"{path} is compiled already: {options} are for programs")
         model = in_form(load_model(path), stock)
         if not calls:
@@ -139,6 +153,41 @@ def model_and_calls(
     calls = calls or default_calls(source.module)
     with working(f"compiling {path}"):
         return compile_model(source, [name for name, _ in calls], stock, **compiling), calls
+
+
+def model_and_script(
+    path: str, calls: list[Call], script: str | None, exports: Sequence[str], stock: bool = False, **compiling: Any
+) -> tuple[Model, list[Call], Script | None]:
+    """As `model_and_calls`, and the script. exports: further functions that a program is compiled for."""
+    if script is None and not exports:
+        return *model_and_calls(path, calls, stock, **compiling), None
+    if calls and script is not None:
+        raise click.UsageError("--script and --invoke: the calls stand in one of them")
+    made = load_script(script) if script is not None else None
+    if is_checkpoint(path):
+        if exports:
+            raise click.UsageError(f"{path} is compiled already: --export is for programs")
+        if made is None:
+            return *model_and_calls(path, calls, stock, **compiling), None
+        model, _ = model_and_calls(path, [("", [])], stock, **compiling)
+        return model, [], made
+    source = load_source(path)
+    if made is None:
+        calls = calls or default_calls(source.module)
+        needed = [name for name, _ in calls]
+    else:
+        needed = made.needed(exported_types(source.module))
+    with working(f"compiling {path}"):
+        model = compile_model(source, [*dict.fromkeys([*needed, *map(decoded, exports)])], stock, **compiling)
+    return model, calls, made
+
+
+def load_script(name: str) -> Script:
+    """name: of a file, - for standard input."""
+    from .host_options import read_stdin
+    from .script import Script
+
+    return Script("the script" if name == "-" else name, read_stdin(name).decode(errors="surrogateescape"))
 
 
 def parse_calls(model: Model, calls: list[Call]) -> list[tuple[str, tuple[str, ...], list[Any]]]:

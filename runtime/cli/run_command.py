@@ -9,12 +9,20 @@ import click
 
 from .errors import refusals
 from .host_options import Host, hosted
-from .instances import new_instance
+from .instances import InstanceTarget, new_instance
 from .limits import limited
 from .numbers import address
-from .options import Call, EngineChoice, Invoking, compiling_options, engine_options, max_tokens_option
+from .options import (
+    Call,
+    EngineChoice,
+    Invoking,
+    compiling_options,
+    engine_options,
+    exports_option,
+    max_tokens_option,
+)
 from .output import dump, say
-from .programs import model_and_calls, parse_calls
+from .programs import model_and_script, parse_calls
 from .progress import progress_of
 
 if TYPE_CHECKING:
@@ -28,12 +36,14 @@ if TYPE_CHECKING:
 @compiling_options
 @max_tokens_option
 @limited
+@click.option("--script", metavar="FILE", help="Make the calls that stand in FILE (- for stdin), see docs/scripts.md.")
+@exports_option
 @click.option("--read", "reads", multiple=True, metavar="ADDRESS:LENGTH",
               help="Show bytes of the program's exported memory after the calls. Repeatable.")  # fmt: skip
 @click.pass_obj
 def run_command(
     argv: list[str] | None, model: str, engine: EngineChoice, host: Host, max_tokens: int | None, reads: tuple[str, ...],
-    calls: list[Call], **compiling: Any,
+    script: str | None, exports: tuple[str, ...], calls: list[Call], **compiling: Any,
 ) -> int:  # fmt: skip
     """Runs MODEL, or compiles and runs a program, by decoding; prints the results, one a line.
 
@@ -41,12 +51,16 @@ def run_command(
     """
     with refusals():
         ranges = [_range(text) for text in reads]
-        loaded, calls = model_and_calls(model, calls, engine.wants_stock, **compiling)
+        loaded, calls, made = model_and_script(model, calls, script, exports, engine.wants_stock, **compiling)
         if ranges and "i32.load" not in loaded.program.host:
             raise click.UsageError("--read: the program does not export a memory that it uses")
         vm = new_instance(loaded, engine, host, model, argv, max_tokens)
         parsed = parse_calls(loaded, calls)
         try:
+            if made is not None:
+                code = made.run(InstanceTarget(vm, max_tokens))
+                if code is not None:
+                    return code
             for name, types, values in parsed:
                 with progress_of(name) as progress:
                     run = vm.invoke(name, *values, max_tokens=max_tokens, progress=progress.tokens, output=progress.output)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,10 +26,12 @@ from .output import say, to_json
 from .programs import (
     compile_model,
     default_calls,
+    exported_types,
     in_form,
     is_checkpoint,
     load_libraries,
     load_model,
+    load_script,
     load_source,
     parse_calls,
 )
@@ -37,8 +40,11 @@ from .replaying import margins_json, margins_text, replay_options
 
 if TYPE_CHECKING:
     from ...compiler.format.checkpoint import Model
+    from ...compiler.format.types import ValType
     from ...compiler.wasm.source import Source
-    from ..check.verify import ReplayOptions, Report
+    from ..allocators import Types
+    from ..check.verify import ReplayOptions, Report, Verifier
+    from ..results import Run
 
 
 @click.command("verify", cls=Invoking)
@@ -49,13 +55,14 @@ if TYPE_CHECKING:
 @hosted
 @compiling_options
 @exports_option
+@click.option("--script", metavar="FILE", help="Make the calls that stand in FILE (- for stdin), see docs/scripts.md.")
 @max_tokens_option
 @limited
 @json_option
 @click.pass_obj
 def verify_command(
     argv: list[str] | None, prog: str, model: str | None, replay: ReplayOptions | None, engine: EngineChoice, host: Host,
-    exports: tuple[str, ...], max_tokens: int | None, as_json: bool, calls: list[Call], **compiling: Any,
+    exports: tuple[str, ...], script: str | None, max_tokens: int | None, as_json: bool, calls: list[Call], **compiling: Any,
 ) -> int:  # fmt: skip
     """Decodes PROG and compares every step with wasmtime running the original program.
 
@@ -70,7 +77,12 @@ def verify_command(
         from ..check.verify import Verifier
 
         source = load_source(prog)
-        calls = calls or default_calls(source.module)
+        made = load_script(script) if script is not None else None
+        if calls and made:
+            raise click.UsageError("--script and --invoke: the calls stand in one of them")
+        calls = calls if calls or made else default_calls(source.module)
+        if made and not exports:
+            exports = (*made.needed(exported_types(source.module)),)
         if model is None:
             with working(f"compiling {prog}"):
                 loaded = compile_model(source, exports or [n for n, _ in calls], engine.wants_stock, **compiling)
@@ -87,7 +99,7 @@ def verify_command(
             engine=engine.for_form(loaded.transformer.float32_reads),
             device=engine.device,
             model=loaded,
-            libraries=load_libraries(compiling["libraries"]),
+            libraries=load_libraries(compiling["libraries"], compiling["aliases"], source),
             unknown_imports_trap=compiling["unknown_imports_trap"],
             max_memory_pages=compiling["max_memory"],
             world=host.world(prog, argv),
@@ -97,8 +109,8 @@ def verify_command(
         if verifier.started:
             reports.append(("start function", (), verifier.started))
             if not verifier.started.run.returned:
-                calls = []
-        if calls:
+                calls, made = [], None
+        if calls or made:
             for address, data in host.data():
                 verifier.write_memory(address, data)
         for name, types, values in parse_calls(loaded, calls):
@@ -108,6 +120,9 @@ def verify_command(
                         name, values, max_tokens=max_tokens, progress=progress.tokens, replay=replay or False
                     )  # fmt: skip
                 reports.append((f"{name}({', '.join(map(str, values))})", types, report))
+        if made and (not reports or reports[-1][2].ok):
+            with suppress(_Ended):
+                made.run(_Comparing(verifier, loaded, reports, max_tokens, replay))
         for title, types, report in reports:
             say(_json(title, types, report, loaded) if as_json else _text(title, types, report, loaded))
             if not report.ok or (report.margins and not report.margins.kept):
@@ -121,6 +136,40 @@ def verify_command(
         if folded := _folded([report for _, _, report in reports]):
             say(folded)
     return 0
+
+
+class _Ended(Exception):
+    """A call has trapped, or differed: the script goes no further."""
+
+
+class _Comparing:
+    """Both sides as a script drives them. reports: each call's is added."""
+
+    def __init__(
+        self, verifier: Verifier, model: Model, reports: list[tuple[str, tuple[str, ...], Report]], max_tokens: int | None,
+        replay: ReplayOptions | None,
+    ):  # fmt: skip
+        self._verifier, self._reports, self._program = verifier, reports, model.program
+        self._max_tokens, self._replay = max_tokens, replay
+        self.exports: Types = {name: (e.params, e.results) for name, e in model.program.entries.items()}
+        self.write_memory = verifier.write_memory
+
+    def invoke(self, name: str, values: Sequence[Any]) -> Run:
+        with progress_of(name) as progress:
+            report = self._verifier.invoke(
+                name, values, max_tokens=self._max_tokens, progress=progress.tokens, replay=self._replay or False
+            )
+        self._reports.append((f"{name}({', '.join(map(str, values))})", self._program.entries[name].results, report))
+        if not report.ok or report.run.trap is not None:
+            raise _Ended
+        return report.run
+
+    def read_memory(self, address: int, length: int) -> bytes:
+        return self._verifier.read_memory(address, length)[0]
+
+    def read_global(self, name: str) -> tuple[ValType, Any]:
+        value = self._verifier.read_global(name)
+        return self._program.exported_globals[name][1], value
 
 
 def _text(title: str, types: Sequence[str], report: Report, model: Model) -> str:
@@ -166,13 +215,15 @@ def _folded(reports: Sequence[Report]) -> str:
     return f"besides, {rules.total():,} instructions without a step of their own: {shown}"
 
 
-def _made_from(model: Model, source: Source, libraries: Sequence[str], unknown_imports_trap: bool, **_: Any) -> str:
+def _made_from(
+    model: Model, source: Source, libraries: Sequence[str], aliases: Sequence[str], unknown_imports_trap: bool, **_: Any
+) -> str:  # fmt: skip
     """What in the checkpoint is not as compiling `source` in the same way makes it; "" for nothing."""
     from ...compiler.options import CompileOptions
     from ..check.same import difference_from_source
     from ..check.verify import options_of
 
-    given = CompileOptions(libraries=load_libraries(libraries), unknown_imports_trap=unknown_imports_trap)
+    given = CompileOptions(libraries=load_libraries(libraries, aliases, source), unknown_imports_trap=unknown_imports_trap)
     return difference_from_source(model, source, options_of(model.program, given))
 
 

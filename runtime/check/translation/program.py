@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from ....compiler.format.consistency import GLOBAL
 from ....compiler.format.isa import Entry, Program, Slot, Step
 from ....compiler.format.limits import HOST_WORDS
 from ....compiler.format.types import FuncType
@@ -38,6 +39,8 @@ def _facts(program: Program, linked: LinkedModule) -> Iterator[tuple[str, object
         {f.index: (f.type, f.internal) for f in program.functions.values() if f.index in program.functions},
     )
     yield "access to memory from outside", linked.memory_exported, "i32.load" in program.host
+    wanted = [f"{GLOBAL}{name}" for name in linked.exported_globals]
+    yield "access to globals from outside", wanted, [op for op in program.host if op.startswith(GLOBAL)]
     yield "access to files from outside", "files" in linked.inputs, "hidden.load32" in program.host
     for name in (
         "references",
@@ -83,6 +86,10 @@ def _check_entry(
 
 
 def _check_host(program: Program, op: str, entry: Entry) -> None:
+    if op.startswith(GLOBAL):
+        slot, type_ = program.exported_globals[op.removeprefix(GLOBAL)]
+        _check_steps(program, entry, [Step("result", a=slot, wide=_wide(type_)), Step("halt")])
+        return
     address, value = Slot("frame", 1), Slot("frame", 2)
     params = [Step("param", dest=address)]
     if op == "hidden.load32":
