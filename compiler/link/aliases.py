@@ -8,13 +8,16 @@ from functools import cache
 from ..format.errors import CompileError, Reason
 from ..wasm.encode import encode
 from ..wasm.module import Export, Function, FuncType, Import, Module
-from .emscripten import legalised
+from .emscripten import ENV, legalised
 from .routines import WASI_MODULES, load
 
 # A name that has been shortened has so many letters at most.
-_SHORT = 3
+_SHORT = 2
 # Of several functions with one type these come first: nearly every program has them.
-_COMMON = ("fd_write", "fd_read", "fd_close", "fd_seek", "environ_get", "environ_sizes_get", "proc_exit")
+_COMMON = (
+    "fd_write", "fd_read", "fd_close", "fd_seek", "environ_get", "environ_sizes_get", "proc_exit", "emscripten_memcpy_big",
+    "emscripten_resize_heap",
+)  # fmt: skip
 
 
 def aliases(module: Module, names: Mapping[str, str]) -> dict[str, bytes]:
@@ -58,13 +61,19 @@ def suggestion(module: str, name: str, type: object) -> str:
     found = [known for known, types in _known().items() if type in types]
     if not found:
         return ""
-    found.sort(key=lambda known: (known not in _COMMON, _COMMON.index(known) if known in _COMMON else 0))
-    shown = f"{', '.join(found[:6])}{', ...' if len(found) > 6 else ''}"
-    return f"; by its type it may be {shown} (--import {module}.{name}={WASI_MODULES[0]}.{found[0]})"
+    found.sort(key=lambda known: _COMMON.index(known[1]) if known[1] in _COMMON else len(_COMMON))
+    shown = f"{', '.join(n for _, n in found[:4])}{', ...' if len(found) > 4 else ''}"
+    return f"; by its type it may be {shown} (--import {module}.{name}={'.'.join(found[0])})"
 
 
 @cache
-def _known() -> dict[str, tuple[FuncType, FuncType]]:
-    wasi = load("files")
-    types = {e.name: wasi.functions[e.index].type for e in wasi.exports if e.kind == "func"}
-    return {name: (type, legalised(type)) for name, type in types.items()}
+def _known() -> dict[tuple[str, str], tuple[FuncType, FuncType]]:
+    """By module and name: the type, and what JavaScript makes of it."""
+    found = {}
+    for module, file in ((WASI_MODULES[0], "files"), (ENV, "env")):
+        pack = load(file)
+        for e in pack.exports:
+            if e.kind == "func" and not e.name.startswith("sock_") and "." not in e.name:
+                type_ = pack.functions[e.index].type
+                found[module, e.name] = (type_, legalised(type_))
+    return found

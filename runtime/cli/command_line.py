@@ -20,6 +20,7 @@ from .debug_command import debug_command
 from .decode_command import decode_command
 from .errors import exit_code
 from .explain_command import explain_command
+from .info_command import info_command
 from .inspect_command import inspect_command
 from .prompt_command import prompt_command
 from .run_command import run_command
@@ -85,7 +86,7 @@ def cli() -> None:
 
 
 for command in (
-    compile_command, run_command, verify_command, trace_command, inspect_command, prompt_command, decode_command,
+    compile_command, run_command, verify_command, trace_command, info_command, inspect_command, prompt_command, decode_command,
     explain_command, debug_command, bench_command,
 ):  # fmt: skip
     cli.add_command(command)
