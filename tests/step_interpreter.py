@@ -108,7 +108,8 @@ class StepInterpreter:
 
     def __post_init__(self) -> None:
         self.slots |= self.program.initial
-        self.memory = bytearray(PAGE * self.program.memory_pages)
+        ends = [m.base + PAGE * m.pages for m in self.program.memories] or [PAGE * self.program.memory_pages]
+        self.memory = bytearray(max(ends))
         self.hidden = bytearray(self.program.hidden_bytes)
         for segment in self.program.segments:
             memory = self.hidden if segment.hidden else self.memory
@@ -183,8 +184,9 @@ class StepInterpreter:
         if o.space == "linear":
             if a + step.imm + o.access > c:
                 raise StepTrap("memory_out_of_bounds")
-            self.memory.extend(bytes(max(0, c - len(self.memory))))  # it has grown
-            return self.memory, a + step.imm
+            base = self.program.memory_base(step)
+            self.memory.extend(bytes(max(0, base + c - len(self.memory))))  # it has grown
+            return self.memory, base + a + step.imm
         if o.space == "table" and a >= c:
             raise StepTrap("table_out_of_bounds")
         return self.hidden, step.imm + a * (4 if o.space == "table" else 1)

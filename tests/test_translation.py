@@ -142,7 +142,7 @@ def test_what_a_call_leaves_behind_is_compared():
         report = verifier.invoke("g", [7])
         assert report.ok and report.run.values == [ord("b")], report.divergence
     state, oracle = verifier._state, verifier._oracle
-    memory = state.memory.read(0, state.memory_size)
+    memory = state.memory.read(0, state.slots[Slot("hidden", "memory_bytes")])
     assert memory.tobytes() == oracle.memory().tobytes() and len(memory) == 3 * 65536
     verifier._oracle.write_memory(40_000, b"x")
     assert verifier.invoke("f", [1]).divergence.what == "byte at address 40000 after the call"

@@ -171,6 +171,22 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class LinearMemory:
+    """One of several memories, which lie one behind the other in the machine's address space.
+
+    register: the hidden register with its size in bytes; as operand `c` of an access it says which memory is meant. base: where
+    its address 0 is. pages: at first; maximum: pages to which it may grow. source: its index in the module that was compiled; -1
+    for one of a library that the module does not import.
+    """
+
+    register: str
+    base: int
+    pages: int
+    maximum: int
+    source: int
+
+
+@dataclass(frozen=True)
 class Program:
     steps: tuple[Step, ...]
     functions: dict[int, StepFunction]
@@ -190,9 +206,15 @@ class Program:
     hidden_bytes: int = 0  # size of hidden memory
     memory_pages: int = 0  # initial linear memory
     memory_maximum: int = 0  # pages to which it may grow
+    # all memories of a program that uses several, the one that memory_pages and memory_maximum describe first; else none
+    memories: tuple[LinearMemory, ...] = ()
     opt_level: int = 0
     # hidden memory areas that an invocation's prompt may fill: name -> (offset, size); e.g. "stdin"
     inputs: dict[str, tuple[int, int]] = field(default_factory=dict)
     exported_globals: dict[str, tuple[Slot, ValType]] = field(default_factory=dict)
     # Instructions for which no step answers -> the rule (FOLDING_RULES) by which that is so. Not in checkpoints.
     folded: dict[Site, str] = field(default_factory=dict, compare=False)
+
+    def memory_base(self, step: Step) -> int:
+        """Where address 0 of the memory that an access of linear memory means is, in the machine's addresses."""
+        return next((m.base for m in self.memories if step.c is not None and step.c.index == m.register), 0)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from .isa import Entry, Program, Site, Slot, Step, StepFunction
+from .isa import Entry, LinearMemory, Program, Site, Slot, Step, StepFunction
 from .types import FuncType
 
 VERSION: Literal[4] = 4
@@ -122,6 +122,16 @@ class StoredEntry(Struct, omit_defaults=True, forbid_unknown_fields=True):
     registers: Names = ()
 
 
+class StoredMemory(Struct, array_like=True, forbid_unknown_fields=True):
+    """isa.LinearMemory"""
+
+    register: Name
+    base: Annotated[int, Meta(ge=0, le=2**32 - 1)]
+    pages: Natural
+    maximum: Natural
+    source: Distance
+
+
 class StoredProgram(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """isa.Program without segments and initial values, which the prompt's prefix holds."""
 
@@ -136,6 +146,7 @@ class StoredProgram(Struct, omit_defaults=True, forbid_unknown_fields=True):
     hidden_bytes: Natural = 0
     memory_pages: Natural = 0
     memory_maximum: Natural = 0
+    memories: tuple[StoredMemory, ...] = ()
     opt_level: Natural = 0
     inputs: dict[Name, tuple[Natural, Natural]] = {}
     exported_globals: dict[Name, tuple[StoredSlot, Type]] = {}
@@ -213,6 +224,7 @@ def stored_program(program: Program) -> StoredProgram:
         function_references=_with_text_keys(program.function_references),
         table_capacity=_with_text_keys(program.table_capacity),
         exported_globals={n: (_stored_slot(s), t) for n, (s, t) in program.exported_globals.items()},  # type: ignore
+        memories=tuple(StoredMemory(m.register, m.base, m.pages, m.maximum, m.source) for m in program.memories),
         **{name: getattr(program, name) for name in _AS_THEY_ARE},
     )
 
@@ -259,6 +271,7 @@ def program_of(stored: StoredProgram) -> Program:
         function_references=_with_number_keys(stored.function_references),
         table_capacity=_with_number_keys(stored.table_capacity),
         exported_globals={name: (_slot(s), type_) for name, (s, type_) in stored.exported_globals.items()},
+        memories=tuple(LinearMemory(m.register, m.base, m.pages, m.maximum, m.source) for m in stored.memories),
         **{name: getattr(stored, name) for name in _AS_THEY_ARE},
     )
 

@@ -9,12 +9,12 @@ A, B, C are the values of the operands `a`, `b`, `c`; T is the type in front of 
     T.eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u                           A op B, 0 or 1  (eqz: eq with 0)
     T.clz ctz popcnt extend8_s extend16_s ; i64.extend32_s                    of A
     i32.wrap_i64, i64.extend_i32_s                                            of A  (extend_i32_u: mov)
-    T.load, T.load8_s ... T.load16_u, i64.load32_s, i64.load32_u              memory[A + imm]; C is the slot "memory_bytes"
+    T.load, T.load8_s ... T.load16_u, i64.load32_s, i64.load32_u              memory[A + imm]; C is the memory's size slot
     hidden.load8_u, hidden.load32         hidden memory at A + imm, no bounds check (tables, segments, stdin, ...)
     table.get, table.ref                  element A of the table at hidden offset imm; C is the table's size slot
     param                                 a placeholder whose digits the prompt supplies
   bytes are stored
-    T.store, T.store8, T.store16, i64.store32     memory[A + imm] = B; C is "memory_bytes"
+    T.store, T.store8, T.store16, i64.store32     memory[A + imm] = B; C is the size slot
     hidden.store8, hidden.store32         hidden memory at A + imm = B
     table.set                             element A of the table at hidden offset imm = B; C is the size slot
   something leaves the program

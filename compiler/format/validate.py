@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .isa import FOLDING_RULES, TRAPS, Entry, Program, Site, Slot, Step, StepFunction
-from .limits import FRAME_SIZE_LIMIT
+from .limits import FRAME_SIZE_LIMIT, MEMORY_LIMIT, PAGE
 from .operations import OPERATIONS, Operation
 from .types import FuncType, ValType
 
@@ -275,7 +275,7 @@ def _check_tables(program: Program) -> None:
         if not number(offset, program.hidden_bytes) or not number(size, program.hidden_bytes - offset):
             raise InvalidProgram(f"input area {name!r} is not in hidden memory")
     for segment in program.segments:
-        size = program.hidden_bytes if segment.hidden else program.memory_pages * 65536
+        size = program.hidden_bytes if segment.hidden else _memory_end(program)
         if not number(segment.address, size) or segment.address + len(segment.bytes) > size:
             raise InvalidProgram(f"a segment of {len(segment.bytes)} bytes at {segment.address!r} is not in memory")
     globals_: Iterable[tuple[Slot, ValType]] = program.exported_globals.values()
@@ -284,6 +284,18 @@ def _check_tables(program: Program) -> None:
             _check_slot(slot, "dest", 0, 0)
         except ValueError as error:
             raise InvalidProgram(f"initial values and exported globals: {error}") from None
+
+
+def _memory_end(program: Program) -> int:
+    """All addresses that memories have at first are below. Raises InvalidProgram where they are not one behind the other."""
+    end = 0
+    for memory in program.memories:
+        if memory.base % PAGE or memory.base < end or not 0 <= memory.pages <= memory.maximum:
+            raise InvalidProgram(f"memory {memory.register!r} begins at {memory.base!r}, has {memory.pages!r} pages")
+        end = memory.base + memory.maximum * PAGE
+    if end > MEMORY_LIMIT:
+        raise InvalidProgram(f"memories end at {end:,}, beyond {MEMORY_LIMIT:,}")
+    return max((m.base + m.pages * PAGE for m in program.memories), default=program.memory_pages * PAGE)
 
 
 def _check_consecutive(references: Mapping[int, int], functions: Mapping[int, StepFunction]) -> None:

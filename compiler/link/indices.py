@@ -13,13 +13,16 @@ from .units import Definition, Intrinsic, Layout, Units
 class Indices:
     """Joint indices in the linked module: imports first, the program's definitions in their order, then the others'.
 
+    host_memory: the memory on which host functions work.
     references: reference value of each function that has one, from 1 on; functions of one type are consecutive.
     """
 
     types: dict[FuncType, int]
     functions: dict[Definition | Intrinsic, int]
     tables: dict[Definition, int]
+    memories: dict[Definition, int]
     globals: dict[Definition | Intrinsic | Layout, int]
+    host_memory: Definition | None
     references: dict[Definition, int]
 
 
@@ -39,6 +42,8 @@ def number(units: Units, reached: Reached) -> Indices:
         types=order,
         functions={f: i for i, f in enumerate(targets)},
         tables={t: i for i, t in enumerate(sorted(reached.tables))},
+        memories={m: i for i, m in enumerate(sorted(reached.memories))},
         globals={g: i for i, g in enumerate([*reached.registers, *sorted(reached.globals)])},
+        host_memory=next(iter(reached.host_memories), None),
         references={f: i for i, f in enumerate(referenced, 1)},
     )

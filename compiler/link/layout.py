@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ..format.errors import CompileError, Reason
 from ..format.isa import INPUTS as INPUT_REGISTERS
-from ..format.isa import TRAPS, Segment
+from ..format.isa import TRAPS, LinearMemory, Segment
 from ..format.limits import (
     ARGUMENT_BYTES,
     DESCRIPTORS_BYTES,
@@ -26,7 +26,7 @@ from ..wasm.module import Instr, Limits, Module
 from .indices import Indices
 from .linked import TableLayout
 from .reach import Reached
-from .units import Definition, Intrinsic, Layout, Units
+from .units import BYTES, PROGRAM, Definition, Intrinsic, Layout, Units
 
 # Zeros in a row that are worth a new segment.
 ZERO_RUN = 8
@@ -51,8 +51,7 @@ class Instantiation:
     segments: list[Segment] = field(default_factory=list)
     hidden_bytes: int = 0
     inputs: dict[str, tuple[int, int]] = field(default_factory=dict)
-    memory_pages: int = 0
-    memory_maximum: int = 0
+    memories: dict[Definition, LinearMemory] = field(default_factory=dict)
     constants: dict[Layout, int] = field(default_factory=dict)
 
 
@@ -67,9 +66,13 @@ def lay_out(units: Units, reached: Reached, indices: Indices, max_memory_pages: 
 
 def register_name(units: Units, indices: Indices, register: Intrinsic | Layout) -> str:
     """The hidden register's own name, or for a size one like "table0_size", "data3_size"."""
+    if register.name == f"memory{BYTES}" and indices.host_memory is not None:
+        return memory_register(indices.memories[indices.host_memory])
     if isinstance(register, Intrinsic) or register.owner is None:
         return register.name
     owner = register.owner
+    if owner.kind == "memory":
+        return memory_register(indices.memories[owner])
     if owner.kind == "table":
         return f"table{indices.tables[owner]}_{register.name}"
     unit = units.all[owner.unit].name
@@ -231,33 +234,53 @@ class _LayOut:
     # Linear memory
 
     def _memory(self) -> None:
+        """Memories lie one behind the other, each with the room to which it may grow; those that may share what is left."""
         out = self.out
-        memory = next(iter(self.reached.memories), None)
-        if memory is not None:
-            limits = self._module(memory).memories[memory.index]
-            if limits.minimum > MEMORY_PAGES:
-                raise CompileError(
-                    f"the memory has {limits.minimum} pages at first; at most {MEMORY_PAGES} are supported"
-                )
-            if self.max_memory_pages is not None and limits.minimum > self.max_memory_pages:
-                raise CompileError(
-                    f"the memory has {limits.minimum} pages at first, its maximum is to be {self.max_memory_pages}"
-                )
-            out.memory_pages = out.memory_maximum = limits.minimum
-            if Layout(None, "maximum") in self.reached.layouts:
-                out.memory_maximum = min(_maximum(limits), self.max_memory_pages or MEMORY_PAGES)
-        out.registers["memory_bytes"] = out.memory_pages * PAGE
-        out.constants[Layout(None, "maximum")] = out.memory_maximum
+        limits = {m: self._module(m).memories[m.index] for m in self.indices.memories}
+        for each in limits.values():
+            self._check_minimum(each)
+        growing = [m for m in limits if Layout(m, "maximum") in self.reached.layouts]
+        pages = {m: each.minimum for m, each in limits.items()}
+        rest = MEMORY_PAGES - sum(pages.values())
+        if rest < 0:
+            raise CompileError(f"the memories have {MEMORY_PAGES - rest} pages at first; at most {MEMORY_PAGES} are supported")
+        wanted = {m: min(_maximum(limits[m]), self.max_memory_pages or MEMORY_PAGES) - pages[m] for m in growing}
+        for place, memory in enumerate(sorted(growing, key=lambda m: wanted[m])):  # who wants little leaves more
+            more = max(0, min(wanted[memory], rest // (len(growing) - place)))
+            pages[memory] += more
+            rest -= more
+        base, sources = 0, self._sources()
+        for memory, number in self.indices.memories.items():
+            register, first = memory_register(number), limits[memory].minimum
+            out.memories[memory] = LinearMemory(register, base, first, pages[memory], sources.get(memory, -1))
+            out.registers[register] = first * PAGE
+            out.constants[Layout(memory, "maximum")] = pages[memory]
+            base += pages[memory] * PAGE
+        out.registers.setdefault("memory_bytes", 0)
         image: dict[int, bytearray] = {}
         for unit in self.reached.instantiated:
             for index, data in enumerate(self.units.all[unit].module.data):
                 if data.mode == "active":
-                    self._active_data(unit, index, memory, image)
+                    self._active_data(unit, index, image)
         for first, last in _runs(sorted(image)):
             contents = bytearray().join(image[page] for page in range(first, last + 1))
             out.segments += _segments(contents, first * PAGE, hidden=False)
 
-    def _active_data(self, unit: int, index: int, memory: Definition | None, image: dict[int, bytearray]) -> None:
+    def _sources(self) -> dict[Definition, int]:
+        """The least index of each memory in the program."""
+        count = len(self.units.all[PROGRAM].module.memories)
+        found = ((self.units.find(PROGRAM, "memory", index), index) for index in reversed(range(count)))
+        return {memory: index for memory, index in found if isinstance(memory, Definition)}
+
+    def _check_minimum(self, limits: Limits) -> None:
+        if limits.minimum > MEMORY_PAGES:
+            raise CompileError(f"the memory has {limits.minimum} pages at first; at most {MEMORY_PAGES} are supported")
+        if self.max_memory_pages is not None and limits.minimum > self.max_memory_pages:
+            raise CompileError(
+                f"the memory has {limits.minimum} pages at first, its maximum is to be {self.max_memory_pages}"
+            )
+
+    def _active_data(self, unit: int, index: int, image: dict[int, bytearray]) -> None:
         """image: the pages of memory that have been written to, by number."""
         data = self.units.all[unit].module.data[index]
         target = self.units.resolve(unit, "memory", data.memory)
@@ -267,11 +290,18 @@ class _LayOut:
         end = start + len(data.bytes)
         if end > self._module(target).memories[target.index].minimum * PAGE:
             raise _instantiation_traps("memory_out_of_bounds", f"data segment {index}")
-        if target == memory and data.bytes:
+        memory = self.out.memories.get(target)
+        if memory is not None and data.bytes:
+            start, end = start + memory.base, end + memory.base
             for page in range(start // PAGE, (end - 1) // PAGE + 1):
                 contents = image.setdefault(page, bytearray(PAGE))
                 at, stop = max(start, page * PAGE), min(end, (page + 1) * PAGE)
                 contents[at - page * PAGE : stop - page * PAGE] = data.bytes[at - start : stop - start]
+
+
+def memory_register(number: int) -> str:
+    """The hidden register with the size in bytes of the memory with this index in the linked module."""
+    return f"memory{number or ''}_bytes"
 
 
 def _mask(name: str) -> int:

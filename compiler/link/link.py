@@ -75,9 +75,8 @@ def link(
         hidden_bytes=state.hidden_bytes,
         inputs=state.inputs,
         input_registers=tuple(r for name in state.inputs for r in INPUTS[name][1]),
-        memory_pages=state.memory_pages,
-        memory_maximum=state.memory_maximum,
-        memory_exported=bool(reached.memories) and any(e.kind == "memory" for e in module.exports),
+        memories=tuple(state.memories.values()),
+        memory_exported=_exported_memory(units, indices),
         exports={name: functions[f] for name, f in reached.exports.items()},
         exported_globals={
             name: (indices.globals[g], merged.globals[indices.globals[g]].type.type)
@@ -85,6 +84,15 @@ def link(
         },
         start=tuple(functions[f] for f in reached.start),
     )
+
+
+def _exported_memory(units: Units, indices: Indices) -> int | None:
+    """The memory that the program exports under the name "memory", else the first that it exports; None if it is not in use."""
+    exports = sorted(
+        (e for e in units.all[PROGRAM].module.exports if e.kind == "memory"), key=lambda e: e.name != "memory"
+    )
+    target = units.find(PROGRAM, "memory", exports[0].index) if exports else None
+    return indices.memories.get(target) if isinstance(target, Definition) else None
 
 
 def _function_references(units: Units, reached: Reached, indices: Indices) -> dict[int, int]:

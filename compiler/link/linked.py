@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ..format.isa import Segment
-from ..wasm.module import Module, ValType
+from ..format.isa import LinearMemory, Segment
+from ..wasm.module import Instr, Module, ValType
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,27 @@ class LinkedModule:
     hidden_bytes: int = 0
     inputs: dict[str, tuple[int, int]] = field(default_factory=dict)  # "stdin" -> (hidden offset, capacity)
     input_registers: tuple[str, ...] = ()  # filled by the first param steps of every entry
-    memory_pages: int = 0
-    memory_maximum: int = 0
-    memory_exported: bool = False
+    memories: tuple[LinearMemory, ...] = ()  # by index in the linked module
+    memory_exported: int | None = None  # index of the memory that the host may read and write
     exports: dict[str, int] = field(default_factory=dict)  # invocable functions: export name -> function index
     exported_globals: dict[str, tuple[int, ValType]] = field(default_factory=dict)
     start: tuple[int, ...] = ()
+
+    @property
+    def memory_pages(self) -> int:
+        """Of the first memory, at first."""
+        return self.memories[0].pages if self.memories else 0
+
+    @property
+    def memory_maximum(self) -> int:
+        """Pages to which the first memory may grow."""
+        return self.memories[0].maximum if self.memories else 0
+
+    def memory_of(self, instruction: Instr) -> LinearMemory:
+        """The memory that a load, a store, memory.size or memory.grow of the linked module means."""
+        first = 0 if instruction.name in ("memory.size", "memory.grow") else 2
+        index = instruction.args[first] if len(instruction.args) > first else 0
+        return self.memories[index] if self.memories else LinearMemory("memory_bytes", 0, 0, 0, -1)
 
     @cached_property
     def reference_of(self) -> dict[int, int]:

@@ -10,7 +10,7 @@ from ..wasm.opcodes import BY_NAME
 from .indices import Indices
 from .layout import Instantiation, register_name
 from .linked import INTRINSIC_MODULE
-from .reach import Reached
+from .reach import Reached, operands
 from .units import Definition, Layout, Unit, Units
 
 REGISTER_TYPE = GlobalType("i32", True)
@@ -61,7 +61,7 @@ class _Merge:
             types=tuple(self.indices.types),
             functions=tuple(functions),
             tables=tuple(self.units.all[t.unit].module.tables[t.index] for t in self.indices.tables),
-            memories=(Limits(self.state.memory_pages, self.state.memory_maximum),),
+            memories=tuple(Limits(m.pages, m.maximum) for m in self.state.memories.values()) or (Limits(0, 0),),
             globals=tuple(globals_),
             elements=(Element("declarative", "funcref", declared),) if declared else (),
             imports=tuple(imports),
@@ -86,6 +86,13 @@ class _Merge:
         body = tuple(self._instruction(definition.unit, unit, i) for i in function.body)
         return replace(function, body=body, name=function.name + unit.label)
 
+    def _memory(self, unit_index: int, instruction: Instr) -> int:
+        """The index of its memory, which is left out where it is 0. A host's is that of the modules that call it."""
+        (index,) = {index for kind, index in operands(instruction) if kind == "memory"}
+        found = self.units.resolve(unit_index, "memory", index)
+        target = found if isinstance(found, Definition) else self.indices.host_memory
+        return 0 if target is None else self.indices.memories[target]
+
     def _instruction(self, unit_index: int, unit: Unit, instruction: Instr) -> Instr:
         """The same instruction in the linked index spaces, or the call that replaces it."""
         routine = self.reached.calls.get((unit_index, instruction.name, instruction.args))
@@ -94,8 +101,9 @@ class _Merge:
         kinds = BY_NAME[instruction.name].immediates
         args = instruction.args
         if "memory" in kinds or "memarg" in kinds:
-            # there is one memory, index 0, which is left out
-            return replace(instruction, args=args[: 2 if "memarg" in kinds else kinds.index("memory")])
+            memory = self._memory(unit_index, instruction)
+            first = args[: 2 if "memarg" in kinds else kinds.index("memory")]
+            return replace(instruction, args=(*first, memory) if memory else first)
         if instruction.name == "select" or not kinds:
             return instruction
         new = []

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..format.errors import CompileError, Reason
 from ..wasm.module import FuncType, Instr
 from ..wasm.opcodes import BY_NAME
-from .routines import ROUTINES, WASI_MODULES, layout_of, load
+from .routines import BETWEEN, ROUTINES, WASI_MODULES, layout_of, load, memory_layout
 from .units import PROGRAM, Definition, Intrinsic, Layout, Target, Units, Unresolved
 
 # Immediates that name an entity of an index space, by the kinds of `opcodes`.
@@ -28,6 +28,7 @@ class Reached:
     functions: callable ones. referenced: those that have a reference value; programs_references: the indices by which the
     program itself refers to some of them. imported: those that the program imports.
     intrinsics, registers: what is needed from "w2x", in the order of the first use (the values mean nothing).
+    host_memories: those of modules that call hosts.
     layouts: layout values that code reads. instantiated: the program and its libraries, in the order of instantiation.
     calls: (unit, instruction name, immediates) -> the function that does it. refused: by unit and place, why an import
     that is needed is not there.
@@ -45,6 +46,7 @@ class Reached:
     globals: set[Definition] = field(default_factory=set)
     tables: set[Definition] = field(default_factory=set)
     memories: set[Definition] = field(default_factory=set)
+    host_memories: set[Definition] = field(default_factory=set)
     layouts: set[Layout] = field(default_factory=set)
     instantiated: list[int] = field(default_factory=list)
     calls: dict[tuple[int, str, tuple], Definition] = field(default_factory=dict)
@@ -209,6 +211,9 @@ class _Reach:
         memory = caller.memory
         if memory is not None:
             self._use(unit, "memory", memory)
+            found = self._resolve(unit, "memory", memory)
+            if isinstance(found, Definition):
+                self.out.host_memories.add(found)
         elif not caller.own:
             of = f" {caller.name!r}" if caller.name else ""
             reason = Reason(f"{host.name} works on the memory of the module that calls it, and the module{of} has none")
@@ -264,13 +269,17 @@ class _Reach:
         kinds = {kind for kind, _ in routine.parameters}
         owners = [self._resolve(unit, kind, index) for kind, index in uses if kind in kinds]
         definitions = [o for o in owners if isinstance(o, Definition)]
-        if len(definitions) < len(routine.parameters):
+        found = [self._resolve(unit, "memory", index) for kind, index in uses if kind == "memory"]
+        memories = list(dict.fromkeys(m for m in found if isinstance(m, Definition)))
+        if len(definitions) < len(routine.parameters) or (found and not memories):
             return  # refused
-        key = (routine.file, tuple(definitions), tuple(prefix for _, prefix in routine.parameters))
+        file = routine.file if len(memories) < 2 else BETWEEN
+        key = (file, *definitions, *memories, *(prefix for _, prefix in routine.parameters))
         if key not in self.instances:
-            label = "".join(f" {self._label(d)}" for d in definitions)
-            layout = layout_of(routine, definitions)
-            self.instances[key] = self.units.add(f"w2x.{routine.file}", load(routine.file), layout, label, own=True)
+            label = "".join(f" {self._label(d)}" for d in (*definitions, *(m for m in memories if m.unit or m.index)))
+            layout = layout_of(routine, definitions) | memory_layout(memories)
+            named = dict(zip(("memory", "source_memory"), memories))
+            self.instances[key] = self.units.add(f"w2x.{file}", load(file), layout, label, own=True, memories=named)
         instance = self.instances[key]
         function = Definition(instance, "func", self.units.all[instance].exports[routine.function].index)
         self.out.calls[unit, instruction.name, instruction.args] = function

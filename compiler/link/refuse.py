@@ -37,9 +37,9 @@ def refuse(units: Units, reached: Reached) -> None:
 
 
 def _memories(units: Units, reached: Reached) -> Iterator[Reason]:
-    if len(reached.memories) > 1:
-        names = [_memory(units, memory) for memory in sorted(reached.memories)]
-        yield Reason(f"{len(names)} memories are in use ({', '.join(names)}): only one is supported")
+    if len(reached.host_memories) > 1:
+        names = [_memory(units, memory) for memory in sorted(reached.host_memories)]
+        yield Reason(f"host functions are called by modules with {len(names)} memories ({', '.join(names)}): one is supported")
 
 
 def _memory(units: Units, memory: Definition) -> str:

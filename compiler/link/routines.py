@@ -2,7 +2,8 @@
 
 A routine file exports a function under the name of each instruction that it implements. It may import
 
-    "w2x"        intrinsics (see `linked`), hidden registers, and the program's memory as "memory"
+    "w2x"        intrinsics (see `linked`), hidden registers; "memory", the memory that the instance is made for, and its
+                 size, "memory_bytes"; in the file for copies between two memories also "source_memory"
     "w2x.layout" numbers that the linker decides for one instance of the file: where a table or a segment lies in hidden
                  memory ("offset"), its size register ("size"), a bound for growing ("capacity", "maximum")
     "w2x.memory" functions of memory.wat that need no layout
@@ -14,7 +15,7 @@ operands, and the layout values are constants in the steps. Adding an instructio
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -67,6 +68,8 @@ ROUTINES: dict[str, Routine] = {
     "elem.drop": Routine("tables", "elem.drop", "bulk", _ELEMENTS),
 }
 
+# The file of memory.copy from one memory to another.
+BETWEEN = "between"
 # Layout values of each kind of owner, see `units.Layout`.
 LAYOUT_NAMES = {"table": ("offset", "size", "capacity"), "data": ("offset", "size"), "elem": ("offset", "size")}
 
@@ -96,6 +99,11 @@ def standard_libraries(with_files: bool = True) -> dict[str, Module]:
     """What programs and routines can import without anybody's doing. with_files: WASI for who opens files (`opens_files`)."""
     wasi = load("files" if with_files else "wasi")
     return {**dict.fromkeys(WASI_MODULES, wasi), "w2x.memory": load("memory")}
+
+
+def memory_layout(memories: Sequence[Definition]) -> dict[str, Layout]:
+    """What a routine for these memories imports of the first one, besides the memory and its size."""
+    return {"maximum": Layout(memories[0], "maximum")} if memories else {}
 
 
 def layout_of(routine: Routine, operands: list[Definition]) -> dict[str, Layout]:

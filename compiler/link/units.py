@@ -28,6 +28,8 @@ LAYOUT_MODULE = "w2x.layout"
 PRIVATE = re.compile(rf"{INTRINSIC_MODULE}(\.|$)")
 # What any library may import from INTRINSIC_MODULE.
 PUBLIC = ("memory", "table", "clock_seconds", "clock_nanoseconds")
+# Behind a memory's name: the register with its size.
+BYTES = "_bytes"
 # Under these names the program exports what "memory" and "table" are.
 EXPORTED_AS = {"memory": "memory", "table": "__indirect_function_table"}
 PROGRAM = 0
@@ -62,7 +64,7 @@ class Layout:
     @property
     def is_register(self) -> bool:
         """A size changes; the others become constants."""
-        return self.name == "size"
+        return self.name in ("size", "bytes")
 
 
 Target: TypeAlias = Definition | Intrinsic | Layout
@@ -92,13 +94,15 @@ class Library:
 class Unit:
     """own: a routine or host of this package; it may import everything of "w2x", and its memory is the one in use.
 
-    layout: what the names of LAYOUT_MODULE stand for in a routine's instance. label: tells instances apart.
+    layout: what the names of LAYOUT_MODULE stand for in a routine's instance. label: tells instances apart. memories: what the
+    memories that a routine imports from "w2x" are, by name; a host's is that of the modules which call it.
     imports: by kind, with their positions.
     """
 
     name: str
     module: Module
     layout: Mapping[str, Layout] = field(default_factory=dict)
+    memories: Mapping[str, Definition] = field(default_factory=dict)
     label: str = ""
     imports: Mapping[str, tuple[tuple[int, Import], ...]] = field(default_factory=dict)
     exports: Mapping[str, Export] = field(default_factory=dict)
@@ -135,7 +139,7 @@ class Units:
 
     def add(
         self, name: str, module: Module, layout: Mapping[str, Layout] | None = None, label: str = "",
-        fallback: bool = False, own: bool = False,
+        fallback: bool = False, own: bool = False, memories: Mapping[str, Definition] | None = None,
     ) -> int:  # fmt: skip
         """Index of the new unit."""
         imports: dict[str, list[tuple[int, Import]]] = {"func": [], "table": [], "memory": [], "global": []}
@@ -143,7 +147,7 @@ class Units:
             imports[entry.kind].append((position, entry))
         exports = {e.name: e for e in module.exports}
         joint = {kind: tuple(entries) for kind, entries in imports.items()}
-        self.all.append(Unit(name, module, layout or {}, label, joint, exports, fallback, own))
+        self.all.append(Unit(name, module, layout or {}, memories or {}, label, joint, exports, fallback, own))
         return len(self.all) - 1
 
     def named(self, name: str) -> list[int]:
@@ -207,6 +211,9 @@ class Units:
             return Definition(unit, kind, index)
         entry = entries[index][1]
         if entry.module == INTRINSIC_MODULE and unit != PROGRAM:
+            memory = here.memories.get(entry.name.removesuffix(BYTES))
+            if memory is not None:
+                return memory if kind == "memory" else Layout(memory, "bytes")
             if here.own or (entry.name in PUBLIC and kind == "global"):
                 return Intrinsic(kind, entry.name, entry.desc)  # type: ignore[arg-type]
             if entry.name in EXPORTED_AS and entry.name == kind:

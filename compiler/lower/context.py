@@ -15,7 +15,6 @@ from .stack import Operand, OperandStack, limits_of
 from .structure import blocks_of
 
 ZERO = Slot("const", 0)
-MEMORY_BYTES = Slot("hidden", "memory_bytes")
 
 
 @dataclass

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..format.errors import CompileError, Reason
-from ..format.isa import Entry, Program, Site, Slot, Step, StepFunction
+from ..format.isa import Entry, LinearMemory, Program, Site, Slot, Step, StepFunction
 from ..format.limits import FRAME_SIZE_LIMIT, HOST_WORDS
 from ..format.types import FuncType
 from ..link.linked import LinkedModule
-from .context import MEMORY_BYTES
 from .lower import LoweredFunction
 
 
@@ -39,7 +38,7 @@ def program_of(linked: LinkedModule, lowered: Sequence[LoweredFunction], opt_lev
 
     entries = {name: _entry(linked, steps, name, (index,), type_of(index)) for name, index in linked.exports.items()}
     start_entry = _entry(linked, steps, "start", linked.start, FuncType()) if linked.start else None
-    host = _host_access(steps) if linked.memory_exported else {}
+    host = {} if linked.memory_exported is None else _host_access(steps, linked.memories[linked.memory_exported])
     host |= _global_access(linked, steps)
     host |= _hidden_access(steps) if "files" in linked.inputs else {}
     initial = {Slot("global", index): value for index, value in linked.global_values.items()}
@@ -58,6 +57,7 @@ def program_of(linked: LinkedModule, lowered: Sequence[LoweredFunction], opt_lev
         hidden_bytes=linked.hidden_bytes,
         memory_pages=linked.memory_pages,
         memory_maximum=linked.memory_maximum,
+        memories=linked.memories if len(linked.memories) > 1 else (),
         opt_level=opt_level,
         inputs=linked.inputs,
         exported_globals={
@@ -81,17 +81,17 @@ def _entry(linked: LinkedModule, steps: list[Step], name: str, callees: tuple[in
     return entry
 
 
-def _host_access(steps: list[Step]) -> dict[str, Entry]:
+def _host_access(steps: list[Step], memory: LinearMemory) -> dict[str, Entry]:
     """Append an entry for each single load and store with which the host reads and writes exported memory."""
-    address, value = Slot("frame", 1), Slot("frame", 2)
+    address, value, size = Slot("frame", 1), Slot("frame", 2), Slot("hidden", memory.register)
     entries = {}
     for op in ("i32.load", "i32.load8_u"):
         entries[op] = Entry(f"memory {op}", len(steps), ("i32",), ("i32",))
-        load = Step(op, a=address, c=MEMORY_BYTES, dest=value)
+        load = Step(op, a=address, c=size, dest=value)
         steps += [Step("param", dest=address), load, Step("result", a=value), Step("halt")]
     for op in ("i32.store", "i32.store8"):
         entries[op] = Entry(f"memory {op}", len(steps), ("i32", "i32"), ())
-        store = Step(op, a=address, b=value, c=MEMORY_BYTES)
+        store = Step(op, a=address, b=value, c=size)
         steps += [Step("param", dest=address), Step("param", dest=value), store, Step("halt")]
     return entries
 

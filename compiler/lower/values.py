@@ -8,7 +8,7 @@ from ..format.isa import Slot, Step
 from ..wasm.module import Instr
 from ..wasm.opcodes import LOADS, SIGNATURES, STORES
 from .conditions import COMPARISONS, Condition
-from .context import MEMORY_BYTES, ZERO, FunctionContext
+from .context import ZERO, FunctionContext
 from .operations import CONSTANTS, COPIES, SAME, SIGN, SIGN_OPERATIONS, WIDE, bits_op
 from .stack import Operand, limits_of
 
@@ -82,14 +82,15 @@ class ValueLowering(FunctionContext):
     def _load(self, instr: Instr) -> None:
         address, offset = self._address(self.stack.pop(), instr.args[1])
         wide = SIGNATURES[instr.name][1][0] in WIDE
-        self._compute(bits_op(instr.name), address, wide=wide, imm=offset, c=MEMORY_BYTES)
+        self._compute(bits_op(instr.name), address, wide=wide, imm=offset, c=self._memory_size_slot(instr))
 
     def _store(self, instr: Instr) -> None:
         base, value = self.stack.take(2)
         address, offset = self._address(base, instr.args[1])
         op, site = bits_op(instr.name), self._site("store")
         known = limits_of(address, value)
-        self.code.emit(Step(op, a=address.slot, b=value.slot, c=MEMORY_BYTES, imm=offset, site=site, limits=known))
+        size = self._memory_size_slot(instr)
+        self.code.emit(Step(op, a=address.slot, b=value.slot, c=size, imm=offset, site=site, limits=known))
 
     def _address(self, operand: Operand, offset: int) -> tuple[Operand, int]:
         """Fold the addition of a constant into the offset, where `Operand.sum` says that it cannot wrap around.
@@ -111,8 +112,12 @@ class ValueLowering(FunctionContext):
         self.code.fold(addition.site, "folded into offset")
         return Operand(base, False, 2**32 - 1 - int(constant.index)), offset + int(constant.index)
 
+    def _memory_size_slot(self, instr: Instr) -> Slot:
+        return Slot("hidden", self.linked.memory_of(instr).register)
+
     def _memory_size(self, instr: Instr) -> None:
-        self._compute("i32.shr_u", Operand(MEMORY_BYTES, False), Operand(_PAGE_SHIFT, False), wide=False)
+        size = Operand(self._memory_size_slot(instr), False)
+        self._compute("i32.shr_u", size, Operand(_PAGE_SHIFT, False), wide=False)
 
     def _table_size(self, instr: Instr) -> None:
         self._copy(Operand(Slot("hidden", self.linked.tables[instr.args[0]].size_register), False))

@@ -51,6 +51,9 @@ class Encoder:
             self._place(row, name, slot)
         if step.operation.space in ("hidden", "table"):
             row["offset"] += self.memory.hidden
+        elif step.operation.space == "linear" and self.program.memory_base(step):
+            row["base"] = self.program.memory_base(step)
+            row["offset"] += row["base"]
         if index + 1 < len(rows):  # a value is committed by the token at which the next row is fetched
             after = rows[index + 1]
             if step.dest is None:

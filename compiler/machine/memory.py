@@ -43,7 +43,7 @@ def memory(s: State, place: list[Variable], place_number: Expr) -> Memory:
     # One comparison for both bounds: address + width > limit, or index >= size.
     excess = g.gated(
         "memory.excess",
-        (s.field("check_memory"), address + s.field("access") - s.c_low),
+        (s.field("check_memory"), address - s.field("base") + s.field("access") - s.c_low),
         (s.field("check_index"), s.a.low - s.c_low + 1.0),
     )
     out_of_bounds = g.step(excess - 1.0, "memory.out_of_bounds")

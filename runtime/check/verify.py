@@ -158,16 +158,15 @@ class Verifier:
             world=world,
             start_steps=started.steps if started else 0,
             # A checkpoint whose memory grows less far than any has to was compiled with such a limit.
-            max_memory_pages=max_memory_pages
-            or (self.program.memory_maximum if 0 < self.program.memory_maximum < MEMORY_PAGES else None),
+            # Several memories share the room there is: that is no limit of one of them.
+            max_memory_pages=max_memory_pages or _limit_of(self.program),
         )
         self._comparison = Comparison(self.program, self.source.module, self._oracle.sites, self._oracle.references)
         self._sequence = [model.transformer.prefix]
         linked, instance, steps = self._translation.linked, self._instance, self._comparison.steps
         keys = instance.prefix_probed if instance is not None and probe else None
         self._state = ModelState(self.program, linked, self._table, steps, model.transformer.prefix, keys)
-        own = keys is not None and bool(self.source.module.memories) and (not given or self._translation.uses_memory)
-        self._states = StateComparison(self.program, linked, self._oracle, own)
+        self._states = StateComparison(self.program, linked, self._oracle, keys is not None)
         self.started: Report | None = None
         if started and self._oracle.start:
             self.started = self._compare(started, self._oracle.start)
@@ -310,10 +309,15 @@ def _shown_file(tree: Contents, path: str) -> str:
     return "a folder" if data is None else f"{len(data):,} bytes, sha256 {hashlib.sha256(data).hexdigest()[:16]}"
 
 
+def _limit_of(program: Program) -> int | None:
+    pages = program.memory_maximum
+    return pages if 0 < pages < MEMORY_PAGES and not program.memories else None
+
+
 def options_of(program: Program, options: CompileOptions) -> CompileOptions:
     """With which `program` would be compiled again: what it says itself, and for the rest these."""
     pages = program.memory_maximum
-    limit = pages if 1 <= pages <= MEMORY_PAGES else options.max_memory_pages
+    limit = pages if 1 <= pages <= MEMORY_PAGES and not program.memories else options.max_memory_pages
     level = program.opt_level if program.opt_level in (0, 1) else options.opt_level
     return replace(options, opt_level=level, exports=[*program.entries], max_memory_pages=limit)
 

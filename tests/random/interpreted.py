@@ -10,7 +10,8 @@ import wasmtime
 
 from tests.step_interpreter import Exhausted, StepInterpreter, StepTrap
 from wasm2xformer.compiler.compile import compile_steps
-from wasm2xformer.compiler.format.isa import TRAPS
+from wasm2xformer.compiler.format.isa import TRAPS, Program
+from wasm2xformer.compiler.format.limits import PAGE
 from wasm2xformer.compiler.optimise.invariants import check
 from wasm2xformer.compiler.options import CompileOptions
 from wasm2xformer.compiler.wasm.encode import encode
@@ -97,10 +98,19 @@ def _call(function: Any, store: wasmtime.Store, args: tuple[int, ...]) -> str | 
     return [] if result is None else result if isinstance(result, list) else [result]
 
 
+def _memories(program: Program) -> list[tuple[int, int, int]]:
+    """Beginning, end and index of each memory in use, which is exported."""
+    if program.memories:
+        return [(m.base, m.base + m.maximum * PAGE, m.source) for m in program.memories]
+    return [(0, program.memory_maximum * PAGE, 0)] if program.host else []
+
+
 def _compare_state(store: wasmtime.Store, exports: Any, ours: StepInterpreter) -> None:
-    if ours.program.host and "memory" in exports:  # it has an exported memory, which it uses
-        memory = bytes(exports["memory"].read(store))
-        assert memory.rstrip(b"\0") == bytes(ours.memory).rstrip(b"\0"), "memory"
+    for base, end, index in _memories(ours.program):
+        name = ("memory", "second")[index]
+        if name in exports:
+            memory = bytes(exports[name].read(store))
+            assert memory.rstrip(b"\0") == bytes(ours.memory[base:end]).rstrip(b"\0"), name
     for name, (slot, type_) in ours.program.exported_globals.items():
         if type_ in ("i32", "i64"):
             wanted = exports[name].value(store) % _modulus(type_)

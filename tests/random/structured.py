@@ -62,6 +62,7 @@ def structured(seed: int) -> Case:
     module = [
         *(f"(type $t{i} (func {s}))" for i, s in enumerate(signatures)),
         f'(memory (export "memory") 1 {rng.randint(1, 4)})',
+        '(memory $second (export "second") 1 2)',
         f"(table $table {TABLE} {TABLE + 4} funcref)",
         *(f'(global $g{i} (export "g{i}") (mut {t}) ({t}.const {constant(rng, t)}))' for i, t in enumerate(GLOBALS)),
         f"(elem (table $table) (i32.const 0) funcref {' '.join(elements)})",
@@ -183,9 +184,13 @@ class _Function:
         align = 1 << rng.randint(0, width.bit_length() - 1)
         return f"offset={offset} align={align}"
 
+    def memory(self) -> str:
+        """Which memory an instruction means: seldom the second one."""
+        return " $second" if self.rng.random() < 0.15 else ""
+
     def load(self, type_: str, depth: int) -> None:
         name = self.rng.choice(sorted(n for n in LOADS if n.startswith(type_)))
-        self.emit(f"{name} {self.address(ACCESS_WIDTH[name], depth)}")
+        self.emit(f"{name}{self.memory()} {self.address(ACCESS_WIDTH[name], depth)}")
 
     def select(self, type_: str, depth: int) -> None:
         self.values((type_, type_, "i32"), depth)
@@ -202,7 +207,7 @@ class _Function:
         self.emit(f"local.tee {self.local(type_)}")
 
     def sizes(self, type_: str, depth: int) -> None:
-        self.emit(self.rng.choice(("memory.size", "table.size $table")))
+        self.emit(self.rng.choice((f"memory.size{self.memory()}", "table.size $table")))
         if type_ != "i32":
             self.emit("i64.extend_i32_u" if type_ == "i64" else f"{type_}.convert_i32_u")
 
@@ -276,7 +281,7 @@ class _Function:
         name = self.rng.choice(sorted(n for n in STORES if n.startswith(TYPES)))
         immediates = self.address(ACCESS_WIDTH[name], 2)
         self.value(name[:3], 3)
-        self.emit(f"{name} {immediates}")
+        self.emit(f"{name}{self.memory()} {immediates}")
 
     def if_else(self) -> None:
         params, results = self.types(1), self.types(1)
@@ -412,7 +417,7 @@ class _Function:
 
     def grow(self) -> None:
         if self.rng.random() < 0.6:
-            self.emit(f"i32.const {self.rng.choice((0, 1, 1, 2, -1))}", "memory.grow")
+            self.emit(f"i32.const {self.rng.choice((0, 1, 1, 2, -1))}", f"memory.grow{self.memory()}")
         else:
             self.emit("ref.null func", f"i32.const {self.rng.choice((0, 1, 2, 9))}", "table.grow $table")
         self.take(("i32",))
@@ -429,11 +434,11 @@ class _Function:
         length = self.range(PAGE)
         if kind == 0:
             self.value("i32", 2)
-            self.emit(f"i32.const {length}", "memory.fill")
+            self.emit(f"i32.const {length}", f"memory.fill{self.memory()}")
         elif kind == 1:
-            self.emit(f"i32.const {self.rng.randrange(60)}", f"i32.const {length}", "memory.copy")
+            self.emit(f"i32.const {self.rng.randrange(60)}", f"i32.const {length}", f"memory.copy{self.memory() or ' 0'}{self.memory() or ' 0'}")
         elif kind == 2:
-            self.emit(f"i32.const {self.rng.randrange(9)}", f"i32.const {length}", "memory.init $passive")
+            self.emit(f"i32.const {self.rng.randrange(9)}", f"i32.const {length}", f"memory.init{self.memory()} $passive")
         elif self.rng.random() < 0.1:
             self.emit("drop", "data.drop $passive")
         else:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ....compiler.format.isa import TRAPS, Program
+from ....compiler.format.isa import TRAPS, LinearMemory, Program
 from ....compiler.wasm.module import Instr, Module
 from ...trace import Location, Trace, show_value
 from ..oracle import STILL_RUNNING, OracleRun
@@ -51,6 +51,13 @@ class Context:
         site = self.program.steps[index].site
         assert site is not None
         return self.module.functions[site.function].body[site.instruction]
+
+    def memory_of(self, instr: Instr) -> LinearMemory:
+        """Which memory an instruction that writes or grows one means."""
+        first = {"memory.init": 1, "memory.copy": 0, "memory.fill": 0, "memory.grow": 0}[instr.name]
+        index = instr.args[first] if len(instr.args) > first else 0
+        only = LinearMemory("memory_bytes", 0, self.program.memory_pages, self.program.memory_maximum, index)
+        return next((m for m in self.program.memories if m.source == index), only)
 
     def recorded(self, k: int) -> str:
         """Record k, in words."""

@@ -33,12 +33,12 @@ class SparseMemory:
                 result[start - address : stop - address] = self._pages[page][start - page * PAGE : stop - page * PAGE]
         return result
 
-    def difference(self, other: np.ndarray) -> int | None:
-        """The first address from 0 on at which uint8 [n] has another byte."""
+    def difference(self, other: np.ndarray, base: int = 0) -> int | None:
+        """The first index at which uint8 [n] has another byte than stands at `base` and behind it."""
         for start in range(0, len(other), _CHUNK):
             part = other[start : start + _CHUNK]
-            if self._written(start, len(part)):
-                differs = np.flatnonzero(part != self.read(start, len(part)))
+            if self._written(base + start, len(part)):
+                differs = np.flatnonzero(part != self.read(base + start, len(part)))
             else:
                 differs = np.flatnonzero(part) if part.view(_words(part)).any() else np.empty(0, np.int64)
             if len(differs):

@@ -50,6 +50,10 @@ def _stray(c: Context, call: int, wanted: range, written: dict[int, int]) -> Ite
 
 
 def _bytes(c: Context, call: int, start: int, expected: np.ndarray, written: dict[int, int]) -> Iterator[Finding]:
+    site = c.program.steps[c.trace.step[call]].site
+    assert site is not None
+    instr = c.module.functions[site.function].body[site.instruction]
+    start += c.memory_of(instr).base if instr.name.startswith("memory.") else 0
     yield from _stray(c, call, range(start, start + len(expected)), written)
     for address, byte in enumerate(expected.tolist(), start):
         if written[address] != byte:

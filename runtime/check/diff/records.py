@@ -114,7 +114,7 @@ def _growth_limit(c: Context, index: int, before: int, actual: int, delta: int) 
     if actual != 2**32 - 1 or instr.name not in ("memory.grow", "table.grow"):
         return ""
     if instr.name == "memory.grow":
-        limit, text = c.program.memory_maximum, "memory grows to {:,} pages at most"
+        limit, text = c.memory_of(instr).maximum, "memory grows to {:,} pages at most"
     else:
         limit, text = c.program.table_capacity.get(instr.args[0], 0), "this table grows to {:,} elements at most"
     return text.format(limit) if before + delta > limit else ""
@@ -180,7 +180,7 @@ def _check_addresses(pairs: Pairs) -> Iterator[Finding]:
     k = np.flatnonzero(STORED[pairs.record] & (w.kind[pairs.at] == Kind.DIGIT))
     index, recorded = pairs.index[k], pairs.address[k].astype(np.int64)
     hidden = c.steps.imm[index] - c.program.hidden_bytes + 4 * recorded
-    expected = np.where(c.steps.hidden[index], hidden, recorded)
+    expected = np.where(c.steps.hidden[index], hidden, recorded + c.steps.base[index])
     actual = c.trace.address[w.start + pairs.at[k]]
     for i in w.first(expected != actual):
         text = "bytes that are not adjacent" if np.isnan(actual[i]) else f"{actual[i]:.17g}"

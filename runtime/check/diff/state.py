@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ....compiler.format.isa import Program, Slot
+from ....compiler.format.isa import LinearMemory, Program, Slot
 from ....compiler.format.tokens import Kind, TokenTable
 from ....compiler.link.linked import LinkedModule
 from ...trace import Trace, show_value
@@ -15,7 +15,6 @@ from ..oracle import NULL, UNKNOWN, Oracle
 from .memory import PAGE, SparseMemory
 from .steps import STORE, StepTable
 
-_MEMORY_BYTES = Slot("hidden", "memory_bytes")
 # Elements of a table that are looked at one by one; of a larger one those that the call has written.
 _ELEMENTS = 1 << 14
 
@@ -55,11 +54,6 @@ class ModelState:
         if keys is not None:
             self._put_bytes(prefix, keys)
 
-    @property
-    def memory_size(self) -> int:
-        """Of linear memory, in bytes."""
-        return self.slots.get(_MEMORY_BYTES, 0)
-
     def follow(self, trace: Trace, keys: np.ndarray | None) -> None:
         """What one invocation changes. keys: as for the prefix, at its positions."""
         if keys is not None:
@@ -97,7 +91,7 @@ class ModelState:
 
 
 class StateComparison:
-    """Compares both states. compare_memory: whether the memory that the program uses is the source's own."""
+    """Compares both states. compare_memory: whether what the model's memory holds is known."""
 
     def __init__(self, program: Program, linked: LinkedModule, oracle: Oracle, compare_memory: bool):
         self.program, self.linked, self.oracle, self.compare_memory = program, linked, oracle, compare_memory
@@ -106,18 +100,19 @@ class StateComparison:
         """The first difference. globals_, tables: index in the source -> in the linked module, of those in use."""
         checks = [self._globals(model, globals_), self._tables(model, tables)]
         if self.compare_memory:
-            checks.append(self._memory(model))
+            checks += [self._memory(model, memory) for memory in self.linked.memories if memory.source >= 0]
         return next((difference for check in checks for difference in check), None)
 
-    def _memory(self, model: ModelState) -> Iterator[StateDifference]:
-        mine, theirs = model.memory_size, self.oracle.memory()
+    def _memory(self, model: ModelState, memory: LinearMemory) -> Iterator[StateDifference]:
+        mine, theirs = model.slots.get(Slot("hidden", memory.register), 0), self.oracle.memory(memory.source)
+        of = f" of memory {memory.source}" if memory.source else ""
         if mine != len(theirs):
             pages = [f"{size // PAGE} pages" for size in (len(theirs), mine)]
-            yield StateDifference("size of memory after the call", *pages)
-        at = model.memory.difference(theirs[:mine])
+            yield StateDifference(f"size of memory{f' {memory.source}' if memory.source else ''} after the call", *pages)
+        at = model.memory.difference(theirs[:mine], memory.base)
         if at is not None:
-            byte = int(model.memory.read(at, 1)[0])
-            yield StateDifference(f"byte at address {at} after the call", str(theirs[at]), str(byte))
+            byte = int(model.memory.read(memory.base + at, 1)[0])
+            yield StateDifference(f"byte at address {at}{of} after the call", str(theirs[at]), str(byte))
 
     def _globals(self, model: ModelState, used: dict[int, int]) -> Iterator[StateDifference]:
         for index, linked in used.items():

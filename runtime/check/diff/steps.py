@@ -38,6 +38,7 @@ class StepTable:
     """group: how it ends. site: number in `sites`, -1 for none. record: number in RECORDS.
 
     target: of a jump or branch, or the callee's entry. taken: the condition when the branch is taken. imm: the step's.
+    base: where the memory of an access begins.
     width: bytes that a store stores. hidden: the store's address is one of hidden memory. result: emits a result.
     reference: its recorded value is only whether it is null. internal: part of a routine.
     Target k of a br_table is cases[first_case + k], k < case_count.
@@ -59,6 +60,7 @@ class StepTable:
         self.target = np.array(targets, np.int32)
         self.taken = np.array([s.taken for s in steps], np.int8)
         self.imm = np.array([s.imm for s in steps], np.int64)
+        self.base = np.array([program.memory_base(s) if s.operation.space == "linear" else 0 for s in steps], np.int64)
         self.width = np.array([s.operation.access if s.operation.effect == "store" else 0 for s in steps], np.int8)
         self.hidden = np.array([s.operation.space in ("hidden", "table") for s in steps], np.bool_)
         self.result = np.array([s.operation.effect == "result" for s in steps], np.bool_)

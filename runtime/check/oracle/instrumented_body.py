@@ -231,7 +231,8 @@ class InstrumentedBody:
             self.emit(("local.set", length), ("local.set", middle), ("local.tee", start))
             self.emit(("local.get", middle), ("local.get", length), instr)
         if instr.name.startswith("memory."):
-            space = MEMORY_SPACE
+            place = int(instr.name == "memory.init")  # where it says which memory is written
+            space = MEMORY_SPACE - (instr.args[place] if len(instr.args) > place else 0)
         else:
             space = instr.args[1] if instr.name == "table.init" else instr.args[0]
         for number, site in sites:

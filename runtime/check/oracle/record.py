@@ -25,7 +25,7 @@ GLOBAL, BITS = PREFIX + "global:", PREFIX + "bits:"
 START = PREFIX + "start"
 FLUSH_SLOT, BULK_SLOT = 0, 1
 FLUSH_TYPE, BULK_TYPE = FuncType(), FuncType(("i32", "i32", "i32"))
-MEMORY_SPACE = -1  # first argument of the bulk function; a table is its index
+MEMORY_SPACE = -1  # first argument of the bulk function: less the index of a memory; a table is its index
 NOT_COMPILED = "not compiled"  # what stops a function that was left out
 
 

@@ -171,14 +171,19 @@ class Oracle:
 
     def write_memory(self, address: int, data: bytes) -> None:
         """What the host writes between two calls."""
-        self._exports[names.MEMORY + "0"].write(self._store, bytearray(data), address)
+        self._exported_memory().write(self._store, bytearray(data), address)
 
     def read_memory(self, address: int, length: int) -> bytes:
-        return bytes(self._exports[names.MEMORY + "0"].read(self._store, address, address + length))
+        return bytes(self._exported_memory().read(self._store, address, address + length))
 
-    def memory(self) -> np.ndarray:
-        """Linear memory as it is now, uint8; to be looked at before anything runs again."""
-        memory = self._exports[names.MEMORY + "0"]
+    def _exported_memory(self) -> Any:
+        """The one that the module exports as "memory", else the first that it exports or has."""
+        exports = sorted((e for e in self.module.exports if e.kind == "memory"), key=lambda e: e.name != "memory")
+        return self._exports[f"{names.MEMORY}{exports[0].index if exports else 0}"]
+
+    def memory(self, index: int = 0) -> np.ndarray:
+        """A linear memory as it is now, uint8; to be looked at before anything runs again."""
+        memory = self._exports[f"{names.MEMORY}{index}"]
         size = memory.data_len(self._store)
         return np.ctypeslib.as_array(memory.data_ptr(self._store), (size,)) if size else np.empty(0, np.uint8)
 
@@ -275,9 +280,9 @@ class Oracle:
         store = self._store
         start, length = start % 2**32, length % 2**32
         if not length:
-            self._log.bulk.append(np.empty(0, np.uint8 if space == names.MEMORY_SPACE else np.int64))
-        elif space == names.MEMORY_SPACE:
-            memory = self._exports[names.MEMORY + "0"]
+            self._log.bulk.append(np.empty(0, np.uint8 if space <= names.MEMORY_SPACE else np.int64))
+        elif space <= names.MEMORY_SPACE:
+            memory = self._exports[f"{names.MEMORY}{names.MEMORY_SPACE - space}"]
             data = np.ctypeslib.as_array(memory.data_ptr(store), (memory.data_len(store),))
             self._log.bulk.append(data[start : start + length].copy())
         else:

@@ -9,7 +9,6 @@ import numpy as np
 from ....compiler.format.isa import Program
 from ....compiler.link.linked import LinkedModule
 from ....compiler.wasm.module import Module
-from ....compiler.wasm.opcodes import ACCESS_WIDTH
 from .function import FunctionCheck, Mistranslation
 from .linking import LinkCheck
 from .program import check_program
@@ -45,12 +44,6 @@ class TranslationCheck:
             if self._checked[index] is not None:
                 return self._checked[index]
         return None
-
-    @property
-    def uses_memory(self) -> bool:
-        """Whether the source's own functions access memory: then that memory is the only one there is."""
-        bodies = (self.linked.module.functions[i].body for i in self.linked.origin)
-        return any(instr.name in ACCESS_WIDTH for body in bodies for instr in body)
 
     def all(self) -> Iterable[Mistranslation]:
         """One fault of every function that has one, and of the rest."""

@@ -17,7 +17,6 @@ from .values import DIVISIONS
 if TYPE_CHECKING:
     from .function import FunctionCheck
 
-MEMORY_BYTES = Slot("hidden", "memory_bytes")
 _INTRINSICS = {
     "stdout": "stdout", "stderr": "stderr", "hidden_load8": "hidden.load8_u", "hidden_load32": "hidden.load32",
     "hidden_store8": "hidden.store8", "hidden_store32": "hidden.store32",
@@ -185,7 +184,8 @@ class Events:
         operation = f"i{instr.name[1:]}"
         self._operation(index, step, operation)
         self.check.check_site(index, step, at)
-        self._field(index, "the size of memory in operand c:", MEMORY_BYTES, step.c)
+        size = Slot("hidden", self.linked.memory_of(instr).register)
+        self._field(index, "the size of memory in operand c:", size, step.c)
         if instr.name in STORES:
             self._operand(index, state, step, "b", state.stack.pop(), "value stored")
         base = self.steps.read(state, step.a, index, "a")

@@ -52,7 +52,7 @@ class Instructions:
             if instr.name in ("global.get", "global.set"):
                 found.add(self.global_slot(instr.args[0]))
             elif instr.name == "memory.size":
-                found.add(Slot("hidden", "memory_bytes"))
+                found.add(Slot("hidden", self.linked.memory_of(instr).register))
             elif instr.name == "table.size":
                 found.add(Slot("hidden", self.linked.tables[instr.args[0]].size_register))
         return found
@@ -125,7 +125,7 @@ class Instructions:
         elif name == "ref.func":
             stack.append(values.const(self._references[instr.args[0]]))
         elif name == "memory.size":
-            size = state.module[Slot("hidden", "memory_bytes")]
+            size = state.module[Slot("hidden", self.linked.memory_of(instr).register)]
             stack.append(values.term("i32.shr_u", size, values.const(16)))
         elif name == "table.size":
             stack.append(state.module[Slot("hidden", self.linked.tables[instr.args[0]].size_register)])

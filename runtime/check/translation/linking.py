@@ -44,8 +44,12 @@ class LinkCheck:
         if mine.name != source.name:
             return False
         kinds = BY_NAME[mine.name].immediates
-        if "memory" in kinds or mine.name == "select" or not kinds or "memarg" in kinds:
-            return mine.args[:2] == source.args[:2] if "memarg" in kinds else True
+        if kinds in (("memarg",), ("memory",)):  # of the others, which are calls of routines, see above
+            first = 2 if kinds == ("memarg",) else 0
+            memories = [i.args[first] if len(i.args) > first else 0 for i in (source, mine)]
+            return mine.args[:first] == source.args[:first] and self._mapped(("memory", memories[0]), ("memory", memories[1]))
+        if mine.name == "select" or not kinds:
+            return True
         return all(map(self._argument, kinds, mine.args, source.args))
 
     def _argument(self, kind: str, mine: Any, source: Any) -> bool:

@@ -11,7 +11,6 @@ from ....compiler.format.types import FuncType
 from ....compiler.link.linked import LinkedModule
 from .function import Mistranslation
 
-_MEMORY = Slot("hidden", "memory_bytes")
 # Fields of a step that nothing depends on where its operation does not use them.
 _FIELDS = ("op", "a", "b", "c", "dest", "imm", "callee", "wide", "site")
 
@@ -26,8 +25,9 @@ def check_program(program: Program, linked: LinkedModule) -> None:
         _check_entry(program, program.entries[name], (index,), type_, linked.input_registers)
     if program.start is not None:
         _check_entry(program, program.start, linked.start, FuncType(), linked.input_registers)
+    memory = linked.memories[linked.memory_exported].register if linked.memory_exported is not None else ""
     for op, entry in program.host.items():
-        _check_host(program, op, entry)
+        _check_host(program, op, entry, Slot("hidden", memory))
 
 
 def _facts(program: Program, linked: LinkedModule) -> Iterator[tuple[str, object, object]]:
@@ -38,10 +38,11 @@ def _facts(program: Program, linked: LinkedModule) -> Iterator[tuple[str, object
         _functions(linked),
         {f.index: (f.type, f.internal) for f in program.functions.values() if f.index in program.functions},
     )
-    yield "access to memory from outside", linked.memory_exported, "i32.load" in program.host
+    yield "access to memory from outside", linked.memory_exported is not None, "i32.load" in program.host
     wanted = [f"{GLOBAL}{name}" for name in linked.exported_globals]
     yield "access to globals from outside", wanted, [op for op in program.host if op.startswith(GLOBAL)]
     yield "access to files from outside", "files" in linked.inputs, "hidden.load32" in program.host
+    yield "memories", linked.memories if len(linked.memories) > 1 else (), program.memories
     for name in (
         "references",
         "function_references",
@@ -85,7 +86,7 @@ def _check_entry(
         raise Mistranslation(entry.entry, str(declared), str(entry))
 
 
-def _check_host(program: Program, op: str, entry: Entry) -> None:
+def _check_host(program: Program, op: str, entry: Entry, size: Slot) -> None:
     if op.startswith(GLOBAL):
         slot, type_ = program.exported_globals[op.removeprefix(GLOBAL)]
         _check_steps(program, entry, [Step("result", a=slot, wide=_wide(type_)), Step("halt")])
@@ -97,10 +98,10 @@ def _check_host(program: Program, op: str, entry: Entry) -> None:
         rest = [Step(op, a=address, dest=v, imm=4 * k) for k, v in enumerate(values)]
         rest += [Step("result", a=v) for v in values]
     elif "load" in op:
-        rest = [Step(op, a=address, c=_MEMORY, dest=value), Step("result", a=value)]
+        rest = [Step(op, a=address, c=size, dest=value), Step("result", a=value)]
     else:
         params.append(Step("param", dest=value))
-        rest = [Step(op, a=address, b=value, c=_MEMORY)]
+        rest = [Step(op, a=address, b=value, c=size)]
     _check_steps(program, entry, [*params, *rest, Step("halt")])
 
 
