@@ -436,7 +436,8 @@ class _Function:
             self.value("i32", 2)
             self.emit(f"i32.const {length}", f"memory.fill{self.memory()}")
         elif kind == 1:
-            self.emit(f"i32.const {self.rng.randrange(60)}", f"i32.const {length}", f"memory.copy{self.memory() or ' 0'}{self.memory() or ' 0'}")
+            self.emit(f"i32.const {self.rng.randrange(60)}", f"i32.const {length}")
+            self.emit(f"memory.copy{self.memory() or ' 0'}{self.memory() or ' 0'}")
         elif kind == 2:
             self.emit(f"i32.const {self.rng.randrange(9)}", f"i32.const {length}", f"memory.init{self.memory()} $passive")
         elif self.rng.random() < 0.1:
