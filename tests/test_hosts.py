@@ -249,3 +249,40 @@ def test_a_library_with_a_memory_of_its_own_writes_from_there(level: int):
 def test_a_given_library_comes_before_the_pack(level: int):
     libraries = {"env": '(module (func (export "emscripten_get_now") (result f64) (f64.const 3.5)))'}
     check(EMSCRIPTEN, [("now", [], [3.5]), ("date", [], [2000.0])], opt_level=level, libraries=libraries, clock=2.0)
+
+
+def utf16(text: str) -> str:
+    data = text.encode("utf-16-le", errors="surrogatepass")
+    return "".join(f"\\{byte:02x}" for byte in len(data).to_bytes(4, "little") + data)
+
+
+ASSEMBLYSCRIPT = f"""(module
+  (import "env" "console.log" (func $log (param i32))) (import "env" "console.warn" (func $warn (param i32)))
+  (import "env" "trace" (func $trace (param i32 i32 f64 f64 f64 f64 f64)))
+  (import "env" "abort" (func $abort (param i32 i32 i32 i32)))
+  (import "env" "seed" (func $seed (result f64))) (import "env" "Date.now" (func $now (result f64)))
+  (memory (export "memory") 1) (data (i32.const 0) "first bytes stay.") (data (i32.const 60) "{utf16("aé€😀z")}")
+  (data (i32.const 96) "{utf16(chr(0xD800) + "x" + chr(0xDC01))}") (data (i32.const 116) "{utf16("m.ts")}")
+  (func (export "log") (result i64) (call $log (i32.const 64)) (call $log (i32.const 100)) (i64.load (i32.const 8)))
+  (func (export "warn") (call $warn (i32.const 64)))
+  (func (export "trace") (param i32 f64 f64)
+    (call $trace (i32.const 120) (local.get 0) (local.get 1) (local.get 2) (f64.const -7) (f64.const nan) (f64.const 1e18)))
+  (func (export "abort") (call $abort (i32.const 64) (i32.const 120) (i32.const 12) (i32.const 345)))
+  (func (export "time") (result f64 f64 f64) (call $seed) (call $now) (call $now)))"""
+
+
+@LEVELS
+def test_assemblyscripts_env(level: int):
+    verifier = w2x.Verifier(ASSEMBLYSCRIPT, opt_level=level, clock=1_700_000_000.1235)
+    fffd = "\ufffd"
+    for name, args, values, stdout, stderr in (
+        ("log", [], [int.from_bytes(b"tes stay", "little")], f"aé€😀z\n{fffd}x{fffd}\n", ""), ("warn", [], [], "", "aé€😀z\n"),
+        ("trace", [0, 0.0, 0.0], [], "", "trace: m.ts\n"),
+        ("trace", [5, 0.5, 2.000001], [], "", "trace: m.ts 0.5, 2.000001, -7, NaN, 1000000000000000000\n"),
+        ("trace", [2, 1 / 3, -0.0], [], "", "trace: m.ts 0.333333, 0\n"), ("abort", [], [], "", "abort: aé€😀z in m.ts:12:345\n"),
+        ("time", [], [1_700_000_000_123_500_000.0, 1_700_000_000_123.0, 1_700_000_000_124.0], "", ""),
+    ):  # fmt: skip
+        report = verifier.invoke(name, args)
+        assert report.ok, (name, str(report.divergence))
+        assert (report.run.values, report.run.stdout.decode(), report.run.stderr.decode()) == (values, stdout, stderr)
+        assert bool(report.run.trap) == (name == "abort")

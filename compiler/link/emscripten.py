@@ -1,4 +1,5 @@
-"""Libraries that are made for a program by what it imports: Emscripten's "env", and WASI as JavaScript is given it.
+"""Libraries that are made for a program by what it imports: "env" of Emscripten and of AssemblyScript, and WASI as JavaScript is
+given it.
 
 They are ordinary modules: what they use of the program they import from "w2x", as any library can (see `units`).
 """
@@ -21,14 +22,13 @@ _UPPER = 2  # global of env.wat
 _STUB = (Instr("unreachable"), Instr("end"))
 
 
-def packs(importers: Sequence[Module], given: Collection[tuple[str, str]] = ()) -> dict[str, Module]:
-    """By name. Only what the program and the given libraries import (importers), and no library has (given: module, name), is in
-    them."""
-    found = {
-        ENV: _env(_imported(importers, ENV, given)),
-        **{name: _legalised_wasi(name, _imported(importers, name, given)) for name in WASI_MODULES},
-    }
-    return {name: module for name, module in found.items() if module.exports}
+def packs(importers: Sequence[Module], given: Collection[tuple[str, str]] = ()) -> list[tuple[str, Module]]:
+    """With their names. Only what the program and the given libraries import (importers), and no library has (given: module,
+    name), is in them."""
+    wanted = _imported(importers, ENV, given)
+    found = [(ENV, _env(wanted)), (ENV, _assemblyscript(wanted))]
+    found += [(name, _legalised_wasi(name, _imported(importers, name, given))) for name in WASI_MODULES]
+    return [(name, module) for name, module in found if module.exports]
 
 
 def legalised(type: FuncType) -> FuncType:
@@ -68,6 +68,13 @@ def _env(wanted: Mapping[str, FuncType]) -> Module:
         pack, types=tuple(types), functions=tuple(functions), exports=tuple(exports), imports=imports,
         tables=(type_,) if "table" in kinds else (), memories=pack.memories if "memory" in kinds else (),
     )  # fmt: skip
+
+
+def _assemblyscript(wanted: Mapping[str, FuncType]) -> Module:
+    """All of it, where one of its functions is imported with its type."""
+    pack = load("assemblyscript")
+    types = {e.name: pack.functions[e.index].type for e in pack.exports if e.kind == "func"}
+    return pack if any(types.get(name) == type for name, type in wanted.items()) else Module()
 
 
 def _variant(pack: Module, name: str, type: FuncType) -> Iterator[Export]:

@@ -33,7 +33,7 @@ def made_for(
     """Those of them that are made for this program. They are ordinary modules, which any engine can link."""
     given = given or {}
     names = {(name, e.name) for name, module in given.items() for e in module.exports}
-    made = [Library(name, module, True) for name, module in packs([program, *given.values()], names).items()]
+    made = [Library(name, module, True) for name, module in packs([program, *given.values()], names)]
     if unknown_imports_trap:
         units = Units(program, libraries_of(program, given))
         made += [Library(name, stub, True) for name, stub in trapping(units, names).items()]

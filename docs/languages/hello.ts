@@ -1,0 +1,3 @@
+export function hello(): void {
+  console.log("hello from AssemblyScript");
+}
