@@ -105,3 +105,56 @@ def test_hosts_work_on_one() -> None:
       (func (export "h") (result i32) (call $f)))"""
     with pytest.raises(CompileError, match="host functions are called by modules with 2 memories"):
         compile_steps(program, CompileOptions(1, None, {"lib": library}))
+
+
+WIDE = """(module
+  (memory $a i64 1 3) (memory $b 1 2) (memory $c i64 1 1) (data (memory $a) (i64.const 10) "hello") (data $p "passive segment")
+  (func (export "store") (param i64 i64) (result i64)
+    (i64.store $a (local.get 0) (local.get 1)) (i32.store8 $a offset=3 (local.get 0) (i32.const 200))
+    (i64.add (i64.load $a offset=1 (local.get 0)) (i64.load8_s $a offset=3 (local.get 0))))
+  (func (export "fixed") (param i32) (result i32)
+    (if (local.get 0) (then (return (i32.load $a (i64.const 0x100000008))))) (i32.load $a (i64.add (i64.const 5) (i64.const 3))))
+  (func (export "far") (param i64) (result i32) (i32.load8_u $a offset=0x8000000000000001 (local.get 0)))
+  (func (export "sizes") (result i64 i32 i64) (memory.size $a) (memory.size $b) (memory.size $c))
+  (func (export "grow") (param i64) (result i64 i64) (memory.grow $a (local.get 0)) (memory.grow $c (local.get 0)))
+  (func (export "copy") (param i64 i64 i64) (memory.copy $a $a (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "between") (param i64 i64 i64)
+    (memory.copy $c $a (local.get 0) (local.get 1) (local.get 2))
+    (memory.copy $b $c (i32.wrap_i64 (local.get 0)) (local.get 1) (i32.wrap_i64 (local.get 2)))
+    (memory.copy $c $b (local.get 0) (i32.const 3) (i32.wrap_i64 (local.get 2))))
+  (func (export "fill") (param i64 i32 i64) (memory.fill $c (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "init") (param i64 i32 i32) (memory.init $a $p (local.get 0) (local.get 1) (local.get 2))))"""
+WIDE_CALLS = [
+    ("store", 8, -5), ("store", 65528, 1), ("store", 65529, 9), ("store", 2**32, 9), ("store", -8, 9), ("store", 2**63 - 1, 9),
+    ("fixed", 0), ("fixed", 1), ("far", 0), ("far", -1), ("sizes",), ("copy", 5, 8, 21), ("copy", 2**33, 8, 7),
+    ("copy", 0, 0, 2**32),
+    ("copy", 0, 65530, 7), ("between", 3, 9, 11), ("between", 3, 2**40, 11), ("fill", 65524, 7, 12), ("fill", 65524, 7, 13),
+    ("fill", 0, 7, -1), ("init", 65530, 3, 6), ("init", 65530, 3, 7), ("init", 2**32, 0, 0), ("grow", 1), ("sizes",),
+    ("grow", 2**32), ("grow", -1), ("grow", 2), ("store", 131064, 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_addresses_of_64_bits(level: int) -> None:
+    verifier = Verifier(WIDE, opt_level=level)
+    for name, *args in WIDE_CALLS:
+        report = verifier.invoke(name, args)
+        assert report.ok, f"{name} {args}: {report.divergence}"
+
+
+def test_the_dense_machine_sees_the_high_word() -> None:
+    text = '(module (memory i64 1) (func (export "f") (param i64) (result i32) (i32.load8_u (local.get 0))))'
+    model = w2x.compile(text)
+    for address in (3, 2**32 + 3, 2**63 + 3):
+        for engine in ("fast", "torch"):
+            if address == 3:
+                assert w2x.Instance(model, engine=engine).invoke("f", address).values == [0]
+            else:
+                with pytest.raises(w2x.Trap, match="out of bounds memory access"):
+                    w2x.Instance(model, engine=engine).invoke("f", address)
+
+
+def test_a_32_bit_memory_is_no_64_bit_one() -> None:
+    library, program = '(module (memory (export "m") i64 1))', '(module (import "lib" "m" (memory 1)) (func (export "f")))'
+    with pytest.raises(CompileError, match="incompatible import type"):
+        compile_steps(program, CompileOptions(1, None, {"lib": library}))

@@ -172,11 +172,11 @@ class Segment:
 
 @dataclass(frozen=True)
 class LinearMemory:
-    """One of several memories, which lie one behind the other in the machine's address space.
+    """One of several memories, or one with 64-bit addresses. They lie one behind the other in the machine's address space.
 
     register: the hidden register with its size in bytes; as operand `c` of an access it says which memory is meant. base: where
     its address 0 is. pages: at first; maximum: pages to which it may grow. source: its index in the module that was compiled; -1
-    for one of a library that the module does not import.
+    for one of a library that the module does not import. wide: its addresses are i64.
     """
 
     register: str
@@ -184,6 +184,7 @@ class LinearMemory:
     pages: int
     maximum: int
     source: int
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -206,7 +207,8 @@ class Program:
     hidden_bytes: int = 0  # size of hidden memory
     memory_pages: int = 0  # initial linear memory
     memory_maximum: int = 0  # pages to which it may grow
-    # all memories of a program that uses several, the one that memory_pages and memory_maximum describe first; else none
+    # all memories of a program that uses several or one with 64-bit addresses, the one that memory_pages and memory_maximum
+    # describe first; else none
     memories: tuple[LinearMemory, ...] = ()
     opt_level: int = 0
     # hidden memory areas that an invocation's prompt may fill: name -> (offset, size); e.g. "stdin"
@@ -215,6 +217,11 @@ class Program:
     # Instructions for which no step answers -> the rule (FOLDING_RULES) by which that is so. Not in checkpoints.
     folded: dict[Site, str] = field(default_factory=dict, compare=False)
 
+    def memory_of(self, step: Step) -> LinearMemory | None:
+        """The memory that an access of linear memory means; None where there is one and it is as usual."""
+        return next((m for m in self.memories if step.c is not None and step.c.index == m.register), None)
+
     def memory_base(self, step: Step) -> int:
-        """Where address 0 of the memory that an access of linear memory means is, in the machine's addresses."""
-        return next((m.base for m in self.memories if step.c is not None and step.c.index == m.register), 0)
+        """Where address 0 of that memory is, in the machine's addresses."""
+        memory = self.memory_of(step)
+        return memory.base if memory is not None else 0

@@ -130,6 +130,7 @@ class StoredMemory(Struct, array_like=True, forbid_unknown_fields=True):
     pages: Natural
     maximum: Natural
     source: Distance
+    wide: bool = False
 
 
 class StoredProgram(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -224,7 +225,7 @@ def stored_program(program: Program) -> StoredProgram:
         function_references=_with_text_keys(program.function_references),
         table_capacity=_with_text_keys(program.table_capacity),
         exported_globals={n: (_stored_slot(s), t) for n, (s, t) in program.exported_globals.items()},  # type: ignore
-        memories=tuple(StoredMemory(m.register, m.base, m.pages, m.maximum, m.source) for m in program.memories),
+        memories=tuple(StoredMemory(m.register, m.base, m.pages, m.maximum, m.source, m.wide) for m in program.memories),
         **{name: getattr(program, name) for name in _AS_THEY_ARE},
     )
 
@@ -271,7 +272,7 @@ def program_of(stored: StoredProgram) -> Program:
         function_references=_with_number_keys(stored.function_references),
         table_capacity=_with_number_keys(stored.table_capacity),
         exported_globals={name: (_slot(s), type_) for name, (s, type_) in stored.exported_globals.items()},
-        memories=tuple(LinearMemory(m.register, m.base, m.pages, m.maximum, m.source) for m in stored.memories),
+        memories=tuple(LinearMemory(m.register, m.base, m.pages, m.maximum, m.source, m.wide) for m in stored.memories),
         **{name: getattr(stored, name) for name in _AS_THEY_ARE},
     )
 

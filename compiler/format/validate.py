@@ -84,6 +84,8 @@ def check_operands(step: Step, frame_size: int) -> None:
 
 def _most(operation: Operation, step: Step, name: str) -> int:
     """The greatest constant that this operand may be: a value as wide as it is read."""
+    if operation.space == "linear" and name == "a":
+        return 2**64 - 1  # what `_check_address` says of a memory with 32-bit addresses
     if name == "c" or operation.effect == "output" or (operation.space and name == "a"):
         return 2**32 - 1
     if operation.by_step:
@@ -109,9 +111,17 @@ def _check_slot(slot: Any, name: str, frame_size: int, most: int) -> None:
         raise ValueError(f"`{name}` is the constant {slot.index}, more than is read of it")
 
 
+def _check_address(program: Program, step: Step) -> None:
+    memory = program.memory_of(step)
+    constant = step.a is not None and step.a.kind == "const" and int(step.a.index) >= 2**32
+    if step.operation.space == "linear" and constant and (memory is None or not memory.wide):
+        raise ValueError(f"`a` is the constant {step.a.index}, more than is read of it")  # type: ignore[union-attr]
+
+
 def _check_step(program: Program, at: int, frame_size: int) -> None:
     try:
         check_operands(program.steps[at], frame_size)
+        _check_address(program, program.steps[at])
     except ValueError as error:
         raise InvalidProgram(str(error), at) from None
 

@@ -29,4 +29,18 @@
         (i32.store8 $to (local.get $to) (i32.load8_u $from (local.get $from)))
         (local.set $to (i32.add (local.get $to) (i32.const 1)))
         (local.set $from (i32.add (local.get $from) (i32.const 1)))
-        (br $bytes)))))
+        (br $bytes))))
+
+  ;; With 64-bit addresses on both sides, there, or here. The length is i64 if both have them.
+  (func (export "memory.copy64") (param $to i64) (param $from i64) (param $n i64)
+    (if (i64.gt_u (i64.or (i64.or (local.get $to) (local.get $from)) (local.get $n)) (i64.const 0xffffffff))
+      (then (call $trap_memory_out_of_bounds)))
+    (call $memory.copy (i32.wrap_i64 (local.get $to)) (i32.wrap_i64 (local.get $from)) (i32.wrap_i64 (local.get $n))))
+
+  (func (export "memory.copy_to64") (param $to i64) (param $from i32) (param $n i32)
+    (if (i64.gt_u (local.get $to) (i64.const 0xffffffff)) (then (call $trap_memory_out_of_bounds)))
+    (call $memory.copy (i32.wrap_i64 (local.get $to)) (local.get $from) (local.get $n)))
+
+  (func (export "memory.copy_from64") (param $to i32) (param $from i64) (param $n i32)
+    (if (i64.gt_u (local.get $from) (i64.const 0xffffffff)) (then (call $trap_memory_out_of_bounds)))
+    (call $memory.copy (local.get $to) (i32.wrap_i64 (local.get $from)) (local.get $n))))

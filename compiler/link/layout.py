@@ -252,7 +252,9 @@ class _LayOut:
         base, sources = 0, self._sources()
         for memory, number in self.indices.memories.items():
             register, first = memory_register(number), limits[memory].minimum
-            out.memories[memory] = LinearMemory(register, base, first, pages[memory], sources.get(memory, -1))
+            out.memories[memory] = LinearMemory(
+                register, base, first, pages[memory], sources.get(memory, -1), limits[memory].wide
+            )  # fmt: skip
             out.registers[register] = first * PAGE
             out.constants[Layout(memory, "maximum")] = pages[memory]
             base += pages[memory] * PAGE

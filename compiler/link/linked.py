@@ -68,6 +68,11 @@ class LinkedModule:
         """Pages to which the first memory may grow."""
         return self.memories[0].maximum if self.memories else 0
 
+    @property
+    def memories_to_tell(self) -> tuple[LinearMemory, ...]:
+        """As `Program.memories`: none where there is one and it is as usual."""
+        return self.memories if len(self.memories) > 1 or any(m.wide for m in self.memories) else ()
+
     def memory_of(self, instruction: Instr) -> LinearMemory:
         """The memory that a load, a store, memory.size or memory.grow of the linked module means."""
         first = 0 if instruction.name in ("memory.size", "memory.grow") else 2

@@ -29,6 +29,9 @@ def show(type: FuncType | GlobalType) -> str:
 
 
 def _limits(wanted: Limits, given: Limits, unit: str, of: str) -> str:
+    if wanted.wide != given.wide:
+        words = ("32", "64")
+        return f"one with {words[wanted.wide]}-bit addresses wanted, {of} has one with {words[given.wide]}-bit addresses"
     if given.minimum < wanted.minimum:
         return f"at least {_count(wanted.minimum, unit)} wanted, {of} has {given.minimum}"
     if wanted.maximum is None or (given.maximum is not None and given.maximum <= wanted.maximum):

@@ -150,6 +150,25 @@
       (then (call $trap_memory_out_of_bounds)))
     (call $copy_hidden (local.get $to) (i32.add (local.get $from) (global.get $offset)) (local.get $n)))
 
+  ;; The same of a memory with 64-bit addresses, which has no more than 32-bit ones either.
+  (func $memory.grow64 (export "memory.grow64") (param $pages i64) (result i64)
+    (if (i64.gt_u (local.get $pages) (i64.const 0xffffffff)) (then (return (i64.const -1))))
+    (i64.extend_i32_s (call $memory.grow (i32.wrap_i64 (local.get $pages)))))
+
+  (func $memory.fill64 (export "memory.fill64") (param $p i64) (param $byte i32) (param $n i64)
+    (if (i64.gt_u (i64.or (local.get $p) (local.get $n)) (i64.const 0xffffffff))
+      (then (call $trap_memory_out_of_bounds)))
+    (call $memory.fill (i32.wrap_i64 (local.get $p)) (local.get $byte) (i32.wrap_i64 (local.get $n))))
+
+  (func $memory.copy64 (export "memory.copy64") (param $to i64) (param $from i64) (param $n i64)
+    (if (i64.gt_u (i64.or (i64.or (local.get $to) (local.get $from)) (local.get $n)) (i64.const 0xffffffff))
+      (then (call $trap_memory_out_of_bounds)))
+    (call $memory.copy (i32.wrap_i64 (local.get $to)) (i32.wrap_i64 (local.get $from)) (i32.wrap_i64 (local.get $n))))
+
+  (func $memory.init64 (export "memory.init64") (param $to i64) (param $from i32) (param $n i32)
+    (if (i64.gt_u (local.get $to) (i64.const 0xffffffff)) (then (call $trap_memory_out_of_bounds)))
+    (call $memory.init (i32.wrap_i64 (local.get $to)) (local.get $from) (local.get $n)))
+
   (func $data.drop (export "data.drop")
     (global.set $size (i32.const 0)))
 

@@ -61,7 +61,7 @@ class _Merge:
             types=tuple(self.indices.types),
             functions=tuple(functions),
             tables=tuple(self.units.all[t.unit].module.tables[t.index] for t in self.indices.tables),
-            memories=tuple(Limits(m.pages, m.maximum) for m in self.state.memories.values()) or (Limits(0, 0),),
+            memories=tuple(Limits(m.pages, m.maximum, m.wide) for m in self.state.memories.values()) or (Limits(0, 0),),
             globals=tuple(globals_),
             elements=(Element("declarative", "funcref", declared),) if declared else (),
             imports=tuple(imports),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..format.errors import CompileError, Reason
 from ..wasm.module import FuncType, Instr
 from ..wasm.opcodes import BY_NAME
-from .routines import BETWEEN, ROUTINES, WASI_MODULES, layout_of, load, memory_layout
+from .routines import BETWEEN, ROUTINES, WASI_MODULES, layout_of, load, memory_layout, variant
 from .units import PROGRAM, Definition, Intrinsic, Layout, Target, Units, Unresolved
 
 # Immediates that name an entity of an index space, by the kinds of `opcodes`.
@@ -281,7 +281,9 @@ class _Reach:
             named = dict(zip(("memory", "source_memory"), memories))
             self.instances[key] = self.units.add(f"w2x.{file}", load(file), layout, label, own=True, memories=named)
         instance = self.instances[key]
-        function = Definition(instance, "func", self.units.all[instance].exports[routine.function].index)
+        wide = [self.units.all[m.unit].module.memories[m.index].wide for m in memories]
+        name = routine.function + variant(wide)
+        function = Definition(instance, "func", self.units.all[instance].exports[name].index)
         self.out.calls[unit, instruction.name, instruction.args] = function
         self._function(function)
 

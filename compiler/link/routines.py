@@ -101,6 +101,11 @@ def standard_libraries(with_files: bool = True) -> dict[str, Module]:
     return {**dict.fromkeys(WASI_MODULES, wasi), "w2x.memory": load("memory")}
 
 
+def variant(wide: Sequence[bool]) -> str:
+    """What is behind the name of a routine for memories with 64-bit addresses or without: of a copy, where to and where from."""
+    return {(True,): "64", (True, True): "64", (True, False): "_to64", (False, True): "_from64"}.get(tuple(wide), "")
+
+
 def memory_layout(memories: Sequence[Definition]) -> dict[str, Layout]:
     """What a routine for these memories imports of the first one, besides the memory and its size."""
     return {"maximum": Layout(memories[0], "maximum")} if memories else {}

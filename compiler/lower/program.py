@@ -57,7 +57,7 @@ def program_of(linked: LinkedModule, lowered: Sequence[LoweredFunction], opt_lev
         hidden_bytes=linked.hidden_bytes,
         memory_pages=linked.memory_pages,
         memory_maximum=linked.memory_maximum,
-        memories=linked.memories if len(linked.memories) > 1 else (),
+        memories=linked.memories_to_tell,
         opt_level=opt_level,
         inputs=linked.inputs,
         exported_globals={

@@ -15,6 +15,8 @@ from .stack import Operand, limits_of
 _PAGE_SHIFT = Slot("const", 16)
 # An addition that stands further before its use than so many steps stays where it is.
 _NEAR = 256
+# A larger offset, which a memory with 64-bit addresses may have, is out of bounds whatever the address; so is this one.
+LARGEST_OFFSET = 2**32 - 1
 
 
 class ValueLowering(FunctionContext):
@@ -80,13 +82,13 @@ class ValueLowering(FunctionContext):
         self.code.emit(step)
 
     def _load(self, instr: Instr) -> None:
-        address, offset = self._address(self.stack.pop(), instr.args[1])
+        address, offset = self._address(self.stack.pop(), min(instr.args[1], LARGEST_OFFSET))
         wide = SIGNATURES[instr.name][1][0] in WIDE
         self._compute(bits_op(instr.name), address, wide=wide, imm=offset, c=self._memory_size_slot(instr))
 
     def _store(self, instr: Instr) -> None:
         base, value = self.stack.take(2)
-        address, offset = self._address(base, instr.args[1])
+        address, offset = self._address(base, min(instr.args[1], LARGEST_OFFSET))
         op, site = bits_op(instr.name), self._site("store")
         known = limits_of(address, value)
         size = self._memory_size_slot(instr)
@@ -118,6 +120,8 @@ class ValueLowering(FunctionContext):
     def _memory_size(self, instr: Instr) -> None:
         size = Operand(self._memory_size_slot(instr), False)
         self._compute("i32.shr_u", size, Operand(_PAGE_SHIFT, False), wide=False)
+        if self.linked.memory_of(instr).wide:
+            self.stack.push(replace(self.stack.pop(), wide=True))
 
     def _table_size(self, instr: Instr) -> None:
         self._copy(Operand(Slot("hidden", self.linked.tables[instr.args[0]].size_register), False))

@@ -53,7 +53,7 @@ class Assembly:
     image: ProgramImage
 
 
-_WIDE = ("move_high", "select_high", "carry", "wide_bytes", "fill_high", "load64", "store64", "signed_high")
+_WIDE = ("move_high", "select_high", "carry", "wide_bytes", "fill_high", "load64", "store64", "signed_high", "check_high")
 
 
 def assemble(

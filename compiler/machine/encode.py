@@ -51,9 +51,12 @@ class Encoder:
             self._place(row, name, slot)
         if step.operation.space in ("hidden", "table"):
             row["offset"] += self.memory.hidden
-        elif step.operation.space == "linear" and self.program.memory_base(step):
-            row["base"] = self.program.memory_base(step)
-            row["offset"] += row["base"]
+        memory = self.program.memory_of(step) if step.operation.space == "linear" else None
+        if memory is not None and memory.base:
+            row["base"] = memory.base
+            row["offset"] += memory.base
+        if memory is not None and memory.wide:
+            row["check_high"] = 1
         if index + 1 < len(rows):  # a value is committed by the token at which the next row is fetched
             after = rows[index + 1]
             if step.dest is None:

@@ -46,7 +46,11 @@ def memory(s: State, place: list[Variable], place_number: Expr) -> Memory:
         (s.field("check_memory"), address - s.field("base") + s.field("access") - s.c_low),
         (s.field("check_index"), s.a.low - s.c_low + 1.0),
     )
-    out_of_bounds = g.step(excess - 1.0, "memory.out_of_bounds")
+    beyond: Expr = Expr.of(excess)
+    if s.field("check_high").terms:  # an address of more than 32 bits
+        high = g.step(s.a.high - 1.0, "memory.high")
+        beyond = beyond + 2.0**36 * g.product(s.field("check_high"), high, "memory.beyond")
+    out_of_bounds = g.step(beyond - 1.0, "memory.out_of_bounds")
     storing = g.product(s.field("store"), 1.0 - out_of_bounds, "memory.storing")
     is_byte = s.features["is.byte"]
     # Low parts of the address, modulo 256^i, before they wrap. A table's elements take 4 bytes.

@@ -148,9 +148,11 @@ class _Decoder:
 
     def _limits(self) -> Limits:
         flags = self.r.byte()
-        if flags > 1:
-            raise self._refusal("64-bit memory" if flags & 4 else "shared memory" if flags & 2 else "custom page size")
-        return Limits(self.r.unsigned(), self.r.unsigned() if flags else None)
+        if flags & ~5:
+            raise self._refusal("shared memory" if flags & 2 else "custom page size")
+        wide = bool(flags & 4)
+        bits = 64 if wide else 32
+        return Limits(self.r.unsigned(bits), self.r.unsigned(bits) if flags & 1 else None, wide)
 
     def _table_type(self) -> TableType:
         return TableType(self._valtype(), self._limits())

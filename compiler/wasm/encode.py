@@ -67,9 +67,8 @@ def _valtype(name: str) -> bytes:
 
 
 def _limits(limits: Limits) -> bytes:
-    if limits.maximum is None:
-        return b"\0" + _unsigned(limits.minimum)
-    return b"\1" + _unsigned(limits.minimum) + _unsigned(limits.maximum)
+    flags = 4 * limits.wide + (limits.maximum is not None)
+    return bytes([flags]) + _unsigned(limits.minimum) + (b"" if limits.maximum is None else _unsigned(limits.maximum))
 
 
 def _table_type(table: TableType) -> bytes:

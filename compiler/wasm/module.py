@@ -43,8 +43,11 @@ class Instr:
 
 @dataclass(frozen=True)
 class Limits:
+    """Of a memory in pages, of a table in elements. wide: addresses, indices and sizes are i64."""
+
     minimum: int
     maximum: int | None = None
+    wide: bool = False
 
 
 @dataclass(frozen=True)

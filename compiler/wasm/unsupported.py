@@ -16,7 +16,6 @@ from .reader import Reader
 PROPOSALS = {
     ("function_references",): "typed function references are not supported",
     ("function_references", "gc"): "garbage-collected types are not supported",
-    ("memory64",): "64-bit memories and tables are not supported",
     ("relaxed_simd",): "relaxed SIMD is not supported",
     ("wide_arithmetic",): "wide arithmetic is not supported",
     ("custom_page_sizes",): "custom page sizes are not supported",

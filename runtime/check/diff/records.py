@@ -111,7 +111,7 @@ def _check_values(pairs: Pairs) -> Iterator[Finding]:
 def _growth_limit(c: Context, index: int, before: int, actual: int, delta: int) -> str:
     """The limit that a memory.grow or table.grow met where wasmtime has room, "" when it is something else."""
     instr = c.instr(index)
-    if actual != 2**32 - 1 or instr.name not in ("memory.grow", "table.grow"):
+    if actual not in (2**32 - 1, 2**64 - 1) or instr.name not in ("memory.grow", "table.grow"):
         return ""
     if instr.name == "memory.grow":
         limit, text = c.memory_of(instr).maximum, "memory grows to {:,} pages at most"

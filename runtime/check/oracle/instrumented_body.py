@@ -150,10 +150,11 @@ class InstrumentedBody:
         elif name in _BULK or name == "table.set":
             self._bulk(instr, after)
         elif name in ("memory.grow", "table.grow") and after[0][1].record == "value":
-            delta, value = self.scratch("i32", 4), self.scratch("i32")
+            type_: ValType = "i64" if instr.name == "memory.grow" and self._wide(instr) else "i32"
+            delta, value = self.scratch(type_, 4), self.scratch(type_)
             self.emit(("local.tee", delta), instr, ("local.tee", value))
             for number, _ in after:
-                self.log(number, [("local.get", value)], "i32", [("local.get", delta)])
+                self.log(number, [("local.get", value)], type_, self._narrow(delta, type_))
         else:
             self.emit(instr)
             for number, site in after:
@@ -201,11 +202,23 @@ class InstrumentedBody:
         else:
             raise _refusal(site, instr)
 
+    def _wide(self, instr: Instr, which: int = 0) -> bool:
+        """Whether a memory instruction's memory has 64-bit addresses. which: of a memory.copy, where to and where from."""
+        first = 2 if instr.name in ACCESS_WIDTH else int(instr.name == "memory.init")
+        index = instr.args[first + which] if len(instr.args) > first + which else 0
+        return self.module.memories[index].wide
+
+    @staticmethod
+    def _narrow(local: int, type_: ValType) -> list[tuple]:
+        """Code for the lower half of an address."""
+        return [("local.get", local), *([("i32.wrap_i64",)] if type_ == "i64" else [])]
+
     def _store(self, instr: Instr, sites: list[tuple[int, Site]]) -> None:
         type_, width = instr.name.split(".")[0], ACCESS_WIDTH[instr.name]
-        address, value = self.scratch("i32", 1), self.scratch(type_)
+        wide: ValType = "i64" if self._wide(instr) else "i32"
+        address, value = self.scratch(wide, 1), self.scratch(type_)
         self.emit(("local.set", value), ("local.tee", address), ("local.get", value), instr)
-        effective = [("local.get", address), ("i32.const", _signed32(instr.args[1])), ("i32.add",)]
+        effective = [*self._narrow(address, wide), ("i32.const", _signed32(instr.args[1] % 2**32)), ("i32.add",)]
         stored: list[tuple] = [("local.get", value)]
         if width < (8 if type_ in ("i64", "f64") else 4):
             stored += [(f"{type_}.const", 256**width - 1), (f"{type_}.and",)]
@@ -223,7 +236,10 @@ class InstrumentedBody:
             last: ValType = self.module.tables[instr.args[0]].element
         else:
             last = "i32"
-        start, middle, length = self.scratch("i32", 1), self.scratch(last, 2), self.scratch("i32", 3)
+        kinds = self._range_types(instr)
+        if instr.name in ("memory.copy", "memory.fill", "memory.init"):
+            last = kinds[1]
+        start, middle, length = self.scratch(kinds[0], 1), self.scratch(last, 2), self.scratch(kinds[2], 3)
         if instr.name == "table.set":
             self.emit(("i32.const", 1), ("local.set", length), ("local.set", middle), ("local.tee", start))
             self.emit(("local.get", middle), instr)
@@ -237,7 +253,7 @@ class InstrumentedBody:
             space = instr.args[1] if instr.name == "table.init" else instr.args[0]
         for number, site in sites:
             if site.record == "bulk":
-                self.read_range(number, space, [("local.get", start)], [("local.get", length)])
+                self.read_range(number, space, self._narrow(start, kinds[0]), self._narrow(length, kinds[2]))
             elif _passing(site):
                 self.log(number, [("i32.const", 0)], "i32")
             elif instr.name == "table.set" and site.record == "value":
@@ -246,6 +262,18 @@ class InstrumentedBody:
                 self.log(number, [("local.get", middle)], last, [("local.get", start)])
             else:
                 raise _refusal(site, instr)
+
+    def _range_types(self, instr: Instr) -> tuple[ValType, ValType, ValType]:
+        """Of the operands of an instruction that writes a range; of the second one only where it is a number of memory."""
+        if not instr.name.startswith("memory."):
+            return "i32", "i32", "i32"
+        to: ValType = "i64" if self._wide(instr) else "i32"
+        if instr.name == "memory.fill":
+            return to, "i32", to
+        if instr.name == "memory.init":
+            return to, "i32", "i32"
+        from_: ValType = "i64" if self._wide(instr, 1) else "i32"
+        return to, from_, "i64" if (to, from_) == ("i64", "i64") else "i32"
 
     def _call_indirect(self, instr: Instr, sites: list[tuple[int, Site]], delta: int | None) -> None:
         """Which function this is, the callee says (`say_reached`): it is called only when no trap came before."""

@@ -17,8 +17,6 @@ _FIXED: dict[str, tuple[int, tuple[ValType, ...]]] = {
     "table.set": (2, ()),
     "table.grow": (2, ("i32",)),
     "table.size": (0, ("i32",)),
-    "memory.size": (0, ("i32",)),
-    "memory.grow": (1, ("i32",)),
     "ref.is_null": (1, ("i32",)),
     "ref.func": (0, ("funcref",)),
     "local.tee": (0, ()),  # what it leaves is what it found
@@ -81,6 +79,9 @@ def stack_tops(module: Module, function: Function) -> list[Top]:
                 popped, pushed = 0, (types[instr.args[0]],)
             elif name == "global.get":
                 popped, pushed = 0, (module.globals[instr.args[0]].type.type,)
+            elif name in ("memory.size", "memory.grow"):
+                memory = module.memories[instr.args[0] if instr.args else 0]
+                popped, pushed = int(name == "memory.grow"), ("i64" if memory.wide else "i32",)
             elif name == "table.get":
                 popped, pushed = 1, (module.tables[instr.args[0]].element,)
             elif name == "ref.null":

@@ -189,7 +189,8 @@ class Events:
         if instr.name in STORES:
             self._operand(index, state, step, "b", state.stack.pop(), "value stored")
         base = self.steps.read(state, step.a, index, "a")
-        address, offset = state.stack.pop(), instr.args[1]
+        # Larger ones are out of bounds, and so is this.
+        address, offset = state.stack.pop(), min(instr.args[1], 2**32 - 1)
         self.folded.update(name for name, _ in self.values.sums(address))
         wanted = {(name, offset + extra) for name, extra in self.values.sums(address)}
         found = {(name, step.imm + extra) for name, extra in self._whole(base)}

@@ -42,7 +42,7 @@ def _facts(program: Program, linked: LinkedModule) -> Iterator[tuple[str, object
     wanted = [f"{GLOBAL}{name}" for name in linked.exported_globals]
     yield "access to globals from outside", wanted, [op for op in program.host if op.startswith(GLOBAL)]
     yield "access to files from outside", "files" in linked.inputs, "hidden.load32" in program.host
-    yield "memories", linked.memories if len(linked.memories) > 1 else (), program.memories
+    yield "memories", linked.memories_to_tell, program.memories
     for name in (
         "references",
         "function_references",
