@@ -142,6 +142,41 @@ def test_addresses_of_64_bits(level: int) -> None:
         assert report.ok, f"{name} {args}: {report.divergence}"
 
 
+TABLES = """(module
+  (type $t (func (result i32)))
+  (table $a i64 4 6 funcref) (table $b 5 funcref) (table $c i64 3 funcref)
+  (elem $p funcref (ref.func $f) (ref.func $g) (ref.null func))
+  (elem (table $a) (i64.const 1) func $f $g) (func $f (result i32) (i32.const 1)) (func $g (result i32) (i32.const 2))
+  (func (export "call") (param i64) (result i32) (call_indirect $a (type $t) (local.get 0)))
+  (func (export "tail") (param i64) (result i32) (return_call_indirect $a (type $t) (local.get 0)))
+  (func (export "null") (param i64) (result i32) (ref.is_null (table.get $a (local.get 0))))
+  (func (export "constant") (result i32) (ref.is_null (table.get $a (i64.const 0x100000001))))
+  (func (export "set") (param i64) (table.set $a (local.get 0) (ref.func $g)))
+  (func (export "sizes") (result i64 i32 i64) (table.size $a) (table.size $b) (table.size $c))
+  (func (export "grow") (param i64) (result i64) (table.grow $a (ref.func $f) (local.get 0)))
+  (func (export "fill") (param i64 i64) (table.fill $c (local.get 0) (ref.func $f) (local.get 1)))
+  (func (export "copy") (param i64 i64 i64)
+    (table.copy $c $a (local.get 0) (local.get 1) (local.get 2))
+    (table.copy $b $c (i32.wrap_i64 (local.get 0)) (local.get 1) (i32.wrap_i64 (local.get 2)))
+    (table.copy $c $b (local.get 0) (i32.const 0) (i32.wrap_i64 (local.get 2)))
+    (table.copy $b $b (i32.const 0) (i32.const 1) (i32.const 3)))
+  (func (export "init") (param i64 i32 i32) (table.init $a $p (local.get 0) (local.get 1) (local.get 2))))"""
+TABLE_CALLS = [
+    ("call", 1), ("call", 2), ("call", 0), ("call", 4), ("call", 2**32 + 1), ("tail", 2), ("tail", -1), ("null", 3), ("null", 1),
+    ("null", 2**40), ("constant",), ("set", 3), ("set", 2**32), ("call", 3), ("sizes",), ("copy", 0, 1, 2), ("copy", 2, 1, 2),
+    ("copy", 0, 2**32, 0), ("fill", 1, 2), ("fill", 2, 2), ("fill", 0, -1), ("init", 1, 0, 3), ("init", 2, 0, 3), ("init", 2**32, 0, 0),
+    ("grow", 1), ("grow", 2**32), ("grow", -1), ("grow", 2), ("sizes",), ("call", 4),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_indices_of_64_bits(level: int) -> None:
+    verifier = Verifier(TABLES, opt_level=level)
+    for name, *args in TABLE_CALLS:
+        report = verifier.invoke(name, args)
+        assert report.ok, f"{name} {args}: {report.divergence}"
+
+
 def test_the_dense_machine_sees_the_high_word() -> None:
     text = '(module (memory i64 1) (func (export "f") (param i64) (result i32) (i32.load8_u (local.get 0))))'
     model = w2x.compile(text)

@@ -93,7 +93,8 @@ class Step:
     trap: str = ""
     site: Site | None = None  # None: an internal step (copies that WASM does not have, routines, stubs)
     taken: int = 1  # br.*: the boolean of the WASM condition when the jump is taken (0 for an `if`)
-    wide: bool = False  # the value moved or selected is 64 bits (display, and digits of `param`)
+    # the value moved or selected is 64 bits (display, and digits of `param`); of an access of a table: its index is
+    wide: bool = False
     # Upper bounds of A and B that the lowering found and may have relied on; (): none. For checking only (`limits`).
     limits: tuple[int, ...] = field(default=(), compare=False)
 

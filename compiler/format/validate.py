@@ -86,6 +86,8 @@ def _most(operation: Operation, step: Step, name: str) -> int:
     """The greatest constant that this operand may be: a value as wide as it is read."""
     if operation.space == "linear" and name == "a":
         return 2**64 - 1  # what `_check_address` says of a memory with 32-bit addresses
+    if operation.space == "table" and name == "a" and step.wide:
+        return 2**64 - 1
     if name == "c" or operation.effect == "output" or (operation.space and name == "a"):
         return 2**32 - 1
     if operation.by_step:

@@ -171,7 +171,7 @@ class _LayOut:
         for table, values in contents.items():
             offset = self._reserve(4 * capacity[table], values)
             register = register_name(self.units, self.indices, Layout(table, "size"))
-            self.out.tables[table] = TableLayout(offset, capacity[table], register)
+            self.out.tables[table] = TableLayout(offset, capacity[table], register, self._limits(table).wide)
             self.out.registers[register] = self._limits(table).minimum
             self.out.constants[Layout(table, "offset")] = offset
             self.out.constants[Layout(table, "capacity")] = capacity[table]

@@ -13,12 +13,13 @@ from ..wasm.module import Instr, Module, ValType
 class TableLayout:
     """A table in hidden memory: element i is the 4-byte little-endian reference at `offset + 4 * i`.
 
-    size_register: hidden register with the current number of elements. capacity: elements reserved.
+    size_register: hidden register with the current number of elements. capacity: elements reserved. wide: indices are i64.
     """
 
     offset: int
     capacity: int
     size_register: str
+    wide: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ..format.errors import CompileError, Reason
 from ..wasm.module import FuncType, Instr
 from ..wasm.opcodes import BY_NAME
-from .routines import BETWEEN, ROUTINES, WASI_MODULES, layout_of, load, memory_layout, variant
+from .routines import BETWEEN, ROUTINES, WASI_MODULES, Routine, layout_of, load, memory_layout, variant
 from .units import PROGRAM, Definition, Intrinsic, Layout, Target, Units, Unresolved
 
 # Immediates that name an entity of an index space, by the kinds of `opcodes`.
@@ -281,11 +281,17 @@ class _Reach:
             named = dict(zip(("memory", "source_memory"), memories))
             self.instances[key] = self.units.add(f"w2x.{file}", load(file), layout, label, own=True, memories=named)
         instance = self.instances[key]
-        wide = [self.units.all[m.unit].module.memories[m.index].wide for m in memories]
-        name = routine.function + variant(wide)
+        name = routine.function + variant(self._wide(routine, definitions, memories))
         function = Definition(instance, "func", self.units.all[instance].exports[name].index)
         self.out.calls[unit, instruction.name, instruction.args] = function
         self._function(function)
+
+    def _wide(self, routine: Routine, owners: list[Definition], memories: list[Definition]) -> list[bool]:
+        """Of the memories or tables, where to and where from: whether addresses are i64. A segment's are not."""
+        if routine.file != "tables":
+            return [self.units.all[m.unit].module.memories[m.index].wide for m in memories]
+        by_prefix = sorted(zip((prefix for _, prefix in routine.parameters), owners, strict=True), key=lambda p: p[0])
+        return [o.kind == "table" and self.units.all[o.unit].module.tables[o.index].limits.wide for _, o in by_prefix]
 
     def _label(self, definition: Definition) -> str:
         name = self.units.all[definition.unit].name

@@ -68,5 +68,28 @@
         (call $hidden_store32 (local.get $n) (call $hidden_load32 (local.get $from)))
         (br $downwards))))
 
+  ;; The same of tables with 64-bit indices: of both, there, or here. The length is i64 if both have them.
+  (func (export "table.grow64") (param $reference i32) (param $n i64) (result i64)
+    (if (i64.gt_u (local.get $n) (i64.const 0xffffffff)) (then (return (i64.const -1))))
+    (i64.extend_i32_s (call $table.grow (local.get $reference) (i32.wrap_i64 (local.get $n)))))
+
+  (func (export "table.fill64") (param $i i64) (param $reference i32) (param $n i64)
+    (if (i64.gt_u (i64.or (local.get $i) (local.get $n)) (i64.const 0xffffffff))
+      (then (call $trap_table_out_of_bounds)))
+    (call $table.fill (i32.wrap_i64 (local.get $i)) (local.get $reference) (i32.wrap_i64 (local.get $n))))
+
+  (func (export "table.copy64") (param $to i64) (param $from i64) (param $n i64)
+    (if (i64.gt_u (i64.or (i64.or (local.get $to) (local.get $from)) (local.get $n)) (i64.const 0xffffffff))
+      (then (call $trap_table_out_of_bounds)))
+    (call $table.copy (i32.wrap_i64 (local.get $to)) (i32.wrap_i64 (local.get $from)) (i32.wrap_i64 (local.get $n))))
+
+  (func (export "table.copy_to64") (param $to i64) (param $from i32) (param $n i32)
+    (if (i64.gt_u (local.get $to) (i64.const 0xffffffff)) (then (call $trap_table_out_of_bounds)))
+    (call $table.copy (i32.wrap_i64 (local.get $to)) (local.get $from) (local.get $n)))
+
+  (func (export "table.copy_from64") (param $to i32) (param $from i64) (param $n i32)
+    (if (i64.gt_u (local.get $from) (i64.const 0xffffffff)) (then (call $trap_table_out_of_bounds)))
+    (call $table.copy (local.get $to) (i32.wrap_i64 (local.get $from)) (local.get $n)))
+
   (func $elem.drop (export "elem.drop")
     (global.set $size (i32.const 0))))

@@ -42,7 +42,7 @@ class CallLowering(FunctionContext):
         # The reference goes where the index was, or would have been: behind the arguments.
         reference = self.stack.canonical(len(self.stack) - 1)
         size = Slot("hidden", layout.size_register)
-        self.code.emit(Step("table.ref", a=index, c=size, dest=reference, imm=layout.offset))
+        self.code.emit(Step("table.ref", a=index, c=size, dest=reference, imm=layout.offset, wide=layout.wide))
         site = self._site("control")
         self.code.emit(Step("call_indirect", a=reference, type=type_, imm=int(first.index), site=site))
         self._end_call(type_, 1)
@@ -67,7 +67,8 @@ class CallLowering(FunctionContext):
         reference = Slot("frame", self.stack.high_water)
         self.stack.reserve(self.stack.high_water + 1)
         size = Slot("hidden", layout.size_register)
-        self.code.emit(Step("table.ref", a=self.stack.pop().slot, c=size, dest=reference, imm=layout.offset))
+        index = self.stack.pop().slot
+        self.code.emit(Step("table.ref", a=index, c=size, dest=reference, imm=layout.offset, wide=layout.wide))
         self._replace_arguments(len(type_.params))
         self.code.emit(Step("return_call_indirect", a=reference, type=type_, site=self._site("control")))
         self.reachable = False

@@ -124,19 +124,22 @@ class ValueLowering(FunctionContext):
             self.stack.push(replace(self.stack.pop(), wide=True))
 
     def _table_size(self, instr: Instr) -> None:
-        self._copy(Operand(Slot("hidden", self.linked.tables[instr.args[0]].size_register), False))
+        layout = self.linked.tables[instr.args[0]]
+        self._copy(Operand(Slot("hidden", layout.size_register), layout.wide))
 
     def _table_get(self, instr: Instr) -> None:
         layout = self.linked.tables[instr.args[0]]
         size = Slot("hidden", layout.size_register)
-        self._compute("table.get", self.stack.pop(), wide=False, imm=layout.offset, c=size)
+        step = self._compute("table.get", self.stack.pop(), wide=False, imm=layout.offset, c=size)
+        if layout.wide:
+            self.code.steps[-1] = replace(step, wide=True)
 
     def _table_set(self, instr: Instr) -> None:
         layout = self.linked.tables[instr.args[0]]
         index, value = self.stack.take(2)
         size = Slot("hidden", layout.size_register)
-        step = Step("table.set", index.slot, value.slot, size, imm=layout.offset, site=self._site("store"))
-        self.code.emit(step)
+        site = self._site("store")
+        self.code.emit(Step("table.set", index.slot, value.slot, size, imm=layout.offset, site=site, wide=layout.wide))
 
     def _ref_null(self, instr: Instr) -> None:
         self._push_constant(0, False)

@@ -55,7 +55,7 @@ class Encoder:
         if memory is not None and memory.base:
             row["base"] = memory.base
             row["offset"] += memory.base
-        if memory is not None and memory.wide:
+        if (memory is not None and memory.wide) or (step.operation.space == "table" and step.wide):
             row["check_high"] = 1
         if index + 1 < len(rows):  # a value is committed by the token at which the next row is fetched
             after = rows[index + 1]

@@ -39,8 +39,6 @@ def refusals(
     where, prefix = (f"{of}: ", f"{of}.") if of else ("", "")
     for index in sorted(tables):
         yield from _type_reasons([module.tables[index].element], f"{where}table {index}: ")
-        if module.tables[index].limits.wide:
-            yield Reason(f"{where}table {index}: 64-bit tables are not supported")
     for index in sorted(globals_):
         yield from _type_reasons([module.globals[index].type.type], f"{where}global {index}: ")
     for index in sorted(functions):

@@ -123,7 +123,8 @@ def _growth_limit(c: Context, index: int, before: int, actual: int, delta: int) 
 def _check_tables(pairs: Pairs) -> Iterator[Finding]:
     """Where neither side has room for the elements that the module allows, that is no agreement but the model's limit."""
     w, c = pairs.window, pairs.window.context
-    k = np.flatnonzero(VALUED[pairs.record] & (pairs.value == 2**32 - 1) & (w.kind[pairs.at] == Kind.DIGIT))
+    failed = (pairs.value == 2**32 - 1) | (pairs.value == 2**64 - 1)
+    k = np.flatnonzero(VALUED[pairs.record] & failed & (w.kind[pairs.at] == Kind.DIGIT))
     for index in np.unique(pairs.index[k]).tolist():
         instr = c.instr(index)
         if instr.name != "table.grow":

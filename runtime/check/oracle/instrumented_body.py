@@ -150,7 +150,7 @@ class InstrumentedBody:
         elif name in _BULK or name == "table.set":
             self._bulk(instr, after)
         elif name in ("memory.grow", "table.grow") and after[0][1].record == "value":
-            type_: ValType = "i64" if instr.name == "memory.grow" and self._wide(instr) else "i32"
+            type_: ValType = "i64" if self._wide(instr) else "i32"
             delta, value = self.scratch(type_, 4), self.scratch(type_)
             self.emit(("local.tee", delta), instr, ("local.tee", value))
             for number, _ in after:
@@ -203,7 +203,9 @@ class InstrumentedBody:
             raise _refusal(site, instr)
 
     def _wide(self, instr: Instr, which: int = 0) -> bool:
-        """Whether a memory instruction's memory has 64-bit addresses. which: of a memory.copy, where to and where from."""
+        """Whether the memory or table of an instruction has 64-bit addresses. which: of a copy, where to and where from."""
+        if instr.name.startswith("table."):
+            return self.module.tables[instr.args[which + (instr.name == "table.init")]].limits.wide
         first = 2 if instr.name in ACCESS_WIDTH else int(instr.name == "memory.init")
         index = instr.args[first + which] if len(instr.args) > first + which else 0
         return self.module.memories[index].wide
@@ -237,7 +239,7 @@ class InstrumentedBody:
         else:
             last = "i32"
         kinds = self._range_types(instr)
-        if instr.name in ("memory.copy", "memory.fill", "memory.init"):
+        if instr.name not in ("table.fill", "table.set"):
             last = kinds[1]
         start, middle, length = self.scratch(kinds[0], 1), self.scratch(last, 2), self.scratch(kinds[2], 3)
         if instr.name == "table.set":
@@ -259,18 +261,16 @@ class InstrumentedBody:
             elif instr.name == "table.set" and site.record == "value":
                 self.log(number, [("local.get", middle)], last)
             elif instr.name == "table.set" and site.record == "store":
-                self.log(number, [("local.get", middle)], last, [("local.get", start)])
+                self.log(number, [("local.get", middle)], last, self._narrow(start, kinds[0]))
             else:
                 raise _refusal(site, instr)
 
     def _range_types(self, instr: Instr) -> tuple[ValType, ValType, ValType]:
-        """Of the operands of an instruction that writes a range; of the second one only where it is a number of memory."""
-        if not instr.name.startswith("memory."):
-            return "i32", "i32", "i32"
+        """Of the operands of an instruction that writes a range; the second one may be a reference instead."""
         to: ValType = "i64" if self._wide(instr) else "i32"
-        if instr.name == "memory.fill":
+        if instr.name.endswith(".fill"):
             return to, "i32", to
-        if instr.name == "memory.init":
+        if instr.name.endswith((".init", ".set")):
             return to, "i32", "i32"
         from_: ValType = "i64" if self._wide(instr, 1) else "i32"
         return to, from_, "i64" if (to, from_) == ("i64", "i64") else "i32"
@@ -281,9 +281,10 @@ class InstrumentedBody:
             raise _refusal(sites[0][1], instr)
         if delta is not None:
             # In the model the reference is read from the table first, then the frame is checked, then the reference.
-            index = self.scratch("i32")
+            type_: ValType = "i64" if self.module.tables[instr.args[1]].limits.wide else "i32"
+            index = self.scratch(type_)
             self.move_frames(delta)
-            self.emit(("local.tee", index), ("local.get", index), ("table.size", instr.args[1]), ("i32.lt_u",))
+            self.emit(("local.tee", index), ("local.get", index), ("table.size", instr.args[1]), (f"{type_}.lt_u",))
             self.emit(("if", FuncType()))
             self.check_frames(("global.get", self.added.frames))
             self.emit(("end",))

@@ -15,8 +15,6 @@ _FIXED: dict[str, tuple[int, tuple[ValType, ...]]] = {
     **{f"table.{name}": (3, ()) for name in ("init", "copy", "fill")},
     **dict.fromkeys(("drop", "local.set", "global.set", "br_if"), (1, ())),
     "table.set": (2, ()),
-    "table.grow": (2, ("i32",)),
-    "table.size": (0, ("i32",)),
     "ref.is_null": (1, ("i32",)),
     "ref.func": (0, ("funcref",)),
     "local.tee": (0, ()),  # what it leaves is what it found
@@ -82,6 +80,9 @@ def stack_tops(module: Module, function: Function) -> list[Top]:
             elif name in ("memory.size", "memory.grow"):
                 memory = module.memories[instr.args[0] if instr.args else 0]
                 popped, pushed = int(name == "memory.grow"), ("i64" if memory.wide else "i32",)
+            elif name in ("table.size", "table.grow"):
+                wide = module.tables[instr.args[0]].limits.wide
+                popped, pushed = (2 if name == "table.grow" else 0), ("i64" if wide else "i32",)
             elif name == "table.get":
                 popped, pushed = 1, (module.tables[instr.args[0]].element,)
             elif name == "ref.null":

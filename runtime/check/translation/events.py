@@ -237,6 +237,7 @@ class Events:
     def _table_fields(self, index: int, step: Step, table: int) -> None:
         layout = self.linked.tables[table]
         self._field(index, "the table's place", layout.offset, step.imm)
+        self._field(index, "an index of 64 bits:", layout.wide, step.wide)
         self._field(index, "the table's size in operand c:", Slot("hidden", layout.size_register), step.c)
 
     def _call(
