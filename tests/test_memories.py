@@ -163,7 +163,8 @@ TABLES = """(module
   (func (export "init") (param i64 i32 i32) (table.init $a $p (local.get 0) (local.get 1) (local.get 2))))"""
 TABLE_CALLS = [
     ("call", 1), ("call", 2), ("call", 0), ("call", 4), ("call", 2**32 + 1), ("tail", 2), ("tail", -1), ("null", 3),
-    ("null", 1), ("null", 2**40), ("constant",), ("set", 3), ("set", 2**32), ("call", 3), ("sizes",), ("copy", 0, 1, 2), ("copy", 2, 1, 2),
+    ("null", 1), ("null", 2**40), ("constant",), ("set", 3), ("set", 2**32), ("call", 3), ("sizes",), ("copy", 0, 1, 2),
+    ("copy", 2, 1, 2),
     ("copy", 0, 2**32, 0), ("fill", 1, 2), ("fill", 2, 2), ("fill", 0, -1), ("init", 1, 0, 3), ("init", 2, 0, 3),
     ("init", 2**32, 0, 0), ("grow", 1), ("grow", 2**32), ("grow", -1), ("grow", 2), ("sizes",), ("call", 4),
 ]  # fmt: skip
