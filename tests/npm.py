@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import re
 import subprocess
 import sys
@@ -18,8 +19,11 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import wasm2xformer as w2x
+from wasm2xformer.compiler.link.aliases import aliases
+from wasm2xformer.compiler.wasm.source import load
 
 DATA = b"the quick brown transformer jumps over the lazy dog, " * 3
 # name -> (arguments of Hash_Init, of Hash_Final, digest)
@@ -41,6 +45,8 @@ HASHES: dict[str, tuple[list[int], list[int], bytes | None]] = {
     "xxhash32": ([0], [], None),
     "xxhash64": ([], [], None),
 }
+# argon2d of "password" with the salt "somesalt", one pass over 8 KiB, as the reference implementation has it.
+ARGON2 = bytes.fromhex("c519e603ac603ec1aeb5b71ec44a6179e3f3975b14c0c97e3914c79e6363e178")
 JAVASCRIPT = {
     "let s = 0; for (let i = 1; i <= 10; i++) s += i * i; s": 385,
     "JSON.stringify([3, 1, 2].sort().map(x => x * 1.5)).length": 11,
@@ -53,12 +59,16 @@ JAVASCRIPT = {
 class Session:
     """A module on both sides. Prints a line when it is done."""
 
-    def __init__(self, name: str, wasm: bytes, exports: list[str] | None = None):
+    def __init__(
+        self, name: str, wasm: bytes, exports: list[str] | None = None, meant: dict[str, str] | None = None
+    ):  # fmt: skip
+        """meant: shortened names of imports, see `aliases`."""
         self.name, self.tokens, self.steps, self.problems = name, 0, 0, 0
         self._began = time.monotonic()
-        self._verifier = w2x.Verifier(wasm, exports=exports, unknown_imports_trap=True)
+        libraries = aliases(load(wasm).module, meant or {})
+        self._verifier = w2x.Verifier(wasm, exports=exports, libraries=libraries, unknown_imports_trap=True)
 
-    def call(self, function: str, *args: int) -> int:
+    def call(self, function: str, *args: int | float) -> Any:
         report = self._verifier.invoke(function, args)
         self.tokens, self.steps = self.tokens + report.tokens, self.steps + report.steps
         if not report.ok or report.run.trap:
@@ -139,11 +149,48 @@ def quickjs_wasi(package: Path) -> Iterator[Session]:
     yield session
 
 
+def argon2_browser(package: Path) -> Iterator[Session]:
+    """C by Emscripten, whose names are shortened: argon2_hash is "e", malloc "f". One pass over 8 KiB, the least there is."""
+    meant = {"a.a": "env.emscripten_memcpy_big", "a.b": "env.emscripten_resize_heap"}
+    session = Session("argon2-browser", (package / "dist/argon2.wasm").read_bytes(), ["d", "e", "f"], meant)
+    session.call("d")
+    password, salt, digest = (session.call("f", 64) for _ in range(3))
+    session.write(password, b"password")
+    session.write(salt, b"somesalt")
+    session.expect("argon2_hash", session.call("e", 1, 8, 1, password, 8, salt, 8, digest, 32, 0, 0, 0, 0x13), 0)
+    session.expect_bytes(digest, ARGON2)
+    yield session
+
+
+def sonic_wasm(package: Path) -> Iterator[Session]:
+    """C by Emscripten. 400 samples of a tone become about half as many at twice the speed."""
+    meant = {"a.a": "env.emscripten_resize_heap", "a.b": "env.emscripten_memcpy_js"}
+    names = dict(re.findall(r'Module\["_(\w+)"\]=wasmExports\["(\w)"\]', (package / "sonic.js").read_text()))
+    exports = {
+        "ctors": "d", "malloc": names["malloc"], "create": names["sonicCreateStream"], "speed": names["sonicSetSpeed"],
+        "write": names["sonicWriteShortToStream"], "flush": names["sonicFlushStream"],
+        "available": names["sonicSamplesAvailable"],
+    }  # fmt: skip
+    session = Session("@echogarden/sonic-wasm", (package / "sonic.wasm").read_bytes(), [*exports.values()], meant)
+    session.call(exports["ctors"])
+    samples = session.call(exports["malloc"], 800)
+    stream = session.call(exports["create"], 8000, 1)
+    session.call(exports["speed"], stream, 2.0)
+    tone = (round(8000 * math.sin(2 * math.pi * k / 40)) for k in range(400))
+    session.write(samples, b"".join(sample.to_bytes(2, "little", signed=True) for sample in tone))
+    session.expect("sonicWriteShortToStream", session.call(exports["write"], stream, samples, 400), 1)
+    session.call(exports["flush"], stream)
+    session.expect("samples", 150 < session.call(exports["available"], stream) < 250, True)
+    yield session
+
+
 PACKAGES: dict[str, Callable[[Path], Iterator[Session]]] = {
     "hash-wasm@4.13.0": hash_wasm,
     "xxhash-wasm@1.1.0": xxhash_wasm,
     "@chainsafe/as-sha256@1.2.5": as_sha256,
     "quickjs-wasi@3.6.2": quickjs_wasi,
+    "argon2-browser@1.18.0": argon2_browser,
+    "@echogarden/sonic-wasm@0.2.0": sonic_wasm,
 }
 
 
