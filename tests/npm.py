@@ -11,6 +11,7 @@ import base64
 import hashlib
 import math
 import re
+import struct
 import subprocess
 import sys
 import tarfile
@@ -184,11 +185,50 @@ def sonic_wasm(package: Path) -> Iterator[Session]:
     yield session
 
 
+def glpk(package: Path) -> Iterator[Session]:
+    """C by Emscripten. The linear program of GLPK's manual: 10 x + 6 y + 4 z at most, under three conditions."""
+    wasi = "wasi_snapshot_preview1"
+    meant = {
+        "a.a": "env.__assert_fail", "a.b": f"{wasi}.fd_close", "a.c": f"{wasi}.fd_write", "a.d": "env.__syscall_fcntl64",
+        "a.e": f"{wasi}.fd_seek", "a.f": "env.__syscall_openat", "a.g": "env.__syscall_ioctl", "a.h": f"{wasi}.fd_read",
+        "a.i": "env.emscripten_date_now", "a.j": "env.emscripten_resize_heap", "a.k": "env.abort",
+    }  # fmt: skip
+    names = dict(re.findall(r"r\._(\w+)=e\.([\w$]+)", (package / "dist/glpk.js").read_text()))
+    used = ("create_prob", "set_obj_dir", "add_rows", "add_cols", "set_row_bnds", "set_col_bnds", "set_obj_coef",
+            "load_matrix", "simplex", "get_obj_val")  # fmt: skip
+    exports = {name: names[f"glp_{name}"] for name in used} | {"malloc": names["malloc"], "ctors": "m"}
+    session = Session("glpk.js", (package / "dist/glpk.wasm").read_bytes(), [*exports.values()], meant)
+
+    def call(name: str, *args: int | float) -> Any:
+        return session.call(exports[name], *args)
+
+    call("ctors")
+    problem = call("create_prob")
+    call("set_obj_dir", problem, 2)
+    call("add_rows", problem, 3)
+    call("add_cols", problem, 3)
+    for row, most in enumerate((100.0, 600.0, 300.0), 1):
+        call("set_row_bnds", problem, row, 3, 0.0, most)
+    for column, value in enumerate((10.0, 6.0, 4.0), 1):
+        call("set_col_bnds", problem, column, 2, 0.0, 0.0)
+        call("set_obj_coef", problem, column, value)
+    cells = [(i, j, v) for i, row in enumerate(((1, 1, 1), (10, 4, 5), (2, 2, 6)), 1) for j, v in enumerate(row, 1)]
+    rows, columns, values = (call("malloc", 80) for _ in range(3))
+    session.write(rows, struct.pack("<10i", 0, *(i for i, _, _ in cells)))
+    session.write(columns, struct.pack("<10i", 0, *(j for _, j, _ in cells)))
+    session.write(values, struct.pack("<10d", 0, *(v for _, _, v in cells)))
+    call("load_matrix", problem, 9, rows, columns, values)
+    session.expect("glp_simplex", call("simplex", problem, 0), 0)
+    session.expect("the optimum", round(call("get_obj_val", problem), 6), 733.333333)
+    yield session
+
+
 PACKAGES: dict[str, Callable[[Path], Iterator[Session]]] = {
     "hash-wasm@4.13.0": hash_wasm,
     "xxhash-wasm@1.1.0": xxhash_wasm,
     "@chainsafe/as-sha256@1.2.5": as_sha256,
     "quickjs-wasi@3.6.2": quickjs_wasi,
+    "glpk.js@5.0.0": glpk,
     "argon2-browser@1.18.0": argon2_browser,
     "@echogarden/sonic-wasm@0.2.0": sonic_wasm,
 }

@@ -51,6 +51,21 @@ def test_emscriptens_env(level: int):
     check(far, [("big", [], outside)], opt_level=level)
 
 
+def test_emscriptens_file_system_is_empty():
+    calls = {"ioctl": ("i32 i32 i32", -59), "fcntl64": ("i32 i32 i32", 0), "openat": ("i32 i32 i32 i32", -44),
+             "stat64": ("i32 i32", -44), "rmdir": ("i32", -44), "unlinkat": ("i32 i32 i32", -44)}  # fmt: skip
+    text = '(module (import "env" "__syscall_getcwd" (func $cwd (param i32 i32) (result i32)))'
+    for name, (params, _) in calls.items():
+        text += f'(import "env" "__syscall_{name}" (func ${name} (param {params}) (result i32)))'
+    text += """(memory (export "memory") 1) (data (i32.const 16) "xyz")
+      (func (export "cwd") (param i32) (result i32 i32)
+        (call $cwd (i32.const 16) (local.get 0)) (i32.load (i32.const 16)))"""
+    for name, (params, _) in calls.items():
+        text += f'(func (export "{name}") (result i32) (call ${name} {"(i32.const 1)" * len(params.split())}))'
+    wanted = [(name, [], [value]) for name, (_, value) in calls.items()]
+    check(f"{text})", [*wanted, ("cwd", [1], [-68, 0x7A7978]), ("cwd", [9], [2, 0x7A002F])])
+
+
 INVOKE = """(module
   (import "env" "invoke_ii" (func $ii (param i32 i32) (result i32)))
   (import "env" "invoke_v" (func $v (param i32)))
