@@ -91,6 +91,28 @@ def test_keys_step_through_the_call():
     asyncio.run(keys())
 
 
+def test_memory_written_before_the_call_is_known(tmp_path: Path):
+    """By --write, and by the calls before."""
+    from wasm2xformer.runtime.cli.host_options import Host
+    from wasm2xformer.runtime.cli.stepping import decoded_calls
+
+    program, data = tmp_path / "f.wat", tmp_path / "data"
+    program.write_text(STORES)
+    data.write_bytes(bytes([7, 8, 9, 10, 11, 12]))
+    compiling = {"libraries": (), "aliases": (), "max_memory": None, "opt_level": "1", "unknown_imports_trap": False}
+    host = Host(None, (), None, None, (f"19={data}",))
+    shown = decoded_calls(str(program), [], host, None, [("f", ["1"]), ("f", ["2"])], compiling)
+    first = [shown.moments.byte(address, 0) for address in range(16, 25)]
+    assert [held.value for held in first if held] == [4, 1, 0, 0, 0, 9, 10, 11, 12]
+    assert {held.step for held in first if held} == {-1} and len(shown.moments.written()) == 9
+    model = shown.moments.model
+    run = w2x.Instance(model)
+    run.write_memory(19, data.read_bytes())
+    assert [run.invoke("f", 1).values, run.invoke("f", 2).values] == [[0x104], [0x204]]
+    assert run.position == len(shown.tokens)
+    assert shown.moments.find(0, -1, set(), {24}) == 0
+
+
 @pytest.mark.parametrize("kind, begin", [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
 def test_pictures(kind: str, begin: bytes, tmp_path: Path):
     pytest.importorskip("matplotlib")

@@ -184,9 +184,27 @@ def test_the_command_writes_one_file(tmp_path: Path):
     for wrong in (
         ["-o", "page.txt"],
         ["-o", str(tmp_path / "none" / "page.html")],
-        ["-o", str(page), "--write", "0=x"],
+        ["-o", str(page), "--write", "0"],
     ):
         assert main(["explain", str(program), *wrong, "--invoke", "add", "3", "5"]) == 2
+
+
+@needs_node
+def test_the_page_is_given_what_the_host_writes(tmp_path: Path):
+    """Its decoder makes the same tokens of the writes and of the call that reads them."""
+    from wasm2xformer.runtime.cli.command_line import main
+
+    message, page = (tmp_path / "message", tmp_path / "page.html")
+    message.write_bytes(b"transformer")
+    command = ["explain", str(PROGRAMS / "i32/crc32.wat"), "-o", str(page), "--invoke", "crc32", "512", "11"]
+    assert main([*command, "--write", f"512={message}"]) == 0
+    data = json.loads(page.read_text().split('id="data">')[1].split("</script>")[0])
+    assert [run["kind"] for run in data["runs"]] == ["host"] * 5 + ["call"]
+    assert data["runs"][-1]["results"] == "1716427693" and data["runs"][0]["name"] == "i32.store"
+    vm = w2x.Instance(w2x.compile(PROGRAMS / "i32/crc32.wat", exports=["crc32"]))
+    vm.write_memory(512, message.read_bytes())
+    assert decoded(data, tmp_path)["runs"][-1] == vm.invoke("crc32", 512, 11).tokens.tolist()
+    assert main([*command, "--write", f"4294967295={message}"]) == 3
 
 
 def test_what_a_checkpoint_knows_is_enough(tmp_path: Path):

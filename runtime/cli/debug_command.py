@@ -36,7 +36,7 @@ def debug_command(
         with needing("debug", "textual", extra="debug"):
             from .debugger import Debugger
 
-        Debugger(*decoded_calls("debug", model, argv, host, max_tokens, calls, compiling)).run()
+        Debugger(*decoded_calls(model, argv, host, max_tokens, calls, compiling)).run()
     return 0
 
 

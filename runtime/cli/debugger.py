@@ -168,11 +168,11 @@ class Debugger(App[None]):
         return lines
 
     def _memory(self) -> list[str]:
-        """The rows that the call has stored to before this step, those of the newest writes first."""
+        """The rows that were written before this step, those of the newest writes first."""
         addresses = self.moments.written()
         held = [(a, byte) for a in addresses if (byte := self.moments.byte(a, self.number)) is not None]
         newest = sorted({a // 16: byte.step for a, byte in held}.items(), key=lambda row: -row[1])[:24]
-        lines = ["[b]memory written by this call[/] [dim](h: heads)[/]"]
+        lines = ["[b]memory written so far[/] [dim](h: heads)[/]"]
         last = max((byte.step for _, byte in held), default=-1)
         for row, _ in sorted(newest):
             cells = []

@@ -46,8 +46,6 @@ def explain_command(
 
     It shows every step with its state, and for every token where the heads looked and what the neurons computed.
     """
-    if host.writes:
-        raise click.UsageError("explain takes no --write; a page is of calls only")
     if not output.lower().endswith((".html", ".htm")):
         return refuse(f"-o {output}: the name of a page ends in .html")
     try:
@@ -61,6 +59,7 @@ def explain_command(
         from ..instance import Instance
         from .values import format_outcome
 
+        data = host.data()
         loaded, source, texts, calls = _loaded(model, calls, **compiling)
         parsed = parse_calls(loaded, calls)
         world = host.world(model, argv).fixed()
@@ -72,16 +71,18 @@ def explain_command(
                 [(name, texts, values) for (name, texts), (_, _, values) in zip(calls, parsed, strict=True)],
                 lambda name, run: format_outcome(loaded.program.entries[name].results, run),
                 max_tokens,
+                data,
             )
         title = ", ".join(f"{name}({', '.join(texts)})" for name, texts in calls)
-        invoked = [word for name, texts in calls for word in ("--invoke", name, *texts)]
-        data = page_data(
+        invoked = [word for pair in host.writes for word in ("--write", pair)]
+        invoked += [word for name, texts in calls for word in ("--invoke", name, *texts)]
+        shown = page_data(
             loaded, runs, title=title, command=shlex.join(["wasm2xformer", "explain", model, *invoked]),
             source=source, world=world_data(loaded, world), limit=recorded, texts=texts,
         )  # fmt: skip
-        text = page(data).encode()
+        text = page(shown).encode()
         replace_file(output, lambda name: _write(name, text), lambda: text)
-        left = f"; {data['left_out']:,} recorded tokens left out (--recorded)" if data["left_out"] else ""
+        left = f"; {shown['left_out']:,} recorded tokens left out (--recorded)" if shown["left_out"] else ""
         tokens = sum(len(r.run.prompt) + len(r.run.tokens) for r in runs)
         say(f"{output}: {title} = {runs[-1].results}, {tokens:,} tokens; {len(text) / 2**20:.2f} MiB{left}")
     return 0

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import click
-
 from .host_options import Host
 from .options import Call, EngineChoice
 from .programs import model_and_calls, parse_calls
@@ -28,18 +26,18 @@ class Stepping(NamedTuple):
 
 
 def decoded_calls(
-    what: str, model: str, argv: Sequence[str] | None, host: Host, max_tokens: int | None, calls: list[Call],
+    model: str, argv: Sequence[str] | None, host: Host, max_tokens: int | None, calls: list[Call],
     compiling: dict[str, Any],
 ) -> Stepping:  # fmt: skip
-    """Decodes the calls of a checkpoint or program, up to the first that does not return. what: the command, for messages."""
+    """Decodes the calls of a checkpoint or program, up to the first that does not return."""
     import numpy as np
 
     from ..errors import Trap
     from ..explain.moments import Moments
+    from ..explain.recording import written
     from ..instance import Instance
 
-    if host.writes:
-        raise click.UsageError(f"{what} takes no --write; it shows calls only")
+    data = host.data()
     loaded, calls = model_and_calls(model, calls, **compiling)
     probe = "memory.key" if "memory.key" in loaded.transformer.probes else None
     parsed = parse_calls(loaded, calls)
@@ -49,7 +47,14 @@ def decoded_calls(
     parts = [loaded.transformer.prefix]
     if vm.started:
         parts += [vm.started.prompt, vm.started.tokens]
+    before = {} if vm.started is None else Moments(loaded, vm.started, vm.started.probed).memory()
+    for _, _, run in written(vm, data):
+        parts += [run.prompt, run.tokens]
+    before.update((address + i, byte) for address, part in data for i, byte in enumerate(part))
+    moments = None
     for name, _, values in parsed:
+        if moments is not None:
+            before = moments.memory()
         first, title = sum(map(len, parts)), f"{name}({', '.join(map(str, values))})"
         try:
             with progress_of(name) as progress:
@@ -57,6 +62,8 @@ def decoded_calls(
         except Trap as trap:
             run = trap.run
         parts += [run.prompt, run.tokens]
+        moments = Moments(loaded, run, run.probed, before)
         if not run.returned:
             break
-    return Stepping(Moments(loaded, run, run.probed), title, np.concatenate(parts), first)
+    assert moments is not None
+    return Stepping(moments, title, np.concatenate(parts), first)

@@ -43,7 +43,7 @@ def trace_command(
         check_plot(plot, [model])
         with refusals():
             draw = pictures()
-            shown = decoded_calls("--plot", model, argv, host, max_tokens, calls, compiling)
+            shown = decoded_calls(model, argv, host, max_tokens, calls, compiling)
             write_picture(lambda: draw.plot_trace(shown.moments, shown.tokens, shown.first, shown.title), plot)
         return 0
     with refusals():

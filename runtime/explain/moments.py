@@ -4,8 +4,9 @@ computed."""
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
@@ -38,15 +39,18 @@ class Moments:
     """The steps of one call, and the state before each.
 
     keys: float64 [T], the model's memory key at each position of the call (probe "memory.key"); None: memory is not shown.
+    before: bytes by address that were written to memory before this call.
     """
 
-    def __init__(self, model: Model, run: Run, keys: np.ndarray | None = None):
+    def __init__(
+        self, model: Model, run: Run, keys: np.ndarray | None = None, before: Mapping[int, int] = MappingProxyType({})
+    ):
         self.model, self.program = model, model.program
         tokens = np.concatenate([run.prompt, run.tokens])
         self.trace: Trace = decode(tokens, table_of(model), model.program)
         self.keys = keys
         self._slots: dict[tuple[str, int | str], _History] = {}
-        self._bytes: dict[int, _History] = {}
+        self._bytes = {address: _History([-1], [byte]) for address, byte in before.items()}
         self.callers = self._read(model.program)
 
     def __len__(self) -> int:
@@ -101,13 +105,17 @@ class Moments:
         return history.before(number) if history else None
 
     def byte(self, address: int, number: int) -> Held | None:
-        """A byte that this call stored, before a step."""
+        """A byte that was written, before a step."""
         history = self._bytes.get(address)
         return history.before(number) if history else None
 
     def written(self) -> list[int]:
-        """Addresses of memory that this call stores to."""
+        """Addresses of memory that this call stores to, or that were written before it."""
         return sorted(address for address in self._bytes if address >= 0)
+
+    def memory(self) -> dict[int, int]:
+        """The bytes that are written when the call has ended, by address."""
+        return {address: history.values[-1] for address, history in self._bytes.items()}
 
     def slots(self, number: int) -> list[tuple[str, Held]]:
         """Name and content of the frame's slots, globals and registers that hold anything before a step."""
@@ -144,7 +152,7 @@ class Moments:
         """The next step, from one on in a direction, that is one of the program's `breakpoints`, stores to one of the addresses
         `writes`, or (trap) traps; the last one in that direction where there is none."""
         candidates = [int(n) for n in np.flatnonzero(np.isin(self.trace.step, list(breakpoints)))]
-        candidates += [n for address in writes for n in self._bytes.get(address, _History()).steps]
+        candidates += [n for address in writes for n in self._bytes.get(address, _History()).steps if n >= 0]
         candidates += [int(n) for n in np.flatnonzero(self.trace.kind == Kind.TRAP)] if trap else []
         if direction > 0:
             return min((n for n in candidates if n > number), default=len(self) - 1)

@@ -1,6 +1,8 @@
 // Decodes the runs of a page's data and prints what came out: node decode.mjs DATA [quick|all|spoiled].
+// Besides: where every head looks at every 37th position, computed once more when all is read.
 import { readFileSync } from "node:fs";
 import { Decoder, weightsOf } from "../../runtime/explain/web/decoder.mjs";
+import { inspected } from "../../runtime/explain/web/inspected.mjs";
 import { unpack } from "../../runtime/explain/web/matrices.mjs";
 
 const [, , path, mode = "quick"] = process.argv;
@@ -19,4 +21,8 @@ const runs = data.runs.map((run) => {
   }
   return tokens;
 });
-console.log(JSON.stringify({ runs, probed: decoder.probed, logits: Array.from(decoder.unembedded(decoder.residual)) }));
+const looks = [];
+for (let at = 0; at < decoder.length; at += 37) {
+  looks.push(inspected(decoder, at).layers.flatMap((y) => y.heads).map((head) => [head.winner, head.highest, head.total, head.attended, head.out]));
+}
+console.log(JSON.stringify({ runs, looks, probed: decoder.probed, logits: Array.from(decoder.unembedded(decoder.residual)) }));

@@ -3,7 +3,7 @@ import { Client } from "./client.mjs";
 import { unpack } from "./matrices.mjs";
 import { Names } from "./names.mjs";
 import { bitsOf, promptOf } from "./prompt.mjs";
-import { tokenTable, Trace } from "./trace.mjs";
+import { KIND, tokenTable, Trace } from "./trace.mjs";
 
 // Tokens behind the prefix after which decoding stops until the visitor wants more: keys and values of all heads are kept.
 const PORTION = 30000;
@@ -74,7 +74,8 @@ export class App {
       for (const f of message.forced) this.forced.push(f);
       const ready = this.trace.tokens.length > this.prefix.length && this.trace.count > 0;
       if (ready && !this.placed) {
-        const decoded = this.forced.indexOf(false);
+        const call = this.trace.calls.find((c) => c.entry.kind === "call");
+        const decoded = call ? this.forced.indexOf(false, call.position) : -1;
         this.cursor = decoded < 0 ? this.firstToken() : Math.max(decoded, this.firstToken());
         this.placed = decoded >= 0;
       }
@@ -157,20 +158,26 @@ export class App {
 
   /** The next step, from one on in a direction, at which a breakpoint holds; -1: none. */
   nextBreak(from, direction) {
-    for (let n = from + direction; n >= 0 && n < this.trace.count; n += direction) if (this.breaksAt(n)) return n;
+    const holds = this.breakTest();
+    for (let n = from + direction; n >= 0 && n < this.trace.count; n += direction) if (holds(n)) return n;
     return -1;
   }
 
   breaksAt(number) {
-    const step = this.trace.step(number);
-    const declared = this.data.program.steps[step.index];
-    return this.breakpoints.some((b) => {
-      if (b.kind === "step") return step.index === b.step;
-      if (b.kind === "trap") return this.table.names[this.trace.tokens[step.last]].startsWith("T.");
-      if (b.kind !== "write" || declared?.effect !== "store") return false;
-      for (let p = step.first; p <= step.last; p++) if (this.trace.keys[p - 1] === b.address) return true;
-      return false;
-    });
+    return this.breakTest()(number);
+  }
+
+  /** Whether a breakpoint holds at the step of a number, as a function. */
+  breakTest() {
+    const { trace, table } = this;
+    const of = (kind) => this.breakpoints.filter((b) => b.kind === kind);
+    const steps = new Set(of("step").map((b) => b.step));
+    const writes = new Set(of("write").flatMap((b) => trace.writersOf(b.address)));
+    const traps = of("trap").length > 0;
+    return (number) => {
+      const step = trace.step(number);
+      return steps.has(step.index) || writes.has(number) || (traps && table.kind[trace.tokens[step.last]] === KIND.TRAP);
+    };
   }
 
   toggleBreakpoint(breakpoint) {

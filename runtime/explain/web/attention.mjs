@@ -40,10 +40,12 @@ export class Cache {
   }
 
   /** Softmax of q . k over positions 0 .. last: those whose weight is not 0, and their weights: {positions, weights, total,
-   * winner, best}. winner: -1 where all weigh the same (positions and weights are left out then). */
-  attend(q, last, round) {
+   * winner, best}. winner: -1 where all weigh the same (positions and weights are left out then). known: the position that weighs
+   * most, where it was found before (-1: it was not); then the index serves for positions that are not the newest too. */
+  attend(q, last, round, known = -1) {
     if (!this.keyWidth) return { winner: -1, best: 0, total: last + 1, last };
-    const near = this.index && last === this.length - 1 ? this.index.near(q, this.keys) : null;
+    const newest = last === this.length - 1;
+    const near = this.index && (newest || known >= 0) ? this.index.near(q, this.keys, last, newest ? -Infinity : this.score(q, known, null)) : null;
     const count = near ? near.length : last + 1;
     const scores = new Float64Array(count);
     let at = 0;

@@ -18,18 +18,12 @@ export function machineChapter(app) {
 }
 
 function moment(app) {
-  const { trace, table, names, cursor } = app;
+  const { trace, names, cursor } = app;
   const rows = [];
   const call = [...trace.calls].reverse().find((c) => c.position <= cursor);
   if (!call) return h("p", { class: "dim" }, "decoding …");
-  let [ip, frame] = [0, 0];
-  for (let p = call.position; p <= cursor; p++) {
-    const token = trace.tokens[p];
-    const before = ip;
-    if (table.kind[token] === KIND.ENTRY) [ip, frame] = [table.ip_delta[token], 0];
-    else [ip, frame] = [ip + table.ip_delta[token], frame + table.frame_delta[token]];
-    if (p < cursor - 7) continue;
-    rows.push(row(app, p, token, before, ip, frame));
+  for (let p = Math.max(call.position, cursor - 7); p <= cursor; p++) {
+    rows.push(row(app, p, trace.tokens[p], trace.ipAt[p - 1], trace.ipAt[p], trace.frameAt[p]));
   }
   const step = trace.step(app.stepNumber);
   return [h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, ["position", "token", "moves by", "instruction pointer", "frame", "what it writes"].map((t) => h("th", { scope: "col" }, t)))), h("tbody", {}, rows))),

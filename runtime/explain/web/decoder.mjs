@@ -144,7 +144,8 @@ export class Decoder {
         cache.append(score.map((r) => rounded(round, y.k.dot(r, read))), value.map((r) => rounded(round, y.v.dot(r, read))), round);
       }
       const q = score.map((r) => rounded(round, y.q.dot(r, read) / this.temperature));
-      head.seen = head.twin ? head.twin.seen : cache.attend(q, position, round);
+      const known = position < cache.length - 1 ? this.winner(position, head.number) : -1;
+      head.seen = head.twin ? head.twin.seen : cache.attend(q, position, round, known);
       this.remember(position, head.number, head.seen.winner);
       const out = cache.gather(head.seen, round);
       if (head.off) out.fill(0);

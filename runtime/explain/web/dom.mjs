@@ -27,6 +27,13 @@ export function replace(element, ...children) {
   element.replaceChildren(...children.flat(Infinity).filter((c) => c !== null && c !== undefined && c !== false));
 }
 
+/** Details whose content is made when they are opened first. */
+export function folded(open, title, content) {
+  const details = h("details", { open }, h("summary", {}, title), open ? content() : null);
+  if (!open) details.addEventListener("toggle", () => details.append(content()), { once: true });
+  return details;
+}
+
 /** A figure with its drawing and a button that saves it. */
 export function figure(drawing, caption, name) {
   drawing.setAttribute("role", "img");

@@ -1,10 +1,11 @@
 // Inside one token: where the heads looked, which neurons fired, what the residual held, which logit won.
 import { weightsOf } from "./decoder.mjs";
-import { figure, h, jsonButton, number, replace } from "./dom.mjs";
+import { figure, folded, h, jsonButton, number, replace } from "./dom.mjs";
 import { form, ROLE_TEXT, roleOf } from "./names.mjs";
 import { arcs, bars, landscape, logitCurve } from "./plots.mjs";
 import { link } from "./state_views.mjs";
 
+const BEST = 6; // keys of a head that are listed
 const PANELS = { attention: "Attention", neurons: "Neurons", residual: "Residual stream", logits: "Logits" };
 
 export function insidePanel(app) {
@@ -71,27 +72,37 @@ function oneHead(app, head) {
   const weights = (app.weights ??= weightsOf(app.data.weights));
   const y = weights.layers[head.layer];
   const before = names.data.names.layers[Math.max(head.layer - 1, 0)].slots;
-  const box = h("div", { class: "landscape" });
+  const [box, best] = [h("div", { class: "landscape" }), h("div", { class: "best" })];
   if (head.winner >= 0) {
     app.client.ask({ type: "cloud", position: detail.position, head: head.number }).then((cloud) => {
       const drawing = landscape(cloud, head.winner, (p) => `${names.position(trace, p.position)}: score ${number(p.score)}`);
       replace(box, figure(drawing, "Keys of this head; the query and the winner are marked.", `head_${head.layer}_${head.index}_${detail.position}`));
+      replace(best, bestKeys(app, head, cloud));
     });
   }
-  const best = head.best.map((k) => ({
-    label: h("span", {}, link(String(k.position), "Go to this position", () => app.select(k.position + 1)), " ", names.position(trace, k.position)),
-    value: k.weight, shown: `${number(k.score)} → ${k.weight === 1 ? "1" : k.weight === 0 ? "0" : number(k.weight)}`, class: k.position === head.winner ? "won" : "",
-  }));
   const outputs = values.split(", ");
   return h("div", { class: "one" },
     h("h4", {}, `layer ${head.layer}, head ${head.index}: ${lookup}`, head.off ? " (switched off)" : ""),
     h("p", { class: "found" }, h("b", {}, names.found(trace, head, detail.position))),
     box,
-    head.best.length ? [h("h5", {}, `Best keys: score → weight (${head.attended.toLocaleString("en-US")} of ${(detail.position + 1).toLocaleString("en-US")} weights are not 0)`), bars(best)] : null,
+    best,
     h("h5", {}, "What it adds to the residual stream"),
     h("ul", { class: "values" }, outputs.map((name, i) => (head.out[i] !== 0 || outputs.length < 9 ? h("li", {}, h("code", {}, name), " += ", h("b", {}, number(head.out[i] ?? 0))) : null))),
     head.q.length ? h("details", {}, h("summary", {}, "Query and key as formulas"), h("table", { class: "forms" }, h("tbody", {}, head.scoreRows.map((r, i) =>
       h("tr", {}, h("td", {}, h("code", {}, `q${i} = ${form(y.q.row(r), before)}`)), h("td", {}, h("code", {}, `k${i} = ${form(y.k.row(r), before)}`)), h("td", {}, h("code", {}, number(head.q[i])))))))) : null);
+}
+
+/** The keys with the largest scores, and what they weigh. */
+function bestKeys(app, head, cloud) {
+  const { trace, names, detail } = app;
+  const shown = cloud.points.slice(0, BEST).map((k) => {
+    const weight = Math.exp(k.score - head.highest) / head.total;
+    return {
+      label: h("span", {}, link(String(k.position), "Go to this position", () => app.select(k.position + 1)), " ", names.position(trace, k.position)),
+      value: weight, shown: `${number(k.score)} → ${weight === 1 ? "1" : weight === 0 ? "0" : number(weight)}`, class: k.position === head.winner ? "won" : "",
+    };
+  });
+  return [h("h5", {}, `Best keys: score → weight (${head.attended.toLocaleString("en-US")} of ${(detail.position + 1).toLocaleString("en-US")} weights are not 0)`), bars(shown)];
 }
 
 /** Neurons that fired, by layer: formula and value. */
@@ -105,7 +116,8 @@ function neurons(app) {
     if (!fired.length) return null;
     const m = weights.layers[layer];
     const down = (m.downT ??= m.down.transposed());
-    return h("details", { open: few || (app.view.layer === undefined ? layer >= app.detail.layers.length - 4 : app.view.layer === layer) }, h("summary", {}, `layer ${layer}: ${fired.length} of ${y.neurons.length} neurons`),
+    const open = few || (app.view.layer === undefined ? layer >= app.detail.layers.length - 4 : app.view.layer === layer);
+    return folded(open, `layer ${layer}: ${fired.length} of ${y.neurons.length} neurons`, () =>
       h("table", {}, h("thead", {}, h("tr", {}, ["neuron", "relu(gate) · (up)", "gate", "up", "value", "added to"].map((t) => h("th", { scope: "col" }, t)))),
         h("tbody", {}, fired.map((n) => h("tr", {}, h("th", { scope: "row" }, h("code", {}, names.neurons[n.f])), h("td", {}, h("code", {}, `relu(${form(m.gate.row(n.f), names.slots)}) · (${form(m.up.row(n.f), names.slots)})`)),
           h("td", {}, number(n.gate)), h("td", {}, number(n.up)), h("td", {}, h("b", {}, number(n.value))), h("td", {}, h("code", {}, down.row(n.f).map(([slot, weight]) => `${names.slots[slot] || slot}${weight === 1 ? "" : ` (${number(weight)}×)`}`).join(", "))))))));
@@ -132,7 +144,7 @@ function residual(app) {
   const wanted = (app.view.slot ?? "").toLowerCase();
   return [h("p", { class: "tools" }, filter, h("span", { class: "dim" }, " What each sublayer changed, in order.")), h("div", { class: "scroll residual" }, changes.map((state) => {
     const shown = state.slots.filter((e) => e.name.toLowerCase().includes(wanted));
-    return shown.length ? h("details", { open: shown.length < 24 || wanted !== "" }, h("summary", {}, `${state.name}: ${shown.length} slots`), h("ul", { class: "chips" }, shown.map((e) => h("li", { title: `slot ${e.slot}, was ${number(e.was)}` }, h("code", {}, e.name), " ", h("b", {}, number(e.value)), e.was !== 0 ? h("span", { class: "dim" }, ` was ${number(e.was)}`) : null)))) : null;
+    return shown.length ? folded(shown.length < 24 || wanted !== "", `${state.name}: ${shown.length} slots`, () => h("ul", { class: "chips" }, shown.map((e) => h("li", { title: `slot ${e.slot}, was ${number(e.was)}` }, h("code", {}, e.name), " ", h("b", {}, number(e.value)), e.was !== 0 ? h("span", { class: "dim" }, ` was ${number(e.was)}`) : null)))) : null;
   }))];
 }
 

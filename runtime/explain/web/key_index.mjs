@@ -7,6 +7,9 @@ export const SCAN = 256;
 const MARGIN = 2048;
 const BLOCK = 64;
 
+// near(q, keys, last, known) of each index: positions up to `last` whose score may be within reach of the best one's, in order;
+// null: look at all. known: the best score up to `last`; -Infinity: not known, and `last` is the newest position.
+
 /** The index that suits these keys: a curve, where they are one; by equal keys where many are equal (addresses); else by blocks. */
 export function makeIndex(keys, width, length) {
   if (width === 2) {
@@ -52,20 +55,20 @@ class Curve {
     this.length = n + 1;
   }
 
-  near(q, keys) {
+  near(q, keys, last) {
     if (!this.holds || q[1] <= 0) return null;
     const score = (n) => q[0] * keys[2 * n] + q[1] * keys[2 * n + 1];
-    let [low, high] = [0, this.length - 1];
+    let [low, high] = [0, last];
     while (low < high) {
       const middle = (low + high) >> 1;
       if (score(middle + 1) >= score(middle)) low = middle + 1;
       else high = middle;
     }
     const least = score(low) - MARGIN;
-    let [first, last] = [low, low];
+    let [first, end] = [low, low];
     while (first > 0 && score(first - 1) >= least) first--;
-    while (last < this.length - 1 && score(last + 1) >= least) last++;
-    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+    while (end < last && score(end + 1) >= least) end++;
+    return Array.from({ length: end - first + 1 }, (_, i) => first + i);
   }
 }
 
@@ -106,18 +109,17 @@ class Groups {
     return group;
   }
 
-  /** Positions whose score may be within reach of the best, in order; null: look at all of them. */
-  near(q) {
+  near(q, keys, last, known) {
     const { width, varying, count, fixed, tops } = this;
     const slope = q[varying];
     if (!(slope >= 0)) return null;
     const bounds = new Float64Array(count);
-    let best = -Infinity;
+    let best = known;
     for (let g = 0, at = 0; g < count; g++) {
       let sum = slope * tops[g];
       for (let j = 0; j < width; j++, at++) sum += q[j] * fixed[at];
       bounds[g] = sum;
-      if (sum > best) best = sum;
+      if (sum > best && known === -Infinity) best = sum;
     }
     const found = [];
     for (let g = 0; g < count; g++) {
@@ -125,7 +127,7 @@ class Groups {
       const members = this.members[g];
       const highest = this.highest[g];
       const base = bounds[g] - slope * tops[g];
-      for (let i = members.length - 1; i >= 0 && base + slope * highest[i] >= best - MARGIN; i--) found.push(members[i]);
+      for (let i = members.length - 1; i >= 0 && base + slope * highest[i] >= best - MARGIN; i--) if (members[i] <= last) found.push(members[i]);
     }
     return found.sort((a, b) => a - b);
   }
@@ -159,16 +161,16 @@ class Blocks {
     this.length = n + 1;
   }
 
-  near(q, keys) {
-    const { width, count, length } = this;
+  near(q, keys, last, known) {
+    const { width, count } = this;
     const bounds = new Float64Array(count);
     let first = 0;
     for (let b = 0, at = 0; b < count; b++) {
       for (let j = 0; j < width; j++, at++) bounds[b] += q[j] >= 0 ? q[j] * this.high[at] : q[j] * this.low[at];
       if (bounds[b] > bounds[first]) first = b;
     }
-    let best = -Infinity;
-    for (let n = first * BLOCK; n < Math.min(length, (first + 1) * BLOCK); n++) {
+    let best = known;
+    for (let n = first * BLOCK; known === -Infinity && n <= Math.min(last, (first + 1) * BLOCK - 1); n++) {
       let score = 0;
       for (let j = 0; j < width; j++) score += q[j] * keys[n * width + j];
       if (score > best) best = score;
@@ -176,7 +178,7 @@ class Blocks {
     const found = [];
     for (let b = 0; b < count; b++) {
       if (bounds[b] < best - MARGIN) continue;
-      for (let n = b * BLOCK; n < Math.min(length, (b + 1) * BLOCK); n++) found.push(n);
+      for (let n = b * BLOCK; n <= Math.min(last, (b + 1) * BLOCK - 1); n++) found.push(n);
     }
     return found;
   }

@@ -34,22 +34,34 @@ function found(app, text, close) {
 
 function searchSteps(app, text, add) {
   const value = /^[+-]?(0x[0-9a-f]+|\d+)$/i.test(text) ? BigInt.asUintN(text.startsWith("-") ? 32 : 64, text.startsWith("-") ? -BigInt(text.slice(1)) : BigInt(text.replace("+", ""))) : null;
-  const lower = text.toLowerCase();
+  const matching = matches(app, text.toLowerCase());
+  const low = value === null ? 0 : Number(value & 255n);
   const token = app.table.ids.get(text);
   let [place, count] = ["", 0];
   for (let n = 0; n < app.trace.count && count < MOST; n++) {
     const step = app.trace.step(n);
-    const declared = app.data.program.steps[step.index];
-    const here = app.names.placeOf(step.index);
-    const words = `${app.names.step(step.index)} ${app.names.instructionOf(step.index)?.text ?? ""}`;
-    const entered = here !== place && here.toLowerCase().includes(lower);
-    place = here;
-    if (value !== null ? declared?.effect && app.trace.value(step) === value : entered || (value === null && words.toLowerCase().includes(lower))) {
-      add(step.first, `step ${n}: ${here}, ${app.names.step(step.index)} → ${app.names.outcome(app.trace, n)}`);
+    const of = matching(step.index);
+    const entered = of.place !== place && of.named;
+    place = of.place;
+    // The last token of a value is its lowest byte: only where that is the one the value is put together.
+    const hit = value === null ? entered || of.worded : of.effect && app.table.value[app.trace.tokens[step.last]] === low && app.trace.value(step) === value;
+    if (hit) {
+      add(step.first, `step ${n}: ${of.place}, ${app.names.step(step.index)} → ${app.names.outcome(app.trace, n)}`);
       count++;
     } else if (token !== undefined) {
       for (let p = step.first; p <= step.last; p++) if (app.trace.tokens[p] === token && count++ < MOST) add(p, `position ${p}: ${text}, step ${n}`);
     }
+  }
+}
+
+/** What a step of the program has to do with a text: found once for each, not each time that it is executed. */
+function matches(app, lower) {
+  const known = [];
+  return (index) => (known[index] ??= of(index));
+  function of(index) {
+    const place = app.names.placeOf(index);
+    const words = `${app.names.step(index)} ${app.names.instructionOf(index)?.text ?? ""}`;
+    return { place, named: place.toLowerCase().includes(lower), worded: words.toLowerCase().includes(lower), effect: app.data.program.steps[index]?.effect };
   }
 }
 

@@ -4,6 +4,8 @@ import { hex, signed } from "./names.mjs";
 import { KIND } from "./trace.mjs";
 
 const NEAR = 60; // lines of a long function around the current one
+const LEVELS = 60; // calls that are listed
+const LATEST = 20000; // bytes of output that are shown
 
 /** A panel with a heading that is drawn anew when what it shows has changed. */
 export function panel(app, title, draw, { json = null, when = ["run", "tokens", "cursor"], className = "" } = {}) {
@@ -22,12 +24,13 @@ export function panel(app, title, draw, { json = null, when = ["run", "tokens", 
 
 /** WAT of the current function with the current instruction, or the steps of an entry. */
 export function sourcePanel(app) {
+  const listing = new FunctionListing(app);
   const draw = () => {
     const step = app.trace.step(app.stepNumber);
     const at = app.names.instructionOf(step.index) ?? nearestInstruction(app, step.index);
     const heading = h("p", { class: "now" }, h("b", {}, app.names.placeOf(step.index)), h("code", {}, app.names.step(step.index)), h("span", {}, `→ ${app.names.outcome(app.trace, app.stepNumber)}`));
     const written = at && at.file >= 0 ? cLines(app, at) : null;
-    const lines = at ? functionLines(app, at) : entryLines(app, step.index);
+    const lines = at ? listing.at(at) : entryLines(app, step.index);
     queueMicrotask(() => {
       for (const box of [lines, written?.querySelector("ol")].filter(Boolean)) {
         const current = box.querySelector(".current");
@@ -74,20 +77,42 @@ function stepsOfInstruction(app) {
   return app.stepsAt;
 }
 
-function functionLines(app, at) {
-  const f = app.names.listings.get(at.function);
-  const current = f.lines.findIndex((line) => line[0] === at.instruction);
-  const from = Math.max(0, current - NEAR);
-  const shown = f.lines.slice(from, current + NEAR);
+/** Instructions of one function. A list that was made serves again, for each step within it. */
+class FunctionListing {
+  constructor(app) {
+    Object.assign(this, { app, list: null, index: -1, from: 0, to: 0, marked: null });
+  }
+
+  at(at) {
+    const f = this.app.names.listings.get(at.function);
+    const current = f.lines.findIndex((line) => line[0] === at.instruction);
+    const breaks = JSON.stringify(this.app.breakpoints);
+    const inside = this.index === at.function && this.from <= current && current < this.to && this.breaks === breaks;
+    if (!inside) {
+      const from = Math.max(0, current - NEAR);
+      const to = Math.min(f.lines.length, current + NEAR);
+      Object.assign(this, { index: at.function, from, to, breaks, list: functionLines(this.app, at.function, f, from, to), marked: null });
+    }
+    if (this.marked) {
+      this.marked.classList.remove("current", "after");
+      this.marked.removeAttribute("aria-current");
+    }
+    this.marked = this.list.children[1 + current - this.from];
+    this.marked.classList.add("current", ...(at.after ? ["after"] : []));
+    this.marked.setAttribute("aria-current", "step");
+    return this.list;
+  }
+}
+
+function functionLines(app, index, f, from, to) {
   const header = `(func $${f.name}${f.params.length ? ` (param ${f.params.join(" ")})` : ""}${f.results.length ? ` (result ${f.results.join(" ")})` : ""}${f.locals.length ? ` (local ${f.locals.join(" ")})` : ""}`;
-  const rows = shown.map(([number, offset, depth, text]) => {
-    const steps = stepsOfInstruction(app).get(`${at.function} ${number}`) ?? [];
+  const rows = f.lines.slice(from, to).map(([number, offset, depth, text]) => {
+    const steps = stepsOfInstruction(app).get(`${index} ${number}`) ?? [];
     const broken = steps.some((step) => app.breakpoints.some((b) => b.kind === "step" && b.step === step));
     const mark = steps.length
       ? h("button", { class: broken ? "mark on" : "mark", title: `Breakpoint at step ${steps.join(", ")}`, "aria-label": `Breakpoint at ${text}`, "aria-pressed": String(broken), onclick: () => app.toggleBreakpoint({ kind: "step", step: steps[0] }) }, "●")
       : h("span", { class: "mark" });
-    const now = number === at.instruction;
-    return h("li", { class: now ? (at.after ? "current after" : "current") : steps.length ? "" : "folded", "aria-current": now ? "step" : null },
+    return h("li", { class: steps.length ? "" : "folded" },
       mark, h("span", { class: "offset" }, offset >= 0 ? offset.toString(16) : ""), h("code", {}, "  ".repeat(depth) + text));
   });
   return h("ol", { class: "code", tabindex: 0, "aria-label": `Instructions of ${f.name}` }, h("li", { class: "head" }, h("code", {}, header)), rows);
@@ -157,17 +182,20 @@ export function callsPanel(app) {
   const stack = () => {
     const step = app.trace.step(app.stepNumber);
     const call = app.trace.calls[step.call];
-    const made = app.trace.callStack(app.stepNumber);
-    const levels = [{ place: `call of ${call?.entry.name || "the start function"}`, step: call?.step ?? 0, frame: 0 }];
-    for (const number of made) {
+    const levels = app.trace.callStack(app.stepNumber).reverse().map((number) => {
       const next = app.trace.steps[number + 1] ?? app.trace.open;
-      levels.push({ place: app.names.placeOf(next.index), step: number, frame: next.frame });
-    }
-    return levels;
+      return { step: number, frame: next.frame, index: next.index };
+    });
+    return [...levels, { step: call?.step ?? 0, frame: 0, index: -1 }];
   };
-  const draw = () => h("ol", { class: "stack", reversed: true }, stack().reverse().map((level, i) =>
-    h("li", { class: i === 0 ? "top" : "" }, h("b", {}, level.place), ` frame ${level.frame} `, link(`step ${level.step}`, "The call", () => app.selectStep(level.step)))).slice(0, 60));
-  return panel(app, "Call stack", draw, { json: stack });
+  const place = (level) => (level.index < 0 ? `call of ${app.trace.calls[app.trace.step(app.stepNumber).call]?.entry.name || "the start function"}` : app.names.placeOf(level.index));
+  const draw = () => {
+    const levels = stack();
+    return h("ol", { class: "stack", reversed: true, start: levels.length }, levels.slice(0, LEVELS).map((level, i) =>
+      h("li", { class: i === 0 ? "top" : "" }, h("b", {}, place(level)), ` frame ${level.frame} `, link(`step ${level.step}`, "The call", () => app.selectStep(level.step)))),
+    levels.length > LEVELS ? h("li", { class: "dim" }, `… and ${(levels.length - LEVELS).toLocaleString("en-US")} more`) : null);
+  };
+  return panel(app, "Call stack", draw, { json: () => stack().map((level) => ({ place: place(level), step: level.step, frame: level.frame })) });
 }
 
 /** Memory as hex, 16 rows around the address that the step touches or that was asked for. */
@@ -183,20 +211,13 @@ export function memoryPanel(app) {
     const base = app.trace.slot(declared.a, step.frame, app.stepNumber);
     return base ? { address: Number(base.value) + (declared.imm ?? 0), width: declared.access, writes: false } : null;
   };
-  const lastWrite = () => {
-    for (let n = app.stepNumber - 1, looked = 0; n >= 0 && looked < 20000; n--, looked++) {
-      const step = app.trace.step(n);
-      if (app.data.program.steps[step.index]?.effect === "store") return new Set(Array.from({ length: step.last - step.first + 1 }, (_, i) => app.trace.keys[step.first - 1 + i]));
-    }
-    return new Set();
-  };
   const draw = () => {
     if (app.trace.lowestByte === Infinity && !touched()) return h("p", { class: "dim" }, "Nothing was ever written to memory.");
     const now = touched();
     if (now && !asked) chosen = now.address;
     chosen ??= app.trace.lowestByte;
     const start = Math.floor(chosen / 16) * 16 - 32;
-    const last = lastWrite();
+    const last = app.trace.lastStore(app.stepNumber);
     const from = app.trace.step(app.stepNumber).first;
     const rows = [];
     for (let row = Math.max(start, chosen < 0 ? start : 0), count = 0; count < 8; row += 16, count++) rows.push(memoryRow(app, row, from, now, last));
@@ -255,10 +276,13 @@ function parse(text) {
 }
 
 export function outputPanel(app) {
-  const bytes = () => app.trace.output.filter((o) => o.step < app.stepNumber);
+  const bytes = (most = Infinity) => {
+    const end = app.trace.outputBefore(app.stepNumber);
+    return app.trace.output.slice(Math.max(0, end - most), end);
+  };
   const results = () => app.trace.results.filter((r) => r.step < app.stepNumber).map((r) => signed(r.value, r.value >= 1n << 32n));
   const draw = () => {
-    const written = bytes();
+    const written = bytes(LATEST);
     const text = new TextDecoder().decode(Uint8Array.from(written, (o) => o.byte));
     const found = results();
     return [text ? h("pre", { class: "output" }, text) : null, found.length ? h("p", {}, "result ", h("code", {}, found.join(", "))) : null, !text && !found.length ? h("p", { class: "dim" }, "Nothing yet.") : null];

@@ -23,6 +23,9 @@ export class Trace {
     this.caller = -1;
     this.first = -1;
     this.stepAt = [];
+    this.stores = []; // numbers of the steps that store
+    this.ipAt = []; // instruction pointer and frame behind each token
+    this.frameAt = [];
     for (const [kind, index, value] of program.initial) this.slots.set(`${kind} ${index}`, { steps: [-1], values: [BigInt(value)] });
   }
 
@@ -35,10 +38,17 @@ export class Trace {
   }
 
   read(token) {
-    const { table } = this;
     const position = this.tokens.length;
     this.tokens.push(token);
     this.stepAt.push(-1);
+    this.place(token, position);
+    this.ipAt.push(this.ip);
+    this.frameAt.push(this.frame);
+  }
+
+  /** Moves on by a token: to which step it belongs, and what it writes. */
+  place(token, position) {
+    const { table } = this;
     const kind = table.kind[token];
     if (kind === KIND.ENTRY) {
       Object.assign(this, { ip: table.ip_delta[token], frame: 0, caller: -1, first: -1, halted: false });
@@ -62,6 +72,7 @@ export class Trace {
     const number = this.steps.length;
     this.steps.push(this.open);
     this.first = -1;
+    if (step?.effect === "store") this.stores.push(number);
     if (kind === KIND.DIGIT && step?.dest) {
       const name = this.slotName(step.dest, this.open.frame);
       if (!this.slots.has(name)) this.slots.set(name, { steps: [], values: [] });
@@ -138,11 +149,37 @@ export class Trace {
     return found && at < found.positions.length ? found.positions[at] : -1;
   }
 
+  /** How many bytes of output come from steps before this one. */
+  outputBefore(number) {
+    let [low, high] = [0, this.output.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.output[middle].step < number) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** The steps that write a byte, in order. */
+  writersOf(address) {
+    return (this.bytes.get(address)?.positions ?? []).map((p) => this.stepOf(p)).filter((n) => n >= 0);
+  }
+
+  /** The addresses that the last store before a step wrote. */
+  lastStore(number) {
+    const at = lastBelow(this.stores, number);
+    const addresses = new Set();
+    if (at < 0) return addresses;
+    const { first, last } = this.step(this.stores[at]);
+    for (let p = first; p <= last; p++) addresses.add(this.keys[p - 1]);
+    return addresses;
+  }
+
   /** Steps that are being called, the innermost last. */
   callStack(number) {
     const stack = [];
-    for (let at = this.step(number)?.caller ?? -1; at >= 0; at = this.steps[at].caller) stack.unshift(at);
-    return stack;
+    for (let at = this.step(number)?.caller ?? -1; at >= 0; at = this.steps[at].caller) stack.push(at);
+    return stack.reverse();
   }
 
   nameOf(position) {
