@@ -8,6 +8,7 @@ import numpy as np
 
 from .format.checkpoint import Model
 from .format.isa import Program, Segment, Slot
+from .format.tokens import read
 from .format.transformer import Transformer
 from .machine.addresses import slot_map
 from .machine.jumps import jumps_of, tables_of
@@ -38,8 +39,15 @@ def _slot(t: Transformer, name: str) -> np.ndarray:
     return t.embed.column(t.slot_names.index(name)) if name in t.slot_names else np.zeros(len(t.embed))
 
 
+def is_spelled(t: Transformer) -> bool:
+    """Whether the prefix says constants and where segments begin in digits, see `machine.sections`."""
+    return "A.0" in t.vocabulary
+
+
 def _constants(t: Transformer) -> list[int]:
-    """The values of C.0, C.1, ..."""
+    """The initial values of constants, globals and registers, in the order of their addresses."""
+    if is_spelled(t):
+        return _spelled_constants(t)
     tokens = [i for i in t.prefix.tolist() if t.vocabulary[i].startswith("C.")]
     result = [0] * len(tokens)
     for j in range(8):
@@ -49,17 +57,52 @@ def _constants(t: Transformer) -> list[int]:
     return result
 
 
-def _segments(t: Transformer) -> list[Segment]:
-    """Address and bytes of every segment behind the rows."""
-    address = _slot(t, "segment.address")
-    names = [t.vocabulary[i] for i in t.prefix.tolist()]
-    result: list[Segment] = []
-    for token, name in zip(t.prefix.tolist(), names, strict=True):
-        if name.startswith("G."):
-            result.append(Segment(int(address[token]), b""))
-        elif name.startswith("B.") and result:
-            result[-1] = replace(result[-1], bytes=result[-1].bytes + bytes([int(name[2:])]))
+def _spelled_constants(t: Transformer) -> list[int]:
+    """Each ends with its lowest digit. Addresses of segments have no such digit, they end with a token A."""
+    result, value = [], 0
+    for name in _names(t):
+        if name.startswith("A."):
+            break
+        if name.startswith("D"):
+            place, digit = _digit(name)
+            value += digit << 8 * place
+            if not place:
+                result.append(value)
+                value = 0
     return result
 
 
-__all__ = ["restored"]
+def _segments(t: Transformer) -> list[Segment]:
+    """Address and bytes of every segment behind the rows."""
+    addresses = _slot(t, "segment.address")
+    begun: list[tuple[int, bytearray]] = []
+    high = 0
+    for token, name in zip(t.prefix.tolist(), _names(t), strict=True):
+        if name.startswith("D"):
+            place, digit = _digit(name)
+            high = high + (digit << 8 * place) if place else 0
+        elif name.startswith("A."):
+            low = int(name[2:])
+            begun.append((high + low % 256 - (2**32 if low >= 256 else 0), bytearray()))
+            high = 0
+        elif name.startswith("G."):
+            begun.append((int(addresses[token]), bytearray()))
+        elif name.startswith("B.") and begun:
+            begun[-1][1].append(int(name[2:]))
+    return [Segment(address, bytes(data)) for address, data in begun]
+
+
+def _names(t: Transformer) -> list[str]:
+    """Of the prefix's tokens."""
+    return [t.vocabulary[i] for i in t.prefix.tolist()]
+
+
+def _digit(name: str) -> tuple[int, int]:
+    """Place and digit of a token D."""
+    token = read(name)
+    if token is None:
+        raise ValueError(f"{name} is no digit")
+    return token.place, token.number
+
+
+__all__ = ["is_spelled", "restored"]

@@ -15,7 +15,7 @@ from .machine.assemble import assemble
 from .machine.jumps import SINGLE_JUMPS
 from .machine.machine import machine
 from .machine.tokens import fill
-from .restore import restored
+from .restore import is_spelled, restored
 
 
 def stock_form(model: Model) -> Transformer:
@@ -30,9 +30,11 @@ def stock_form(model: Model) -> Transformer:
     if not model.program.steps:
         raise CompileError("only a compiled program has a stock form, this transformer was built by hand")
     singles = sum(name.startswith("J.") for name in t.vocabulary)
+    own_tokens = 0 if is_spelled(t) else len(t.vocabulary)
     for single_jumps, known in product(dict.fromkeys((SINGLE_JUMPS, singles, 0)), (True, False)):
         try:
-            assembly = assemble(model.program if known else restored(model, single_jumps), single_jumps)
+            program = model.program if known else restored(model, single_jumps)
+            assembly = assemble(program, single_jumps, own_tokens=own_tokens)
         except (ValueError, IndexError, KeyError):
             continue
         graph, features = machine(assembly.architecture, StockGraph)

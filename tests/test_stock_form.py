@@ -151,18 +151,28 @@ def test_generate_runs_a_call() -> None:
     assert made[0, prompt.shape[1] :].tolist() == run.tokens.tolist()
 
 
-def test_a_saved_model_has_the_same_stock_form(tmp_path) -> None:
-    """Segments and initial values are read back from the prefix."""
-    model = w2x.compile(
-        '(module (memory 1) (data (i32.const 9) "abc") (global $g (mut i32) (i32.const 77))'
-        '(func (export "f") (result i32) (i32.add (global.get $g) (i32.load8_u (i32.const 10)))))'
-    )
+SAVED = """(module (memory 300) (global $g (mut i64) (i64.const -77)) (global $h (mut i32) (i32.const 0))
+  (data (i32.const 3) "abc") (data (i32.const 0x1020304) "\\00d") (data $p "passive")
+  (func (export "f") (param i32) (result i64)
+    (memory.init $p (i32.const 100) (i32.const 1) (i32.const 3)) (global.set $h (i32.const 0x10000))
+    (i64.add (i64.add (global.get $g) (i64.load8_u (local.get 0)))
+      (i64.add (i64.const 0x1234567890) (i64.extend_i32_u (i32.load16_u (i32.const 100)))))))"""
+
+
+@pytest.mark.parametrize("own_tokens", [4096, 0], ids=["tokens", "spelled"])
+def test_a_saved_model_has_the_same_stock_form(own_tokens: int, tmp_path) -> None:
+    """Segments and initial values are read back from the prefix, whether they have tokens or are spelled in digits."""
+    model = realise(*compile_steps(SAVED), own_tokens=own_tokens)
+    assert ("A.0" in model.transformer.vocabulary) == (not own_tokens)
     model.save(tmp_path / "a.safetensors")
     first, second = stock_form(model), stock_form(load(tmp_path / "a.safetensors"))
     assert np.array_equal(first.embed.dense(), second.embed.dense())
     assert np.array_equal(first.unembed.dense(), second.unembed.dense())
     for a, b in zip(first.layers, second.layers, strict=True):
         assert all(np.array_equal(getattr(a, m), getattr(b, m)) for m in ("q", "k", "v", "o", "gate", "up", "down"))
+    if not own_tokens:
+        tokens, chosen = calls(model, [(3,), (0x1020305,)])
+        assert not len(wrong(TorchEngine(second, read_prefix=False).forward(tokens), tokens, chosen))
 
 
 def test_what_was_built_by_hand_or_does_not_fit_is_refused() -> None:
