@@ -15,11 +15,12 @@ import numpy as np
 from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import Entry
 from ..compiler.format.tokens import Kind, TokenTable
+from ..compiler.format.transformer import Transformer
 from . import allocators, host
 from .arrays import join
 from .bit_patterns import show
 from .engine import Engine
-from .errors import ArgumentError, Trap, Unfinished, needing
+from .errors import ArgumentError, MissingPackage, Trap, Unfinished, needing
 from .exclusive import Exclusive
 from .folders import Folders, changes, contents
 from .limits import CallLimits
@@ -53,10 +54,27 @@ def engine_class(name: str) -> type:
     raise ValueError(f"no engine {name!r}; there are {', '.join(ENGINES)}")
 
 
+def new_engine(name: str, transformer: Transformer, **chosen: Any) -> Engine:
+    """An engine that has read the prefix. name: see `Instance`."""
+    if name != "auto":
+        return engine_class(name)(transformer, **chosen)
+    from .fast.interface import Refused
+
+    try:
+        return engine_class("fast")(transformer, **chosen)
+    except (Refused, NotImplementedError) as refused:
+        try:
+            torch_engine = engine_class("torch")
+        except MissingPackage:
+            raise refused from None
+        return torch_engine(transformer, **chosen)
+
+
 class Instance:
     """One instance of a compiled program. Memory, globals and tables persist from one `invoke` to the next.
 
-    engine: "fast" or "torch"; for a model in the stock form (of a folder) "torch" or "hf". device: of torch, for these two.
+    engine: "fast", "torch", for a model in the stock form (of a folder) also "hf"; or "auto": "fast", but "torch" for a
+    model that "fast" refuses. device: of torch, for "torch" and "hf".
     stdin, args (argv, the program's name first) and env are what WASI programs see; they are part of every invocation's
     prompt, as are random (256 bytes, by default new ones each time) and clock (seconds since 1970, by default the time at which
     the invocation begins). folders: see `World`; they are told once, `read_folders` tells what became of them. probe: name of
@@ -96,7 +114,7 @@ class Instance:
         self._exclusive = Exclusive("instance")
         vocabulary = model.transformer.vocabulary
         chosen = {key: value for key, value in (("probe", probe), ("device", device)) if value is not None}
-        self._engine: Engine = engine_class(engine)(model.transformer, **chosen)
+        self._engine: Engine = new_engine(engine, model.transformer, **chosen)
         self._probe = probe
         if probe:
             self.prefix_probed = self._take_probed()

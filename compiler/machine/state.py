@@ -169,8 +169,8 @@ def _data_address(graph: Graph, architecture: Architecture, features: Features, 
     values: dict[str, Number] = {n: Expr.of(features[n]) for n in names}
     if architecture.spelled:
         values = {n: values[n] + value.modulo(i) for i, n in enumerate(names, 1)}
-    # The byte table behind the first token falls below the lowest address, also where counting begins at 0.
-    values["segment.start"] = graph.position + (1.0 - graph.first_position) * features["floor"]
+    # Where counting begins at 0 for the first two tokens, the byte table begins 256 below the lowest address (`tokens.fill`).
+    values["segment.start"] = graph.position - (1.0 - graph.first_position) * features["floor"]
     *base, start = graph.latest("segment", values, off=features["segment.off"])
     distance = Expr.of(graph.product(features["is.byte"], graph.position - start - 1.0, "distance"))
     low, middle, _ = split(graph, "distance", distance, architecture.longest_segment, (256, 256))

@@ -132,7 +132,8 @@ def _prompt_tokens(graph: Graph, architecture: Architecture, image: ProgramImage
     leading = len(image.leading)
     # Execution stands at the first row, which touches nothing; steps are counted from the first one behind `leading`.
     first: dict[str, float] = {"fresh": 1, "floor": 1, "entry": -leading, "no.row": BEFORE_ROWS + leading - 1}
-    prefix = [add("BOS", ("BOS", "end"), first | _segment(architecture.lowest_address))]
+    scratch = architecture.lowest_address - 256 * int(1.0 - graph.first_position)
+    prefix = [add("BOS", ("BOS", "end"), first | _segment(scratch))]
     for k, (_, entry) in enumerate(image.entries):
         add(f"I.{k}", ("I", "end"), {"entry": entry, "fresh": 1})
     table = RowTable(image.all_rows)

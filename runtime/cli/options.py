@@ -74,8 +74,8 @@ exports_option = click.option(
     "--export", "exports", multiple=True, metavar="NAME", help="Compile only what this reaches. Repeatable."
 )
 _engine = click.option("--engine", type=click.Choice(["fast", "torch", "hf"]),
-                       help="fast: compiled from the weights (not for folders); torch: dense matrices, real softmax; "
-                       "hf: the class of transformers.  [default: fast; for folders torch]")  # fmt: skip
+                       help="fast: compiled from the weights; torch: dense matrices, real softmax; "
+                       "hf: the class of transformers.  [default: fast; torch for folders that fast refuses]")  # fmt: skip
 _device = click.option("--device", metavar="DEVICE",
                        help="Where torch or hf runs, or real softmax (verify): cpu, cuda, cuda:N.  [default: cpu]")  # fmt: skip
 
@@ -93,10 +93,9 @@ class EngineChoice:
         return self.name == "hf"
 
     def for_form(self, stock: bool) -> str:
-        """The engine that reads a checkpoint: of a folder, or of one file. Raises UsageError."""
-        name = self.name or ("torch" if stock else "fast")
-        if name == "fast" and stock:
-            raise click.UsageError("--engine fast reads one-file checkpoints; a folder is for --engine torch or hf")
+        """The engine that reads a checkpoint, in the stock form (a folder) or not, as `Instance` takes it. Raises UsageError."""
+        stock_engine = "torch" if self.device is not None else "auto"
+        name = self.name or (stock_engine if stock else "fast")
         if self.device is not None and name == "fast":
             raise click.UsageError("--device is for --engine torch or hf, not fast")
         return name

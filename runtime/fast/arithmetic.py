@@ -82,6 +82,10 @@ class Arithmetic(ABC):
     def leaf(self, atom: Atom) -> IrValue:
         """The value of an atom that is no function of other atoms at this position."""
 
+    def counter(self) -> str:
+        """i64: what `Position` is."""
+        return self.n
+
     # -- conversions ----------------------------------------------------------------------------------------------
 
     def as_int(self, value: IrValue, exponent: int, factor: int = 1) -> str:
@@ -237,9 +241,9 @@ class Arithmetic(ABC):
     def _atom(self, atom: int) -> IrValue:
         match self.graph.atoms[atom]:
             case Position():
-                return IrValue("i", self.n)
+                return IrValue("i", self.counter())
             case PositionSquared():
-                n = self.as_double(IrValue("i", self.n))
+                n = self.as_double(IrValue("i", self.counter()))
                 return IrValue("f", self.code.op(f"fmul double {n}, {n}"))
             case Let(form):
                 return self.form(form)
@@ -262,7 +266,7 @@ class Arithmetic(ABC):
             if up == ONE:
                 return IrValue("f", positive)
             return IrValue("f", code.op(f"fmul double {positive}, {self.as_double(self.form(up))}"))
-        boolean = bounds.high == 1 and bounds.integer
+        boolean = g.kind == "b" or (bounds.high == 1 and bounds.integer)
         if boolean:
             test = g.ref if g.kind == "b" else code.op(f"icmp sgt i64 {g.ref}, 0")
             if up == ONE:

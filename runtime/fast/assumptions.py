@@ -38,6 +38,24 @@ class Assumptions(Ranges):
             return query
         return self.of(Round(query))
 
+    def rounded_entry(self, query: Form, first: float, last: float, start: int) -> Form | None:
+        """The number nearest to a query of first .. last, the keys of a table whose entries stand at positions start, start + 1,
+        ...; where 64 bits hold the query, it is assumed to be there. None if it has no granularity."""
+        if self.bounds(query).exponent is None:
+            return None
+        inside = self._reaches(query, first, last)
+        if not inside and self.trusting and self.bounds(query, assuming=False).fits:
+            self.assumptions.append(self.assume(query, first - 0.5, last + 0.5))
+            inside = self._reaches(query, first, last)
+        found = query if inside and self.bounds(query).integer else self.of(Round(query, first, last))
+        self.growing.append((found, first, start))
+        return found
+
+    def _reaches(self, query: Form, first: float, last: float) -> bool:
+        """Whether the integer nearest to a query is in first .. last."""
+        bounds = self.bounds(query)
+        return bounds.low >= first - 0.5 and bounds.high < last + 0.5
+
     def assume_exclusive(self, atoms: Container[int]) -> None:
         """Assumes of the pairs among these atoms that one of the two is 0: the digit of a value is one of the token
         or of another one, never of both. Checked where the value is stored."""
@@ -46,7 +64,7 @@ class Assumptions(Ranges):
                 continue
             bounds = [self.bounds(Form({a: c})) for a, c in returned.terms.items()]
             low, high = min(0.0, *(b.low for b in bounds)), max(0.0, *(b.high for b in bounds))
-            self._know(returned, low, high)
+            self.know(returned, low, high)
             self.assumptions.append(self.assume(read, low, high + 0.5))
 
     def within(self, window: DigitWindow) -> bool:
@@ -63,18 +81,20 @@ class Assumptions(Ranges):
         assert exponent is not None
         step = 2.0**exponent
         low, high = math.ceil(low / step) * step, math.ceil(high / step) * step
-        self._know(base, low, high - step)
+        self.know(base, low, high - step)
         return base, low, high
 
-    def _know(self, base: Form, low: float, high: float) -> None:
+    def know(self, base: Form, low: float, high: float) -> None:
         """low <= base <= high, wherever a form has a multiple of it."""
-        first = next(iter(base.terms))
-        known = self._ranges.get(first)
-        if known is not None and known[0] == base:
+        known = next((k for k in self._ranges.get(next(iter(base.terms)), ()) if k[0] == base), None)
+        if known is not None:
             low, high = max(low, known[1]), min(high, known[2])
-        if known == (base, low, high) or (known is not None and known[0] != base):
-            return
-        self._ranges |= dict.fromkeys(base.terms, (base, low, high))
+            if known == (base, low, high):
+                return
+        for atom in base.terms:
+            others = [k for k in self._ranges.get(atom, ()) if k[0] != base]
+            # The longest forms first: of them more is known than of their parts.
+            self._ranges[atom] = sorted([*others, (base, low, high)], key=lambda k: -len(k[0].terms))
         self._bounds.clear()
         self._form_bounds.clear()
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from .linear import Form
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """n, counted from 1."""
+    """n, counted from 1; or what a checkpoint counts itself, where positions are no input (see counting.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +93,23 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """The integer nearest to a form that is never halfway between two."""
+    """The integer nearest to a form that is never halfway between two; of low .. high, where these are given."""
 
     query: Form
+    low: float = -math.inf
+    high: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Float32:
+    """A form rounded to the nearest float32."""
+
+    form: Form
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """1 / n, where n counts every position from 1: the mean of what is 1 at the first position and 0 behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +132,8 @@ Atom = (
     | Stamp
     | Key
     | Round
+    | Float32
+    | Share
     | Let
 )
 
@@ -137,7 +154,7 @@ def parts(atom: Atom) -> Parts:
             return Parts(source=source)
         case Relu(gate, up):
             return Parts((gate, up))
-        case Knots(form) | Let(form) | Round(form):
+        case Knots(form) | Let(form) | Round(form) | Float32(form):
             return Parts((form,))
         case RunningSum(number) | RunningMean(number):
             return Parts(sum=number)
@@ -145,7 +162,7 @@ def parts(atom: Atom) -> Parts:
             return Parts(lookup=lookup, column=column)
         case Stamp(lookup) | Key(lookup):
             return Parts(lookup=lookup)
-        case Position() | PositionSquared():
+        case Position() | PositionSquared() | Share():
             return Parts()
 
 

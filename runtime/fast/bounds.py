@@ -130,6 +130,23 @@ def _widened(constant: float, parts: Iterable[tuple[float, Bounds]], exponent: i
     return Bounds(_outwards(low, -math.inf), _outwards(high, math.inf), exponent)
 
 
+def read_exactly(bounds: Bounds) -> bool:
+    """Whether float32 holds every such value."""
+    return bounds.exponent is not None and bounds.magnitude <= 2.0 ** (bounds.exponent + 24) and bounds.magnitude < 2.0**100
+
+
+def float32_bounds(bounds: Bounds) -> Bounds:
+    """Of such values rounded to float32."""
+    if bounds.magnitude >= 2.0**100:
+        raise Refused("its numbers may grow to where those of float32 end")
+    low, high = (float(np.float32(end)) for end in (bounds.low, bounds.high))
+    least = 0.0 if low <= 0.0 <= high else min(abs(low), abs(high))
+    exponent = math.frexp(least)[1] - 24 if least > 2.0**-100 else None  # a unit in the last place of the least one
+    if bounds.exponent is not None:
+        exponent = bounds.exponent if exponent is None else max(exponent, bounds.exponent)
+    return Bounds(low, high, granular(exponent))
+
+
 def product(a: float, b: float) -> tuple[float, float]:
     """The largest double that is not above a * b, and the smallest that is not below."""
     rounded = a * b

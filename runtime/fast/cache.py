@@ -101,7 +101,7 @@ def _version() -> bytes:
 def _name(model: Transformer, probe: str | None, trusting: bool) -> str:
     digest = hashlib.blake2b(digest_size=_DIGEST)
     place = model.probes[probe] if probe else None
-    digest.update(_version() + repr((host(), place, trusting, len(model.layers))).encode())
+    digest.update(_version() + repr((host(), place, trusting, len(model.layers), model.head_dim, model.float32_reads)).encode())
     for tensor in [*tensors(model), np.asarray(model.prefix, dtype=np.int64)]:
         digest.update(repr((tensor.shape, tensor.dtype.str)).encode())
         digest.update(np.ascontiguousarray(tensor).data)

@@ -88,6 +88,12 @@ class Checked(Arithmetic):
         first = math.ceil(low * unit)
         self.bail_if(code.op(f"icmp uge i64 {code.op(f'sub i64 {ref}, {first}')}, {math.ceil(high * unit) - first}"))
 
+    def inside_window(self, window: DigitWindow) -> str:
+        """i1: whether digits are digits."""
+        code, number = self.code, self.as_double(self.form(self.context(window.form)))
+        above = code.op(f"fcmp oge double {number}, {double(window.low)}")
+        return code.op(f"and i1 {above}, {code.op(f'fcmp olt double {number}, {double(window.low + window.size)}')}")
+
     def check(self, windows: Sequence[DigitWindow]) -> None:
         """That digits are digits, where it is not known."""
         for window in windows:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from .atoms import Key, Knots, Let, Relu, Round, Table
+from .atoms import Float32, Key, Knots, Let, Relu, Round, Table
 from .linear import ZERO, Form, linear
+from .reads import float32
 from .stores import DigitWindow, IndexSource
 from .symbols import Symbols
 
@@ -106,11 +107,15 @@ class Rewriter:
                 return graph.knots(x.without_constant(), [(t + x.constant, c) for t, c in knots])
             case Let(form):
                 return graph.named(self(form))
-            case Round(query):
+            case Round(query, low, high):
                 query = self(query)
                 if query.is_constant():
-                    return Form({}, float(np.rint(query.constant)))
-                return query if graph.bounds(query).integer else graph.of(Round(query))
+                    return Form({}, min(max(float(np.rint(query.constant)), low), high))
+                bounds = graph.bounds(query)
+                inside = low <= bounds.low and bounds.high <= high
+                return query if bounds.integer and inside else graph.of(Round(query, low, high))
+            case Float32(form):
+                return float32(graph, self(form))
             case Key(lookup) if lookup in self.statics:
                 static = self.statics[lookup]
                 source, rows = self._rows(static)

@@ -32,7 +32,7 @@ class Dependence:
     def source(self, source: int) -> bool:
         row = self._context.row_source(source)
         name = self._graph.sources[source if row is None else row[0]].name
-        if name[0] == "token":
+        if name[0] in ("token", "count"):
             return False
         if name[0] == "row":
             return name[1] == self._lookup or self._found(name[1])

@@ -7,13 +7,13 @@ import math
 import numpy as np
 
 from . import soft
-from .atoms import Atom, Average, Key, Read, Round, RunningMean, RunningSum, Stamp, Table
-from .code import IrText, IrValue
+from .atoms import Atom, Average, Float32, Key, Read, Round, RunningMean, RunningSum, Share, Stamp, Table
+from .code import IrText, IrValue, double
 from .context import Rewriter, Static
 from .dependence import Dependence
 from .layout import RowTables, StateLayout, type_for
 from .linear import Form
-from .live import Live
+from .live import Live, kept_anyway
 from .pack import Packs
 from .past import Past
 from .specialise import TokenClasses
@@ -63,8 +63,13 @@ class Emitter(Past):
                 return self.stamp(lookup)
             case Key(lookup):
                 return IrValue("i", self.resolve(lookup).key)
-            case Round(query):
-                return self.round(query)
+            case Round() as rounded:
+                return self.round(rounded)
+            case Float32(form):
+                value = self.code.op(f"fptrunc double {self.as_double(self.form(form))} to float")
+                return IrValue("f", self.code.op(f"fpext float {value} to double"))
+            case Share():
+                return IrValue("f", self.code.op(f"fdiv double {double(1.0)}, {self.as_double(IrValue('i', self.n))}"))
         raise AssertionError(atom)
 
     # -- tables and sources ---------------------------------------------------------------------------------------
@@ -92,6 +97,9 @@ class Emitter(Past):
             row = self.context.row_source(source)
             if name[0] == "token":
                 result = self.token
+            elif name[0] == "count":
+                shifted = self.code.op(f"lshr i64 {self.counter()}, {8 * name[1]}")
+                result = self.code.op(f"and i64 {shifted}, 255")
             elif name[0] == "row":
                 result = self.row(name[1])
             elif row is not None:
@@ -140,24 +148,62 @@ class Emitter(Past):
         code.start(inside)
         return code.op(f"phi i64 [ {at}, %{before} ], [ {end}, %{outside} ]")
 
-    def round(self, query: Form) -> IrValue:
+    def round(self, atom: Round) -> IrValue:
         """The integer nearest to a form that is never in the middle between two."""
+        query = atom.query
         value = self.form(query)
         if value.kind == "f":
             self.code.intrinsic("double @llvm.rint.f64(double)")
-            rounded = self.code.op(f"call double @llvm.rint.f64(double {value.ref})")
+            bounds = self.graph.atom_bounds(self.graph.atom(atom))
+            cut = self._cut(value, bounds.low, bounds.high).ref
+            rounded = self.code.op(f"call double @llvm.rint.f64(double {cut})")
+            self._check_halves(query, value, rounded)
             return IrValue("i", self.code.op(f"fptosi double {rounded} to i64"))
+        bits = max(0, -value.exponent)
+        whole = self.as_int(value, -bits)
+        if bits:
+            self._check_halves(query, value)
+            whole = self.code.op(f"add i64 {whole}, {1 << bits - 1}")
+            whole = self.code.op(f"ashr i64 {whole}, {bits}")
+        bounds = self.graph.bounds(query)
+        for name, end, beyond in (
+            ("smax", atom.low, bounds.low < atom.low - 0.5),
+            ("smin", atom.high, bounds.high >= atom.high + 0.5),
+        ):
+            if beyond:
+                self.code.intrinsic(f"i64 @llvm.{name}.i64(i64, i64)")
+                whole = self.code.op(f"call i64 @llvm.{name}.i64(i64 {whole}, i64 {int(end)})")
+        return IrValue("i", whole)
+
+    def _check_halves(self, query: Form, value: IrValue, rounded: str = "") -> None:
+        """Gives up on the position if a query is halfway between two integers, of which softmax takes the mean, where nothing
+        rules that out."""
+        varying = self.graph.bounds(query.without_constant()).exponent
+        if not self.graph.counted or (varying is not None and (query.constant / 2.0**varying) % 1.0):
+            return
+        if value.kind == "f":
+            self.code.intrinsic("double @llvm.fabs.f64(double)")
+            rest = self.code.op(f"fsub double {value.ref}, {rounded}")
+            rest = self.code.op(f"call double @llvm.fabs.f64(double {rest})")
+            self.bail_if(self.code.op(f"fcmp oeq double {rest}, {double(0.5)}"))
+            return
         bits = -value.exponent
-        whole = self.code.op(f"add i64 {self.as_int(value, -bits)}, {1 << bits - 1}")
-        return IrValue("i", self.code.op(f"ashr i64 {whole}, {bits}"))
+        rest = self.code.op(f"and i64 {self.as_int(value, -bits)}, {(1 << bits) - 1}")
+        self.bail_if(self.code.op(f"icmp eq i64 {rest}, {1 << bits - 1}"))
 
     def check_assumptions(self, early: Dependence | None) -> None:
         """Ranges that the analysis takes for granted (`Assumptions.assume`); as long as there are fewer positions than that, also
         that a rounding gives one of them."""
+        # What is assumed of a form matters where the form is computed.
         ranges = list(self.context.assumptions)
+        if self.graph.counted:
+            ranges = [r for r in ranges if kept_anyway(self.graph, r[0], self.context, self.live)]
         if self.first:
             n = Form({self.graph.n: 1.0})
             ranges += [(query.plus(n, -1.0), -math.inf, 0.5) for query in self.graph.queries]
+        for number, (first, last) in self.graph.inside.items():
+            if number in self.live.lookups and number not in self.context.statics:
+                ranges.append((self.context(self.graph.lookups[number].query), first, last + 1.0))
         for form, low, high in ranges:
             if form.is_constant() or form in self.known.checked or (early is not None and early.form(form)):
                 continue
@@ -165,6 +211,18 @@ class Emitter(Past):
             bounds = self.graph.bounds(form, assuming=False)
             if bounds.low < low or bounds.high >= high:
                 self.bail_outside(form, low, high)
+        if self.first:
+            self._check_growing()
+
+    def _check_growing(self) -> None:
+        """That a rounding gives an entry that is there, while the table is being read."""
+        for found, lowest, start in self.graph.growing:
+            value, code = self.as_double(self.form(self.context(found))), self.code
+            code.intrinsic("i64 @llvm.smax.i64(i64, i64)")
+            entry = code.op(f"sub i64 {self.n}, {start}")
+            entry = code.op(f"call i64 @llvm.smax.i64(i64 {entry}, i64 0)")
+            end = code.op(f"fadd double {self.as_double(IrValue('i', entry))}, {double(lowest + 0.5)}")
+            self.bail_if(code.op(f"fcmp oge double {value}, {end}"))
 
     def predict(self, classes: TokenClasses) -> None:
         """Branches on the token's class and takes its features from there: the processor predicts the branch, and what

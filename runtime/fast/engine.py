@@ -11,7 +11,7 @@ from ...compiler.format.errors import EnvelopeError, past_certificate
 from ...compiler.format.transformer import Transformer
 from .cache import keep, load_or_compile
 from .image import UNLIMITED, CompiledModel, StateMemory
-from .interface import EXHAUSTED, FOREIGN, MAX_POSITION, PREFIX_BYTES, STOP, UNEXPECTED, Refused, Room, size
+from .interface import EXHAUSTED, FOREIGN, PREFIX_BYTES, STOP, UNEXPECTED, Refused, Room, size
 from .jit import Loaded, compile_object
 
 # Tokens that one call of generated code reads or decodes: few at first, then as many as take about that many seconds. Nothing
@@ -35,8 +35,9 @@ class FastEngine:
     """Engine (see runtime/engine.py) that compiles a checkpoint to machine code, with hard attention where that is exact.
 
     model: any Transformer. probe: name of a probe whose values are collected, one array per block read, in `probed`.
-    Raises EnvelopeError at 2^32 tokens, MemoryError, and NotImplementedError for a sequence longer than HISTORY in which
-    a lookup stops being what it was taken for.
+    Raises EnvelopeError at 2^32 tokens (2^24 where positions are counted, not an input), MemoryError, and
+    NotImplementedError where a lookup stops being what it was taken for, and the sequence is longer than HISTORY or the
+    checkpoint cannot be read otherwise.
     """
 
     def __init__(self, model: Transformer, probe: str | None = None):
@@ -82,20 +83,20 @@ class FastEngine:
         if self._history is None or not self._trusting:
             raise NotImplementedError(_UNFOLLOWED)
         history, known = self._history, sum(map(len, self.probed))
-        self._start(trusting=False)
         try:
+            self._start(trusting=False)
             for tokens in history:
                 self._read(tokens)
-        except _Unexpected:
+        except (_Unexpected, Refused):
             raise NotImplementedError(_UNFOLLOWED) from None
         # What has been taken out of `probed` by now stays out.
         self.probed = [np.concatenate(self.probed)[-known:]] if known else []
 
     def _run(self, run, tokens: np.ndarray | None, count: int, out: np.ndarray, flags: np.ndarray) -> int:
-        if self.position + count > MAX_POSITION:
-            raise EnvelopeError(f"the fast engine ends at {MAX_POSITION:,} tokens")
         if self.model.envelope:
             self._check_certificate(self.position + count)
+        if self.position + count > self._image.last:
+            raise EnvelopeError(f"the fast engine ends at {self._image.last:,} tokens of this checkpoint")
         if self._running:
             raise RuntimeError("this engine was interrupted while it read or decoded tokens: make a new one")
         self._running = True

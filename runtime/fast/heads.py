@@ -59,13 +59,13 @@ def classify(
     q, k = (tuple(graph.expanded(x[i]) for i in used) for x in (q, k))
     found = None
     if floor is not None and len(used) >= 3:
-        found = _paraboloid(graph, q, k, floor[used])
+        found = paraboloid(graph, q, k, floor[used])
     if found is None and len(used) == 2:
         for i in (1, 0):
             if found is None and q[i].is_constant() and q[i].constant > 0:
                 found = _parabola(graph, q[1 - i], q[i].constant, k[1 - i], k[i])
     if found is None and all(x.is_constant() for x in q):
-        found = _register(graph, linear([(x.constant, y) for x, y in zip(q, k)]))
+        found = register(graph, linear([(x.constant, y) for x, y in zip(q, k)]))
     if found is None:
         total(
             0.0, [(graph.bounds(a).magnitude, graph.bounds(b)) for a, b in zip(q, k)]
@@ -78,7 +78,7 @@ def delay(graph: Symbols, distance: int) -> HeadLookup:
     return HeadLookup(graph.store(Store("delay")), distance)
 
 
-def _register(graph: Symbols, score: Form) -> HeadLookup | None:
+def register(graph: Symbols, score: Form) -> HeadLookup | None:
     later, penalty = _split(graph, score)
     if later < HARD:
         return None
@@ -126,7 +126,7 @@ def _parabola(graph: Symbols, q0: Form, temperature: float, k0: Form, k1: Form) 
     return HeadLookup(graph.store(store), graph.merged(query))
 
 
-def _paraboloid(graph: Symbols, q: tuple[Form, ...], k: tuple[Form, ...], floor: np.ndarray) -> HeadLookup | None:
+def paraboloid(graph: Symbols, q: tuple[Form, ...], k: tuple[Form, ...], floor: np.ndarray) -> HeadLookup | None:
     """Digits are integers whose differences count by their squares, so that two keys are equal or at least 1 apart; a penalty
     is 0 or at least 1, the floor 1/2 and the preference for later positions less than that: eps * 2^32 may be more, but the
     certificate ends before."""
@@ -151,7 +151,7 @@ def _paraboloid(graph: Symbols, q: tuple[Form, ...], k: tuple[Form, ...], floor:
     if later * temperature < HARD or later * graph.started >= 0.5 or not mine.plus(n, later).is_zero():
         return None
     # The floor itself is never found; a second one does not occur (the engine sees to it).
-    penalty = graph.merged(penalty.plus(at_floor, 1.0 - (0.5 + later)))
+    penalty = graph.merged(penalty.plus(at_floor, 1.0 - (0.5 + later * graph.first_position)))
     if not graph.bounds(penalty).integer or not all(graph.bounds(graph.normal(x)).integer for x in (*a, *b)):
         return None
     if graph.trusting and len(a) > 2:
@@ -200,6 +200,8 @@ def _numbers(
     sizes = graph.digit_sizes.get(tuple(a), [])  # as in the first lookup with these keys
     for i, (x, y) in enumerate(zip(a[1:], b[1:])):
         units = [sizes[i][1]] if i < len(sizes) else _units(graph, keys[-1], queries[-1])
+        if len(sizes) == i > 1:  # digits of one size
+            units = sorted({*units, sizes[-1][1] ** 2 / sizes[-2][1]})
         candidates = []
         for unit in units:
             asked, kept = (
@@ -311,7 +313,7 @@ def read(graph: Symbols, lookup: HeadLookup, value: Form) -> Form:
             by_source.setdefault(origin, {})[atom] = rest.pop(atom)
         elif atom == graph.n and store.kind == "keyed" and dict(store.key.terms) == {graph.n: 1.0}:
             parts.append((rest.pop(atom), graph.of(Key(number), constant=-store.key.constant)))
-        elif atom == graph.n and store.kind != "delay":
+        elif atom == graph.n and store.kind != "delay" and not graph.counted:
             parts.append((rest.pop(atom), graph.of(Stamp(number))))
     for source, terms in by_source.items():
         values = graph.evaluate(Form(terms), source)

@@ -47,12 +47,21 @@ class Interned:
         # Queries that are rounded; what is assumed of some, as (form, low, high): see `assume`.
         self.queries: list[Form] = []
         self.assumptions: list[tuple[Form, float, float]] = []
-        # By atom: a form that it is part of, and the range that is known of it. An atom is in one at most.
-        self._ranges: dict[int, tuple[Form, float, float]] = {}
+        # By atom: forms that it is part of, and the range that is known of each.
+        self._ranges: dict[int, list[tuple[Form, float, float]]] = {}
         # What lookups return of forms of two terms: (returned, read).
         self.pairs: list[tuple[Form, Form]] = []
         # The longest sequence for which the lookups are exact in the dense model, as far as they say (see certificate.py).
         self.exact_for = MAX_POSITION
+        # The last position, and what `Position` is at the first one. With positions that are counted: see counting.py.
+        self.last, self.first_position = MAX_POSITION, 1.0
+        self.counted = False
+        # Roundings in a table that the prefix writes, one entry a position: (rounded, lowest entry, position of that).
+        self.growing: list[tuple[Form, float, int]] = []
+        # Atoms of which the first position has another value than they say.
+        self.other_at_first: set[int] = set()
+        # Lookups that must ask for keys in a range, which is not known of their queries.
+        self.inside: dict[int, tuple[float, float]] = {}
         # By the digits of a key: lowest value and size of each but the last, with those below (see heads.py).
         self.digit_sizes: dict[tuple[Form, ...], list[tuple[float, float]]] = {}
         # Tokens that stand at the first position and must not come again.

@@ -30,7 +30,7 @@ def live(graph: Symbols, roots: Sequence[Form], contexts: Sequence[Rewriter]) ->
     """What is reached from the roots in any of the contexts; what one context needs, all of them must keep up."""
     result = Live()
     # Forms that decide what a later position finds: needed in every context.
-    shared: list[Form | int | DigitWindow] = [*roots, *graph.queries]
+    shared: list[Form | int | DigitWindow] = [*roots, *graph.queries, *(found for found, _, _ in graph.growing)]
     seen: list[set[int]] = [set() for _ in contexts]
     done = 0
     while done < len(shared):
@@ -39,6 +39,15 @@ def live(graph: Symbols, roots: Sequence[Form], contexts: Sequence[Rewriter]) ->
         for context, atoms in zip(contexts, seen):
             _reach(graph, what, context, atoms, result, shared)
     return result
+
+
+def kept_anyway(graph: Symbols, form: Form, context: Rewriter, known: Live) -> bool:
+    """Whether all that a form needs of the past is kept anyway."""
+    trial = Live(
+        list(known.sums), list(known.lookups), list(known.columns), set(known.stores), dict(known.delays), set(known.stamped)
+    )
+    _reach(graph, form, context, set(), trial, [])
+    return trial == known
 
 
 def _reach(

@@ -90,13 +90,14 @@ class _Module:
         classes = token_classes(graph, [query, *sums])
         if classes is not None:
             common.predict(classes)
+        # First of all: the row that is found may rest on what is assumed.
+        common.check_assumptions(Dependence(common.graph, common.context, split.lookup))
         at = common.key_index(split.lookup, split.static)
         dispatch = code.op(f"getelementptr i8, ptr %state, i64 DISPATCH{name}.")
         word = code.op(f"load i64, ptr {code.op(f'getelementptr i64, ptr {dispatch}, i64 {at}')}")
         group = code.op(f"lshr i64 {word}, {OFFSET_BITS}")
         record = code.op(f"and i64 {word}, {2**OFFSET_BITS - 1}")
         record = code.op(f"getelementptr i8, ptr %state, i64 {record}")
-        common.check_assumptions(Dependence(common.graph, common.context, split.lookup))
         common.finish(Dependence(common.graph, common.context, split.lookup))
         body, block = code.lines, code.block
         bodies, imported = [], {"%n": "i64", "%token": "i64"}

@@ -14,6 +14,7 @@ from .bounds import Bounds
 from .checked import Checked
 from .code import IrText, IrValue, double
 from .context import Rewriter
+from .counting import ALL
 from .index import FOUND, PAGE_BITS, PAGE_HEADER, PAGE_KEYS
 from .interface import EXACT_LIMIT, KEY_LIMIT
 from .layout import StateLayout, Type, type_for
@@ -31,6 +32,15 @@ class Past(Checked):
     def __init__(self, graph: Symbols, layout: StateLayout, code: IrText, context: Rewriter, packs: Packs, first: bool):
         super().__init__(graph, code, packs, context)
         self.layout, self.first = layout, first
+
+    def counter(self) -> str:
+        if not (self.first and self.graph.counted):
+            return self.n
+        code = self.code
+        code.intrinsic("i64 @llvm.smax.i64(i64, i64)")
+        less = code.op(f"sub i64 {self.n}, {2}")
+        less = code.op(f"call i64 @llvm.smax.i64(i64 {less}, i64 0)")
+        return code.op(f"select i1 {code.op(f'icmp slt i64 {self.n}, {ALL}')}, i64 {less}, i64 {self.n}")
 
     @abstractmethod
     def source(self, source: int) -> str:
@@ -141,6 +151,12 @@ class Past(Checked):
         windows = [w for w in store.windows if not self.context.within(w)]
         for window in windows:
             self.form(self.context(window.form))
+        if self.graph.counted and self.first:
+            # The digits of a query are inside of these, so a key outside is never found.
+            for window in windows:
+                test = self.inside_window(window)
+                valid = test if valid == "true" else code.op(f"and i1 {valid}, {test}")
+            windows = []
         inside, after = code.label("insert"), code.label("inserted")
         before = code.block
         if valid != "true":

@@ -9,6 +9,7 @@ import numpy as np
 
 from .atoms import (
     Average,
+    Float32,
     Key,
     Knots,
     Let,
@@ -19,12 +20,13 @@ from .atoms import (
     Round,
     RunningMean,
     RunningSum,
+    Share,
     Stamp,
     Table,
     knots_value,
 )
-from .bounds import Bounds, bounds_of, exponent_of, granular, product, total
-from .interface import EXACT, KEY_LIMIT, MAX_POSITION
+from .bounds import Bounds, bounds_of, exponent_of, float32_bounds, granular, product, total
+from .interface import EXACT, KEY_LIMIT
 from .interned import Interned
 from .linear import ONE, Form, linear
 
@@ -58,12 +60,15 @@ class Ranges(Interned):
         for atom, c in form.terms.items():
             if atom in done:
                 continue
-            known = self._ranges.get(atom)
-            if (
-                known is None
-                or not _has(form, known[0], atom)
-                or not (assuming or len(form.terms) > len(known[0].terms))
-            ):
+            known = next(
+                (
+                    k
+                    for k in self._ranges.get(atom, ())
+                    if (assuming or len(form.terms) > len(k[0].terms)) and done.isdisjoint(k[0].terms) and _has(form, k[0], atom)
+                ),
+                None,
+            )
+            if known is None:
                 parts.append((c, self.atom_bounds(atom)))
                 continue
             done.update(known[0].terms)
@@ -81,6 +86,9 @@ class Ranges(Interned):
         rounds = [a for a in form.terms if isinstance(self.atoms[a], Round)]
         if rounds:
             low, high = self._rounded_off(form, max(rounds), low, high)
+        read = [a for a in form.terms if isinstance(self.atoms[a], Float32)]
+        if read:
+            low, high = self._read_off(form, max(read), low, high)
         knots = [a for a in form.terms if isinstance(self.atoms[a], Knots)]
         if knots:
             low, high = self._wrapped(form, knots, low, high)
@@ -101,12 +109,24 @@ class Ranges(Interned):
         return max(low, choose(one.low, other.low)), min(high, choose(one.high, other.high))
 
     def _rounded_off(self, form: Form, atom: int, low: float, high: float) -> tuple[float, float]:
-        """c round(q) is within |c| / 2 of c q."""
-        c = form.terms[atom]
+        """c round(q) is within |c| / 2 of c q, where it is not cut off."""
+        c, what = form.terms[atom], cast(Round, self.atoms[atom])
+        query = self.bounds(what.query)
+        if query.low < what.low - 0.5 or query.high > what.high + 0.5:
+            return low, high
         rest = self.bounds(linear([(1.0, form), (-c, Form({atom: 1.0})), (c, cast(Round, self.atoms[atom]).query)]))
         if rest.exponent is None or rest.magnitude + abs(c) >= EXACT / 4 * 2.0 ** min(rest.exponent, 0):
             return low, high
         return max(low, rest.low - abs(c) / 2), min(high, rest.high + abs(c) / 2)
+
+    def _read_off(self, form: Form, atom: int, low: float, high: float) -> tuple[float, float]:
+        """c float32(x) is within |c| / 2 units in the last place of c x."""
+        c, x = form.terms[atom], cast(Float32, self.atoms[atom]).form
+        rest = self.bounds(linear([(1.0, form), (-c, Form({atom: 1.0})), (c, x)]))
+        off = abs(c) * 2.0 ** (math.frexp(max(self.bounds(x).magnitude, 2.0**-100))[1] - 25)
+        if rest.exponent is None or rest.magnitude + off >= EXACT / 4 * 2.0 ** min(rest.exponent, 0):
+            return low, high
+        return max(low, rest.low - off), min(high, rest.high + off)
 
     def _wrapped(self, form: Form, knots: list[int], low: float, high: float) -> tuple[float, float]:
         """c x + knots(x) as one function of x: linear between the knots, and x is a multiple of 2^exponent."""
@@ -142,7 +162,7 @@ class Ranges(Interned):
     def _atom_bounds(self, atom: int) -> Bounds:
         match self.atoms[atom]:
             case Position():
-                return Bounds(1.0, float(MAX_POSITION), 0)
+                return Bounds(self.first_position, float(self.last), 0)
             case PositionSquared():
                 return Bounds(1.0, 2.0**64, 0)
             case Table(_, vector):
@@ -152,22 +172,27 @@ class Ranges(Interned):
             case Knots(x, knots):
                 return self._knots_bounds(x, knots)
             case RunningSum(number):
-                return self.bounds(self.sums[number]).times(MAX_POSITION)
+                return self.bounds(self.sums[number]).times(self.last)
             case RunningMean(number):
                 b = self.bounds(self.sums[number])
                 return Bounds(b.low, b.high, None)
             case Let(form):
                 return self.bounds(form)
-            case Round(query):
+            case Round(query, first, last):
                 b = self.bounds(query)
-                return Bounds(math.floor(b.low + 0.5), math.ceil(b.high - 0.5), 0)
+                low, high = (min(max(x, first), last) for x in (math.floor(b.low + 0.5), math.ceil(b.high - 0.5)))
+                return Bounds(low, high, 0)
             case Read(lookup, column):
                 return self._column_bounds(lookup, column)
             case Average(lookup, column):
                 b = self._column_bounds(lookup, column)
                 return Bounds(b.low, b.high, None)
             case Stamp():
-                return Bounds(0.0, float(MAX_POSITION), 0)
+                return Bounds(0.0, float(self.last), 0)
+            case Share():
+                return Bounds(0.0, 1.0, None)
+            case Float32(form):
+                return float32_bounds(self.bounds(form))
             case Key(lookup):
                 b = self.bounds(self.stores[self.lookups[lookup].store].key).with_zero()
                 return Bounds(max(b.low, -float(KEY_LIMIT)), min(b.high, KEY_LIMIT - 1.0), 0)

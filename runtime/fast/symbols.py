@@ -128,9 +128,13 @@ class Symbols(Assumptions):
         sums = {
             g: linear([(form.terms[a], cast(Relu, self.atoms[a]).up) for a in atoms]) for g, atoms in groups.items()
         }
-        return linear(
-            [(1.0, rest), *((1.0, self.neuron(g, self.shortest(self.gathered(up)))) for g, up in sums.items())]
-        )
+        parts = [(1.0, rest)]
+        for gate, up in sums.items():
+            up = self.shortest(self.gathered(up))
+            # Of pieces of a number and of its negative the same atom is to come.
+            sign = -1.0 if self.counted and up.terms and up.terms[min(up.terms)] < 0 else 1.0
+            parts.append((sign, self.neuron(gate, up.scaled(sign))))
+        return linear(parts)
 
     def shortest(self, form: Form) -> Form:
         """The form itself, or with what its `let` atoms stand for, if that is not longer."""
