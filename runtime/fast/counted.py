@@ -98,14 +98,14 @@ def _relative(counting: Counting, q: Forms, k: Forms) -> Reader | None:
 
 
 @dataclass
-class Rows:
+class KeyRows:
     """What the key components are at the positions of the prefix, [p, I], and at any token behind it, [tokens, I]."""
 
     prefix: np.ndarray
     behind: np.ndarray
 
 
-def _rows(counting: Counting, k: Forms) -> Rows | None:
+def _rows(counting: Counting, k: Forms) -> KeyRows | None:
     """If they depend on the token, and besides only on the position, which must not matter behind the byte table."""
     graph, tokens = counting.graph, counting.prefix
     n = np.arange(1, len(tokens) + 1)
@@ -121,7 +121,7 @@ def _rows(counting: Counting, k: Forms) -> Rows | None:
         values = graph.evaluate(Form(of_token, form.constant), graph.token)
         prefix.append(values[tokens] + counting.at(of_position, n))
         behind.append(values + last)
-    return Rows(np.stack(prefix, axis=1), np.stack(behind, axis=1))
+    return KeyRows(np.stack(prefix, axis=1), np.stack(behind, axis=1))
 
 
 @dataclass

@@ -16,7 +16,7 @@ from .counted import counted_reader
 from .counting import Counting
 from .interface import Refused, size, tensors
 from .linear import ONE, ZERO, Form, linear
-from .reads import Residual
+from .reads import ResidualForms
 from .symbols import Symbols
 
 
@@ -35,7 +35,7 @@ def lift(model: Transformer, probe: tuple[int, int] | None = None, trusting: boo
     _check_finite(model)
     graph = Symbols(len(model.embed), trusting, size(model), max(1, len(model.prefix)))
     counting = Counting(graph, model.prefix) if model.float32_reads else None
-    slots = Residual(graph, _embedding(graph, model), model.float32_reads)
+    slots = ResidualForms(graph, _embedding(graph, model), model.float32_reads)
     start = _FirstPosition(model)
     probed = None
     for index, layer in enumerate(model.layers):
@@ -97,7 +97,7 @@ def _attention(
     graph: Symbols,
     layer: Layer,
     index: int,
-    slots: Residual,
+    slots: ResidualForms,
     head_dim: int,
     start: _FirstPosition,
     counting: Counting | None,
@@ -150,7 +150,7 @@ def _reader(
     return lambda value: heads.read(graph, lookup, value)
 
 
-def _mlp(graph: Symbols, layer: Layer, slots: Residual) -> None:
+def _mlp(graph: Symbols, layer: Layer, slots: ResidualForms) -> None:
     added: dict[int, list[tuple[float, Form]]] = defaultdict(list)
     # Neurons with a constant up-row that write to one slot and share a gate direction are one piecewise-linear function.
     ramps: dict[tuple[int, Form], list[tuple[float, float]]] = defaultdict(list)
@@ -173,7 +173,7 @@ def _mlp(graph: Symbols, layer: Layer, slots: Residual) -> None:
         slots.add(slot, parts)
 
 
-def _taken_apart(layer: Layer, slots: Residual) -> set[int]:
+def _taken_apart(layer: Layer, slots: ResidualForms) -> set[int]:
     """Slots of which this layer moves what it sees to another one."""
     found = set()
     for f in range(len(layer.gate)):
@@ -186,7 +186,7 @@ def _taken_apart(layer: Layer, slots: Residual) -> set[int]:
     return found
 
 
-def _unembedding(unembed: SparseRows, slots: Residual) -> tuple[np.ndarray, list[Form]]:
+def _unembedding(unembed: SparseRows, slots: ResidualForms) -> tuple[np.ndarray, list[Form]]:
     """Slots that hold the same form share a column; all constants share one."""
     columns: dict[Form, np.ndarray] = {}
     used = unembed.used_columns()

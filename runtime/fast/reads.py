@@ -51,7 +51,7 @@ def _is_mean(graph: Symbols, form: Form) -> bool:
     return False
 
 
-class Residual:
+class ResidualForms:
     """forms: of each slot, without `ramps`: relu(x + t) with weights, by x. A function with a knee may be written layer by layer,
     so its knees are put together when it is read."""
 
@@ -176,4 +176,4 @@ class Residual:
         return found
 
 
-__all__ = ["Residual", "float32"]
+__all__ = ["ResidualForms", "float32"]
