@@ -77,11 +77,12 @@ class Assumptions(Ranges):
         the form without constant and scale."""
         base, scale = _direction(form)
         low, high = (low - form.constant) / scale, (high - form.constant) / scale
-        exponent = self.bounds(base).exponent
-        assert exponent is not None
-        step = 2.0**exponent
+        bounds = self.bounds(base)
+        assert bounds.exponent is not None
+        step = 2.0**bounds.exponent
         low, high = math.ceil(low / step) * step, math.ceil(high / step) * step
-        self.know(base, low, high - step)
+        if not (low <= bounds.low and bounds.high < high):
+            self.know(base, low, high - step)
         return base, low, high
 
     def know(self, base: Form, low: float, high: float) -> None:
