@@ -40,11 +40,14 @@ class Assumptions(Ranges):
 
     def rounded_entry(self, query: Form, first: float, last: float, start: int) -> Form | None:
         """The number nearest to a query of first .. last, the keys of a table whose entries stand at positions start, start + 1,
-        ...; where 64 bits hold the query, it is assumed to be there. None if it has no granularity."""
-        if self.bounds(query).exponent is None:
+        ...; where it divides whole numbers, it is assumed to be there, so that what is left has a range. None if it has no
+        granularity."""
+        bounds, unit = self.bounds(query), min(map(abs, query.terms.values()), default=1.0)
+        if bounds.exponent is None:
             return None
         inside = self._reaches(query, first, last)
-        if not inside and self.trusting and self.bounds(query, assuming=False).fits:
+        whole = bounds.integer or (unit < 1.0 and 2.0 ** self.bounds(query.without_constant()).exponent >= unit)  # type: ignore[operator]
+        if not inside and whole and self.trusting and self.bounds(query, assuming=False).fits:
             self.assumptions.append(self.assume(query, first - 0.5, last + 0.5))
             inside = self._reaches(query, first, last)
         found = query if inside and self.bounds(query).integer else self.of(Round(query, first, last))

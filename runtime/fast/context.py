@@ -56,7 +56,8 @@ class Rewriter:
     def __post_init__(self) -> None:
         for form, low, high in self.graph.assumptions:
             own = self(form)
-            if own != form and not own.is_constant():
+            # With counted positions much is assumed of what depends on the row: only the code at hand may know that.
+            if own != form and not own.is_constant() and not self.graph.counted:
                 own, low, high = self.graph.assume(own, low, high)
             self.assumptions.append((own, low, high))
 

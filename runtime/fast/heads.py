@@ -199,9 +199,11 @@ def _numbers(
     keys, queries = [graph.gathered(graph.shortest(a[0]))], [graph.gathered(graph.shortest(b[0]))]
     sizes = graph.digit_sizes.get(tuple(a), [])  # as in the first lookup with these keys
     for i, (x, y) in enumerate(zip(a[1:], b[1:])):
-        units = [sizes[i][1]] if i < len(sizes) else _units(graph, keys[-1], queries[-1])
-        if len(sizes) == i > 1:  # digits of one size
-            units = sorted({*units, sizes[-1][1] ** 2 / sizes[-2][1]})
+        if i < len(sizes):
+            units = [sizes[i][1]]
+        else:
+            carried = {*_carried(graph, keys[-1], x), *_carried(graph, queries[-1], y)}
+            units = sorted({*_units(graph, keys[-1], queries[-1]), *carried})
         candidates = []
         for unit in units:
             asked, kept = (
@@ -220,6 +222,13 @@ def _numbers(
         queries.append(asked)
     graph.digit_sizes.setdefault(tuple(a), sizes)
     return keys, queries, sizes
+
+
+def _carried(graph: Symbols, low: Form, digit: Form) -> set[float]:
+    """Powers of two by which what a digit has is taken away from the sum below it."""
+    mine, other = graph.expanded(low).terms, graph.expanded(digit).terms
+    ratios = {-mine[atom] / other[atom] for atom in mine.keys() & other.keys()}
+    return {r for r in ratios if 2.0 <= r < 2.0**40 and math.frexp(r)[0] == 0.5}
 
 
 def _units(graph: Symbols, *sums: Form) -> list[float]:

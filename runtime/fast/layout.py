@@ -84,6 +84,7 @@ class StateLayout:
         self.limits: dict[int, int] = {}
         self.arrays: dict[tuple, np.ndarray] = {}
         self.read: set[tuple[int, int]] = set()  # (store, column) that code reads
+        self._types: dict[tuple[int, int], Type] = {}
         for name in ("status", "next", "n", "probe", "budget"):  # interface.STATUS and so on
             self.add((name,))
         for k in sorted(reached.sums):
@@ -171,10 +172,16 @@ class StateLayout:
         return re.sub(r"(?:COLUMN\d+\.\d+|ENTRY\d+)\.", lambda match: str(numbers[match[0]]), text)
 
     def column_type(self, store: int, column: int) -> Type:
-        kept = self.graph.stores[store].columns[column]
-        if isinstance(kept, Form):
-            return type_for(self.graph.bounds(kept))
-        return source_type(self.graph.sources[kept].size + 1)
+        """Once and for all: what is known of a form may become more."""
+        found = self._types.get((store, column))
+        if found is None:
+            kept = self.graph.stores[store].columns[column]
+            if isinstance(kept, Form):
+                found = type_for(self.graph.bounds(kept))
+            else:
+                found = source_type(self.graph.sources[kept].size + 1)
+            self._types[store, column] = found
+        return found
 
     def _entry(self, store: int, numbers: list[int], wide: bool, stamp: bool) -> RecordLayout:
         """wide: every column takes 8 bytes (registers, soft stores), else its own size (keyed stores)."""

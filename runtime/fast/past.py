@@ -228,7 +228,8 @@ class Past(Checked):
         entry = self.insert(store)
         if not entry:
             return
-        value, type = self.kept(store, column)
+        value, _ = self.kept(store, column)
+        type = self.layout.entries[store].columns[column][1]
         place = self.layout.column(store, column)
         self.store(value, self.code.op(f"getelementptr i8, ptr {entry}, i64 {place}"), type, place)
 
