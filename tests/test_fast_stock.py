@@ -175,7 +175,7 @@ def test_digits_that_are_decided_too_closely_are_none() -> None:
 
 def by_hand(value: float, twice: bool) -> Transformer:
     """Tokens x.k with a feature value + k; the next token's number is what a read of the feature, or of its sum with that of
-    the token before, is above `value`. What its range is said to be is wrong."""
+    the token before, is above `value`, or twice that. What its range is said to be is wrong."""
     g = StockGraph()
     names = ("index", "index^2", "off", "floor", "big")
     byte, squared, off, floor, big = (g.feature(n) for n in names)
@@ -193,7 +193,7 @@ def by_hand(value: float, twice: bool) -> Transformer:
     if twice:
         (before,) = g.relative(1, {"before": big})
         g.add_neuron(1.0, before, read)
-    g.unembed(read - value, emittable=6)
+    g.unembed(read - (2.0 * value if twice else value), emittable=6)
     return build_stock(g)
 
 
@@ -211,13 +211,16 @@ def test_reads_are_rounded_as_torch_rounds_them(value: float) -> None:
     assert found == [(min(k, 5), min(k, 5)) for k in expected]
 
 
-def test_what_was_assumed_of_a_read_is_checked() -> None:
-    """24 bits of a sum are assumed; where it has more, nothing is decoded rather than something else."""
-    form = by_hand(float(2**24 - 9), twice=True)
+def test_what_is_assumed_of_a_read_is_checked() -> None:
+    """24 bits of a sum are assumed; where it has more, code takes over that rounds what it reads."""
+    value = 2**24 - 9
+    form = by_hand(float(value), twice=True)
     fast, dense = FastEngine(form), TorchEngine(form)
     stop = np.zeros(len(form.vocabulary), dtype=bool)
+    assert fast._trusting
     for engine in (fast, dense):
-        engine.append(np.array([1]))
-    assert fast.decode(stop, 1).tolist() == dense.decode(stop, 1).tolist()
-    with pytest.raises(NotImplementedError, match="torch engine"):
-        fast.decode(stop, 1)
+        engine.append(np.array([1, 0]))
+    assert not fast._trusting
+    found = fast.decode(stop, 4).tolist()
+    assert found == dense.decode(stop, 4).tolist()
+    assert found[0] == int(np.float32(2 * value + 1)) - 2 * value == 2  # exactly, it would be 1

@@ -492,7 +492,7 @@ def test_files_may_be_links_as_in_a_cache_of_downloads(model: w2x.Model, path: P
         ("inspect model", 0, "width of the residual stream"),
         ("prompt model --names --invoke gcd 48 18", 0, "D0.48 D0.18\n"),
         ("decode model/ I.0", 2, "the tokens end before its "),
-        ("run model --engine fast --invoke gcd 1 2", 2, "--engine fast reads one-file checkpoints; a folder is for "),
+        ("run model --engine fast --invoke gcd 1 2", 2, "the fast engine refuses this checkpoint: "),
         ("run model --device nothing --invoke gcd 1 2", 2, "device 'nothing': "),
         ("run model --device meta --invoke gcd 1 2", 2, "device 'meta': "),
         ("run model --engine hf --device nothing --invoke gcd 1 2", 2, "device 'nothing': "),
