@@ -2,7 +2,7 @@
 
     python -m tests.soft_all                    the prefix, the prompt and 300 decoded tokens of every program, at -O1
     python -m tests.soft_all sha256 --tokens 20000      so many of this one
-    python -m tests.soft_all --stock            the same for the stock form, reads rounded to float32; the fast engine decodes it too
+    python -m tests.soft_all --stock            the same for the stock form, which the fast engine decodes too
 
 The tokens come from the fast engine; the dense matrices then read them in blocks, with torch's softmax in float64, and must
 choose each decoded one. Exit code 1 when a token differs.
