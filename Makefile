@@ -15,6 +15,7 @@
 #   make fuzz        hostile input for each door, SECONDS each (600)
 #   make npm         modules that other people published on npm (needs npm)
 #   make hf          programs as folders for Hugging Face, in a process without this project; other libraries that read them
+#   make hybrid      experts inside small language models: the tables of docs/hybrid.md
 #   make check-docs  the commands in README.md and docs/ print what is written there
 #   make page        the page of `explain` in headless Chromium (needs a chromium)
 #   make bench       speed and memory
@@ -35,7 +36,7 @@ SUDOKU := programs/i32/sudoku.wasm
 MODEL := build/sudoku.safetensors
 ROWS := $(foreach i,0 1 2 3 4 5 6 7 8,--invoke row $(i))
 
-.PHONY: demo test lint verify-all spec mutants soft replay random fuzz npm hf check-docs page published bench samples size clean
+.PHONY: demo test lint verify-all spec mutants soft replay random fuzz npm hf hybrid check-docs page published bench samples size clean
 
 demo: $(RUN)
 	@mkdir -p build
@@ -106,6 +107,9 @@ samples: $(DEV)
 	$(BIN)/python -m tests.verify_all --sample 12 --seed $(SEED)
 	$(BIN)/python -m tests.random --ttf --count 20 --seed $(SEED)
 	$(BIN)/python -m tests.spec $(SPEC)
+
+hybrid: $(DEV)
+	$(BIN)/python -m tests.hybrid
 
 bench: $(DEV)
 	$(W2X) bench

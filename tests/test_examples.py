@@ -33,6 +33,11 @@ PRINTED = {
         "  tokens    I.0 D0.100 ",
     ],
     "5_read_the_machine.py": ["uniform -> ip.sum.mean", "I.0 ", "i32.add", "br_if 0", "H "],
+    "10_experts.py": [
+        "  15 + 7 = 22    ", "  sum(1, 1000) = 500500    ", "  sort([3, 1, 2]) = [1, 2, 3]    ",
+        "  0.1 + 0.2 = 0.30000000000000004    ",
+        "difference: None\n", "refused: tom has 5 apples", "refused: 1 + 2 + 3: 3 numbers", "refused: tell me 3 ",
+    ],
     "6_hugging_face.py": [
         "README.md, config.json, generation_config.json, model.safetensors, tokenizer.json, ",
         "LlamaForCausalLM, ",

@@ -32,6 +32,8 @@ ADD = '(module (func (export "add") (param i32 i32) (result i32) (i32.add (local
          "error: the torch engine needs the package torch, which is not installed: pip install 'wasm2xformer[torch]'\n"),
         ("verify add.wat --replay --invoke add 3 5", 2,
          "error: replay needs the package torch, which is not installed: pip install 'wasm2xformer[torch]'\n"),
+        ("chat model --prompt x", 2,
+         "error: chat needs the package torch, which is not installed: pip install 'wasm2xformer[llm]'\n"),
     ],
 )  # fmt: skip
 def test_without_torch(tmp_path: Path, command: str, code: int, printed: str):

@@ -78,6 +78,22 @@ def test_generation_goes_on_as_behind_a_result_that_was_there(llama: Any, expert
     assert len(bypass.events[0].before) == len("15 + 7 =") and bypass.answers[0].verify().ok
 
 
+def test_a_result_is_not_made_longer(llama: Any, experts: hybrid.Experts):
+    """Behind it, and behind a point, there is no digit, however likely the model finds one."""
+    model, tokenizer = llama
+    digits = tokenizer("0123456789", add_special_tokens=False).input_ids
+
+    def likes_digits(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        scores[:, digits] += 1000.0
+        return scores
+
+    (without,) = texts_of(model, tokenizer, ["15 + 7 = 22"], [likes_digits], max_new_tokens=3)
+    assert without[len("15 + 7 = 22")].isdigit()
+    with Bypass(model, tokenizer, experts) as bypass:
+        (text,) = texts_of(model, tokenizer, ["15 + 7 ="], [likes_digits, bypass], max_new_tokens=7)
+    assert text.startswith("15 + 7 = 22") and not text[len("15 + 7 = 22")].isdigit()
+
+
 def test_batches_give_what_single_prompts_give(llama: Any, experts: hybrid.Experts):
     with Bypass(*llama, experts) as bypass:
         together = texts_of(*llama, PROMPTS, [bypass], max_new_tokens=8)
@@ -186,6 +202,10 @@ def test_a_native_expert_writes_the_result(olmoe: Any, experts: hybrid.Experts, 
     native.install(lines(40, 2))
     check(texts_of(*olmoe, PROMPTS, max_new_tokens=12))
     assert all(r.answer is not None for r in native.results) and native.chosen > native.declined
+    scores, digits = torch.zeros(1, len(tokenizer)), tokenizer("0123456789", add_special_tokens=False).input_ids
+    for text, closed in (("15 + 7 = 22", True), ("15 + 7 = 22.", True), ("15 + 7 = 2", False), ("name = 22", False)):
+        masked = native(torch.tensor([tokenizer(text).input_ids]), scores)
+        assert bool(masked[0, digits].isinf().all()) == closed and int(masked.isinf().sum()) == 10 * closed
     native.remove()
     assert texts_of(*olmoe, PROMPTS, max_new_tokens=12) == before
 

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from .arithmetic import built_in
     from .bypass import Bypass, BypassEvent
     from .canonical import Call, find, parse
+    from .chat import Chat, Reply
     from .errors import ExpertError, NotUnderstood
     from .experts import Answer, Expert, Experts, Verification
     from .experts_file import read_experts
+    from .in_context import InContextRewriter
     from .native import NativeExpert
     from .probe import Probe, load_probe, train_probe
     from .routers import Decision, GrammarRouter, ProbeRouter
@@ -28,17 +30,21 @@ _MODULES = {
     ".arithmetic": ("built_in",),
     ".bypass": ("Bypass", "BypassEvent"),
     ".canonical": ("Call", "find", "parse"),
+    ".chat": ("Chat", "Reply"),
     ".errors": ("ExpertError", "NotUnderstood"),
     ".experts": ("Answer", "Expert", "Experts", "Verification"),
     ".experts_file": ("read_experts",),
+    ".in_context": ("InContextRewriter",),
     ".native": ("NativeExpert",),
     ".probe": ("Probe", "load_probe", "train_probe"),
     ".routers": ("Decision", "GrammarRouter", "ProbeRouter"),
     ".rules": ("rewrite",),
 }
 __all__ = [
-    "Answer", "Bypass", "BypassEvent", "Call", "Decision", "Expert", "ExpertError", "Experts", "GrammarRouter", "NativeExpert",
-    "NotUnderstood", "Probe", "ProbeRouter", "Verification", "built_in", "find", "load_probe", "parse", "read_experts", "rewrite",
+    "Answer", "Bypass", "BypassEvent", "Call", "Chat", "Decision", "Expert", "ExpertError", "Experts", "GrammarRouter",
+    "InContextRewriter", "NativeExpert",
+    "NotUnderstood", "Probe", "ProbeRouter", "Reply",
+    "Verification", "built_in", "find", "load_probe", "parse", "read_experts", "rewrite",
     "train_probe",
 ]  # fmt: skip
 

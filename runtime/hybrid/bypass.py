@@ -17,7 +17,7 @@ import torch
 
 from .errors import ExpertError
 from .experts import Answer, Experts
-from .forcing import text_of, tokens_for
+from .forcing import Closing, text_of, tokens_for
 from .layers import decoder_layers, layer_output
 from .routers import Decision, GrammarRouter, Router
 
@@ -58,6 +58,7 @@ class Bypass:
         self._hook: Any = None
         self._seen: set[tuple[int, ...]] = set()  # the rows of the step before this one
         self._signs: dict[int, bool] = {}
+        self._closing = Closing(tokenizer)
 
     @property
     def answers(self) -> list[Answer]:
@@ -92,9 +93,10 @@ class Bypass:
                 token = event.forced[0] if event and event.forced else None
             if token is not None:
                 forced[row] = token
-        if not forced:
+        closed = [row for row, ids in enumerate(rows) if row not in forced and self._behind_a_number(ids)]
+        if not forced and not closed:
             return scores
-        scores = scores.clone()
+        scores = self._closing.close(scores, closed) if closed else scores.clone()
         for row, token in forced.items():
             scores[row] = float("-inf")
             scores[row, token] = 0.0
@@ -108,6 +110,14 @@ class Bypass:
             if begun and tuple(ids[: len(before)]) == before:
                 return event.forced[done]
         return None
+
+    def _behind_a_number(self, ids: list[int]) -> bool:
+        """Whether a digit here would make another number of a result: right behind it, or behind its point."""
+        for before, event in self._by_prefix.items():
+            end = len(before) + len(event.forced)
+            if event.forced and 0 <= len(ids) - end <= 1 and tuple(ids[:end]) == (*before, *event.forced):
+                return event.answer is not None and self._closing.due(event.answer.text, ids[end:])
+        return False
 
     def _is_sign(self, token: int) -> bool:
         if token not in self._signs:

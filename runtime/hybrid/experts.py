@@ -7,7 +7,8 @@ result's characters are is decided by tokens: of standard output, of memory that
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -43,6 +44,8 @@ class ExpertProgram:
     given: Model | None = None
     engine: str = "fast"
     _kept: Instance | None = field(default=None, repr=False)
+    _verifier: Verifier | None = field(default=None, repr=False)
+    _verified: int = 0  # tokens of its sequence
 
     @cached_property
     def model(self) -> Model:
@@ -61,8 +64,15 @@ class ExpertProgram:
         """The next call gets a new instance: this one stopped in the middle of one."""
         self._kept = None
 
-    def verifier(self) -> Verifier:
-        return Verifier(self.source, model=self.model, engine=self.engine, world=World(random=RANDOM, clock=CLOCK))
+    @contextmanager
+    def verifier(self, pure: bool) -> Iterator[Verifier]:
+        """Likewise. What stopped in the middle of a call is not used again."""
+        kept, self._verifier = self._verifier, None
+        if kept is None or not pure or self._verified > SEQUENCE:
+            kept = Verifier(self.source, model=self.model, engine=self.engine, world=World(random=RANDOM, clock=CLOCK))
+            self._verified = 0
+        yield kept
+        self._verifier = kept if pure else None
 
 
 @dataclass(frozen=True)
@@ -145,8 +155,9 @@ class Answer:
         """Decodes the call once more beside wasmtime, which runs the original: every step is compared, and every token with
         those that gave this answer. Raises OracleError."""
         began, reports = time.perf_counter(), list[Report]()
-        side = self.expert.program.verifier()
-        again = perform(side, self.expert, self.call.arguments, reports=reports)
+        with self.expert.program.verifier(self.expert.pure) as side:
+            again = perform(side, self.expert, self.call.arguments, reports=reports)
+            self.expert.program._verified += again.tokens
         difference = next((_difference(r) for r in reports if not r.ok), "")
         if not difference and not self._same_tokens(again):
             difference = "the tokens of the answer are not those of the verified call"

@@ -20,7 +20,7 @@ import torch
 
 from .errors import ExpertError
 from .experts import Answer, Experts
-from .forcing import text_of, tokens_for
+from .forcing import Closing, text_of, tokens_for
 from .layers import decoder_layers
 from .routers import GrammarRouter
 from .slot import ExpertSlot, block_of, make_slot
@@ -43,9 +43,9 @@ class NativeResult:
 class NativeExpert:
     """Put into `model` by `install`, taken out again by `remove`. layer: of a mixture of experts, the last by default: what
     the slot puts out is then read by the head alone. slot: which expert is replaced; None adds one, and all others stay.
-    alpha: length of the output against that of the residual stream. results: the calls so far. chosen, declined: tokens the
-    router gave the slot, and those of them that it had nothing to say for. finished: tokens of a result that had begun, which
-    the router had not given it."""
+    alpha: length of the output against that of the residual stream. results: the calls whose result was begun. chosen,
+    declined: tokens the router gave the slot, and those of them that it had nothing to say for. finished: tokens of a result
+    that had begun, which the router had not given it."""
 
     def __init__(
         self, model: Any, tokenizer: Any, experts: Experts, *, layer: int | None = None, slot: int | None = None,
@@ -61,7 +61,8 @@ class NativeExpert:
         self._ids = torch.empty(0, 0, dtype=torch.long)
         self._new = 0
         self._by_prefix: dict[tuple[int, ...], NativeResult] = {}
-        self._begun: set[tuple[int, ...]] = set()
+        self._closing = Closing(tokenizer)
+        self._begun: dict[tuple[int, ...], None] = {}
         self._pieces: dict[int, str] = {}
         self._due: torch.Tensor | None = None
         self._share = torch.empty(0)
@@ -69,7 +70,7 @@ class NativeExpert:
 
     @property
     def results(self) -> list[NativeResult]:
-        return [r for r in self._by_prefix.values() if r.answer is not None]
+        return [self._by_prefix[before] for before in self._begun]
 
     def install(self, texts: Sequence[str]) -> None:
         """Sets the router's row from texts in which calls are written out with their results ("15 + 7 = 22. ..."): the slot is
@@ -94,6 +95,18 @@ class NativeExpert:
             self._slot.undo()
         self._hooks, self._slot = [], None
 
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """As one of `generate`'s logits processors, which it need not be: then no digit of the model's own follows a result."""
+        closed = [row for row, ids in enumerate(input_ids.tolist()) if self._is_complete(ids)]
+        return self._closing.close(scores, closed) if closed else scores
+
+    def _is_complete(self, ids: list[int]) -> bool:
+        for behind in (0, 1):
+            forced, done = self._place(ids[: len(ids) - behind])
+            if forced and done == len(forced):
+                return self._closing.due(text_of(self._tokenizer, forced), ids[len(ids) - behind :])
+        return False
+
     # --- what comes next in a text
 
     def due(self, ids: Sequence[int]) -> int | None:
@@ -104,14 +117,19 @@ class NativeExpert:
     def _place(self, ids: Sequence[int]) -> tuple[tuple[int, ...], int]:
         """The result that is being written behind these tokens, and how many of its tokens are written; () where there is
         none."""
-        at = len(ids)
-        while at and "=" not in (piece := self._piece(ids[at - 1])):
-            if "\n" in piece or len(ids) - at > LONGEST_RESULT:
-                return (), 0
-            at -= 1
+        at = self._sign(ids)
         forced = self._result(tuple(ids[:at])).forced if at else ()
         done = len(ids) - at
         return (forced, done) if done <= len(forced) and tuple(ids[at:]) == forced[:done] else ((), 0)
+
+    def _sign(self, ids: Sequence[int]) -> int:
+        """The number of tokens up to the last "=" of the line, 0 where it has none."""
+        at = len(ids)
+        while at and "=" not in (piece := self._piece(ids[at - 1])):
+            if "\n" in piece or len(ids) - at > LONGEST_RESULT:
+                return 0
+            at -= 1
+        return at
 
     def _piece(self, token: int) -> str:
         if token not in self._pieces:
@@ -174,13 +192,13 @@ class NativeExpert:
         for k, chosen in enumerate(given):
             row, column = divmod(k, self._new)
             ids = rows[row][: past + column + 1]
-            if not chosen and not self._begun:
+            before = tuple(ids[: self._sign(ids)]) if chosen or self._begun else ()
+            if not before or not (chosen or before in self._begun):
                 continue
             forced, done = self._place(ids)
-            before = tuple(ids[: len(ids) - done])
-            if done < len(forced) and (chosen or before in self._begun):
+            if done < len(forced):
                 due[k] = forced[done]
-                self._begun.add(before)
+                self._begun[before] = None
         return due
 
     def _computed(self, module: Any, inputs: Any, output: torch.Tensor) -> torch.Tensor:
