@@ -97,3 +97,12 @@ def test_the_page_has_the_text(program: Path, tmp_path: Path, capsys: pytest.Cap
     (file,) = [f for f in data["source"]["files"] if f["name"] == "twice.c"]
     assert "\n".join(file["lines"]) == TEXT
     assert "-g" in capsys.readouterr().err
+
+
+@needs_c
+def test_the_line_about_the_page_tells_what_the_program_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    from wasm2xformer.runtime.cli.command_line import main
+
+    (tmp_path / "say.c").write_text('#include <stdio.h>\nint main(void) { puts("say \\33[31m\\xff"); }\n')
+    assert main(["explain", str(tmp_path / "say.c"), "-o", str(tmp_path / "say.html")]) == 0
+    assert r"_start() = nothing, printed 'say \x1b[31m\\xff\n', " in capsys.readouterr().out

@@ -23,9 +23,11 @@ from .progress import working
 if TYPE_CHECKING:
     from ...compiler.format.checkpoint import Model
     from ...compiler.wasm.source import Source
+    from ..results import Run
 
 # Recorded tokens that a page is given, when nothing else is said.
 RECORDED = 200_000
+PRINTED = 40  # characters of a program's output that are told in the line about the page
 
 
 @click.command("explain", cls=Invoking)
@@ -84,8 +86,16 @@ def explain_command(
         replace_file(output, lambda name: _write(name, text), lambda: text)
         left = f"; {shown['left_out']:,} recorded tokens left out (--recorded)" if shown["left_out"] else ""
         tokens = sum(len(r.run.prompt) + len(r.run.tokens) for r in runs)
-        say(f"{output}: {title} = {runs[-1].results}, {tokens:,} tokens; {len(text) / 2**20:.2f} MiB{left}")
+        ended = ", ".join([runs[-1].results, *_printed(runs[-1].run)])
+        say(f"{output}: {title} = {ended}, {tokens:,} tokens; {len(text) / 2**20:.2f} MiB{left}")
     return 0
+
+
+def _printed(run: Run) -> list[str]:
+    """What a program wrote to its output, in quotes and cut where it is long."""
+    text = run.stdout.decode(errors="backslashreplace")
+    shown = text if len(text) <= PRINTED else f"{text[:PRINTED]} …"
+    return [f"printed {shown!r}"] if text else []
 
 
 def _loaded(path: str, calls: list[Call], **compiling: Any) -> tuple[Model, Source | None, dict[str, str], list[Call]]:
