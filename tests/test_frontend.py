@@ -278,11 +278,6 @@ def test_bad_sources_are_refused(source, message):
             "offset 0xb: garbage-collected types are not supported",
         ),
         (
-            "(module (type $t (func (result i32))) (func $a (type $t) (i32.const 1)) (elem declare func $a)"
-            '(func (export "f") (result i32) (call_ref $t (ref.func $a))))',
-            "function f, offset 0x2e: typed function references are not supported",
-        ),
-        (
             '(module (func (export "f") (param v128) (result v128)'
             "(i8x16.relaxed_swizzle (local.get 0) (local.get 0))))",
             "function f, offset 0x24: relaxed SIMD is not supported",

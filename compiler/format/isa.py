@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from .operations import OPERATIONS, Operation
 from .types import FuncType, ValType
 
+# Traps for which only those programs have tokens that can meet one: of null where a reference has to be one.
+SELDOM_TRAPS = {"null_access": "null reference"}
 # Token classes of traps, in the order of their tokens; the text is what wasmtime says.
 TRAPS = {
     "unreachable": "wasm `unreachable` instruction executed",
@@ -30,6 +32,7 @@ TRAPS = {
     "type_mismatch": "indirect call type mismatch",
     "host_error": "invalid argument of a host function",
     "invalid_conversion": "invalid conversion to integer",
+    **SELDOM_TRAPS,
 }
 
 # Areas of hidden memory that an invocation's prompt fills, with the registers that describe their contents. How much of stdin
@@ -89,7 +92,7 @@ class Step:
     target: int | None = None  # step index
     targets: tuple[int, ...] = ()  # br_table
     callee: int | None = None  # key in Program.functions
-    type: FuncType | None = None  # call_indirect, return_call_indirect
+    type: FuncType | None = None  # call_indirect, call_ref, and in tail position
     trap: str = ""
     site: Site | None = None  # None: an internal step (copies that WASM does not have, routines, stubs)
     taken: int = 1  # br.*: the boolean of the WASM condition when the jump is taken (0 for an `if`)

@@ -28,7 +28,9 @@ A, B, C are the values of the operands `a`, `b`, `c`; T is the type in front of 
     call_indirect                         to the function whose reference is A; type = `type`; frame += imm
                                           (traps: A == 0 "uninitialized element", another type
                                           "indirect call type mismatch")
-    return_call, return_call_indirect     as a call, in this frame: the arguments stand in its first slots, and the callee
+    call_ref                              as call_indirect; A == 0 traps "null reference"
+    return_call, return_call_indirect, return_call_ref
+                                          as a call, in this frame: the arguments stand in its first slots, and the callee
                                           returns to where this function would
     return                                to the step behind the call that made this frame, frame restored
     trap                                  stops with the kind in `trap`
@@ -84,6 +86,11 @@ class Operation:
     @property
     def calls(self) -> bool:
         return self.control == CALL
+
+    @property
+    def indirect(self) -> bool:
+        """Whether what is called is a reference's function."""
+        return "type" in self.operands
 
     @property
     def tail(self) -> bool:
@@ -171,6 +178,8 @@ def _all() -> Iterator[Operation]:
     yield Operation("br_table", "br_table", "", _of("a targets"), control=TABLE)
     yield Operation("call", "call", "", _of("callee imm"), control=CALL, may_trap=True)
     yield Operation("call_indirect", "call_indirect", "", _of("a type imm"), control=CALL, may_trap=True)
+    yield Operation("call_ref", "call_ref", "", _of("a type imm"), control=CALL, may_trap=True)
+    yield Operation("return_call_ref", "return_call_ref", "", _of("a type"), control=TAIL, may_trap=True)
     yield Operation("return_call", "return_call", "", _of("callee"), control=TAIL)
     yield Operation("return_call_indirect", "return_call_indirect", "", _of("a type"), control=TAIL, may_trap=True)
     yield Operation("return", "return", "", _of(""), control=RETURN)

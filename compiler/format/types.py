@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Value types by their text names: "i32", "i64", "f32", "f64", "v128", "funcref", "externref".
+# Value types by their text names: "i32", "i64", "f32", "f64", "v128", "funcref", "externref"; other references are `RefType`.
 ValType = str
 
 
@@ -12,3 +12,37 @@ ValType = str
 class FuncType:
     params: tuple[ValType, ...] = ()
     results: tuple[ValType, ...] = ()
+
+
+class RefType(str):
+    """A reference type that is no plain funcref or externref. to: "func", "extern", or the type of the functions referred to.
+
+    As text it begins with REFERENCE, and says its structure, so that equal types of two modules are equal.
+    """
+
+    nullable: bool
+    to: str | FuncType
+
+    def __new__(cls, nullable: bool, to: str | FuncType) -> RefType:
+        types = lambda ts: " ".join(ts)  # noqa: E731
+        heap = to if isinstance(to, str) else f"(func ({types(to.params)}) -> ({types(to.results)}))"
+        made = super().__new__(cls, f"{REFERENCE}{'null ' if nullable else ''}{heap})")
+        made.nullable, made.to = nullable, to
+        return made
+
+    def __getnewargs__(self) -> tuple[bool, str | FuncType]:  # type: ignore[override]
+        return self.nullable, self.to
+
+
+REFERENCE = "(ref "
+
+
+def general(type: ValType) -> ValType:
+    """Of a reference type the plain one that it is a kind of: how hosts see it; another type itself."""
+    if type.startswith(REFERENCE):
+        return "externref" if type.endswith(" extern)") else "funcref"
+    return type
+
+
+def is_reference(type: ValType) -> bool:
+    return general(type) in ("funcref", "externref")

@@ -8,7 +8,7 @@ from typing import Any
 from .isa import FOLDING_RULES, TRAPS, Entry, Program, Site, Slot, Step, StepFunction
 from .limits import FRAME_SIZE_LIMIT, MEMORY_LIMIT, PAGE
 from .operations import OPERATIONS, Operation
-from .types import FuncType, ValType
+from .types import FuncType, ValType, general
 
 # Which operations may answer for what the oracle records of an instruction.
 RECORDS = {
@@ -151,7 +151,7 @@ def _claim(owners: list[int], start: int, stop: int, owner: int) -> None:
 
 
 def _is_type(type_: Any) -> bool:
-    return isinstance(type_, FuncType) and all(t in _TYPES for t in (*type_.params, *type_.results))
+    return isinstance(type_, FuncType) and all(general(t) in _TYPES for t in (*type_.params, *type_.results))
 
 
 def _check_function(program: Program, function: StepFunction) -> None:

@@ -155,7 +155,7 @@ class _LayOut:
 
     def _tables(self) -> None:
         """In the order of their indices; those that may grow share what the others leave."""
-        contents = {table: bytearray(4 * self._limits(table).minimum) for table in self.indices.tables}
+        contents = {table: self._initial_elements(table) for table in self.indices.tables}
         for unit in self.reached.instantiated:
             for index, element in enumerate(self.units.all[unit].module.elements):
                 if element.mode == "active":
@@ -175,6 +175,11 @@ class _LayOut:
             self.out.registers[register] = self._limits(table).minimum
             self.out.constants[Layout(table, "offset")] = offset
             self.out.constants[Layout(table, "capacity")] = capacity[table]
+
+    def _initial_elements(self, table: Definition) -> bytearray:
+        init = self._module(table).tables[table.index].init
+        value = self._evaluate(table.unit, init) if init else 0
+        return _references([value]) * self._limits(table).minimum
 
     def _limits(self, table: Definition) -> Limits:
         return self._module(table).tables[table.index].limits

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..format.types import general
 from ..wasm.module import Module
 from .indices import Indices, number
 from .layout import INPUTS, Instantiation, lay_out, register_name
@@ -79,7 +80,7 @@ def link(
         memory_exported=_exported_memory(units, indices),
         exports={name: functions[f] for name, f in reached.exports.items()},
         exported_globals={
-            name: (indices.globals[g], merged.globals[indices.globals[g]].type.type)
+            name: (indices.globals[g], general(merged.globals[indices.globals[g]].type.type))
             for name, g in reached.exported_globals.items()
         },
         start=tuple(functions[f] for f in reached.start),

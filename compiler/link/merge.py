@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ..format.types import general, is_reference
 from ..wasm.module import Element, Function, Global, GlobalType, Import, Instr, Limits, Module
 from ..wasm.names import UniqueNames
 from ..wasm.opcodes import BY_NAME
@@ -69,9 +70,9 @@ class _Merge:
 
     def _initial(self, type: GlobalType, definition: Definition) -> tuple[Instr, ...]:
         value = self.state.global_values[definition]
-        if type.type in ("funcref", "externref"):
+        if is_reference(type.type):
             if value == 0:
-                return (Instr("ref.null", (type.type,)),)
+                return (Instr("ref.null", (general(type.type),)),)
             return (Instr("ref.func", (self.indices.functions[self.referenced[value]],)),)
         if type.type in ("i32", "i64"):
             bits = int(type.type[1:])

@@ -14,11 +14,11 @@ from .units import PROGRAM, Definition, Intrinsic, Layout, Target, Units, Unreso
 
 # Immediates that name an entity of an index space, by the kinds of `opcodes`.
 INDEX_KINDS = ("func", "table", "global", "memory", "data", "elem")
-_INDIRECT = frozenset({"call_indirect", "return_call_indirect"})
+_INDIRECT = frozenset({"call_indirect", "return_call_indirect", "call_ref", "return_call_ref"})
 # Instructions that name nothing, most of all: nothing follows from them.
 _ALONE = frozenset(
     name for name, opcode in BY_NAME.items() if not {*INDEX_KINDS, "memarg"}.intersection(opcode.immediates)
-) - frozenset(ROUTINES)
+) - frozenset(ROUTINES) - _INDIRECT
 
 
 @dataclass
@@ -192,6 +192,7 @@ class _Reach:
                 self._function(target)
             case "table" if target not in self.out.tables:
                 self.out.tables.add(target)
+                self._refer(target.unit, self.units.all[target.unit].module.tables[target.index].init)
                 for element in self.fillers[target]:
                     self._follow(element)
             case "memory":

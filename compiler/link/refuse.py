@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..format.errors import CompileError, Reason
+from ..format.types import RefType
 from ..wasm.check import refusals
 from .aliases import suggestion
 from .reach import Reached
@@ -29,6 +30,7 @@ def refuse(units: Units, reached: Reached) -> None:
         reasons += imports.get(index, ())
         if index == 0:
             reasons += _memories(units, reached)
+            reasons += _parameters(units, reached)
         if not unit.own:
             functions, tables, globals_ = (parts[kind].get(index, ()) for kind in ("func", "table", "global"))
             reasons += refusals(unit.module, functions, tables, globals_, unit.name)
@@ -40,6 +42,14 @@ def _memories(units: Units, reached: Reached) -> Iterator[Reason]:
     if len(reached.host_memories) > 1:
         names = [_memory(units, memory) for memory in sorted(reached.host_memories)]
         yield Reason(f"host functions are called by modules with {len(names)} memories ({', '.join(names)}): one is supported")
+
+
+def _parameters(units: Units, reached: Reached) -> Iterator[Reason]:
+    """Hosts have null for every reference."""
+    for name, function in reached.exports.items():
+        for type in units.all[function.unit].module.functions[function.index].type.params:
+            if isinstance(type, RefType) and not type.nullable:
+                yield Reason(f"the exported function {name!r} has a parameter that is never null, which is not supported")
 
 
 def _memory(units: Units, memory: Definition) -> str:

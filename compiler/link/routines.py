@@ -65,6 +65,7 @@ ROUTINES: dict[str, Routine] = {
     "table.fill": Routine("tables", "table.fill", "bulk", _TABLE),
     "table.copy": Routine("tables", "table.copy", "bulk", (("table", ""), ("table", "source_"))),
     "table.init": Routine("tables", "table.copy", "bulk", (("elem", "source_"), ("table", ""))),
+    "ref.as_non_null": Routine("references", "ref.as_non_null", "value"),
     "elem.drop": Routine("tables", "elem.drop", "bulk", _ELEMENTS),
 }
 

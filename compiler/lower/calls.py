@@ -47,6 +47,24 @@ class CallLowering(FunctionContext):
         self.code.emit(Step("call_indirect", a=reference, type=type_, imm=int(first.index), site=site))
         self._end_call(type_, 1)
 
+    def _call_ref(self, instr: Instr) -> None:
+        type_ = self.module.types[instr.args[0]]
+        reference = self.stack.entries[-1].slot
+        first = self._begin_call(type_, 1, keeps_globals=False)
+        site = self._site("control")
+        self.code.emit(Step("call_ref", a=reference, type=type_, imm=int(first.index), site=site))
+        self._end_call(type_, 1)
+
+    def _return_call_ref(self, instr: Instr) -> None:
+        type_ = self.module.types[instr.args[0]]
+        # Above all that is in use, the places of the arguments too.
+        self.stack.reserve(len(type_.params))
+        reference = Slot("frame", self._scratch())
+        self.code.emit(Step("mov", a=self.stack.pop().slot, dest=reference))
+        self._replace_arguments(len(type_.params))
+        self.code.emit(Step("return_call_ref", a=reference, type=type_, site=self._site("control")))
+        self.reachable = False
+
     def _return_call(self, instr: Instr) -> None:
         """The callee takes the place of this function: its arguments go into the first slots of this frame."""
         (index,) = instr.args

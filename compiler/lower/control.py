@@ -13,7 +13,7 @@ from .stack import Operand
 
 
 class ControlLowering(FunctionContext):
-    """block, loop, if, else, end, br, br_if, br_table, return, unreachable, and the dead code behind some of them."""
+    """block, loop, if, else, end, br, br_if, br_on_null, br_table, return, unreachable, and the dead code behind some of them."""
 
     def _dead(self, instr: Instr) -> None:
         """Code that cannot be reached makes no steps; only its structure matters."""
@@ -177,8 +177,9 @@ class ControlLowering(FunctionContext):
         self.reachable = False
 
     def _br_if(self, instr: Instr) -> None:
-        condition = self._condition()
-        frame = self.frames[-1 - instr.args[0]]
+        self._branch_out(self._condition(), self.frames[-1 - instr.args[0]])
+
+    def _branch_out(self, condition: Condition, frame: Frame) -> None:
         if self._branch_moves(frame):
             skip = self.code.new_label()
             self._branch_if(condition.inverted(), skip, taken=0, site=self._site("branch"))
@@ -187,6 +188,18 @@ class ControlLowering(FunctionContext):
         else:
             frame.used = True
             self._branch_if(condition, frame.label, taken=1, site=self._site("branch"))
+
+    def _br_on_null(self, instr: Instr) -> None:
+        """As br_if; without the branch the reference stays."""
+        operand = self.stack.pop()
+        self._branch_out(Condition("i32.eq", operand.slot, ZERO), self.frames[-1 - instr.args[0]])
+        self.stack.push(operand)
+
+    def _br_on_non_null(self, instr: Instr) -> None:
+        """The branch carries the reference; without it, it goes."""
+        operand = self.stack.entries[-1]
+        self._branch_out(Condition("i32.ne", operand.slot, ZERO), self.frames[-1 - instr.args[0]])
+        self.stack.pop()
 
     def _br_table(self, instr: Instr) -> None:
         depths, default = instr.args

@@ -44,6 +44,6 @@ def blocks_of(body: tuple[Instr, ...]) -> dict[int, Construct]:
             block.locals.add(instr.args[0])
         elif instr.name == "global.set":
             block.globals.add(instr.args[0])
-        elif instr.name in ("call", "call_indirect"):
+        elif instr.name in ("call", "call_indirect", "call_ref"):
             block.calls = True
     return blocks

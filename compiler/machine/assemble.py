@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, replace
 
-from ..format.isa import Program
+from ..format.isa import SELDOM_TRAPS, Program
 from ..format.tokens import CLASSES, TokenClass, head_of
 from .addresses import memory_map, slot_map
 from .architecture import Architecture
@@ -116,11 +116,13 @@ def _tokens(program: Program, rows: list[Row], places: int, jumps: Jumps) -> dic
     absent = {name for name, flag in (("S", "divide"), ("Q0", "mul"), ("Q1", "mul_high")) if flag not in used}
     absent |= {name for name, op in (("O", "stdout"), ("E", "stderr")) if op not in ops}
     counts = Counter(head_of(name) for name, _, _ in jumps.tokens)
-    return {
+    seldom = any(step.trap in SELDOM_TRAPS or step.op.endswith("call_ref") for step in program.steps)
+    made = {
         c.name: 0 if c.name in absent else counts[c.name] if c.moves else _count(c, places)
         for c in CLASSES
         if c.emitted
     }
+    return made if seldom else made | {"T": made["T"] - len(SELDOM_TRAPS)}
 
 
 def _count(c: TokenClass, digits: int) -> int:

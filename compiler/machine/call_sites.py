@@ -22,12 +22,11 @@ class CallSites:
         self._indirect: dict[FuncType, list[int]] = defaultdict(list)  # call sites by type
         self._direct: dict[int, list[int]] = defaultdict(list)  # call sites by callee
         for index, step in enumerate(program.steps):
-            if step.op == "call":
+            if step.operation.calls and step.type is not None:
+                self._indirect[step.type].append(index)
+            elif step.operation.calls:
                 assert step.callee is not None
                 self._direct[step.callee].append(index)
-            elif step.op == "call_indirect":
-                assert step.type is not None
-                self._indirect[step.type].append(index)
         self._referenced = set(program.references.values())
         self._by_type: dict[FuncType, list[tuple[int, int]]] = defaultdict(list)
         for reference, function in sorted(program.references.items()):

@@ -77,12 +77,12 @@ class Encoder:
             row["next"] = self.ids["H"]
         elif op == "trap":
             row["next"] = self._trap(step.trap)
-        elif op in ("call", "call_indirect"):
+        elif step.operation.calls:
             self._call(row, index, step)
         elif op == "return_call":
             assert step.callee is not None
             self._jump(row, index, self.program.functions[step.callee].entry)
-        elif op == "return_call_indirect":
+        elif step.operation.tail:
             self._tail_call_indirect(row, index)
         elif op == "return":
             self._return(row, index)
@@ -115,7 +115,7 @@ class Encoder:
         row["frame"] = step.imm
         if jumps.far_returns:
             row |= {"frame.number": self.frames[step.imm]}
-        if step.op == "call_indirect":
+        if step.operation.indirect:
             self._choices(row, index)
         if index in jumps.first:
             row["next"] = self._single(index) - row.get("first", 0)
@@ -136,6 +136,8 @@ class Encoder:
         choices = self.jumps.sites.choices(index)
         first = choices[0][0] if choices else 0
         row |= {"first": first, "end": first + len(choices)}
+        if self.program.steps[index].op.endswith("call_ref"):
+            row["null.trap"] = self._trap("null_access") - self._trap("null_reference")
 
     def _tail_call_indirect(self, row: Row, index: int) -> None:
         self._choices(row, index)

@@ -90,16 +90,16 @@ def jumps_of(program: Program, single_jumps: int = SINGLE_JUMPS) -> Jumps:
             far.append(index)
             continue
         block = _block(program, sites, index, step)
-        if len(block) == 1 and step.op not in ("br_table", "call_indirect", "return_call_indirect", "return"):
+        if len(block) == 1 and step.op not in ("br_table", "return") and not step.operation.indirect:
             first[index] = shared.setdefault(block[0], len(singles))
             if first[index] < len(singles):
                 continue
         first[index] = len(singles)
         singles += block
     ops = {program.steps[index].op for index in far}
-    frames = {program.steps[i].imm for i in far if program.steps[i].op in ("call", "call_indirect")}
+    frames = {program.steps[i].imm for i in far if program.steps[i].operation.calls}
     if "return" in ops:
-        frames |= {step.imm for step in program.steps if step.op in ("call", "call_indirect")}
+        frames |= {step.imm for step in program.steps if step.operation.calls}
     base = 16
     while base * base // 2 < len(program.steps):
         base *= 2
@@ -116,13 +116,13 @@ def _block(program: Program, sites: CallSites, index: int, step: Step) -> list[J
     if step.op == "call":
         assert step.callee is not None
         return [Jump(functions[step.callee].entry - index, step.imm, sites.number(index))]
-    if step.op == "call_indirect":
+    if step.operation.calls:
         caller = sites.number(index)
         return [Jump(functions[f].entry - index, step.imm, caller) for _, f in sites.choices(index)]
     if step.op == "return_call":
         assert step.callee is not None
         return [Jump(functions[step.callee].entry - index)]
-    if step.op == "return_call_indirect":
+    if step.operation.tail:
         return [Jump(functions[f].entry - index) for _, f in sites.choices(index)]
     if step.op == "return":
         return [Jump(site + 1 - index, -steps[site].imm) for site in sites.of(sites.owner[index])]
@@ -158,12 +158,12 @@ def _candidates(program: Program, sites: CallSites) -> Iterator[tuple[list[int],
                 yield [index], len(step.targets), 1
             case "call":
                 yield [index], 1, 2
-            case "call_indirect":
+            case "call_indirect" | "call_ref":
                 yield [index], len(sites.choices(index)), 2
             case "return_call":
                 assert step.callee is not None
                 plain[program.functions[step.callee].entry - index].append(index)
-            case "return_call_indirect":
+            case "return_call_indirect" | "return_call_ref":
                 yield [index], len(sites.choices(index)), 1
             case "return":
                 yield [index], sites.count(sites.owner[index]), 2
@@ -205,7 +205,7 @@ def tables_of(program: Program, jumps: Jumps) -> Tables:
             continue
         if step.op == "br_table":
             entries[index] = table(step.targets, step.targets)
-        elif step.op in ("call_indirect", "return_call_indirect"):
+        elif step.operation.indirect:
             entries[index] = table((), _entered(program))
     return Tables(bytes(made), width, entries)
 

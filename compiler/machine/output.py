@@ -183,7 +183,7 @@ def _traps(s: State, mem: Memory, div: Division | None) -> list[tuple[Expr, Expr
         null = g.gated("null", (s.field("call_indirect") - exhausted - g.step(reference - 1.0), 1.0))
         outside = g.step(s.field("first") - reference - 1.0) + g.step(reference - s.field("end"))
         other = g.gated("other type", (s.field("call_indirect") - exhausted - null + outside - 1.0, 1.0))
-        traps += [(Expr.of(null), trap_id["null_reference"]), (Expr.of(other), trap_id["type_mismatch"])]
+        traps += [(Expr.of(null), trap_id["null_reference"] + s.field("null.trap")), (Expr.of(other), trap_id["type_mismatch"])]
     return traps
 
 

@@ -44,6 +44,8 @@ _CONTROL: dict[str, Row] = {
     "call_indirect": {"call": 1, "call_indirect": 1},
     "return_call": {},
     "return_call_indirect": {"call_indirect": 1},
+    "call_ref": {"call": 1, "call_indirect": 1},
+    "return_call_ref": {"call_indirect": 1},
     "br_table": {"br_table": 1},
 }
 # Which of less, equal, greater make a comparison true.

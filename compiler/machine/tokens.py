@@ -40,7 +40,8 @@ def fill(graph: Graph, features: Features, architecture: Architecture, image: Pr
     for name in ("Q0", "Q1"):
         for v in range(count[name]):
             add(f"{name}.{v}", (name,), {f"{name}.value": v, f"is.{name}": 1, "fresh": 1})
-    for name in ("N", "H", *(f"T.{kind}" for kind in TRAPS), *(f"{c}.{v}" for c in "OE" for v in range(count[c]))):
+    traps = list(TRAPS)[: count["T"]]
+    for name in ("N", "H", *(f"T.{kind}" for kind in traps), *(f"{c}.{v}" for c in "OE" for v in range(count[c]))):
         add(name, (), {})
     _jump_tokens(image, add)
     assert len(graph.tokens) == architecture.emitted

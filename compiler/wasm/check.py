@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ..format.errors import Reason
+from ..format.types import general
 from .module import Function, Module, ValType
 from .opcodes import BY_NAME, SIGNATURES
 
@@ -13,11 +14,11 @@ from .opcodes import BY_NAME, SIGNATURES
 SUPPORTED_TYPES = frozenset({"i32", "i64", "f32", "f64", "funcref", "externref"})
 SUPPORTED = {
     "control": "unreachable nop block loop if else end br br_if br_table return call call_indirect return_call "
-    "return_call_indirect drop select",
+    "return_call_indirect call_ref return_call_ref br_on_null br_on_non_null drop select",
     "variables": "local.get local.set local.tee global.get global.set",
     "memory": "memory.size memory.grow memory.fill memory.copy memory.init data.drop",
     "tables": "table.get table.set table.size table.grow table.fill table.copy table.init elem.drop",
-    "references": "ref.null ref.is_null ref.func",
+    "references": "ref.null ref.is_null ref.func ref.as_non_null",
     "integers": " ".join(name for name, (a, b) in SIGNATURES.items() if {"i32", "i64"}.issuperset(a + b)),
     "floats": " ".join(name for name, (a, b) in SIGNATURES.items() if {"f32", "f64"}.intersection(a + b)),
 }
@@ -55,7 +56,7 @@ def _function_reasons(function: Function) -> Iterator[Reason]:
 
 def _type_reasons(types: Iterable[ValType], where: str = "") -> Iterator[Reason]:
     for type in types:
-        if type not in SUPPORTED_TYPES:
+        if general(type) not in SUPPORTED_TYPES:
             yield Reason(f"{where}values of type {type} are not supported")
 
 

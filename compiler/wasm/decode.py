@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from ..format.errors import CompileError, Reason
 from ..format.limits import LOCALS
+from ..format.types import RefType
 from .module import (
     Data,
     Element,
@@ -27,7 +28,20 @@ from .module import (
     TableType,
     ValType,
 )
-from .opcodes import BY_CODE, EMPTY_BLOCK, EXTERNAL_KINDS, FUNCTION_TYPE, MAGIC, SECTIONS, VALTYPES, VERSION
+from .opcodes import (
+    BY_CODE,
+    EMPTY_BLOCK,
+    EXTERNAL_KINDS,
+    FUNCTION_TYPE,
+    HEAP_TYPES,
+    MAGIC,
+    NON_NULL,
+    NULLABLE,
+    SECTIONS,
+    TABLE_WITH_VALUE,
+    VALTYPES,
+    VERSION,
+)
 from .reader import Reader
 
 T = TypeVar("T")
@@ -94,13 +108,14 @@ class _Decoder:
         r = self.r
         match section:
             case 1:
-                self.types += r.vector(self._function_type)
+                for _ in range(r.unsigned()):  # a type may name those before it
+                    self.types.append(self._function_type())
             case 2:
                 r.vector(self._import)
             case 3:
                 self.functions += r.vector(lambda: Function(self._type()))
             case 4:
-                self.tables += r.vector(self._table_type)
+                self.tables += r.vector(self._table)
             case 5:
                 self.memories += r.vector(self._limits)
             case 6:
@@ -126,9 +141,23 @@ class _Decoder:
 
     def _valtype(self) -> ValType:
         code = self.r.byte()
+        if code in (NULLABLE, NON_NULL):
+            return self._reference(code == NULLABLE)
         if code not in VALTYPES:
             raise self._refusal(f"value type 0x{code:02x}")
         return VALTYPES[code]
+
+    def _reference(self, nullable: bool) -> ValType:
+        """The type of references to what the heap type that follows says."""
+        code = self.r.signed(33)
+        if code >= 0:
+            if code >= len(self.types):
+                raise self._refusal("a function type that names itself or a later one")
+            return RefType(nullable, self.types[code])
+        plain = VALTYPES.get(code & 0x7F)
+        if code & 0x7F in HEAP_TYPES and plain is not None:
+            return plain if nullable else RefType(False, HEAP_TYPES[code & 0x7F])
+        raise self._refusal(f"heap type 0x{code & 0x7F:02x}")
 
     def _function_type(self) -> FuncType:
         if self.r.byte() != FUNCTION_TYPE:
@@ -153,6 +182,12 @@ class _Decoder:
         wide = bool(flags & 4)
         bits = 64 if wide else 32
         return Limits(self.r.unsigned(bits), self.r.unsigned(bits) if flags & 1 else None, wide)
+
+    def _table(self) -> TableType:
+        if self.r.data[self.r.position : self.r.position + 1] != bytes([TABLE_WITH_VALUE]):
+            return self._table_type()
+        self.r.take(2)
+        return replace(self._table_type(), init=self._constant())
 
     def _table_type(self) -> TableType:
         return TableType(self._valtype(), self._limits())
@@ -281,7 +316,7 @@ class _Decoder:
             case "valtypes":
                 return tuple(r.vector(self._valtype))
             case "reftype":
-                return (self._valtype(),)
+                return (self._reference(True),)
             case "i32" | "i64":
                 return (r.signed(int(kind[1:])),)
             case "f32":
@@ -303,6 +338,8 @@ class _Decoder:
         return (kind, *(self.r.unsigned() for _ in range(2 if kind < 2 else 1)))
 
     def _block_type(self) -> FuncType:
+        if self.r.data[self.r.position] in (NULLABLE, NON_NULL):
+            return FuncType((), (self._valtype(),))
         code = self.r.signed(33)
         if code >= 0:
             return self._at(self.types, code, "type")

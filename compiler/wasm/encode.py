@@ -5,14 +5,31 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 
-from .module import Data, Element, Function, FuncType, Global, GlobalType, Import, Instr, Limits, Module, TableType
+from ..format.types import RefType
+from .module import (
+    Data,
+    Element,
+    Function,
+    FuncType,
+    Global,
+    GlobalType,
+    Import,
+    Instr,
+    Limits,
+    Module,
+    TableType,
+    ValType,
+)
 from .opcodes import (
     BY_NAME,
     EMPTY_BLOCK,
     EXTERNAL_KINDS,
     FUNCTION_TYPE,
     MAGIC,
+    NON_NULL,
+    NULLABLE,
     SECTIONS,
+    TABLE_WITH_VALUE,
     TYPED_SELECT,
     VALTYPES,
     VERSION,
@@ -62,25 +79,9 @@ def _vector(items: Iterable[bytes]) -> bytes:
     return _unsigned(len(items)) + b"".join(items)
 
 
-def _valtype(name: str) -> bytes:
-    return bytes([_VALTYPE_CODES[name]])
-
-
 def _limits(limits: Limits) -> bytes:
     flags = 4 * limits.wide + (limits.maximum is not None)
     return bytes([flags]) + _unsigned(limits.minimum) + (b"" if limits.maximum is None else _unsigned(limits.maximum))
-
-
-def _table_type(table: TableType) -> bytes:
-    return _valtype(table.element) + _limits(table.limits)
-
-
-def _global_type(type: GlobalType) -> bytes:
-    return _valtype(type.type) + bytes([type.mutable])
-
-
-def _function_type(type: FuncType) -> bytes:
-    return bytes([FUNCTION_TYPE]) + _vector(map(_valtype, type.params)) + _vector(map(_valtype, type.results))
 
 
 class _Encoder:
@@ -99,7 +100,7 @@ class _Encoder:
         contents = {
             "import": _vector(map(self._import, module.imports)),
             "function": _vector(_unsigned(self._type_index(f.type)) for f in functions),
-            "table": _vector(map(_table_type, tables)),
+            "table": _vector(map(self._table, tables)),
             "memory": _vector(map(_limits, memories)),
             "global": _vector(self._global(g) for g in module.globals if g.imported is None),
             "export": _vector(
@@ -110,7 +111,7 @@ class _Encoder:
             "code": _vector(_sized(self._body(f)) for f in functions),
             "data": _vector(map(self._data, module.data)),
         }
-        contents["type"] = _vector(map(_function_type, self.types))  # complete only now
+        contents["type"] = _vector(map(self._function_type, self.types))  # complete only now
         empty = b"\0"
         out = [MAGIC, VERSION]
         for section, number in SECTIONS.items():
@@ -124,10 +125,41 @@ class _Encoder:
         return b"".join(out)
 
     def _type_index(self, type: FuncType) -> int:
+        for inner in (*type.params, *type.results):
+            if isinstance(inner, RefType) and isinstance(inner.to, FuncType):
+                self._type_index(inner.to)  # stands before it
         if type not in self.type_indices:
             self.type_indices[type] = len(self.types)
             self.types.append(type)
         return self.type_indices[type]
+
+    # Types
+
+    def _valtype(self, type: ValType) -> bytes:
+        if isinstance(type, RefType):
+            return bytes([NULLABLE if type.nullable else NON_NULL]) + self._heap_type(type)
+        return bytes([_VALTYPE_CODES[type]])
+
+    def _heap_type(self, type: ValType) -> bytes:
+        if not isinstance(type, RefType):
+            return bytes([_VALTYPE_CODES[type]])
+        if isinstance(type.to, FuncType):
+            return _signed(self._type_index(type.to))
+        return bytes([_VALTYPE_CODES[f"{type.to}ref"]])
+
+    def _table(self, table: TableType) -> bytes:
+        if not table.init:
+            return self._table_type(table)
+        return bytes([TABLE_WITH_VALUE, 0]) + self._table_type(table) + self._constant(table.init)
+
+    def _table_type(self, table: TableType) -> bytes:
+        return self._valtype(table.element) + _limits(table.limits)
+
+    def _global_type(self, type: GlobalType) -> bytes:
+        return self._valtype(type.type) + bytes([type.mutable])
+
+    def _function_type(self, type: FuncType) -> bytes:
+        return bytes([FUNCTION_TYPE]) + _vector(map(self._valtype, type.params)) + _vector(map(self._valtype, type.results))
 
     # Module fields
 
@@ -136,17 +168,17 @@ class _Encoder:
             case FuncType():
                 desc = _unsigned(self._type_index(entry.desc))
             case TableType():
-                desc = _table_type(entry.desc)
+                desc = self._table_type(entry.desc)
             case Limits():
                 desc = _limits(entry.desc)
             case GlobalType():
-                desc = _global_type(entry.desc)
+                desc = self._global_type(entry.desc)
             case _:
                 raise TypeError(f"import {entry.module}.{entry.name} of kind {entry.kind}")
         return _name(entry.module) + _name(entry.name) + bytes([EXTERNAL_KINDS.index(entry.kind)]) + desc
 
     def _global(self, entry: Global) -> bytes:
-        return _global_type(entry.type) + self._constant(entry.init)
+        return self._global_type(entry.type) + self._constant(entry.init)
 
     def _element(self, element: Element) -> bytes:
         """Flag bits: 1 not active; 2 explicit table index, or declarative; 4 items are expressions."""
@@ -160,7 +192,7 @@ class _Encoder:
         if element.mode == "active":
             out += (_unsigned(element.table) if flags & 2 else b"") + self._constant(element.offset)
         if flags & 3:
-            out += b"\0" if by_index else _valtype(element.type)
+            out += b"\0" if by_index else self._valtype(element.type)
         return out + _vector(_unsigned(i[0].args[0]) if by_index else self._constant(i) for i in element.items)
 
     def _data(self, data: Data) -> bytes:
@@ -184,7 +216,7 @@ class _Encoder:
                 runs[-1][0] += 1
             else:
                 runs.append([1, type])
-        declared = _vector(_unsigned(count) + _valtype(type) for count, type in runs)
+        declared = _vector(_unsigned(count) + self._valtype(type) for count, type in runs)
         return declared + b"".join(map(self._instruction, function.body))
 
     def _constant(self, expression: tuple[Instr, ...]) -> bytes:
@@ -211,9 +243,9 @@ class _Encoder:
                     return _unsigned(align | 0x40) + _unsigned(memory) + _unsigned(offset)
                 return _unsigned(align) + _unsigned(offset)
             case "valtypes":
-                return _vector(map(_valtype, values))
+                return _vector(map(self._valtype, values))
             case "reftype":
-                return _valtype(values[0])
+                return self._heap_type(values[0])
             case "i32" | "i64":
                 return _signed(values[0])
             case "f32":
@@ -233,7 +265,7 @@ class _Encoder:
         if not type.params and not type.results:
             return bytes([EMPTY_BLOCK])
         if not type.params and len(type.results) == 1:
-            return _valtype(type.results[0])
+            return self._valtype(type.results[0])
         return _signed(self._type_index(type))
 
 

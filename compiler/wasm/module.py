@@ -28,9 +28,11 @@ class Instr:
       elem.drop                        (elem_index,)
       i32.const, i64.const             (signed value,)
       f32.const, f64.const             (bit pattern as unsigned int,)
-      ref.null                         ("funcref" | "externref",)
+      ref.null                         (ValType,)               "funcref", "externref" or a nullable RefType
+      call_ref, return_call_ref        (type_index,)
+      br_on_null, br_on_non_null       (depth,)
       ref.func                         (function_index,)
-      ref.is_null                      ()
+      ref.is_null, ref.as_non_null     ()
       select                           () or (ValType,) for the typed form
       everything else                  () ; an opcode outside the table is decoded as far as its immediates are
                                        known (SIMD, atomics, ...), so that it can be refused by name
@@ -52,8 +54,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class TableType:
+    """init: the constant expression of all elements, () for null."""
+
     element: ValType
     limits: Limits
+    init: tuple[Instr, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,9 @@ _CONTROL = (
     (0xD2, "func", "ref.func"),
     (0x12, "func", "return_call"),
     (0x13, "type table", "return_call_indirect"),
+    (0x14, "type", "call_ref return_call_ref"),
+    (0xD4, "", "ref.as_non_null"),
+    (0xD5, "label", "br_on_null br_on_non_null"),
     (0x08, "tag", "throw"),
     (0x0A, "", "throw_ref"),
     (0x1F, "block catches", "try_table"),
@@ -269,6 +272,11 @@ VALTYPES: dict[int, ValType] = {
     0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128",
     0x70: "funcref", 0x6F: "externref", 0x69: "exnref",
 }  # fmt: skip
+# Behind these stands a heap type: (ref null ...), (ref ...).
+NULLABLE, NON_NULL = 0x63, 0x64
+HEAP_TYPES = {0x70: "func", 0x6F: "extern"}
+# Before the type of a table with an initial value.
+TABLE_WITH_VALUE = 0x40
 EMPTY_BLOCK = 0x40
 FUNCTION_TYPE = 0x60
 MAGIC = b"\0asm"

@@ -14,12 +14,11 @@ from .reader import Reader
 
 # Features that are off when a module is loaded (and what they need), and what a module that needs them is told.
 PROPOSALS = {
-    ("function_references",): "typed function references are not supported",
-    ("function_references", "gc"): "garbage-collected types are not supported",
+    ("gc",): "garbage-collected types are not supported",
     ("relaxed_simd",): "relaxed SIMD is not supported",
     ("wide_arithmetic",): "wide arithmetic is not supported",
     ("custom_page_sizes",): "custom page sizes are not supported",
-    ("function_references", "exceptions", "stack_switching"): "stack switching is not supported",
+    ("exceptions", "stack_switching"): "stack switching is not supported",
 }
 
 

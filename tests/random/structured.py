@@ -399,8 +399,24 @@ class _Function:
         if self.rng.random() < 0.95:
             self.emit(f"i32.const {element}", f"ref.func $f{callee}", "table.set $table")
         self.values(self.signatures[callee].params, 2)
-        self.emit(f"i32.const {element}", f"call_indirect $table (type $t{callee})")
+        if self.rng.random() < 0.3:
+            self.reference(callee)
+            self.emit(f"call_ref $t{callee}")
+        else:
+            self.emit(f"i32.const {element}", f"call_indirect $table (type $t{callee})")
         self.take(self.signatures[callee].results)
+
+    def reference(self, callee: int) -> None:
+        """Pushes a reference of the function's own type, seldom null, and sometimes asks whether it is."""
+        kind = self.rng.random()
+        self.emit(f"ref.null $t{callee}" if kind < 0.03 else f"ref.func $f{callee}")
+        if kind < 0.25:
+            self.value("i32", 1)
+            self.emit(f"ref.null $t{callee}", f"ref.func $f{callee}")
+            self.value("i32", 1)
+            self.emit(f"select (result (ref null $t{callee}))", "drop", "drop")
+        if 0.1 < kind < 0.3:
+            self.emit("ref.as_non_null")
 
     def tail_call(self, results: tuple[str, ...]) -> None:
         """Of any function with these results: there is at least the own one."""
@@ -410,7 +426,10 @@ class _Function:
         if indirect:
             self.emit(f"i32.const {element}", f"ref.func $f{callee}", "table.set $table")
         self.values(self.signatures[callee].params, 2)
-        if indirect:
+        if indirect and self.rng.random() < 0.3:
+            self.reference(callee)
+            self.emit(f"return_call_ref $t{callee}")
+        elif indirect:
             self.emit(f"i32.const {element}", f"return_call_indirect $table (type $t{callee})")
         else:
             self.emit(f"return_call $f{callee}")

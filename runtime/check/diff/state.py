@@ -9,6 +9,7 @@ import numpy as np
 
 from ....compiler.format.isa import LinearMemory, Program, Slot
 from ....compiler.format.tokens import Kind, TokenTable
+from ....compiler.format.types import general, is_reference
 from ....compiler.link.linked import LinkedModule
 from ...trace import Trace, show_value
 from ..oracle import NULL, UNKNOWN, Oracle
@@ -126,7 +127,7 @@ class StateComparison:
             what = f"global {index} after the call"
             if mine is None:
                 continue
-            if type_ in ("funcref", "externref"):
+            if is_reference(type_):
                 yield from self._reference(what, type_, mine, theirs)
             elif mine != theirs:
                 wide = type_ in ("i64", "f64")
@@ -134,7 +135,7 @@ class StateComparison:
 
     def _reference(self, what: str, type_: str, mine: int, theirs: int | None) -> Iterator[StateDifference]:
         """theirs: None for null, a host's number, or a function's index, UNKNOWN for one of another module."""
-        if type_ == "externref":
+        if general(type_) == "externref":
             expected: int | None = 0 if theirs is None else theirs + 1
         elif theirs is None or theirs == NULL:
             expected = 0

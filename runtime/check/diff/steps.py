@@ -24,7 +24,8 @@ VALUED = np.array([r in ("value", "store") for r in RECORDS])
 
 _BY_OPERATION = {
     "jump": JUMP, "return_call": JUMP, "return_call_indirect": TAIL_INDIRECT,
-    "br_table": BR_TABLE, "call": CALL, "call_indirect": CALL_INDIRECT, "return": RETURN,
+    "br_table": BR_TABLE, "call": CALL, "call_indirect": CALL_INDIRECT, "call_ref": CALL_INDIRECT,
+    "return_call_ref": TAIL_INDIRECT, "return": RETURN,
     "stdout": STDOUT, "stderr": STDERR, "halt": HALT, "trap": TRAP,
 }  # fmt: skip
 _BY_EFFECT = {"value": VALUE, "result": VALUE, "store": STORE, "": BRANCH}

@@ -36,6 +36,7 @@ def configuration(stack: int, fuel: bool = False) -> wasmtime.Config:
     config.wasm_multi_memory = True
     config.wasm_tail_call = True
     config.wasm_memory64 = True
+    config.wasm_function_references = True
     config.cranelift_nan_canonicalization = True  # WebAssembly leaves the bits of a NaN open; the routines do not
     config.consume_fuel = fuel
     config.epoch_interruption = True

@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ....compiler.format.isa import Site
+from ....compiler.format.types import general
 from ....compiler.wasm.check import SUPPORTED_INSTRUCTIONS, SUPPORTED_TYPES
 from ....compiler.wasm.module import Export, Function, Global, GlobalType, Instr, Limits, Module, TableType
 from .added_functions import bits_entry, bits_of_global, forward, log_routine
@@ -206,4 +207,5 @@ def _bit_functions(module: Module) -> Iterator[tuple[str, Function]]:
 def _core(function: Function) -> bool:
     """Whether it has nothing in it that the compiler refuses."""
     types = {*function.type.params, *function.type.results, *function.locals}
-    return types <= SUPPORTED_TYPES and all(instr.name in SUPPORTED_INSTRUCTIONS for instr in function.body)
+    known = all(general(type_) in SUPPORTED_TYPES for type_ in types)
+    return known and all(instr.name in SUPPORTED_INSTRUCTIONS for instr in function.body)

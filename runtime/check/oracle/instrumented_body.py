@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ....compiler.format.isa import Site
+from ....compiler.format.types import is_reference
 from ....compiler.wasm.check import SUPPORTED_INSTRUCTIONS
 from ....compiler.wasm.module import Function, FuncType, Instr, Module, ValType
 from ....compiler.wasm.opcodes import ACCESS_WIDTH, STORES
@@ -19,7 +20,7 @@ _MAY_TRAP = frozenset(
     name for name in SUPPORTED_INSTRUCTIONS
     if (".div" in name and name[0] == "i") or ".rem" in name or (".trunc_f" in name and name[0] == "i")
 ) | set(ACCESS_WIDTH) | _BULK | {"table.get", "table.set", "unreachable", "call", "call_indirect", "return_call",
-      "return_call_indirect"}  # fmt: skip
+      "return_call_indirect", "call_ref", "return_call_ref", "ref.as_non_null"}  # fmt: skip
 _TRANSFERS = frozenset({"br", "br_if", "br_table", "if", "return", "return_call", "call", "block", "loop", "else", "end"})
 
 
@@ -43,7 +44,7 @@ class InstrumentedBody:
         self.origins: list[int] = []
         self._origin = -1
         self._scratch: dict[tuple[ValType, int], int] = {}
-        self._tails = any(i.name == "return_call_indirect" for f in module.functions for i in f.body)
+        self._tails = any(i.name in ("return_call_indirect", "return_call_ref") for f in module.functions for i in f.body)
 
     def emit(self, *instrs: tuple | Instr) -> None:
         for i in instrs:
@@ -66,7 +67,7 @@ class InstrumentedBody:
             self.emit(("i32.reinterpret_f32",), ("i64.extend_i32_u",))
         elif type_ == "f64":
             self.emit(("i64.reinterpret_f64",))
-        elif type_ in ("funcref", "externref"):
+        elif is_reference(type_):
             self.found.references.add(site)
             self.emit(("ref.is_null",), ("i32.eqz",), ("i64.extend_i32_u",))
         elif type_ != "i64":
@@ -125,7 +126,7 @@ class InstrumentedBody:
             self.emit(instr)
             return
         name = instr.name
-        if name in ("call_indirect", "return_call_indirect"):
+        if name in ("call_indirect", "return_call_indirect", "call_ref", "return_call_ref"):
             self.mark()
             self._call_indirect(instr, sites, delta)
             return
@@ -140,7 +141,7 @@ class InstrumentedBody:
         before = [s for s in sites if s[1].record in ("branch", "br_table") or (name in _TRANSFERS and _passing(s[1]))]
         after = [s for s in sites if s not in before]
         for number, site in before:
-            self._before(number, site, instr)
+            self._before(number, site, instr, top)
         if name == "unreachable":
             self.stop("unreachable")
         elif not after:
@@ -165,7 +166,13 @@ class InstrumentedBody:
             if delta is not None:
                 self.move_frames(-delta)
 
-    def _before(self, number: int, site: Site, instr: Instr) -> None:
+    def _before(self, number: int, site: Site, instr: Instr, top: Top) -> None:
+        if site.record == "branch" and instr.name.startswith("br_on") and top.before is not None:
+            reference = self.scratch(top.before)
+            self.emit(("local.tee", reference))
+            null = [("local.get", reference), ("ref.is_null",)]
+            self.log(number, null if instr.name == "br_on_null" else [*null, ("i32.eqz",)], "i32")
+            return
         if site.record == "branch" and instr.name in ("br_if", "if"):
             condition = self.scratch("i32")
             self.emit(("local.tee", condition))
@@ -279,7 +286,10 @@ class InstrumentedBody:
         """Which function this is, the callee says (`say_reached`): it is called only when no trap came before."""
         if len(sites) > 1 or (sites and not _passing(sites[0][1])):
             raise _refusal(sites[0][1], instr)
-        if delta is not None:
+        if delta is not None and instr.name == "call_ref":
+            self.move_frames(delta)
+            self.check_frames(("global.get", self.added.frames))
+        elif delta is not None:
             # In the model the reference is read from the table first, then the frame is checked, then the reference.
             type_: ValType = "i64" if self.module.tables[instr.args[1]].limits.wide else "i32"
             index = self.scratch(type_)
@@ -291,7 +301,7 @@ class InstrumentedBody:
         # The operands are evaluated by now, so nothing else is called before the callee.
         number = sites[0][0] + 1 if sites else _NOT_A_SITE
         self.emit(("i32.const", _signed32(number)), ("global.set", self.added.indirect), instr)
-        if instr.name == "return_call_indirect":
+        if instr.name.startswith("return"):
             return
         # A function of another module says nothing (unless it calls back, which then says it): that one is not known.
         if self._tails:

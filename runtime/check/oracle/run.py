@@ -15,6 +15,7 @@ from wasmtime import _ffi as ffi
 
 from ....compiler.format.isa import TRAPS, Site
 from ....compiler.format.limits import FRAME_LIMIT
+from ....compiler.format.types import general
 from ....compiler.wasm.decode import decode
 from ....compiler.wasm.encode import encode
 from ...arrays import join
@@ -193,7 +194,7 @@ class Oracle:
 
     def value(self, index: int) -> int | None:
         """A global's bits, unsigned; for a reference None (null), what the host passed, or a function's index."""
-        type_ = self.module.globals[index].type.type
+        type_ = general(self.module.globals[index].type.type)
         if type_ in ("funcref", "externref"):
             value = self._exports[f"{names.GLOBAL}{index}"].value(self._store)
             return self._from_wasm(value, type_)
@@ -298,6 +299,7 @@ class Oracle:
         return self._functions.get(self._raw(value), UNKNOWN) if isinstance(value, wasmtime.Func) else UNKNOWN
 
     def _to_wasm(self, value: int | None, type_: str) -> Any:
+        type_ = general(type_)
         if type_ == "funcref":
             return None if value is None else self._exports[f"{names.REFERENCE}{value}"]
         if type_ == "externref":
@@ -307,6 +309,7 @@ class Oracle:
         return _signed(value, 32 if type_ in ("i32", "f32") else 64)
 
     def _from_wasm(self, value: Any, type_: str) -> int | None:
+        type_ = general(type_)
         if type_ == "funcref":
             index = self._element(value)
             return None if index == NULL else index

@@ -16,7 +16,8 @@ QUIET = frozenset({
 })  # fmt: skip
 _NOTHING = frozenset({"block", "loop", "end", "nop", "drop"})
 _RECORDS = {
-    "br_if": "branch", "if": "branch", "br_table": "br_table", "br": "control", "return": "control", "else": "control",
+    "br_if": "branch", "if": "branch", "br_on_null": "branch", "br_on_non_null": "branch", "call_ref": "control",
+    "return_call_ref": "control", "br_table": "br_table", "br": "control", "return": "control", "else": "control",
     "unreachable": "control", "call_indirect": "control",
     "return_call_indirect": "control", "table.set": "store", "memory.fill": "bulk",
     "memory.copy": "bulk", "memory.init": "bulk", "table.fill": "bulk", "table.copy": "bulk", "table.init": "bulk",
@@ -24,7 +25,8 @@ _RECORDS = {
 }  # fmt: skip
 # Behind these the next instruction in order does not run, or only sometimes.
 _LEAVES = frozenset({
-    "br", "br_if", "br_table", "return", "return_call", "return_call_indirect", "unreachable", "if", "else",
+    "br", "br_if", "br_on_null", "br_on_non_null", "br_table", "return", "return_call", "return_call_indirect", "return_call_ref",
+    "unreachable", "if", "else",
 })  # fmt: skip
 
 
@@ -124,7 +126,7 @@ def _joins(body: Sequence[Instr]) -> set[int]:
             kind, left = opened.pop()
             if left and kind != "loop":
                 joins.add(at + 1)
-        elif name in ("br", "br_if", "br_table"):
+        elif name in ("br", "br_if", "br_on_null", "br_on_non_null", "br_table"):
             depths = [instr.args[0]] if name != "br_table" else [*instr.args[0], instr.args[1]]
             for depth in depths:
                 opened[-1 - depth][1] = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ....compiler.format.types import RefType
 from ....compiler.wasm.module import Function, FuncType, Module, ValType
 from ....compiler.wasm.opcodes import SIGNATURES
 
@@ -16,22 +17,28 @@ _FIXED: dict[str, tuple[int, tuple[ValType, ...]]] = {
     **dict.fromkeys(("drop", "local.set", "global.set", "br_if"), (1, ())),
     "table.set": (2, ()),
     "ref.is_null": (1, ("i32",)),
-    "ref.func": (0, ("funcref",)),
-    "local.tee": (0, ()),  # what it leaves is what it found
+    "br_on_non_null": (1, ()),
     "select": (2, ()),  # so is this: the first operand has the result's type
 }
-_NEVER_RETURNS = frozenset({"br", "br_table", "return", "return_call", "return_call_indirect", "unreachable"})
+_NEVER_RETURNS = frozenset({"br", "br_table", "return", "return_call", "return_call_indirect", "return_call_ref", "unreachable"})
 
 
 @dataclass(frozen=True)
 class Top:
-    """live: whether the instruction can be reached at all. top: the type on top of the stack behind it, if any."""
+    """live: whether the instruction can be reached at all. top: the type on top of the stack behind it, if any; before: the
+    same of the stack that it finds."""
 
     live: bool
     top: ValType | None
+    before: ValType | None = None
 
 
 DEAD = Top(False, None)
+
+
+def non_null(type: ValType) -> ValType:
+    """Of references to the same, but null."""
+    return RefType(False, type.to if isinstance(type, RefType) else type.removesuffix("ref"))
 
 
 @dataclass
@@ -55,6 +62,7 @@ def stack_tops(module: Module, function: Function) -> list[Top]:
     tops = []
     for instr in function.body:
         live = blocks[-1].live
+        before = stack[-1] if live and stack else None
         name = instr.name
         if name in ("block", "loop", "if"):
             if live and name == "if":
@@ -73,6 +81,17 @@ def stack_tops(module: Module, function: Function) -> list[Top]:
             if name in ("call", "call_indirect"):
                 callee = module.functions[instr.args[0]].type if name == "call" else module.types[instr.args[0]]
                 popped, pushed = len(callee.params) + (name == "call_indirect"), callee.results
+            elif name == "call_ref":
+                callee = module.types[instr.args[0]]
+                popped, pushed = len(callee.params) + 1, callee.results
+            elif name == "ref.func":
+                popped, pushed = 0, (RefType(False, module.functions[instr.args[0]].type),)
+            elif name in ("ref.as_non_null", "br_on_null"):
+                popped, pushed = 1, (non_null(stack[-1]),)
+            elif name == "local.tee":
+                popped, pushed = 1, (types[instr.args[0]],)
+            elif name == "select" and instr.args:
+                popped, pushed = 3, (instr.args[0],)
             elif name == "local.get":
                 popped, pushed = 0, (types[instr.args[0]],)
             elif name == "global.get":
@@ -94,5 +113,5 @@ def stack_tops(module: Module, function: Function) -> list[Top]:
             del stack[len(stack) - popped :]
             stack += pushed
         still_live = live and (not blocks or blocks[-1].live)
-        tops.append(Top(live, stack[-1] if still_live and stack else None))
+        tops.append(Top(live, stack[-1] if still_live and stack else None, before))
     return tops

@@ -23,6 +23,11 @@ _INTRINSICS = {
 }  # fmt: skip
 
 
+_CONTROL = frozenset({
+    "br", "return", "else", "call_indirect", "return_call_indirect", "call_ref", "return_call_ref", "unreachable",
+})  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Fork:
     """Where both sides go on: the instruction, the step, what is known."""
@@ -44,7 +49,7 @@ class Events:
         """The kind of record of the instruction, which follows from the module alone."""
         instr = self.instructions.instrs[at]
         name = instr.name
-        if name in ("br_if", "if"):
+        if name in ("br_if", "if", "br_on_null", "br_on_non_null"):
             return "branch"
         if name == "br_table":
             return "br_table"
@@ -57,7 +62,7 @@ class Events:
             if self.linked.module.functions[index].imported is not None:
                 return "host"
             return self.linked.routines.get(index, "control")
-        return "control" if name in ("br", "return", "else", "call_indirect", "return_call_indirect", "unreachable") else "value"
+        return "control" if name in _CONTROL else "value"
 
     def record_of_value(self, at: int) -> str:
         """The same for the step that moves or computes its value: a call of a routine has one, too."""
@@ -72,7 +77,7 @@ class Events:
             waiting = ", ".join(str(self.instructions.instrs[w].name) for w, _ in state.pending)
             raise self._wrong(index, f"a step that answers for {waiting}", step.op)
         name = instr.name
-        if name in ("br_if", "if"):
+        if name in ("br_if", "if", "br_on_null", "br_on_non_null"):
             return self._branch(at, index, state, step, instr)
         if name == "br_table":
             return self._br_table(at, index, state, step, instr)
@@ -87,6 +92,8 @@ class Events:
             return self._call(at, index, state, step, instr, origin)
         if name == "return_call":
             return self._return_call(at, index, state, step, instr)
+        if name in ("call_ref", "return_call_ref"):
+            return self._call_ref(at, index, state, step, instr, origin)
         if name in ("call_indirect", "return_call_indirect"):
             return self._call_indirect(at, index, state, step, instr, origin)
         if name == "unreachable":
@@ -138,7 +145,7 @@ class Events:
             raise self._wrong(index, f"a branch for {instr.name}", step.op)
         self.check.check_site(index, step, at)
         operands = [self.steps.read(state, getattr(step, n), index, n) for n in "ab"]
-        condition = state.stack.pop()
+        condition = self._condition(state, instr)
         self.folded.update(self.values.within(condition))
         wanted, positive = self.values.condition(condition)
         found, taken = self.values.relation(comparison_of(step.op), *operands)
@@ -153,10 +160,21 @@ class Events:
             jump, on = on, jump
         return [Fork(jump[0], step.target, jump[1]), Fork(on[0], index + 1, on[1])]
 
+    def _condition(self, state: AbstractState, instr: Instr) -> int:
+        """What is asked, off the stack; a reference that is asked for stays until the ways part."""
+        if instr.name.startswith("br_on"):
+            comparison = "i32.eq" if instr.name == "br_on_null" else "i32.ne"
+            return self.values.term(comparison, state.stack[-1], self.values.const(0))
+        return state.stack.pop()
+
     def _ways(self, at: int, yes: AbstractState, no: AbstractState, instr: Instr) -> tuple[int, int]:
         """Where the instructions go on when the condition holds, and when not."""
         body, instructions = self.instructions.body, self.instructions
-        if instr.name == "br_if":
+        if instr.name == "br_on_null":
+            yes.stack.pop()
+        elif instr.name == "br_on_non_null":
+            no.stack.pop()
+        if instr.name != "if":
             return instructions.leave(yes, at, instr.args[0]), at + 1
         instructions.heights[at] = len(yes.stack) - len(instr.args[0].params)
         otherwise = body.otherwise.get(at)
@@ -306,6 +324,20 @@ class Events:
         self._field(index, "type", type_, step.type)
         self._operand(index, state, step, "a", state.stage, "reference")
         state.stage = None
+        self._arguments(index, state, step, type_.params)
+        if step.operation.tail:
+            return []
+        self._results(state, step, type_.results, origin)
+        return [Fork(at + 1, index + 1, state)]
+
+    def _call_ref(
+        self, at: int, index: int, state: AbstractState, step: Step, instr: Instr, origin: Hashable
+    ) -> list[Fork]:
+        self._operation(index, step, instr.name)
+        self.check.check_site(index, step, at)
+        type_ = self.linked.module.types[instr.args[0]]
+        self._field(index, "type", type_, step.type)
+        self._operand(index, state, step, "a", state.stack.pop(), "reference")
         self._arguments(index, state, step, type_.params)
         if step.operation.tail:
             return []

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ....compiler.format.consistency import GLOBAL
 from ....compiler.format.isa import Entry, Program, Slot, Step
 from ....compiler.format.limits import HOST_WORDS
-from ....compiler.format.types import FuncType
+from ....compiler.format.types import FuncType, general
 from ....compiler.link.linked import LinkedModule
 from .function import Mistranslation
 
@@ -81,7 +81,8 @@ def _check_entry(
     wanted += [Step("call", callee=callee, imm=1) for callee in callees]
     wanted += [Step("result", a=Slot("frame", 1 + i), wide=_wide(t)) for i, t in enumerate(type_.results)]
     _check_steps(program, entry, [*wanted, Step("halt")])
-    declared = Entry(entry.name, entry.entry, type_.params, type_.results, tuple(registers))
+    params, results = (tuple(map(general, types)) for types in (type_.params, type_.results))
+    declared = Entry(entry.name, entry.entry, params, results, tuple(registers))
     if entry != declared:
         raise Mistranslation(entry.entry, str(declared), str(entry))
 
