@@ -25,6 +25,7 @@ from wasm2xformer.compiler.machine.tokens import fill
 from wasm2xformer.compiler.options import CompileOptions
 from wasm2xformer.compiler.stock_form import stock_form
 from wasm2xformer.runtime.check.replay import ReplayError, replay
+from wasm2xformer.runtime.check.verify import Verifier
 from wasm2xformer.runtime.fast.engine import FastEngine
 from wasm2xformer.runtime.torch_engine import TorchEngine
 
@@ -173,6 +174,28 @@ def test_a_saved_model_has_the_same_stock_form(own_tokens: int, tmp_path) -> Non
     if not own_tokens:
         tokens, chosen = calls(model, [(3,), (0x1020305,)])
         assert not len(wrong(TorchEngine(second, read_prefix=False).forward(tokens), tokens, chosen))
+
+
+def test_it_says_where_stores_go() -> None:
+    """As the one-file form does, from the first byte behind the table on: so a folder's stores and memory are compared too."""
+    model = w2x.compile(GROW)
+    form = replace(model, transformer=stock_form(model))
+    fast, dense = w2x.Instance(model, probe="memory.key"), w2x.Instance(form, engine="torch", probe="memory.key")
+    np.testing.assert_array_equal(dense.prefix_probed[258:], fast.prefix_probed[258:])
+    table = dense.prefix_probed[1:257]
+    assert (table < 0).all()  # where the byte table falls is no memory
+    first, second = (vm.invoke("f", 0x01020384, 1) for vm in (fast, dense))
+    assert first.probed is not None and 65540 in first.probed
+    np.testing.assert_array_equal(second.probed, first.probed)
+
+
+def test_verify_of_the_stock_form_tells_a_store_elsewhere() -> None:
+    source = '(module (memory 1) (func (export "f") (i32.store8 (i32.const {}) (i32.const 7))))'
+    model = w2x.compile(source.format(5))
+    form = replace(model, transformer=stock_form(model))
+    assert Verifier(source.format(5), model=form, engine="torch").invoke("f").ok
+    other = Verifier(source.format(6), model=form, engine="torch").invoke("f")
+    assert str(other.divergence).startswith("address differs")  # from the key, before the steps are looked at
 
 
 def test_what_was_built_by_hand_or_does_not_fit_is_refused() -> None:

@@ -33,7 +33,7 @@ class Circuit:
 
     heads: every lookup, with all its outputs. cells: neurons that run in one MLP. home: a variable that begins as what is
     left in another one's slot. ranges: of every variable. index, norm: forms of the unembedding. embedded: what the
-    embedding writes. one: the constant.
+    embedding writes. one: the constant. probes: by name, variables that nobody reads, each whole in one slot.
     """
 
     heads: list[Lookup]
@@ -44,6 +44,7 @@ class Circuit:
     norm: Expr
     embedded: list[Variable]
     one: Variable
+    probes: dict[str, Variable] = field(default_factory=dict)
 
 
 def pieces(graph: StockGraph) -> Circuit:
@@ -86,6 +87,9 @@ class _Pieces:
         self.heads: dict[Lookup, Lookup] = {}
         self.neurons: dict[tuple, Neuron] = {}
         self.embedded: list[Variable] = [graph.one]
+        read = {v for unit in units for form in _read(unit) for v in form.terms}
+        # Nothing is rounded where nobody reads: these need no pieces.
+        self.unread = {v for v in graph.probes.values() if v not in read}
 
     def circuit(self) -> Circuit:
         by_variable: dict[Variable, list[_Contribution]] = defaultdict(list)
@@ -100,8 +104,13 @@ class _Pieces:
         assert self.graph.index is not None
         index, norm = (self._form(x) for x in self.graph.index)
         return Circuit(
-            list(self.heads.values()), self._cells(), self.home, self.ranges, index, norm, self.embedded, self.graph.one
+            list(self.heads.values()), self._cells(), self.home, self.ranges, index, norm, self.embedded, self.graph.one,
+            self._probes(),
         )  # fmt: skip
+
+    def _probes(self) -> dict[str, Variable]:
+        """Those that are whole in a slot; what is always 0 has none."""
+        return {name: v for name, v in self.graph.probes.items() if self.parts.get(v) == [v]}
 
     def _in_order(self, written: dict[Variable, list[_Contribution]]) -> list[Variable]:
         """Every variable behind those that it is computed from."""
@@ -121,7 +130,7 @@ class _Pieces:
         known = self.whole[x] = self.graph.declared.get(x, inferred)
         if known.most >= SLOT_LIMIT:
             raise ValueError(f"{x}: values up to {known.most:.3g}, a slot holds less than 2^50")
-        if known.read_exactly or x in self.raw:
+        if known.read_exactly or x in self.raw or x in self.unread:
             self._single(x, contributions, known)
             return
         atoms = self._embedding_atoms(x) + self._atoms(contributions)

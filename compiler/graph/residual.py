@@ -1,7 +1,7 @@
 """Which variable stands in which slot of the residual stream, from when to when, and which neurons clear slots for the next one.
 
 A slot is free once its variable has been read for the last time and an erasing neuron has run: relu(1) * x, subtracted.
-That takes away what float32 reads, so variables with noise keep their slots.
+That takes away what float32 reads, so variables with noise keep their slots, and probes, which may have more bits.
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ def _assign(
             spare[time // 2] -= task.size
     root = _roots(circuit)
     noisy = {root(v) for v, known in circuit.ranges.items() if known.lowest is None}
+    kept_to_the_end = noisy | set(circuit.probes.values())
     of: dict[Variable, int] = {circuit.one: 0}
     width = 1
     erased: dict[int, list[Variable]] = defaultdict(list)
@@ -85,7 +86,7 @@ def _assign(
         if slot is None:
             slot, width = width, width + 1
         of[v] = slot
-        if v not in noisy and last[v] < 2 * plan.layers:
+        if v not in kept_to_the_end and last[v] < 2 * plan.layers:
             heapq.heappush(dead, (last[v] // 2, slot, v))
     for v in first:
         of[v] = of[root(v)]

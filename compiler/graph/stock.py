@@ -220,9 +220,6 @@ class StockGraph(Graph):
         )[0]  # fmt: skip
         return self.declare(found, 0.0, limit - 1.0 + more)
 
-    def probe(self, name: str, variable: Variable) -> None:
-        """Nothing: what nobody reads is not computed."""
-
     def unembed(self, index: Number, scale: Number = 1.0, *, emittable: int | None = None) -> None:
         """logit(id) = 2 (id - c) (F - c) - (id - c)^2 - norm, F whole; c: the middle of the ids; norm: (F - c)^2, near
         enough, where logits would not be exact in float32 without it. -1 - norm for what cannot be emitted."""

@@ -40,7 +40,8 @@ class Weights:
         layers = [self._layer(index) for index in range(self.plan.layers)]
         return Transformer(
             SparseRows.of(embed), np.zeros((2, slots.width)), layers, SparseRows.of(self._unembedding()), list(graph.tokens),
-            np.array(graph.prefix, dtype=np.int32), self._certificate(), slots.names(-1), {}, float32_reads=True,
+            np.array(graph.prefix, dtype=np.int32), self._certificate(), slots.names(-1),
+            {name: (self.plan.layers, slots.of[v]) for name, v in self.circuit.probes.items()}, float32_reads=True,
         )  # fmt: skip
 
     def _certificate(self) -> Certificate:
