@@ -96,6 +96,7 @@ check-docs: $(DEV)
 page: $(DEV)
 	@$(PIP) -e '.[page]'
 	$(BIN)/python -m pytest -s tests/page.py
+	$(BIN)/python -m pytest -s tests/page_views.py
 
 # The page that docs/ shows, and its animation, made anew.
 published: $(DEV)

@@ -132,6 +132,24 @@ def test_pictures(kind: str, begin: bytes, tmp_path: Path):
         assert main(["inspect", str(model), *wrong]) == 2
 
 
+def test_long_names_are_cut():
+    """Names come from files, and may be as long as one likes."""
+    pytest.importorskip("matplotlib")
+    from matplotlib.text import Text
+
+    from wasm2xformer.runtime.explain.pictures import plot_circuits, plot_layer, plot_trace
+
+    long = "name " * 100_000
+    moments, tokens = moments_of(STORES, "f", 7)
+    t = moments.model.transformer
+    for layer in t.layers:
+        for names in (layer.head_names, layer.neuron_names, layer.slot_names):
+            names[:] = [name and long + name for name in names]
+    for figure in (plot_layer(t, 0), plot_circuits(t), plot_trace(moments, tokens, len(t.prefix), long)):
+        shown = [text.get_text() for text in figure.findobj(Text)]
+        assert max(map(len, shown)) <= 120 and any(text.endswith("…") or " …" in text for text in shown)
+
+
 def test_no_name_is_a_formula(tmp_path: Path):
     """Names come from files, and dollars are ordinary characters in them."""
     pytest.importorskip("matplotlib")

@@ -186,7 +186,10 @@ class Debugger(App[None]):
     def _heads(self) -> list[str]:
         """Where the heads looked at the position that decides the first token of this step."""
         if len(self.tokens) > LONGEST:
-            return [f"[b]heads[/]: {len(self.tokens):,} tokens, shown up to {LONGEST:,}"]
+            return [
+                f"[b]heads[/]: not shown for {len(self.tokens):,} tokens, only up to {LONGEST:,}: the time it takes",
+                "grows with the square. The page that `wasm2xformer explain` writes shows them at any length.",
+            ]
         if self._looks is None:
             self._looks = Looks(self.moments.model.transformer, self.tokens)
         end, length = int(self.moments.trace.end[self.number]), int(self.moments.trace.length[self.number])

@@ -13,6 +13,7 @@ from ...compiler.format.transformer import Layer, Transformer
 from .heads import Looks
 from .moments import Moments
 
+NAME = 60  # characters of a name that are shown
 LONGEST = 4000  # tokens up to which heads are drawn: reading them takes time in proportion to the square
 ROLES = {
     "operand": "tab:green", "memory": "tab:orange", "fetch": "tab:blue", "call": "tab:pink", "entry": "tab:pink",
@@ -31,7 +32,7 @@ def plot_trace(moments: Moments, tokens: np.ndarray, first: int, title: str) -> 
     trace = moments.trace
     ends = trace.end + first
     panels[0].step(ends, trace.step, where="post", linewidth=0.9)
-    panels[0].set(title=title, ylabel="step of the program")
+    panels[0].set(title=_short(title, 2 * NAME), ylabel="step of the program")
     if memory:
         _memory(panels[1], moments, first)
     if heads:
@@ -66,6 +67,11 @@ def _attention(axes: Axes, t: Transformer, tokens: np.ndarray, first: int) -> No
             axes.plot(*zip(*points), ".", markersize=2, color=colour, label=role)
     axes.set_ylabel("position that weighs most")
     axes.legend(loc="upper left", ncols=4, fontsize="x-small", markerscale=4)
+
+
+def _short(name: str, most: int = NAME) -> str:
+    """A name from a file, cut where it is long: a picture has no room for more, and drawing it would take time and memory."""
+    return name if len(name) <= most else f"{name[: most - 2]} …"
 
 
 def _role(lookup: str) -> str:
@@ -103,8 +109,11 @@ def _matrix(axes: Axes, title: str, matrix: np.ndarray, owners: Sequence[str], s
         shown, aspect="auto", cmap="RdBu_r", norm=SymLogNorm(1e-2, vmin=-top, vmax=top), interpolation="nearest"
     )
     axes.set_title(title, loc="left", fontsize="small")
-    axes.set_yticks(range(len(rows)), [f"{owners[r // width]} {r % width}" if width > 1 else owners[r] for r in rows])
-    axes.set_xticks(range(len(columns)), [slots[c] or f"slot {c}" for c in columns], rotation=90)
+    names = [_short(owners[r // width]) for r in rows]
+    axes.set_yticks(
+        range(len(rows)), [f"{name} {r % width}" if width > 1 else name for name, r in zip(names, rows, strict=True)]
+    )
+    axes.set_xticks(range(len(columns)), [_short(slots[c]) or f"slot {c}" for c in columns], rotation=90)
     axes.tick_params(labelsize=5.5, length=1)
 
 
@@ -150,7 +159,7 @@ def _column(
                 axes.plot([from_x, x], [from_y, y], color="0.75", linewidth=0.4, zorder=1)
         colour = "#e8eefc" if side > 0 else "#fdf1e3"
         box = {"boxstyle": "round,pad=0.2", "facecolor": colour, "edgecolor": "0.6", "linewidth": 0.4}
-        axes.text(x, y, name, fontsize=7, ha="center", va="center", zorder=2, bbox=box)
+        axes.text(x, y, _short(name), fontsize=7, ha="center", va="center", zorder=2, bbox=box)
         axes.plot([x], [y], alpha=0)
         for slot in writes.tolist():
             wrote.setdefault(slot, []).append((x, y))

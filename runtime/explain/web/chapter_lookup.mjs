@@ -10,7 +10,7 @@ const SENTENCE = [["The", 0.03], ["cat", 0.41], ["sat", 0.06], ["because", 0.07]
 export function lookupChapter(app) {
   return h("div", {},
     h("p", {}, "Where do scores come from? Each position puts down a ", h("b", {}, "key"), ", a few numbers; whoever looks back brings a ", h("b", {}, "query"), ", as many numbers. The score is their dot product: multiply them pair by pair, and add. And each position holds a ", h("b", {}, "value"), ", which is what a winner hands on."),
-    h("p", {}, "Nobody has to train that. If the key says ", h("i", {}, "“I am what address 7 holds”"), " and the query asks ", h("i", {}, "“what does address 7 hold?”"), ", attention is a dictionary. Choose an address:"),
+    h("p", {}, "Nobody has to train that. If the key says ", h("i", {}, "“I am what address 7 holds”"), " and the query asks ", h("i", {}, "“what does address 7 hold?”"), ", attention is a dictionary. All scores have one large factor in common, called K; it is what makes softmax hard, as in chapter 1: a lead of 1 becomes a lead of K. Choose an address:"),
     later(exampleLookup(app), (found) => lookups(app, found)),
     h("figure", {}, h("figcaption", {}, "For comparison, the soft attention of a language model: what might “it” look at, behind “The cat sat because the mat was warm”? These weights are drawn by hand to show the shape; they are of no model."),
       bars(SENTENCE.map(([word, weight]) => ({ label: word, value: weight, shown: weight.toFixed(2) })))),

@@ -10,10 +10,10 @@ export function machineChapter(app) {
   draw();
   const move = (text, act) => h("button", { onclick: act }, text);
   return h("div", {},
-    h("p", {}, "A lookup is a memory. What else does a computer need? To know ", h("b", {}, "where it is"), ", to ", h("b", {}, "write"), ", and to ", h("b", {}, "calculate"), "."),
+    h("p", {}, "A lookup is a memory. The program is a list of numbered steps; it stands at the beginning of the tokens, as text that the model can look up. Values live in numbered ", h("b", {}, "slots"), ", frame[0], frame[1] and so on. What else does a computer need? To know ", h("b", {}, "where it is"), ", to ", h("b", {}, "write"), ", and to ", h("b", {}, "calculate"), "."),
     h("p", {}, h("b", {}, "Where it is. "), "Every token says how far it moves on: most by 1, a jump by more, or back. The instruction pointer is the sum of all these since the call began. A head that looks at every position equally gives the ", h("i", {}, "mean"), "; one neuron multiplies it with the number of positions, and the mean becomes a sum. No counter is kept anywhere."),
-    h("p", {}, h("b", {}, "Writing. "), "Nothing can be changed in a transformer's past. To write is to say a token: D0.8 is a digit, 8, and completes the value 8. Its position gets the address of the slot as its key. To overwrite is to say another one later: of equal addresses the latest wins."),
-    h("p", {}, h("b", {}, "Calculating. "), "Neurons: relu(gate) · up. A gate that is a flag of the instruction (1 or 0) lets a result through or not; the sum of two operands is one neuron's up."),
+    h("p", {}, h("b", {}, "Writing. "), "Nothing can be changed in a transformer's past. To write is to say a token: D0.8 says that the lowest byte of a value is 8, and completes it. Its position gets the address of the slot as its key. To overwrite is to say another one later: of equal addresses the latest wins."),
+    h("p", {}, h("b", {}, "Calculating. "), "Neurons do that, and each is one formula: relu(gate) · up, where gate and up are sums of numbers that are already there, and relu(x) is x, or 0 where x is negative. A gate that is a flag of the instruction (1 or 0) lets a result through or not; the sum of two operands is one neuron's up."),
     h("figure", {}, h("p", {}, move("◀ step", () => app.selectStep(app.stepNumber - 1)), " ", move("‹ token", () => app.select(app.cursor - 1)), " ", move("token ›", () => app.select(app.cursor + 1)), " ", move("step ▶", () => app.selectStep(app.stepNumber + 1))), view));
 }
 

@@ -28,7 +28,7 @@ export function tokenStrip(app) {
     for (let p = from; p <= Math.min(app.last, app.cursor + AROUND); p++) {
       const step = app.trace.stepOf(p);
       const token = h("button", { class: `token ${p === app.cursor ? "now" : ""} ${app.forced[p] ? "given" : ""} ${wrongAt(app, p) ? "wrong" : ""}`, "aria-current": p === app.cursor ? "true" : null,
-        title: `position ${p}${app.forced[p] ? ", given by the prompt" : ", decoded"}`, onclick: () => app.select(p) }, app.trace.nameOf(p));
+        title: `${app.names.position(app.trace, p)} (position ${p}${app.forced[p] ? ", given by the prompt" : ", decoded"})`, onclick: () => app.select(p) }, app.trace.nameOf(p));
       const group = groups[groups.length - 1];
       if (group && group.step === step && step >= 0) group.tokens.push(token);
       else groups.push({ step, tokens: [token] });

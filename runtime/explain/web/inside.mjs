@@ -78,6 +78,7 @@ function oneHead(app, head) {
       const drawing = landscape(cloud, head.winner, (p) => `${names.position(trace, p.position)}: score ${number(p.score)}`);
       replace(box, figure(drawing, "Keys of this head; the query and the winner are marked.", `head_${head.layer}_${head.index}_${detail.position}`));
       replace(best, bestKeys(app, head, cloud));
+      head.keys = cloud.points; // for the view as JSON
     });
   }
   const outputs = values.split(", ");

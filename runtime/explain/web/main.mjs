@@ -28,8 +28,10 @@ function begin() {
     app.changed("cursor");
     app.changed("detail");
   };
-  replace(document.getElementById("app"), h("a", { class: "skip", href: "#main" }, "Skip to the content"), header(app, nav), main);
+  replace(document.getElementById("app"), h("a", { class: "skip", href: "#main" }, "Skip to the content"), header(app, nav, open), main);
+  let known = location.hash;
   const restore = () => {
+    known = location.hash;
     const wanted = readHash(location.hash);
     Object.assign(app.view, wanted.view);
     app.breakpoints = wanted.breakpoints;
@@ -47,7 +49,9 @@ function begin() {
   let writing = null;
   const write = () => {
     writing = null;
+    if (location.hash !== known) return; // another one was typed just now, and is about to be read
     history.replaceState(null, "", hashOf(app));
+    known = location.hash;
   };
   app.on((what) => {
     if (what !== "tokens" && what !== "run" && app.trace) writing ??= setTimeout(write, ADDRESS_MS);
@@ -64,7 +68,7 @@ function theme() {
   return h("button", { class: "theme", title: "Dark or light", "aria-label": "Dark or light", onclick: toggle }, "◐");
 }
 
-function header(app, nav) {
+function header(app, nav, open) {
   const status = h("output", { class: "status", "aria-live": "polite" });
   const left = app.data.left_out ? ` The recorded runs are longer: ${app.data.left_out.toLocaleString("en-US")} tokens of them are not in this page.` : "";
   const draw = () => {
@@ -86,7 +90,7 @@ function header(app, nav) {
   const { weights } = app.data;
   const heads = weights.layers.reduce((sum, y) => sum + y.q.shape[0] / weights.head_dim, 0);
   const neurons = weights.layers.reduce((sum, y) => sum + y.gate.shape[0], 0);
-  return h("header", {}, h("div", {}, h("h1", {}, app.data.title), h("p", { class: "sub" }, `A transformer of ${weights.layers.length} layers, ${heads} heads and ${neurons.toLocaleString("en-US")} neurons, width ${weights.width}. Its weights were computed from the program, not trained, and they are in this file.`)), nav, status);
+  return h("header", {}, h("div", {}, h("h1", {}, app.data.title), h("p", { class: "sub" }, `A transformer of ${weights.layers.length} layers, ${heads} heads and ${neurons.toLocaleString("en-US")} neurons, width ${weights.width}. Its weights were computed from the program, not trained, and they are in this file. `, h("button", { class: "link start", onclick: () => open("chapters") }, "What is this? Begin with the five chapters."))), nav, status);
 }
 
 if (typeof document === "undefined") serve(self);
