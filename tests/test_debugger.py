@@ -87,6 +87,10 @@ def test_keys_step_through_the_call():
             await pilot.press("h", "end", "up")
             assert app.number == len(moments) - 2
             assert "fetch" in str(app.query_one("#memory").render())  # type: ignore[attr-defined]
+            await pilot.press("g", "0", "escape", "up")
+            assert app.number == len(moments) - 3 and not app.query("#ask.open")
+            await pilot.press("g", "x", "enter")
+            assert app.number == len(moments) - 3 and not app.query("#ask.open") and len(app._notifications) == 1
 
     asyncio.run(keys())
 

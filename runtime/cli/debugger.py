@@ -42,6 +42,7 @@ class Debugger(App[None]):
         Binding("end", "jump(-1)", "last"),
         Binding("h", "heads", "heads"),
         Binding("q", "quit", "quit"),
+        Binding("escape", "close", show=False),
     ]
 
     def __init__(self, moments: Moments, title: str, tokens: np.ndarray, first: int):
@@ -108,12 +109,18 @@ class Debugger(App[None]):
         box.add_class("open")
         box.focus()
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        event.input.remove_class("open")
+    def action_close(self) -> None:
+        """Closes the question, without an answer."""
+        self.query_one("#ask", Input).remove_class("open")
         self.set_focus(None)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        self.action_close()
         try:
             number = int(event.value, 0)
         except ValueError:
+            if event.value.strip():
+                self.notify("that is no number: type one like 20 or 0x14", severity="warning")
             return
         if self.question.startswith("address"):
             self.writes ^= {number}
