@@ -36,7 +36,7 @@ SUDOKU := programs/i32/sudoku.wasm
 MODEL := build/sudoku.safetensors
 ROWS := $(foreach i,0 1 2 3 4 5 6 7 8,--invoke row $(i))
 
-.PHONY: demo test lint verify-all spec mutants soft replay random fuzz npm hf hybrid check-docs page published bench samples size clean
+.PHONY: demo test lint verify-all spec mutants soft replay random fuzz npm hf hybrid moe check-docs page published bench samples size clean
 
 demo: $(RUN)
 	@mkdir -p build
@@ -89,6 +89,11 @@ hf: $(DEV)
 	@$(PIP) -e '.[dev,readers]'
 	$(BIN)/python -m tests.hf
 	$(BIN)/python -m pytest tests/hf_examples.py
+
+# Twenty programs as mixtures of experts.
+moe: $(DEV)
+	@$(PIP) -e '.[hf]'
+	$(BIN)/python -m tests.mixtures
 
 check-docs: $(DEV)
 	$(BIN)/python -m pytest tests/check_docs.py

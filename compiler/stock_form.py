@@ -11,7 +11,7 @@ from .format.errors import CompileError
 from .format.transformer import Transformer
 from .graph.stock import StockGraph
 from .graph.stock_build import build_stock
-from .machine.assemble import assemble
+from .machine.assemble import Assembly, assemble
 from .machine.jumps import SINGLE_JUMPS
 from .machine.machine import machine
 from .machine.tokens import fill
@@ -26,6 +26,11 @@ def stock_form(model: Model) -> Transformer:
 
     Raises CompileError when the model has no step program, or one that does not fit its tokens.
     """
+    return build_stock(stock_graph(model)[0])
+
+
+def stock_graph(model: Model) -> tuple[StockGraph, Assembly]:
+    """The circuits of the stock form, with vocabulary and prefix of `model.transformer`. Raises CompileError as `stock_form`."""
     t = model.transformer
     if not model.program.steps:
         raise CompileError("only a compiled program has a stock form, this transformer was built by hand")
@@ -41,8 +46,8 @@ def stock_form(model: Model) -> Transformer:
         fill(graph, features, assembly.architecture, assembly.image)
         if graph.tokens == t.vocabulary and np.array_equal(graph.prefix, t.prefix):
             assert isinstance(graph, StockGraph)
-            return build_stock(graph)
+            return graph, assembly
     raise CompileError("the checkpoint's steps do not fit its tokens; compile the program again")
 
 
-__all__ = ["stock_form"]
+__all__ = ["stock_form", "stock_graph"]

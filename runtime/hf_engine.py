@@ -10,8 +10,10 @@ import torch
 import transformers
 
 from ..compiler.format.errors import CompileError, past_certificate
+from ..compiler.format.mixture import Mixture
 from ..compiler.format.transformer import Transformer
 from ..compiler.huggingface.config import config, generation_config, stock_problem
+from ..compiler.huggingface.mixture import fused, mixture_config, mixture_state
 from ..compiler.huggingface.tensors import state
 from .torch_device import torch_device
 
@@ -24,15 +26,29 @@ def llama(t: Transformer, device: str | None = None) -> Any:
     class cannot be it (`config.stock_problem`), ArgumentError for a device that is not there."""
     if problem := stock_problem(t):
         raise CompileError(f"no stock class for this transformer: {problem}")
-    settings = {k: v for k, v in config(t).items() if k not in ("architectures", "model_type")}
+    return _filled("Llama", config(t), state(t), t, device)
+
+
+def qwen(m: Mixture, device: str | None = None) -> Any:
+    """The mixture as a `transformers.Qwen2MoeForCausalLM` in float64, ready for `generate`. `.mixture` is what it was made of."""
+    if problem := stock_problem(m.shared):
+        raise CompileError(f"no stock class for this transformer: {problem}")
+    model = _filled("Qwen2Moe", mixture_config(m), fused(m, mixture_state(m)), m.shared, device)
+    model.mixture = m
+    return model
+
+
+def _filled(name: str, said: dict[str, Any], tensors: dict[str, np.ndarray], t: Transformer, device: str | None) -> Any:
+    settings = {k: v for k, v in said.items() if k not in ("architectures", "model_type")}
+    kind, of = getattr(transformers, f"{name}ForCausalLM"), getattr(transformers, f"{name}Config")
     with torch.device("meta"):
-        model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**settings)).to(torch.float64)
-    weights = {name: torch.from_numpy(np.ascontiguousarray(tensor)) for name, tensor in state(t).items()}
+        model = kind(of(**settings)).to(torch.float64)
+    weights = {name: torch.from_numpy(np.ascontiguousarray(tensor)) for name, tensor in tensors.items()}
     model.load_state_dict(weights, strict=True, assign=True)
     # What is no weight is left on the meta device: the frequencies of the rotation, which are 0.
     rotary = model.model.rotary_emb
-    for name, buffer in list(rotary.named_buffers()):
-        rotary.register_buffer(name, torch.zeros(buffer.shape), persistent=False)
+    for buffer_name, buffer in list(rotary.named_buffers()):
+        rotary.register_buffer(buffer_name, torch.zeros(buffer.shape), persistent=False)
     model.generation_config = transformers.GenerationConfig(**generation_config(t))
     return model.to(torch_device(device)).eval()
 

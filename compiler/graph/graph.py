@@ -81,6 +81,7 @@ class Graph:
         self.declared: dict[Variable, Range] = {}
         self._neurons: dict[tuple, Neuron] = {}
         self._lookups: dict[tuple, Lookup] = {}
+        self.fields: dict[str, Expr] = {}  # of the row that is executed, in a machine
         self.one = Variable("one", self)
         self.position = Variable("position", self)
         self.position_squared = Variable("position^2", self)

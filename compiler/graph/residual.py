@@ -58,7 +58,7 @@ def _assign(
     """Greedy, in the order of the first writes: a slot that can be cleared before, else a new one."""
     spare = dict.fromkeys(range(plan.layers), neurons)
     for task, time in plan.times.items():
-        if time % 2:
+        if time % 2 and not task.experts:
             spare[time // 2] -= task.size
     root = _roots(circuit)
     noisy = {root(v) for v, known in circuit.ranges.items() if known.lowest is None}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -23,10 +24,15 @@ SLACK = 2
 
 @dataclass(eq=False)
 class Task:
-    """Units that run at one time: a head (with at most HEAD_DIM outputs), or neurons. size: how many of them."""
+    """Units that run at one time: a head (with at most HEAD_DIM outputs), or neurons. size: how many of them.
+
+    experts: numbers of those that the neurons belong to, in a mixture; (): what is no expert's. router: what chooses them reads.
+    """
 
     head: Lookup | None
     neurons: list[Neuron]
+    experts: tuple[int, ...] = ()
+    router: tuple[Variable, ...] = ()
 
     @property
     def size(self) -> int:
@@ -38,7 +44,7 @@ class Task:
             forms = [*self.head.query, *self.head.key, *(value for value, _ in self.head.outputs)]
         else:
             forms = [form for neuron in self.neurons for form in (neuron.gate, neuron.up)]
-        return list(dict.fromkeys(v for form in forms for v in form.terms))
+        return list(dict.fromkeys([*(v for form in forms for v in form.terms), *self.router]))
 
     @property
     def writes(self) -> list[Variable]:
@@ -49,19 +55,23 @@ class Task:
 
 @dataclass
 class Schedule:
-    """times: of every task. heads, neurons: of each layer."""
+    """times: of every task. heads, neurons: of each layer. own: neurons of each expert of a layer."""
 
     times: dict[Task, int]
     layers: int
     heads: int
     neurons: int
+    own: int = 0
 
 
 class _Plan:
     """The tasks, and what waits for what."""
 
-    def __init__(self, circuit: Circuit):
-        self.tasks = [Task(None, cell) for cell in circuit.cells]
+    def __init__(self, circuit: Circuit, experts: Sequence[tuple[int, ...]] = (), router: tuple[Variable, ...] = ()):
+        """experts: of each cell of the circuit; router: what those wait for besides; see `Task`."""
+        owners = experts or [()] * len(circuit.cells)
+        cells = zip(circuit.cells, owners, strict=True)
+        self.tasks = [Task(None, cell, owner, router if owner else ()) for cell, owner in cells]
         earliest = self._earliest(circuit)
         for lookup in circuit.heads:
             outputs = sorted(lookup.outputs, key=lambda o: max((earliest.get(v, -1) for v in o[0].terms), default=-1))
@@ -117,12 +127,13 @@ class _Plan:
             raise ValueError(f"{stuck.writes[0]} is computed from itself: a circuit cannot have cycles")
         return order
 
-    def run(self, heads: int, neurons: int, limit: int) -> dict[Task, int] | None:
-        """Times with so many a layer; None if it takes more than `limit` layers."""
+    def run(self, heads: int, neurons: int, limit: int, own: int = 0) -> dict[Task, int] | None:
+        """Times with so many a layer, `own` neurons of each expert besides; None if it takes more than `limit` layers."""
         missing, waiting = dict(self.writers), {t: sum(1 for v in t.reads if self.writers[v]) for t in self.tasks}
         times: dict[Task, int] = {}
         queues: tuple[list, list] = ([], [])  # heads, neurons that may run: (-height, number, task)
         number = {task: i for i, task in enumerate(self.tasks)}
+        experts = sorted({e for task in self.tasks for e in task.experts})
 
         def ready(task: Task) -> None:
             heapq.heappush(queues[task.head is None], (-self.height[task], number[task], task))
@@ -131,12 +142,14 @@ class _Plan:
             if not waiting[task]:
                 ready(task)
         for time in range(2 * limit):
-            queue, room = queues[time % 2], neurons if time % 2 else heads
+            queue, room = queues[time % 2], {-1: neurons if time % 2 else heads} | dict.fromkeys(experts, own)
             done, put_off = [], []
-            while queue and room:
+            while queue and any(room.values()):
                 entry = heapq.heappop(queue)
-                if entry[2].size <= room:
-                    room -= entry[2].size
+                where = entry[2].experts or (-1,)
+                if all(entry[2].size <= room[e] for e in where):
+                    for e in where:
+                        room[e] -= entry[2].size
                     done.append(entry[2])
                 else:
                     put_off.append(entry)
@@ -192,10 +205,10 @@ def _late_constants(plan: _Plan, times: dict[Task, int], neurons: int) -> dict[T
     """Neurons that read nothing need not be early: they run as late as there is room."""
     used: dict[int, int] = defaultdict(int)
     for task, time in times.items():
-        if task.head is None:
+        if task.head is None and not task.experts:
             used[time] += task.size
     for task in plan.tasks:
-        if task.reads or task.head:
+        if task.reads or task.head or task.experts:
             continue
         end = min((times[r] for v in task.writes for r in plan.readers[v]), default=times[task])
         for time in range(end - 1, times[task], -1):

@@ -67,7 +67,7 @@ class Weights:
                 for j, (value, variable) in enumerate(task.head.outputs, first):
                     y.v[j] = self._row(value)
                     y.o[self.slots.of[variable], j] += 1.0
-            elif time == 2 * index + 1:
+            elif time == 2 * index + 1 and not task.experts:
                 for neuron in task.neurons:
                     self._neuron(y, neuron.name, neuron.gate, neuron.up, neuron.outputs)
         for variable in self.slots.erased.get(index, []):

@@ -58,6 +58,10 @@ class _FolderVersion(msgspec.Struct):
     checkpoint: stored.VersionOnly
 
 
+class _FolderKind(msgspec.Struct):
+    mixture: object = None
+
+
 def folder_gib(model: Model) -> float:
     """How large the tensors of the folder will be, in GiB."""
     return byte_count(model.transformer) / 2**30
@@ -122,6 +126,8 @@ def _load(folder: Path) -> Model:
 
 def _names(data: bytes) -> tuple[stored.Metadata, np.ndarray]:
     try:
+        if msgspec.json.decode(data, type=_FolderKind).mixture is not None:
+            raise CheckpointError("a mixture of experts, which transformers loads; for use here compile without --moe")
         version = msgspec.json.decode(data, type=_FolderVersion).checkpoint.version
         if version != stored.VERSION:
             raise ValueError(f"version {version}, this is for version {stored.VERSION}; compile the program again")

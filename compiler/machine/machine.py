@@ -21,6 +21,7 @@ def machine(architecture: Architecture, form: type[Graph] = Graph) -> tuple[Grap
     number, squared, off = (features[f"table.{name}"] for name in ("index", "index^2", "off"))
     graph.use_byte_table(number, squared, off, features["floor"], [features[f"table.mod8={i}"] for i in range(8)])
     s = state(graph, architecture, features)
+    graph.fields = s.fetched
     sign = signs(s)
     sig = significance(s, sign)
     place = Place(s, sig.top)

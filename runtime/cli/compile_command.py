@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,9 @@ SOURCES = (".wat", ".wasm", ".c")
 )
 @click.option("--max-size-gib", type=Size(), metavar="GIB", help="How large a folder may be.  [default: 2]")
 @click.option(
+    "--moe", is_flag=True, help="The folder as a mixture of experts (Qwen2Moe): the circuits of each operation are an expert."
+)
+@click.option(
     "--show",
     "wanted",
     metavar="PASS",
@@ -51,8 +55,8 @@ SOURCES = (".wat", ".wasm", ".c")
 @limited
 @click.pass_obj
 def compile_command(
-    program_arguments: list[str] | None, prog: str, output: str | None, max_size_gib: float | None, wanted: str | None,
-    exports: tuple[str, ...], **compiling: Any,
+    program_arguments: list[str] | None, prog: str, output: str | None, max_size_gib: float | None, moe: bool,
+    wanted: str | None, exports: tuple[str, ...], **compiling: Any,
 ) -> int:  # fmt: skip
     """Compiles PROG (.wat, .wasm or .c) into a checkpoint. `wasm2xformer PROG -o MODEL` is short for it."""
     if program_arguments:
@@ -64,18 +68,23 @@ def compile_command(
     folder = output.endswith(_SLASHES) or os.path.isdir(output)
     if max_size_gib is not None and not folder:
         raise click.UsageError("--max-size-gib is for a folder (-o FOLDER/)")
+    if moe and not folder:
+        raise click.UsageError("--moe is for a folder (-o FOLDER/)")
     if problem := _no_output(output, [prog, *(pair.partition("=")[2] for pair in compiling["libraries"])], folder):
         return refuse(problem)
+    experts = ""
     with refusals():
         with working(f"compiling {prog}") as doing:
-            model = compile_model(load_source(prog), [*map(decoded, exports)], folder, **compiling)
+            model = compile_model(load_source(prog), [*map(decoded, exports)], folder and not moe, **compiling)
             doing(f"writing {output}")
-            if folder:
+            if moe:
+                model, size, experts = _write_mixture(model, output, max_size_gib)
+            elif folder:
                 size = _write_folder(model, output, max_size_gib)
             else:
                 model.save(output)
                 size = Path(output).stat().st_size / 2**20
-        say(f"{output}: {_described(model)}; {size:,.1f} MiB")
+        say(f"{output}: {_described(model)}{experts}; {size:,.1f} MiB")
     return 0
 
 
@@ -85,6 +94,19 @@ def _write_folder(model: Model, output: str, max_size_gib: float | None) -> floa
 
     write_folder(model, output, MAX_GIB if max_size_gib is None else max_size_gib)
     return 1024.0 * folder_gib(model)
+
+
+def _write_mixture(model: Model, output: str, max_size_gib: float | None) -> tuple[Model, float, str]:
+    """The model without its experts, the size of the tensors in MiB, and what to say of the experts."""
+    from ...compiler.huggingface.folder import MAX_GIB
+    from ...compiler.huggingface.mixture_folder import mixture_gib, write_mixture
+    from ...compiler.mixture_form import mixture_form
+
+    m = mixture_form(model)
+    write_mixture(model, m, output, MAX_GIB if max_size_gib is None else max_size_gib)
+    layers = sum(layer is not None for layer in m.layers)
+    said = f", {len(m.experts)} experts of {m.own} neurons in {_counted(layers, 'layer')}"
+    return replace(model, transformer=m.shared), 1024.0 * mixture_gib(m), said
 
 
 def _described(model: Model) -> str:
