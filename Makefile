@@ -14,6 +14,8 @@
 #   make random      random programs against wasmtime
 #   make fuzz        hostile input for each door, SECONDS each (600)
 #   make npm         modules that other people published on npm (needs npm)
+#   make csmith      random C programs against wasmtime (needs csmith)
+#   make wasi-files  random calls of WASI's functions on files against wasmtime
 #   make hf          programs as folders for Hugging Face, in a process without this project; other libraries that read them
 #   make hybrid      experts inside small language models: the tables of docs/hybrid.md
 #   make check-docs  the commands in README.md and docs/ print what is written there
@@ -84,6 +86,13 @@ fuzz: $(DEV)
 
 npm: $(DEV)
 	$(BIN)/python -m tests.npm
+
+.PHONY: csmith wasi-files
+csmith: $(DEV)
+	$(BIN)/python -m tests.csmith
+
+wasi-files: $(DEV)
+	$(BIN)/python -m tests.wasi_files --count 200
 
 hf: $(DEV)
 	@$(PIP) -e '.[dev,readers]'

@@ -102,7 +102,7 @@ def realise(
     watch("graph", graph)
     transformer = build(graph)
     watch("transformer", transformer)
-    first_input = len(image.segments)
+    first_input = 0 if architecture.spelled else len(image.segments)
     return Model(
         transformer,
         program,

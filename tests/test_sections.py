@@ -170,3 +170,14 @@ def test_queries_inside_and_outside_of_the_sections(seed: int, spread: int) -> N
     assert [s.fixed for s in statics_of(model)] == [True, True]
     compare(model, seed, rounds=4, probe="index", below=TOKENS)
     compare(model, seed, rounds=4, probe="index")
+
+
+def test_input_has_its_tokens_also_where_segments_are_spelled():
+    text = """(module
+      (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+      (memory (export "memory") 1) (data (i32.const 0) "\\10\\00\\00\\00\\04\\00\\00\\00")
+      (func (export "f") (result i32)
+        (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8))) (i32.load (i32.const 16))))"""
+    for most in (0, 4096):
+        vm = w2x.Instance(realise(*compile_steps(text), own_tokens=most), stdin=b"wxyz")
+        assert vm.invoke("f").values == [int.from_bytes(b"wxyz", "little")]
