@@ -65,12 +65,13 @@ class Session:
     ):  # fmt: skip
         """meant: shortened names of imports, see `aliases`."""
         self.name, self.tokens, self.steps, self.problems = name, 0, 0, 0
-        self._began = time.monotonic()
+        self._began, self.printed = time.monotonic(), b""
         libraries = aliases(load(wasm).module, meant or {})
         self._verifier = w2x.Verifier(wasm, exports=exports, libraries=libraries, unknown_imports_trap=True)
 
     def call(self, function: str, *args: int | float) -> Any:
         report = self._verifier.invoke(function, args)
+        self.printed += report.run.stdout
         self.tokens, self.steps = self.tokens + report.tokens, self.steps + report.steps
         if not report.ok or report.run.trap:
             self._problem(f"{function}{args}: {report.divergence or report.run.trap}")
@@ -223,11 +224,27 @@ def glpk(package: Path) -> Iterator[Session]:
     yield session
 
 
+def micropython(package: Path) -> Iterator[Session]:
+    """A Python by Emscripten, whose invoke_* are calls through the table. 8 KiB of stack and 64 KiB of heap."""
+    exports = ["__wasm_call_ctors", "mp_js_init", "proxy_c_init", "mp_js_do_exec", "malloc"]
+    session = Session("micropython", (package / "micropython.wasm").read_bytes(), exports)
+    session.call("__wasm_call_ctors")
+    session.call("mp_js_init", 8192, 65536)
+    session.call("proxy_c_init")
+    code, out = session.call("malloc", 100), session.call("malloc", 16)
+    source = b"print(6 * 7, [x * x for x in range(5)])"
+    session.write(code, source)
+    session.call("mp_js_do_exec", code, len(source), out)
+    session.expect("print", session.printed, b"42 [0, 1, 4, 9, 16]\n")
+    yield session
+
+
 PACKAGES: dict[str, Callable[[Path], Iterator[Session]]] = {
     "hash-wasm@4.13.0": hash_wasm,
     "xxhash-wasm@1.1.0": xxhash_wasm,
     "@chainsafe/as-sha256@1.2.5": as_sha256,
     "quickjs-wasi@3.6.2": quickjs_wasi,
+    "@micropython/micropython-webassembly-pyscript@1.27.0": micropython,
     "glpk.js@5.0.0": glpk,
     "argon2-browser@1.18.0": argon2_browser,
     "@echogarden/sonic-wasm@0.2.0": sonic_wasm,
