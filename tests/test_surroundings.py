@@ -221,7 +221,7 @@ def test_what_nobody_foresaw_is_one_line_too(monkeypatch: pytest.MonkeyPatch, ca
     def fail(*_: object, **__: object) -> None:
         raise KeyError("a\nb")
 
-    monkeypatch.setattr("wasm2xformer.runtime.cli.run_command.model_and_calls", fail)
+    monkeypatch.setattr("wasm2xformer.runtime.cli.run_command.model_and_script", fail)
     code, out, err = run(capfd, ("run", "m.safetensors", "--invoke", "f", "1"))
     assert (code, out) == (BUG, "") and len(err.splitlines()) == 1
     assert err.startswith("error: KeyError: ") and "a bug of wasm2xformer" in err and DEBUG in err

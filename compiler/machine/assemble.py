@@ -116,7 +116,7 @@ def _tokens(program: Program, rows: list[Row], places: int, jumps: Jumps) -> dic
     absent = {name for name, flag in (("S", "divide"), ("Q0", "mul"), ("Q1", "mul_high")) if flag not in used}
     absent |= {name for name, op in (("O", "stdout"), ("E", "stderr")) if op not in ops}
     counts = Counter(head_of(name) for name, _, _ in jumps.tokens)
-    seldom = any(step.trap in SELDOM_TRAPS or step.op.endswith("call_ref") for step in program.steps)
+    seldom = any(step.trap in SELDOM_TRAPS or step.op in ("call_ref", "return_call_ref") for step in program.steps)
     made = {
         c.name: 0 if c.name in absent else counts[c.name] if c.moves else _count(c, places)
         for c in CLASSES

@@ -136,7 +136,7 @@ class Encoder:
         choices = self.jumps.sites.choices(index)
         first = choices[0][0] if choices else 0
         row |= {"first": first, "end": first + len(choices)}
-        if self.program.steps[index].op.endswith("call_ref"):
+        if self.program.steps[index].op in ("call_ref", "return_call_ref"):
             row["null.trap"] = self._trap("null_access") - self._trap("null_reference")
 
     def _tail_call_indirect(self, row: Row, index: int) -> None:

@@ -40,7 +40,7 @@ def _facts(program: Program, linked: LinkedModule) -> Iterator[tuple[str, object
     )
     yield "access to memory from outside", linked.memory_exported is not None, "i32.load" in program.host
     wanted = [f"{GLOBAL}{name}" for name in linked.exported_globals]
-    yield "access to globals from outside", wanted, [op for op in program.host if op.startswith(GLOBAL)]
+    yield "access to globals from outside", wanted, [name for name in program.host if name.startswith(GLOBAL)]
     yield "access to files from outside", "files" in linked.inputs, "hidden.load32" in program.host
     yield "memories", linked.memories_to_tell, program.memories
     for name in (
@@ -87,22 +87,22 @@ def _check_entry(
         raise Mistranslation(entry.entry, str(declared), str(entry))
 
 
-def _check_host(program: Program, op: str, entry: Entry, size: Slot) -> None:
-    if op.startswith(GLOBAL):
-        slot, type_ = program.exported_globals[op.removeprefix(GLOBAL)]
+def _check_host(program: Program, name: str, entry: Entry, size: Slot) -> None:
+    if name.startswith(GLOBAL):
+        slot, type_ = program.exported_globals[name.removeprefix(GLOBAL)]
         _check_steps(program, entry, [Step("result", a=slot, wide=_wide(type_)), Step("halt")])
         return
     address, value = Slot("frame", 1), Slot("frame", 2)
     params = [Step("param", dest=address)]
-    if op == "hidden.load32":
+    if name == "hidden.load32":
         values = [Slot("frame", 2 + k) for k in range(HOST_WORDS)]
-        rest = [Step(op, a=address, dest=v, imm=4 * k) for k, v in enumerate(values)]
+        rest = [Step(name, a=address, dest=v, imm=4 * k) for k, v in enumerate(values)]
         rest += [Step("result", a=v) for v in values]
-    elif "load" in op:
-        rest = [Step(op, a=address, c=size, dest=value), Step("result", a=value)]
+    elif "load" in name:
+        rest = [Step(name, a=address, c=size, dest=value), Step("result", a=value)]
     else:
         params.append(Step("param", dest=value))
-        rest = [Step(op, a=address, b=value, c=size)]
+        rest = [Step(name, a=address, b=value, c=size)]
     _check_steps(program, entry, [*params, *rest, Step("halt")])
 
 
