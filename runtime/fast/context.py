@@ -54,12 +54,8 @@ class Rewriter:
     assumptions: list[tuple[Form, float, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for form, low, high in self.graph.assumptions:
-            own = self(form)
-            # With counted positions much is assumed of what depends on the row: only the code at hand may know that.
-            if own != form and not own.is_constant() and not self.graph.counted:
-                own, low, high = self.graph.assume(own, low, high)
-            self.assumptions.append((own, low, high))
+        # What is assumed of this row's form is known to no other row's code, which does not check it.
+        self.assumptions += [(self(form), low, high) for form, low, high in self.graph.assumptions]
 
     def __call__(self, form: Form) -> Form:
         if not self.statics:
