@@ -135,6 +135,16 @@ def test_a_committed_wasm_is_what_its_source_gives():
     assert build.outdated([entry for entry in build.load() if entry["id"] == "nqueens"]) == []
 
 
+@pytest.mark.parametrize("source", ["runtime/hybrid/programs/numbers.c", "examples/experts/tools.c"])
+def test_the_wasm_of_experts_is_what_its_source_gives(source: str):
+    if importlib.util.find_spec("ziglang") is None or importlib.metadata.version("ziglang") != build.ZIG_VERSION:
+        pytest.skip(f"needs ziglang {build.ZIG_VERSION}")
+    root = FOLDER.parent
+    command = [sys.executable, str(root / "runtime/hybrid/programs/build.py"), "--check", str(root / source)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
 def test_the_collection_check_can_fail(tmp_path: Path):
     """A wrong expectation is seen: the comparison is not empty."""
     program = next(p for p in PROGRAMS if p.id == "sum")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .errors import NotUnderstood
@@ -241,14 +240,3 @@ class _Reader:
 def _short(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= 60 else f"{text[:40]}...{text[-15:]}"
-
-
-def calls_in(texts: Sequence[str]) -> list[Call | None]:
-    """`find` of each; None where it refuses."""
-    found: list[Call | None] = []
-    for text in texts:
-        try:
-            found.append(find(text))
-        except NotUnderstood:
-            found.append(None)
-    return found

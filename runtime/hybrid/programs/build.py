@@ -1,6 +1,6 @@
-"""Builds numbers.wasm from numbers.c: python runtime/hybrid/programs/build.py. Needs the ziglang package.
+"""Builds numbers.wasm from numbers.c: python runtime/hybrid/programs/build.py [SOURCE.c...]. Needs the ziglang package.
 
-The committed file is what this makes; with --check nothing is written, and the exit code is 1 when it differs.
+The committed file is what this makes; with --check nothing is written, and the exit code is 1 when one differs.
 """
 
 from __future__ import annotations
@@ -33,18 +33,16 @@ def build(source: Path) -> bytes:
 
 
 def main() -> int:
-    if "--check" in sys.argv:
-        sources = [Path(a) for a in sys.argv[1:] if a != "--check"]
-    else:
-        sources = [Path(a) for a in sys.argv[1:]]
-    for source in sources or [Path(__file__).with_name("numbers.c")]:
+    check = "--check" in sys.argv
+    outdated = 0
+    for source in [Path(a) for a in sys.argv[1:] if a != "--check"] or [Path(__file__).with_name("numbers.c")]:
         made, target = build(source), source.with_suffix(".wasm")
-        if "--check" in sys.argv and made != target.read_bytes():
-            print(f"{target}: not what its source gives")
-            return 1
-        if "--check" not in sys.argv:
+        if not check:
             target.write_bytes(made)
-    return 0
+        elif made != target.read_bytes():
+            print(f"{target}: not what its source gives")
+            outdated = 1
+    return outdated
 
 
 if __name__ == "__main__":
