@@ -22,6 +22,7 @@ from ....compiler.format.isa import Site
 from ....compiler.format.types import general
 from ....compiler.wasm.check import SUPPORTED_INSTRUCTIONS, SUPPORTED_TYPES
 from ....compiler.wasm.module import Export, Function, Global, GlobalType, Instr, Limits, Module, TableType
+from ....compiler.wasm.stack_types import DEAD, stack_tops
 from .added_functions import bits_entry, bits_of_global, forward, log_routine
 from .changed_parts import limited_memories, limited_tables, referenced_functions, replace_references, with_references
 from .instrumented_body import Found, InstrumentedBody
@@ -45,7 +46,6 @@ from .record import (
     TABLE,
     Added,
 )  # fmt: skip
-from .stack_types import DEAD, stack_tops
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from ....compiler.format.types import is_reference
 from ....compiler.wasm.check import SUPPORTED_INSTRUCTIONS
 from ....compiler.wasm.module import Function, FuncType, Instr, Module, ValType
 from ....compiler.wasm.opcodes import ACCESS_WIDTH, STORES
+from ....compiler.wasm.stack_types import Top
 from .record import BULK_SLOT, MEMORY_SPACE, NOT_COMPILED, Added
-from .stack_types import Top
 
 _NOT_A_SITE = 0xFFFFFFFF  # INDIRECT holds 0: no call_indirect in progress; this: one that is not recorded; site + 1
 _BULK = frozenset({"memory.copy", "memory.fill", "memory.init", "table.copy", "table.fill", "table.init"})
@@ -21,7 +21,9 @@ _MAY_TRAP = frozenset(
     if (".div" in name and name[0] == "i") or ".rem" in name or (".trunc_f" in name and name[0] == "i")
 ) | set(ACCESS_WIDTH) | _BULK | {"table.get", "table.set", "unreachable", "call", "call_indirect", "return_call",
       "return_call_indirect", "call_ref", "return_call_ref", "ref.as_non_null"}  # fmt: skip
-_TRANSFERS = frozenset({"br", "br_if", "br_table", "if", "return", "return_call", "call", "block", "loop", "else", "end"})
+_TRANSFERS = frozenset(
+    {"br", "br_if", "br_table", "if", "return", "return_call", "call", "block", "loop", "else", "end"}
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,9 @@ class InstrumentedBody:
         self.origins: list[int] = []
         self._origin = -1
         self._scratch: dict[tuple[ValType, int], int] = {}
-        self._tails = any(i.name in ("return_call_indirect", "return_call_ref") for f in module.functions for i in f.body)
+        self._tails = any(
+            i.name in ("return_call_indirect", "return_call_ref") for f in module.functions for i in f.body
+        )
 
     def emit(self, *instrs: tuple | Instr) -> None:
         for i in instrs:
@@ -92,7 +96,14 @@ class InstrumentedBody:
     def say_unknown(self) -> None:
         """Behind a call: what an indirect call in progress has entered, in tail position or not, was none of the module's."""
         indirect = self.added.indirect
-        self.emit(("global.get", indirect), ("i32.const", 1), ("i32.add",), ("i32.const", 1), ("i32.gt_u",), ("if", FuncType()))
+        self.emit(
+            ("global.get", indirect),
+            ("i32.const", 1),
+            ("i32.add",),
+            ("i32.const", 1),
+            ("i32.gt_u",),
+            ("if", FuncType()),
+        )
         self.emit(("i32.const", 0), ("i64.const", -2), ("global.get", indirect), ("i32.const", 1), ("i32.sub",))
         self.emit(("call", self.added.log), ("end",), ("i32.const", 0), ("global.set", indirect))
 

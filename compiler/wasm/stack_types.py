@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ....compiler.format.types import RefType
-from ....compiler.wasm.module import Function, FuncType, Module, ValType
-from ....compiler.wasm.opcodes import SIGNATURES
+from ..format.types import RefType
+from .module import Function, FuncType, Module, ValType
+from .opcodes import SIGNATURES
 
 # name -> (values popped, types pushed), where neither depends on immediates or on the module.
 _FIXED: dict[str, tuple[int, tuple[ValType, ...]]] = {
