@@ -5,10 +5,14 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.hybrid import small_models
+from tests.test_hybrid_models import lines
+from wasm2xformer.runtime import hybrid
 from wasm2xformer.runtime.cli import main
 from wasm2xformer.runtime.hybrid import InContextRewriter, NotUnderstood
 
@@ -52,9 +56,52 @@ def test_prompts_from_a_pipe_with_experts_of_ones_own(
     assert first == " 42" and second.startswith(" 2") and err == ""
 
 
+def served(folder: Path, prompt: str, trust: bool = True) -> tuple[str, Any]:
+    """What the stock loader's model of this folder writes, and that model."""
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=trust)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    inputs = tokenizer(prompt, return_tensors="pt")
+    inputs.pop("token_type_ids", None)
+    return tokenizer.decode(model.generate(**inputs, max_new_tokens=10, do_sample=False)[0]), model
+
+
+def test_a_saved_folder_has_its_experts(folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    experts = Path(__file__).parents[1] / "examples" / "experts" / "experts.toml"
+    for source, options in ((folder, ["--experts", str(experts)]), (str(tmp_path / "1"), [])):  # saved, and saved again
+        target = tmp_path / str(1 + (source != folder))
+        assert main(["chat", source, *options, "--save", str(target)]) == 0
+        assert "trust_remote_code=True" in capsys.readouterr().out
+        text, model = served(target, "sort([3, 1, 2]) =")
+        assert text.startswith("sort([3, 1, 2]) = [1, 2, 3]")
+        (answer,) = hybrid.answers(model)
+        assert answer.text == "[1, 2, 3]" and answer.verify().ok
+    assert "[1, 2, 3]" not in served(target, "sort([3, 1, 2]) =", trust=False)[0]  # the model by itself
+    assert main(["chat", str(target), "--prompt", "sort([2, 1]) =", "--max-new-tokens", "7"]) == 0
+    assert capsys.readouterr().out.startswith(" [1, 2]")
+
+
+def test_a_native_expert_in_the_command_and_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder, texts = str(small_models.folder_of(small_models.TINY_OLMOE)), tmp_path / "texts"
+    texts.write_text("\n".join(line.rstrip("\n") for line in lines(40, 2)))
+    command = ["--prompt", "15 + 7 =", "--json", "--max-new-tokens", "3"]
+    assert main(["chat", folder, "--native", str(texts), *command]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["text"] == " 22" and [c["result"] for c in told["calls"]] == ["22"]
+    assert main(["chat", folder, "--native", str(texts), "--save", str(tmp_path / "saved")]) == 0
+    capsys.readouterr()
+    assert main(["chat", str(tmp_path / "saved"), *command]) == 0
+    assert json.loads(capsys.readouterr().out)["calls"][0]["result"] == "22"
+    text, model = served(tmp_path / "saved", "12 * 12 =")
+    assert text.startswith("12 * 12 = 144") and [a.text for a in hybrid.answers(model)] == ["144"]
+    assert type(model).__name__ == "OlmoeForCausalLM"
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
+        (["--native", "missing"], "missing: no such file"),
+        (["--native", "missing", "--router", "grammar"], "--router is not for it"),
+        (["--save", "/dev/null/folder"], "/dev/null/folder"),
         (["--experts", "missing.toml"], "missing.toml: no such file"),
         (["--router", "missing"], "missing: no probe"),
         (["--rewrite", "magic"], "magic"),

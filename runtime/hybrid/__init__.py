@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .probe import Probe, load_probe, train_probe
     from .routers import Decision, GrammarRouter, ProbeRouter
     from .rules import rewrite
+    from .saved import answers, generate, save
 
 _MODULES = {
     ".arithmetic": ("built_in",),
@@ -39,13 +40,14 @@ _MODULES = {
     ".probe": ("Probe", "load_probe", "train_probe"),
     ".routers": ("Decision", "GrammarRouter", "ProbeRouter"),
     ".rules": ("rewrite",),
+    ".saved": ("answers", "generate", "save"),
 }
 __all__ = [
     "Answer", "Bypass", "BypassEvent", "Call", "Chat", "Decision", "Expert", "ExpertError", "Experts", "GrammarRouter",
     "InContextRewriter", "NativeExpert",
     "NotUnderstood", "Probe", "ProbeRouter", "Reply",
-    "Verification", "built_in", "find", "load_probe", "parse", "read_experts", "rewrite",
-    "train_probe",
+    "Verification", "answers", "built_in", "find", "generate", "load_probe", "parse", "read_experts", "rewrite",
+    "save", "train_probe",
 ]  # fmt: skip
 
 

@@ -4,15 +4,19 @@ called."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .bypass import Bypass, BypassEvent
 from .canonical import Call
 from .errors import ExpertError, NotUnderstood
 from .experts import Experts
 from .forcing import text_of
-from .routers import GrammarRouter, ProbeRouter, Router
+from .routers import Decision, GrammarRouter, ProbeRouter, Router
+
+if TYPE_CHECKING:
+    from .native import NativeExpert
 
 Rewriter = Callable[[str], Call]
 
@@ -31,14 +35,15 @@ class Reply:
 
 
 class Chat:
-    """model, tokenizer: of transformers. rewrite: makes a prompt the canonical form; None leaves all prompts as they are."""
+    """model, tokenizer: of transformers. rewrite: makes a prompt the canonical form; None leaves all prompts as they are.
+    native: installed in the model; it calls its experts then, and there is no bypass."""
 
     def __init__(
         self, model: Any, tokenizer: Any, experts: Experts, *, router: Router | None = None, rewrite: Rewriter | None = None,
-        timeout: float | None = None,
+        native: NativeExpert | None = None, timeout: float | None = None,
     ):  # fmt: skip
         self.tokenizer = self._tokenizer = tokenizer
-        self._model, self._rewrite = model, rewrite
+        self._model, self._rewrite, self._native = model, rewrite, native
         self._bypass = Bypass(model, tokenizer, experts, router or GrammarRouter(), timeout=timeout)
 
     def reply(self, prompt: str, max_new_tokens: int = 128, streamer: Any = None) -> Reply:
@@ -53,14 +58,20 @@ class Chat:
         inputs = self._tokenizer(text, return_tensors="pt", add_special_tokens=not self._template).to(self._model.device)
         inputs.pop("token_type_ids", None)
         pad = self._tokenizer.pad_token_id if self._tokenizer.pad_token_id is not None else self._tokenizer.eos_token_id
-        known = len(self._bypass.events)
-        with self._bypass as bypass:
+        known = len(self._events())
+        with nullcontext(self._native) if self._native else self._bypass as processor:
             made = self._model.generate(
-                **inputs, max_new_tokens=max_new_tokens, do_sample=False, logits_processor=[bypass], streamer=streamer,
+                **inputs, max_new_tokens=max_new_tokens, do_sample=False, logits_processor=[processor], streamer=streamer,
                 pad_token_id=pad,
             )  # fmt: skip
         new = made[0, inputs["input_ids"].shape[1] :].tolist()
-        return Reply(prompt, form, reason, form + text_of(self._tokenizer, new), tuple(bypass.events[known:]), len(new))
+        return Reply(prompt, form, reason, form + text_of(self._tokenizer, new), tuple(self._events()[known:]), len(new))
+
+    def _events(self) -> list[BypassEvent]:
+        if self._native is None:
+            return self._bypass.events
+        decisions = [(r, Decision(r.answer.call if r.answer else None)) for r in self._native.results]
+        return [BypassEvent(0, r.before, decision, r.answer, r.forced) for r, decision in decisions]
 
     @property
     def _template(self) -> bool:

@@ -51,6 +51,20 @@ def read_experts(path: str | Path, engine: str = "fast") -> Experts:
     return experts
 
 
+def gathered(path: str | Path) -> tuple[dict[str, Any], dict[str, Path]]:
+    """What a file of experts says, with its programs under new names, and the programs by these. Raises ExpertError."""
+    path, names = Path(path), dict[Path, str]()
+    told = {**_told(path), "expert": [dict(entry) for entry in _told(path).get("expert", [])]}
+    for entry in told["expert"]:
+        for key in ("program", "source"):
+            if key in entry:
+                program = path.parent / entry[key]
+                if not program.exists():
+                    raise ExpertError(f"{program}: no such file")
+                entry[key] = names.setdefault(program.resolve(), f"{len(names)}-{program.name}")
+    return told, {name: program for program, name in names.items()}
+
+
 def _told(path: Path) -> Mapping[str, Any]:
     try:
         text = read_file(path).decode()

@@ -43,9 +43,9 @@ class NativeResult:
 class NativeExpert:
     """Put into `model` by `install`, taken out again by `remove`. layer: of a mixture of experts, the last by default: what
     the slot puts out is then read by the head alone. slot: which expert is replaced; None adds one, and all others stay.
-    alpha: length of the output against that of the residual stream. results: the calls whose result was begun. chosen,
-    declined: tokens the router gave the slot, and those of them that it had nothing to say for. finished: tokens of a result
-    that had begun, which the router had not given it."""
+    alpha: length of the output against that of the residual stream. row, bias: of the router, once it is installed.
+    results: the calls whose result was begun. chosen, declined: tokens the router gave the slot, and those of them that it
+    had nothing to say for. finished: tokens of a result that had begun, which the router had not given it."""
 
     def __init__(
         self, model: Any, tokenizer: Any, experts: Experts, *, layer: int | None = None, slot: int | None = None,
@@ -55,7 +55,8 @@ class NativeExpert:
         layers = decoder_layers(model)
         self.layer = len(layers) - 1 if layer is None else layer
         self._block = block_of(layers[self.layer])
-        self._alpha, self._grammar, self.replaced = alpha, GrammarRouter(), slot
+        self.alpha, self._grammar, self.replaced = alpha, GrammarRouter(), slot
+        self.row, self.bias = torch.empty(0), 0.0
         self._hooks: list[Any] = []
         self._slot: ExpertSlot | None = None
         self._ids = torch.empty(0, 0, dtype=torch.long)
@@ -77,11 +78,18 @@ class NativeExpert:
         wanted at "=" of every call and at every token of its result, or where no row tells these apart, at "=" alone. Raises
         ExpertError where none does that either."""
         states, wanted, signs = self._examples(texts)
-        self._directions = self._unembedding()
         row = self._row(states, wanted) or self._row(states[~wanted | signs], signs[~wanted | signs])
         if row is None:
             raise ExpertError("no row of the router tells the tokens of calls from others")
-        self._slot = make_slot(self._block, self.replaced, *row)
+        self.install_row(*row)
+
+    def install_row(self, row: torch.Tensor, bias: float) -> None:
+        """The same with a row of the router that is known: float32 [width], and its bias where the router has one."""
+        if len(row) != self._block.router.weight.shape[1]:
+            raise ExpertError(f"the row has {len(row)} entries, the router reads {self._block.router.weight.shape[1]}")
+        self._directions = self._unembedding()
+        self.row, self.bias = row, bias
+        self._slot = make_slot(self._block, self.replaced, row, bias)
         self._hooks = [
             self._model.register_forward_pre_hook(self._before, with_kwargs=True),
             self._block.router.register_forward_hook(self._routed),
@@ -208,7 +216,7 @@ class NativeExpert:
             return output
         output = output.clone()
         at = (due >= 0).nonzero().flatten()
-        share = self._alpha * self._share[at, None] * self._directions.to(due.device)[due[at]]
+        share = self.alpha * self._share[at, None] * self._directions.to(due.device)[due[at]]
         output.view(-1, output.shape[-1])[at] += share.to(output)
         return output
 
