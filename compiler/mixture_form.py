@@ -21,10 +21,10 @@ def mixture_form(model: Model) -> Mixture:
     row that is executed. Raises CompileError as `stock_form` does.
     """
     graph, assembly = stock_graph(model)
-    return build_mixture(graph, _operations(assembly, model))
+    return build_mixture(graph, step_operations(assembly, model))
 
 
-def _operations(assembly: Assembly, model: Model) -> Operations:
+def step_operations(assembly: Assembly, model: Model) -> Operations:
     """Steps whose operations set the same fields of the row are of one operation."""
     numbers: dict[frozenset[str], int] = {frozenset(): 0}
     names: dict[int, dict[str, None]] = defaultdict(dict)
@@ -49,4 +49,4 @@ def _operations(assembly: Assembly, model: Model) -> Operations:
     )  # fmt: skip
 
 
-__all__ = ["mixture_form"]
+__all__ = ["mixture_form", "step_operations"]

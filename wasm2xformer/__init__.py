@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from .compiler.load import load
     from .compiler.stock import save_folder
     from .runtime.check.verify import Report, Verifier, verify
+    from .runtime.circuits.graph import circuits
     from .runtime.errors import ArgumentError, DecodingError, InstanceError, OracleError, Trap, Unfinished
     from .runtime.generate import generate
     from .runtime.instance import Instance
@@ -33,6 +34,7 @@ __all__ = [
     "Trap",
     "Unfinished",
     "Verifier",
+    "circuits",
     "compile",
     "generate",
     "load",
@@ -46,6 +48,7 @@ _MODULES = {
     ".compiler.load": ("load",),
     ".compiler.stock": ("save_folder",),
     ".runtime.to_hf": ("to_hf",),
+    ".runtime.circuits.graph": ("circuits",),
     ".compiler.compile": ("compile",),
     ".compiler.format.errors": ("CompileError", "EnvelopeError"),
     ".runtime.generate": ("generate",),

@@ -49,6 +49,13 @@ def build_mixture(graph: StockGraph, operations: Operations) -> Mixture:
     return Mixture(weights.transformer(), layers, routing.experts, routing.of_operation[operations.steps])
 
 
+def supports_of(graph: StockGraph, circuit: Circuit, operations: Operations) -> Supports:
+    """At which of these operations each unit of the circuit is needed."""
+    everywhere = (1 << len(operations.names)) - 1
+    fields = {v: operations.fields.get(n, everywhere) for n, form in graph.fields.items() for v in form.terms}
+    return Supports(circuit, fields, everywhere)
+
+
 class _Routing:
     """Which experts there are, and which of them each cell of the circuit belongs to.
 
@@ -57,9 +64,7 @@ class _Routing:
     """
 
     def __init__(self, graph: StockGraph, circuit: Circuit, operations: Operations):
-        everywhere = (1 << len(operations.names)) - 1
-        fields = {v: operations.fields.get(n, everywhere) for n, form in graph.fields.items() for v in form.terms}
-        supports = Supports(circuit, fields, everywhere)
+        supports = supports_of(graph, circuit, operations)
         needed = [0] * len(circuit.cells)
         for i, cell in enumerate(circuit.cells):
             for neuron in cell:
@@ -140,4 +145,4 @@ class _MixtureWeights(Weights):
         return y
 
 
-__all__ = ["Operations", "build_mixture"]
+__all__ = ["Operations", "build_mixture", "supports_of"]

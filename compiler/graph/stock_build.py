@@ -9,6 +9,7 @@ from ..format.sparse import SparseRows
 from ..format.transformer import HEAD_DIM, Layer, Transformer
 from .build import _certificate
 from .expr import Expr, Variable
+from .graph import Lookup, Neuron
 from .pieces import Circuit, pieces
 from .residual import Residual, residual
 from .schedule import Schedule, schedule
@@ -20,13 +21,19 @@ def build_stock(graph: StockGraph) -> Transformer:
 
     Raises ValueError when none can be made of the graph; the message says why.
     """
+    return placed_stock(graph).transformer()
+
+
+def placed_stock(graph: StockGraph) -> Weights:
+    """Where each head and neuron of the graph stands. Raises ValueError as `build_stock`."""
     circuit = pieces(graph)
     plan = schedule(circuit)
-    slots = residual(circuit, plan, len(graph.tokens))
-    return Weights(graph, circuit, plan, slots).transformer()
+    return Weights(graph, circuit, plan, residual(circuit, plan, len(graph.tokens)))
 
 
 class Weights:
+    """A graph of the stock form with a layer for every unit and a slot for every variable: the matrices follow."""
+
     def __init__(self, graph: StockGraph, circuit: Circuit, plan: Schedule, slots: Residual):
         self.graph, self.circuit, self.plan, self.slots = graph, circuit, plan, slots
 
@@ -54,22 +61,31 @@ class Weights:
         row[self.slots.of[self.circuit.one]] += form.constant
         return row
 
+    def placed(self, index: int) -> tuple[list[Lookup], list[Neuron]]:
+        """The heads and neurons of a layer, in the order in which they stand in its matrices, without those that clear slots."""
+        heads, neurons = [], []
+        for task, time in self.plan.times.items():
+            if time == 2 * index and task.head:
+                heads.append(task.head)
+            elif time == 2 * index + 1 and not task.experts:
+                neurons += task.neurons
+        return heads, neurons
+
     def _layer(self, index: int) -> Layer:
         width, heads, neurons = self.slots.width, HEAD_DIM * self.plan.heads, self.plan.neurons
         q, k, v, gate, up = (np.zeros((n, width)) for n in (heads, heads, heads, neurons, neurons))
         y = Layer(q, k, v, np.zeros((width, heads)), gate, up, np.zeros((width, neurons)))
-        for task, time in self.plan.times.items():
-            if time == 2 * index and task.head:
-                first = HEAD_DIM * len(y.head_names)
-                y.head_names.append(f"{task.head.name} -> {', '.join(v.name for _, v in task.head.outputs)}")
-                for j, (query, key) in enumerate(zip(task.head.query, task.head.key, strict=True), first):
-                    y.q[j], y.k[j] = self._row(query), self._row(key)
-                for j, (value, variable) in enumerate(task.head.outputs, first):
-                    y.v[j] = self._row(value)
-                    y.o[self.slots.of[variable], j] += 1.0
-            elif time == 2 * index + 1 and not task.experts:
-                for neuron in task.neurons:
-                    self._neuron(y, neuron.name, neuron.gate, neuron.up, neuron.outputs)
+        placed = self.placed(index)
+        for head in placed[0]:
+            first = HEAD_DIM * len(y.head_names)
+            y.head_names.append(f"{head.name} -> {', '.join(v.name for _, v in head.outputs)}")
+            for j, (query, key) in enumerate(zip(head.query, head.key, strict=True), first):
+                y.q[j], y.k[j] = self._row(query), self._row(key)
+            for j, (value, variable) in enumerate(head.outputs, first):
+                y.v[j] = self._row(value)
+                y.o[self.slots.of[variable], j] += 1.0
+        for neuron in placed[1]:
+            self._neuron(y, neuron.name, neuron.gate, neuron.up, neuron.outputs)
         for variable in self.slots.erased.get(index, []):
             one = Expr.of(1.0)
             self._neuron(y, f"erase {variable.name}", one, Expr.of(variable), [(-1.0, variable)])
@@ -94,4 +110,4 @@ class Weights:
         return unembed
 
 
-__all__ = ["Weights", "build_stock"]
+__all__ = ["Weights", "build_stock", "placed_stock"]

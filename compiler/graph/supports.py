@@ -18,7 +18,7 @@ from functools import reduce
 from operator import or_
 
 from .expr import Expr, Variable
-from .graph import Neuron
+from .graph import Lookup, Neuron
 from .pieces import Circuit
 
 
@@ -45,6 +45,10 @@ class Supports:
         if self._cuts(neuron):
             return self.everywhere
         return self.runs(neuron) & reduce(or_, (self._need.get(v, 0) for _, v in neuron.outputs), 0)
+
+    def asked(self, head: Lookup) -> int:
+        """The operations at which what the head brings is needed."""
+        return reduce(or_, (self._need.get(v, 0) for _, v in head.outputs), 0)
 
     def runs(self, neuron: Neuron) -> int:
         """The operations at which it may add something other than 0."""
@@ -92,7 +96,7 @@ class Supports:
                     self._need[v], grown = self._need.get(v, 0) | where, True
 
         for head in self.circuit.heads:
-            where = reduce(or_, (self._need.get(v, 0) for _, v in head.outputs), 0)
+            where = self.asked(head)
             for form in head.query:
                 want(form.terms, where)
         for neuron in reversed(self.neurons):

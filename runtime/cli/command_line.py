@@ -1,4 +1,6 @@
-"""The command line: compile, run, verify, trace, inspect, prompt, decode, explain, debug, chat, bench. One file for each command.
+"""The command line: compile, run, verify, trace, inspect, prompt, decode, explain, debug, chat, circuits, bench.
+
+One file for each command.
 
 Exit codes: 0 done; 1 a check failed, or a limit was reached; 2 wrong use, or an input that is refused; 3 the program
 trapped; 70 a bug of ours; 130 interrupted; 143 terminated. A program that calls proc_exit decides its code itself.
@@ -16,6 +18,7 @@ import click
 
 from .bench_command import bench_command
 from .chat_command import chat_command
+from .circuits_command import circuits_command
 from .compile_command import compile_command
 from .debug_command import debug_command
 from .decode_command import decode_command
@@ -88,6 +91,6 @@ def cli() -> None:
 
 for command in (
     compile_command, run_command, verify_command, trace_command, info_command, inspect_command, prompt_command, decode_command,
-    explain_command, debug_command, chat_command, bench_command,
+    explain_command, debug_command, chat_command, circuits_command, bench_command,
 ):  # fmt: skip
     cli.add_command(command)
