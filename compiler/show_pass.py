@@ -17,7 +17,7 @@ from .machine.assemble import Assembly
 from .optimise.invariants import check
 from .optimise.optimise import PASSES
 from .options import CompileOptions
-from .wasm.module import Instr
+from .wasm.module import BLOCKS, Instr
 from .wasm.source import Source
 
 
@@ -99,7 +99,7 @@ def _linked(linked: LinkedModule) -> Iterator[str]:
         for instr in function.body:
             depth -= instr.name in ("end", "else")
             yield f"{'  ' * min(depth, 20)}{_instruction(instr)}"
-            depth += instr.name in ("block", "loop", "if", "else")
+            depth += instr.name in (*BLOCKS, "else")
 
 
 def _signature(type_: FuncType) -> str:

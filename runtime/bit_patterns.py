@@ -13,7 +13,7 @@ import numpy as np
 from ..compiler.format.types import ValType
 from .errors import ArgumentError
 
-_BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "funcref": 32, "externref": 32}
+_BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "funcref": 32, "externref": 32, "exnref": 32}
 _FLOATS = {"f32": ("<f", "<I"), "f64": ("<d", "<Q")}
 
 
@@ -26,8 +26,8 @@ _NONE: Mapping[int, int] = MappingProxyType({})
 def encode(function: str, index: int, type_: ValType, value: Any, functions: Mapping[int, int] = _NONE) -> int:
     """Argument number `index` (from 0) as its bit pattern: ints (or anything with __index__) for all numeric types,
     for f32 and f64 as a pattern; Python's and numpy's floats for f32 and f64; None for a null reference, an int from 0 to
-    EXTERNREF_LIMIT for an externref, the index of a function of the module for a funcref. functions: the reference
-    value of each function that has one (`Program.function_references`).
+    EXTERNREF_LIMIT for an externref, only None for an exnref, the index of a function of the module for a funcref.
+    functions: the reference value of each function that has one (`Program.function_references`).
 
     Raises ArgumentError.
     """
@@ -36,6 +36,8 @@ def encode(function: str, index: int, type_: ValType, value: Any, functions: Map
         return _float_bits(where, type_, value)
     if value is None and type_.endswith("ref"):
         return 0
+    if type_ == "exnref":
+        raise ArgumentError(f"{where} = {show(value)}: an exception cannot be passed, only null")
     bits, number = _BITS[type_], _integer(where, type_, value)
     if type_ == "funcref":
         return _function_reference(where, number, functions)
@@ -50,7 +52,8 @@ def encode(function: str, index: int, type_: ValType, value: Any, functions: Map
 
 def decode(type_: ValType, bits: int, functions: Mapping[int, int] = _NONE) -> Any:
     """A result from its bit pattern: i32 and i64 signed, floats as floats, references as None or an int as for `encode`
-    (of a function that stands for several indices the lowest; FOREIGN where it has none). bits: one that `fits`."""
+    (of an exception which one it is; of a function that stands for several indices the lowest; FOREIGN where it has none).
+    bits: one that `fits`."""
     if type_ in _FLOATS:
         as_float, as_int = _FLOATS[type_]
         return struct.unpack(as_float, struct.pack(as_int, bits))[0]
@@ -58,6 +61,8 @@ def decode(type_: ValType, bits: int, functions: Mapping[int, int] = _NONE) -> A
         return None if bits == 0 else next((i for i, v in sorted(functions.items()) if v == bits), FOREIGN)
     if type_ == "externref":
         return None if bits == 0 else bits - 1
+    if type_ == "exnref":
+        return bits or None
     width = _BITS[type_]
     return bits - 2**width if bits >= 2 ** (width - 1) else bits
 

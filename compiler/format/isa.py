@@ -18,8 +18,13 @@ from dataclasses import dataclass, field
 from .operations import OPERATIONS, Operation
 from .types import FuncType, ValType
 
-# Traps for which only those programs have tokens that can meet one: of null where a reference has to be one.
-SELDOM_TRAPS = {"null_access": "null reference"}
+# Traps for which only those programs have tokens that can meet one: of null where a reference has to be one; of exceptions.
+# The last one is a limit of the machine. A program with the token of one has those of all before it.
+SELDOM_TRAPS = {
+    "null_access": "null reference",
+    "uncaught_exception": "thrown Wasm exception",
+    "exceptions_exhausted": "exceptions exhausted",
+}
 # Token classes of traps, in the order of their tokens; the text is what wasmtime says.
 TRAPS = {
     "unreachable": "wasm `unreachable` instruction executed",
@@ -35,6 +40,8 @@ TRAPS = {
     **SELDOM_TRAPS,
 }
 
+# The register that says whether an exception is in flight: the number of its tag, 0 for none.
+EXCEPTION_REGISTER = "exception"
 # Areas of hidden memory that an invocation's prompt fills, with the registers that describe their contents. How much of stdin
 # has been read ("stdin_position") is the program's state, and lasts from one invocation to the next.
 INPUTS = {
@@ -72,6 +79,7 @@ class Site:
       "branch"   the condition as 0/1 (br_if, if; a fused comparison too)
       "br_table" min(index, number of labels)
       "control"  nothing but having been here (br, call, return, else)
+      "throw"    nothing but having thrown (throw, throw_ref); the step writes the exception's tag
       "host"     a call to a provided import; its steps are internal
       "bulk"     memory.copy/fill/init and table operations done by a linked routine; its steps are internal
     """

@@ -34,5 +34,8 @@ RANDOM_BYTES = 256
 FILES_BYTES = 24 * 2**20
 FILES_GIVEN_BYTES = SEGMENT_LIMIT - 1
 DESCRIPTORS_BYTES = 256 * 32
+# Exceptions that a program holds on to as values (catch_ref, catch_all_ref) take so many bytes of hidden memory, of which
+# none comes back; one more traps "exceptions exhausted".
+EXCEPTION_BYTES = 2**22
 # The host reads hidden memory (what was written into files) so many words of four bytes at a time.
 HOST_WORDS = 32

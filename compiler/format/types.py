@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Value types by their text names: "i32", "i64", "f32", "f64", "v128", "funcref", "externref"; other references are `RefType`.
+# Value types by their text names: "i32", "i64", "f32", "f64", "v128", "funcref", "externref", "exnref";
+# other references are `RefType`.
 ValType = str
 
 
@@ -15,7 +16,8 @@ class FuncType:
 
 
 class RefType(str):
-    """A reference type that is no plain funcref or externref. to: "func", "extern", or the type of the functions referred to.
+    """A reference type that is no plain funcref, externref or exnref. to: "func", "extern", "exn", or the type of the functions
+    referred to.
 
     As text it begins with REFERENCE, and says its structure, so that equal types of two modules are equal.
     """
@@ -40,9 +42,9 @@ REFERENCE = "(ref "
 def general(type: ValType) -> ValType:
     """Of a reference type the plain one that it is a kind of: how hosts see it; another type itself."""
     if type.startswith(REFERENCE):
-        return "externref" if type.endswith(" extern)") else "funcref"
+        return next((f"{kind}ref" for kind in ("extern", "exn") if type.endswith(f" {kind})")), "funcref")
     return type
 
 
 def is_reference(type: ValType) -> bool:
-    return general(type) in ("funcref", "externref")
+    return general(type) in ("funcref", "externref", "exnref")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from .isa import FOLDING_RULES, TRAPS, Entry, Program, Site, Slot, Step, StepFunction
+from .isa import EXCEPTION_REGISTER, FOLDING_RULES, TRAPS, Entry, Program, Site, Slot, Step, StepFunction
 from .limits import FRAME_SIZE_LIMIT, MEMORY_LIMIT, PAGE
 from .operations import OPERATIONS, Operation
 from .types import FuncType, ValType, general
@@ -17,14 +17,17 @@ RECORDS = {
     "branch": lambda o: o.branches,
     "br_table": lambda o: o.name == "br_table",
     "control": lambda o: o.control in ("jump", "call", "tail", "return", "end"),
+    "throw": lambda o: o.effect == "value",
     "host": lambda o: o.effect != "value",
     "bulk": lambda o: o.calls,
 }
+# What says whether an exception is in flight.
+EXCEPTION_SLOT = Slot("hidden", EXCEPTION_REGISTER)
 # Slots that an operand may be; a constant is never written.
 _READ, _WRITTEN = ("frame", "const", "global", "hidden"), ("frame", "global", "hidden")
 _ABSENT: dict[str, Any] = {"a": None, "b": None, "c": None, "dest": None, "imm": 0, "target": None, "targets": (), "callee": None}
 _ABSENT |= {"type": None, "trap": ""}
-_TYPES = ("i32", "i64", "f32", "f64", "funcref", "externref")
+_TYPES = ("i32", "i64", "f32", "f64", "funcref", "externref", "exnref")
 
 
 class InvalidProgram(ValueError):
@@ -200,7 +203,7 @@ def _entries(program: Program) -> Iterator[Entry]:
 
 
 def _check_entry(program: Program, entry: Entry, owners: list[int]) -> None:
-    """Registers, parameters, then calls or one access, results, halt."""
+    """Registers, parameters, then calls (with what follows one that may throw) or one access, results, halt."""
     types = (*entry.params, *entry.results)
     if type(entry.entry) is not int or not 0 <= entry.entry < len(program.steps) or any(t not in _TYPES for t in types):
         raise InvalidProgram(f"entry {entry.name!r} at step {entry.entry!r} of type {types!r} is not possible")
@@ -211,6 +214,11 @@ def _check_entry(program: Program, entry: Entry, owners: list[int]) -> None:
     for dest, is_wide in zip(wanted, wide, strict=True):
         at = _expect(program, entry, at, ("param",), dest=dest, wide=is_wide)
     while at < len(program.steps) and program.steps[at].op not in ("result", "halt"):
+        if program.steps[at].op == "br.i32.eq":  # an exception that has left what was called
+            at = _expect(program, entry, at, ("br.i32.eq",), a=EXCEPTION_SLOT, b=Slot("const", 0), target=at + 3)
+            at = _expect(program, entry, at, ("mov",), a=Slot("const", 0), dest=EXCEPTION_SLOT)
+            at = _expect(program, entry, at, ("trap",), trap="uncaught_exception")
+            continue
         at = _expect(program, entry, at, ("call", "i32.load", "i32.load8_u", "i32.store", "i32.store8", "hidden.load32"))
     for i, type_ in enumerate(entry.results):
         # An access to memory leaves its value behind its address.
@@ -234,7 +242,8 @@ def _expect(program: Program, entry: Entry, at: int, ops: tuple[str, ...], **val
             raise InvalidProgram(f"entry {entry.name!r}: `{name}` is {getattr(step, name)!r}, not {value!r}", at)
     if step.operation.calls:
         type_ = _called(program, at)
-        if step.imm != 1 or (type_.params, type_.results) not in ((entry.params, entry.results), ((), ())):
+        called = tuple(map(general, type_.params)), tuple(map(general, type_.results))
+        if step.imm != 1 or called not in ((entry.params, entry.results), ((), ())):
             raise InvalidProgram(f"entry {entry.name!r} calls a function of another type", at)
     return at + 1
 

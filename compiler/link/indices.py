@@ -22,6 +22,7 @@ class Indices:
     tables: dict[Definition, int]
     memories: dict[Definition, int]
     globals: dict[Definition | Intrinsic | Layout, int]
+    tags: dict[Definition, int]
     host_memory: Definition | None
     references: dict[Definition, int]
 
@@ -44,6 +45,7 @@ def number(units: Units, reached: Reached) -> Indices:
         tables={t: i for i, t in enumerate(sorted(reached.tables))},
         memories={m: i for i, m in enumerate(sorted(reached.memories))},
         globals={g: i for i, g in enumerate([*reached.registers, *sorted(reached.globals)])},
+        tags={t: i for i, t in enumerate(sorted(reached.tags))},
         host_memory=next(iter(reached.host_memories), None),
         references={f: i for i, f in enumerate(referenced, 1)},
     )

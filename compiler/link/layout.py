@@ -13,6 +13,7 @@ from ..format.limits import (
     ARGUMENT_BYTES,
     DESCRIPTORS_BYTES,
     ENVIRONMENT_BYTES,
+    EXCEPTION_BYTES,
     FILES_BYTES,
     HIDDEN_LIMIT,
     MEMORY_PAGES,
@@ -23,6 +24,7 @@ from ..format.limits import (
     TABLE_ELEMENTS,
 )
 from ..wasm.module import Instr, Limits, Module
+from .exceptions import EXCEPTIONS
 from .indices import Indices
 from .linked import TableLayout
 from .reach import Reached
@@ -97,6 +99,8 @@ class _LayOut:
         self._element_segments()
         self._data_segments()
         self._inputs()
+        if self.reached.exceptions:
+            self.out.constants[Layout(None, EXCEPTIONS)] = self._reserve(EXCEPTION_BYTES)
         self._tables()
         for offset, contents in self.hidden:
             out.segments += _segments(contents, offset, hidden=True)

@@ -25,10 +25,11 @@ from collections.abc import Mapping, Sequence
 
 from ..format.types import general
 from ..wasm.module import Module
+from .exceptions import CAPTURE, RESTORE, registers_of, throwing, widths_of
 from .indices import Indices, number
 from .layout import INPUTS, Instantiation, lay_out, register_name
 from .libraries import libraries_of
-from .linked import LinkedModule
+from .linked import Exceptions, LinkedModule
 from .merge import merge
 from .reach import Reached, reach
 from .refuse import refuse
@@ -56,6 +57,7 @@ def link(
     state = lay_out(units, reached, indices, max_memory_pages)
     merged = merge(units, reached, indices, state)
     functions = indices.functions
+    exceptions = _exceptions(units, reached, indices, merged)
     registers = {
         index: register_name(units, indices, target)
         for target, index in indices.globals.items()
@@ -65,7 +67,7 @@ def link(
         module=merged,
         routines=_records(units, reached, indices),
         origin={i: f.index for f, i in functions.items() if isinstance(f, Definition) and f.unit == PROGRAM},
-        registers={**dict.fromkeys(registers.values(), 0), **state.registers},
+        registers={**registers_of(exceptions), **dict.fromkeys(registers.values(), 0), **state.registers},
         register_globals=registers,
         global_values={indices.globals[g]: v for g, v in state.global_values.items() if g in indices.globals},
         tables=tuple(state.tables.values()),
@@ -84,6 +86,7 @@ def link(
             for name, g in reached.exported_globals.items()
         },
         start=tuple(functions[f] for f in reached.start),
+        exceptions=exceptions,
     )
 
 
@@ -94,6 +97,15 @@ def _exported_memory(units: Units, indices: Indices) -> int | None:
     )
     target = units.find(PROGRAM, "memory", exports[0].index) if exports else None
     return indices.memories.get(target) if isinstance(target, Definition) else None
+
+
+def _exceptions(units: Units, reached: Reached, indices: Indices, merged: Module) -> Exceptions | None:
+    if not reached.tags and not reached.exceptions:
+        return None
+    functions, types = throwing(merged, (indices.functions[f] for f in indices.references))
+    values = {name: indices.functions[f] for name, f in reached.exceptions.items()}
+    widths = widths_of(unit.module for unit in units.all)
+    return Exceptions(widths, functions, types, values.get(CAPTURE), values.get(RESTORE))
 
 
 def _function_references(units: Units, reached: Reached, indices: Indices) -> dict[int, int]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ..format.isa import LinearMemory, Segment
+from ..format.types import FuncType
 from ..wasm.module import Instr, Module, ValType
 
 
@@ -23,6 +24,23 @@ class TableLayout:
 
 
 @dataclass(frozen=True)
+class Exceptions:
+    """How exceptions are thrown: the registers below say what is in flight, and who calls what may throw looks at them.
+
+    widths: for each place among the values of an exception, whether it may have 64 bits.
+    functions, types: indices of functions that an exception may leave, and types of references to such functions.
+    capture: index of the routine that makes a value of the exception in flight (catch_ref), restore: of the one that throws
+    such a value again (throw_ref); None where there are no such values.
+    """
+
+    widths: tuple[bool, ...]
+    functions: frozenset[int]
+    types: frozenset[FuncType]
+    capture: int | None = None
+    restore: int | None = None
+
+
+@dataclass(frozen=True)
 class LinkedModule:
     """One module in which every import left is an intrinsic (module "w2x") that the lowering turns into steps.
 
@@ -37,6 +55,7 @@ class LinkedModule:
     function_references: function index in the original module -> its reference value, where that module refers to it.
     table_capacity: original table index -> elements for which there is room, of tables that may grow.
     start: function indices to call at instantiation, in order.
+    exceptions: of a program that can throw one.
     """
 
     module: Module
@@ -58,6 +77,7 @@ class LinkedModule:
     exports: dict[str, int] = field(default_factory=dict)  # invocable functions: export name -> function index
     exported_globals: dict[str, tuple[int, ValType]] = field(default_factory=dict)
     start: tuple[int, ...] = ()
+    exceptions: Exceptions | None = None
 
     @property
     def memory_pages(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..wasm.module import FuncType, GlobalType, Limits, TableType
+from ..wasm.module import FuncType, GlobalType, Limits, TableType, Tag
 
 
 def mismatch(wanted: Any, given: Any, of: str) -> str:
@@ -12,6 +12,8 @@ def mismatch(wanted: Any, given: Any, of: str) -> str:
     match wanted, given:
         case (FuncType(), FuncType()) | (GlobalType(), GlobalType()):
             return "" if wanted == given else f"imported as {show(wanted)}, {of} has {show(given)}"
+        case Tag(), Tag():
+            return mismatch(wanted.type, given.type, of)
         case TableType(), TableType():
             if wanted.element != given.element:
                 return f"imported as a table of {wanted.element}, {of} has one of {given.element}"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..format.types import general, is_reference
-from ..wasm.module import Element, Function, Global, GlobalType, Import, Instr, Limits, Module
+from ..wasm.module import Element, Function, Global, GlobalType, Import, Instr, Limits, Module, Tag
 from ..wasm.names import UniqueNames
 from ..wasm.opcodes import BY_NAME
 from .indices import Indices
 from .layout import Instantiation, register_name
 from .linked import INTRINSIC_MODULE
 from .reach import Reached, operands
-from .units import Definition, Layout, Unit, Units
+from .units import Definition, Intrinsic, Layout, Unit, Units
 
 REGISTER_TYPE = GlobalType("i32", True)
 # The body of a function that has a reference but can never be called.
@@ -38,6 +38,7 @@ class _Merge:
             "func": indices.functions,
             "table": indices.tables,
             "global": indices.globals,
+            "tag": indices.tags,
         }
 
     def run(self) -> Module:
@@ -55,8 +56,9 @@ class _Merge:
                 globals_.append(Global(type, self._initial(type, target)))
             else:
                 name = register_name(self.units, self.indices, target)
-                imports.append(Import(INTRINSIC_MODULE, name, "global", REGISTER_TYPE))
-                globals_.append(Global(REGISTER_TYPE, imported=imports[-1]))
+                type = target.type if isinstance(target, Intrinsic) and isinstance(target.type, GlobalType) else REGISTER_TYPE
+                imports.append(Import(INTRINSIC_MODULE, name, "global", type))
+                globals_.append(Global(type, imported=imports[-1]))
         declared = tuple((Instr("ref.func", (self.indices.functions[f],)),) for f in self.indices.references)
         return Module(
             types=tuple(self.indices.types),
@@ -66,6 +68,7 @@ class _Merge:
             globals=tuple(globals_),
             elements=(Element("declarative", "funcref", declared),) if declared else (),
             imports=tuple(imports),
+            tags=tuple(Tag(self.units.all[t.unit].module.tags[t.index].type) for t in self.indices.tags),
         )
 
     def _initial(self, type: GlobalType, definition: Definition) -> tuple[Instr, ...]:
@@ -86,6 +89,10 @@ class _Merge:
             return replace(function, locals=(), body=_STUB)
         body = tuple(self._instruction(definition.unit, unit, i) for i in function.body)
         return replace(function, body=body, name=function.name + unit.label)
+
+    def _handler(self, unit_index: int, handler: tuple[int, ...]) -> tuple[int, ...]:
+        kind, *tags, depth = handler
+        return (kind, *(self.indices.tags[self.units.resolve(unit_index, "tag", tag)] for tag in tags), depth)  # type: ignore[index]
 
     def _memory(self, unit_index: int, instruction: Instr) -> int:
         """The index of its memory, which is left out where it is 0. A host's is that of the modules that call it."""
@@ -111,6 +118,8 @@ class _Merge:
         for kind, arg in zip(kinds, args, strict=True):
             if kind == "type":
                 arg = self.indices.types[unit.module.types[arg]]
+            elif kind == "catches":
+                arg = tuple(self._handler(unit_index, handler) for handler in arg)
             elif kind in self.spaces:
                 target = self.units.resolve(unit_index, kind, arg)
                 if isinstance(target, Layout) and not target.is_register:

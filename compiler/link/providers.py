@@ -19,9 +19,9 @@ def providers(program: Module, given: Mapping[str, Module]) -> list[str]:
     for entry in program.imports:
         index = counts.get(entry.kind, 0)
         counts[entry.kind] = index + 1
-        target = units.find(PROGRAM, entry.kind, index) if entry.kind != "tag" else None
-        if isinstance(target, Unresolved) or target is None:
-            why = "" if target is None else target.reason.message.partition(": ")[2]
+        target = units.find(PROGRAM, entry.kind, index)
+        if isinstance(target, Unresolved):
+            why = target.reason.message.partition(": ")[2]
             found.append(f"nobody{f' ({why})' if why else ''}{suggestion(entry.module, entry.name, entry.desc)}")
         elif entry.module in given and any(e.name == entry.name for e in given[entry.module].exports):
             found.append("a library that was given")

@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from ..format.errors import CompileError, Reason
 from ..wasm.module import FuncType, Instr
 from ..wasm.opcodes import BY_NAME
+from .exceptions import exception_routines, hands_on, widths_of
 from .routines import BETWEEN, ROUTINES, WASI_MODULES, Routine, layout_of, load, memory_layout, variant
 from .units import PROGRAM, Definition, Intrinsic, Layout, Target, Units, Unresolved
 
 # Immediates that name an entity of an index space, by the kinds of `opcodes`.
-INDEX_KINDS = ("func", "table", "global", "memory", "data", "elem")
+INDEX_KINDS = ("func", "table", "global", "memory", "tag", "data", "elem")
 _INDIRECT = frozenset({"call_indirect", "return_call_indirect", "call_ref", "return_call_ref"})
 # Instructions that name nothing, most of all: nothing follows from them.
 _ALONE = frozenset(
     name for name, opcode in BY_NAME.items() if not {*INDEX_KINDS, "memarg"}.intersection(opcode.immediates)
-) - frozenset(ROUTINES) - _INDIRECT
+) - frozenset(ROUTINES) - _INDIRECT - {"try_table", "throw_ref"}
 
 
 @dataclass
@@ -30,6 +31,7 @@ class Reached:
     intrinsics, registers: what is needed from "w2x", in the order of the first use (the values mean nothing).
     host_memories: those of modules that call hosts.
     layouts: layout values that code reads. instantiated: the program and its libraries, in the order of instantiation.
+    exceptions: the routines of `exceptions`, by name, where exceptions are values.
     calls: (unit, instruction name, immediates) -> the function that does it. refused: by unit and place, why an import
     that is needed is not there.
     """
@@ -46,9 +48,11 @@ class Reached:
     globals: set[Definition] = field(default_factory=set)
     tables: set[Definition] = field(default_factory=set)
     memories: set[Definition] = field(default_factory=set)
+    tags: set[Definition] = field(default_factory=set)
     host_memories: set[Definition] = field(default_factory=set)
     layouts: set[Layout] = field(default_factory=set)
     instantiated: list[int] = field(default_factory=list)
+    exceptions: dict[str, Definition] = field(default_factory=dict)
     calls: dict[tuple[int, str, tuple], Definition] = field(default_factory=dict)
     refused: dict[tuple[int, int], Reason] = field(default_factory=dict)
 
@@ -75,6 +79,8 @@ def operands(instruction: Instr) -> Iterator[tuple[str, int]]:
         first = len(kinds) - len(memories)
         yield from zip(kinds[:first], args, strict=False)
         yield from (("memory", index) for index in args[first:] or (0,) * len(memories))
+    elif instruction.name == "try_table":
+        yield from (("tag", handler[1]) for handler in args[1] if len(handler) > 2)
     elif instruction.name != "select":
         yield from ((k, a) for k, a in zip(kinds, args, strict=True) if k in INDEX_KINDS)
 
@@ -99,7 +105,7 @@ class _Reach:
         for unit in self.units.instantiation_order():
             self._instantiate(unit)
         # A whole program needs what it imports, as for instantiation; a part of it only the functions it calls.
-        for kind in ("func", "table", "memory", "global") if names is None else ("table", "memory", "global"):
+        for kind in ("func", "table", "memory", "global", "tag") if names is None else ("table", "memory", "global"):
             for index in range(len(self.units.all[PROGRAM].imports[kind])):
                 self._resolve(PROGRAM, kind, index)
         self._roots(names)
@@ -171,6 +177,8 @@ class _Reach:
                 self._use(unit, kind, index)
         if name in ROUTINES:
             self._routine(unit, instruction, uses)
+        if hands_on(instruction):
+            self._exceptions()
 
     def _use(self, unit: int, kind: str, index: int) -> None:
         match self._resolve(unit, kind, index):
@@ -199,6 +207,8 @@ class _Reach:
                 self.out.memories.add(target)
             case "elem":
                 self._follow(target)
+            case "tag":
+                self.out.tags.add(target)
             case "global" if target not in self.out.globals:
                 self.out.globals.add(target)
                 self.initial.append(target)
@@ -261,6 +271,15 @@ class _Reach:
                         self.out.programs_references.add(instruction.args[0])
             elif instruction.name == "global.get":
                 self._use(unit, "global", instruction.args[0])
+
+    def _exceptions(self) -> None:
+        """Links the routines for exceptions that are values, once."""
+        if not self.out.exceptions:
+            module = exception_routines(widths_of(unit.module for unit in self.units.all))
+            instance = self.units.add("w2x.exceptions", module, own=True)
+            for export in module.exports:
+                self.out.exceptions[export.name] = Definition(instance, "func", export.index)
+                self._function(self.out.exceptions[export.name])
 
     # Routines
 

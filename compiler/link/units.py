@@ -37,7 +37,7 @@ PROGRAM = 0
 
 @dataclass(frozen=True, order=True)
 class Definition:
-    """kind: "func", "table", "memory", "global", also "data" and "elem"; index: in the unit's joint index space."""
+    """kind: "func", "table", "memory", "global", "tag", also "data" and "elem"; index: in the unit's joint index space."""
 
     unit: int
     kind: str
@@ -142,7 +142,7 @@ class Units:
         fallback: bool = False, own: bool = False, memories: Mapping[str, Definition] | None = None,
     ) -> int:  # fmt: skip
         """Index of the new unit."""
-        imports: dict[str, list[tuple[int, Import]]] = {"func": [], "table": [], "memory": [], "global": []}
+        imports: dict[str, list[tuple[int, Import]]] = {"func": [], "table": [], "memory": [], "global": [], "tag": []}
         for position, entry in enumerate(module.imports):
             imports[entry.kind].append((position, entry))
         exports = {e.name: e for e in module.exports}
@@ -262,6 +262,7 @@ class Units:
             "global": lambda: module.globals[export.index].type,
             "table": lambda: module.tables[export.index],
             "memory": lambda: module.memories[export.index],
+            "tag": lambda: module.tags[export.index],
         }[export.kind]()
         return mismatch(entry.desc, entity, entry.module)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from ..format.isa import TRAPS, Slot, Step
 from ..link.linked import INTRINSIC_MODULE
 from ..wasm.module import FuncType, Instr
-from .context import FunctionContext
+from .exceptions import ExceptionLowering
 from .operations import INTRINSICS, WIDE
 
 
-class CallLowering(FunctionContext):
+class CallLowering(ExceptionLowering):
     """call, call_indirect, and the same in tail position."""
 
     def _call(self, instr: Instr) -> None:
@@ -24,6 +24,7 @@ class CallLowering(FunctionContext):
         # A routine does not touch the user's globals.
         first = self._begin_call(callee.type, 0, keeps_globals=routine in ("value", "bulk") and self.origin is not None)
         self.code.emit(Step("call", callee=index, imm=int(first.index), site=site))
+        self._look(self._may_throw(index))
         self._end_call(callee.type, 0)
         value = self._site("value")
         if routine is not None and callee.type.results and value is not None:
@@ -45,6 +46,7 @@ class CallLowering(FunctionContext):
         self.code.emit(Step("table.ref", a=index, c=size, dest=reference, imm=layout.offset, wide=layout.wide))
         site = self._site("control")
         self.code.emit(Step("call_indirect", a=reference, type=type_, imm=int(first.index), site=site))
+        self._look(self._type_may_throw(type_))
         self._end_call(type_, 1)
 
     def _call_ref(self, instr: Instr) -> None:
@@ -53,6 +55,7 @@ class CallLowering(FunctionContext):
         first = self._begin_call(type_, 1, keeps_globals=False)
         site = self._site("control")
         self.code.emit(Step("call_ref", a=reference, type=type_, imm=int(first.index), site=site))
+        self._look(self._type_may_throw(type_))
         self._end_call(type_, 1)
 
     def _return_call_ref(self, instr: Instr) -> None:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from ..format.isa import Site, Slot, Step
 from ..format.operations import branch_on
-from ..wasm.module import FuncType, Instr
+from ..wasm.module import BLOCKS, FuncType, Instr
 from .code import Move
 from .conditions import Condition
-from .context import ZERO, Frame, FunctionContext
+from .context import ZERO, Frame
+from .exceptions import ExceptionLowering
 from .operations import WIDE
 from .stack import Operand
 
 
-class ControlLowering(FunctionContext):
-    """block, loop, if, else, end, br, br_if, br_on_null, br_table, return, unreachable, and the dead code behind some of them."""
+class ControlLowering(ExceptionLowering):
+    """block, loop, if, else, try_table, end, br, br_if, br_on_null, br_table, return, unreachable, and the dead code behind
+    some of them."""
 
     def _dead(self, instr: Instr) -> None:
         """Code that cannot be reached makes no steps; only its structure matters."""
-        if instr.name in ("block", "loop", "if"):
+        if instr.name in BLOCKS:
             self.dead_blocks += 1
         elif instr.name == "else" and not self.dead_blocks:
             self._fold("unreachable code", "control")
@@ -76,6 +78,10 @@ class ControlLowering(FunctionContext):
         self.stack.forget(len(frame.type.params))
         self.code.bind(frame.label)
 
+    def _try_table(self, instr: Instr) -> None:
+        self._open_try(instr)
+        self._open(instr, "try")
+
     def _if(self, instr: Instr) -> None:
         condition = self._condition()
         frame = self._open(instr, "if")
@@ -118,9 +124,12 @@ class ControlLowering(FunctionContext):
             self.code.bind(frame.label)
             if self.reachable or frame.used:
                 self.code.emit(Step("return"))
+            self._land()
             self.frames.pop()
             self.reachable = False
             return
+        if frame.kind == "try":
+            self._close_try()
         if frame.kind == "loop":
             # Branches go to the beginning: only one path arrives here.
             self.frames.pop()
@@ -148,9 +157,7 @@ class ControlLowering(FunctionContext):
         self.code.emit_moves(self._moves(frame, frame.places), self.stack.temporary)
 
     def _branch_moves(self, frame: Frame) -> list[Move]:
-        if frame.kind == "loop":
-            return self._moves(frame, [self.stack.canonical(frame.height + i) for i in range(len(frame.type.params))])
-        return self._moves(frame, frame.places)
+        return self._moves(frame, self._branch_places(frame))
 
     def _leave(self, frame: Frame, site: Site | None) -> None:
         """Branch to the frame, values and all. The stack at compile time stays as it is."""

@@ -9,6 +9,7 @@ from ..format.isa import Entry, LinearMemory, Program, Site, Slot, Step, StepFun
 from ..format.limits import FRAME_SIZE_LIMIT, HOST_WORDS
 from ..format.types import FuncType, general
 from ..link.linked import LinkedModule
+from .exceptions import uncaught
 from .lower import LoweredFunction
 
 
@@ -75,7 +76,10 @@ def _entry(linked: LinkedModule, steps: list[Step], name: str, callees: tuple[in
     # A callee's frame may begin at slot 1 at the earliest, so this is where its parameters stand.
     for i, param in enumerate(type_.params):
         steps.append(Step("param", dest=Slot("frame", 1 + i), wide=param in ("i64", "f64")))
-    steps += [Step("call", callee=callee, imm=1) for callee in callees]
+    for callee in callees:
+        steps.append(Step("call", callee=callee, imm=1))
+        if linked.exceptions is not None and callee in linked.exceptions.functions:
+            steps += uncaught(len(steps))
     for i, result in enumerate(type_.results):
         steps.append(Step("result", a=Slot("frame", 1 + i), wide=result in ("i64", "f64")))
     steps.append(Step("halt"))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..wasm.module import Instr
+from ..wasm.module import BLOCKS, Instr
 
 
 @dataclass
 class Construct:
-    """A block, loop or if of a body. end, otherwise: indices of its `end` and `else`.
+    """A block, loop, if or try_table of a body. end, otherwise: indices of its `end` and `else`.
 
     locals, globals: indices written anywhere inside. calls: whether anything inside calls.
     """
@@ -22,12 +22,12 @@ class Construct:
 
 
 def blocks_of(body: tuple[Instr, ...]) -> dict[int, Construct]:
-    """Index of each block, loop and if of a valid body -> its extent and effects, those of inner blocks included."""
+    """Index of each block, loop, if and try_table of a valid body -> its extent and effects, those of inner blocks included."""
     blocks: dict[int, Construct] = {}
     open_blocks = [Construct()]  # the first one stands for the function itself
     for at, instr in enumerate(body):
         block = open_blocks[-1]
-        if instr.name in ("block", "loop", "if"):
+        if instr.name in BLOCKS:
             blocks[at] = Construct()
             open_blocks.append(blocks[at])
         elif instr.name == "else":

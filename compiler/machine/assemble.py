@@ -116,13 +116,14 @@ def _tokens(program: Program, rows: list[Row], places: int, jumps: Jumps) -> dic
     absent = {name for name, flag in (("S", "divide"), ("Q0", "mul"), ("Q1", "mul_high")) if flag not in used}
     absent |= {name for name, op in (("O", "stdout"), ("E", "stderr")) if op not in ops}
     counts = Counter(head_of(name) for name, _, _ in jumps.tokens)
-    seldom = any(step.trap in SELDOM_TRAPS or step.op in ("call_ref", "return_call_ref") for step in program.steps)
+    seldom = {step.trap for step in program.steps} | {"null_access" for op in ops if op in ("call_ref", "return_call_ref")}
+    absent_traps = next((k for k, name in enumerate(reversed(SELDOM_TRAPS)) if name in seldom), len(SELDOM_TRAPS))
     made = {
         c.name: 0 if c.name in absent else counts[c.name] if c.moves else _count(c, places)
         for c in CLASSES
         if c.emitted
     }
-    return made if seldom else made | {"T": made["T"] - len(SELDOM_TRAPS)}
+    return made | {"T": made["T"] - absent_traps}
 
 
 def _count(c: TokenClass, digits: int) -> int:

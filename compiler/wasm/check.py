@@ -11,13 +11,14 @@ from .module import Function, Module, ValType
 from .opcodes import BY_NAME, SIGNATURES
 
 # What can be compiled. An instruction or type that is not listed here is refused.
-SUPPORTED_TYPES = frozenset({"i32", "i64", "f32", "f64", "funcref", "externref"})
+SUPPORTED_TYPES = frozenset({"i32", "i64", "f32", "f64", "funcref", "externref", "exnref"})
 SUPPORTED = {
     "control": "unreachable nop block loop if else end br br_if br_table return call call_indirect return_call "
     "return_call_indirect call_ref return_call_ref br_on_null br_on_non_null drop select",
     "variables": "local.get local.set local.tee global.get global.set",
     "memory": "memory.size memory.grow memory.fill memory.copy memory.init data.drop",
     "tables": "table.get table.set table.size table.grow table.fill table.copy table.init elem.drop",
+    "exceptions": "try_table throw throw_ref",
     "references": "ref.null ref.is_null ref.func ref.as_non_null",
     "integers": " ".join(name for name, (a, b) in SIGNATURES.items() if {"i32", "i64"}.issuperset(a + b)),
     "floats": " ".join(name for name, (a, b) in SIGNATURES.items() if {"f32", "f64"}.intersection(a + b)),

@@ -14,6 +14,7 @@ from ..format.errors import CompileError, Reason
 from ..format.limits import LOCALS
 from ..format.types import RefType
 from .module import (
+    BLOCKS,
     Data,
     Element,
     Export,
@@ -26,6 +27,7 @@ from .module import (
     Limits,
     Module,
     TableType,
+    Tag,
     ValType,
 )
 from .opcodes import (
@@ -63,6 +65,7 @@ class _Decoder:
         self.tables: list[TableType] = []
         self.memories: list[Limits] = []
         self.globals: list[Global] = []
+        self.tags: list[Tag] = []
         self.exports: list[Export] = []
         self.start: int | None = None
         self.elements: list[Element] = []
@@ -102,6 +105,7 @@ class _Decoder:
             elements=tuple(self.elements),
             data=tuple(self.segments),
             imports=tuple(self.imports),
+            tags=tuple(self.tags),
         )
 
     def _section(self, section: int) -> None:
@@ -135,7 +139,7 @@ class _Decoder:
             case 12:
                 r.unsigned()  # data count: for one-pass validators
             case 13:
-                r.vector(lambda: (r.byte(), r.unsigned()))  # tags: whatever uses one is refused
+                self.tags += r.vector(lambda: Tag(self._tag_type()))
 
     # Types
 
@@ -198,6 +202,11 @@ class _Decoder:
             raise self.r.error("unknown mutability")
         return GlobalType(type, bool(mutable))
 
+    def _tag_type(self) -> FuncType:
+        if self.r.byte():
+            raise self.r.error("unknown kind of tag")
+        return self._type()
+
     def _external_kind(self) -> str:
         return self._at(EXTERNAL_KINDS, self.r.byte(), "external kind")
 
@@ -219,7 +228,8 @@ class _Decoder:
             desc = self._global_type()
             self.globals.append(Global(desc, imported=Import(module, name, kind, desc)))
         else:
-            raise self._refusal(f"exception tag {module}.{name}")
+            desc = Tag(self._tag_type())
+            self.tags.append(replace(desc, imported=Import(module, name, kind, desc)))
         self.imports.append(Import(module, name, kind, desc))
 
     def _element(self) -> Element:
@@ -278,7 +288,7 @@ class _Decoder:
         while depth:
             instruction = self._instruction()
             body.append(instruction)
-            if instruction.name in ("block", "loop", "if", "try_table"):
+            if instruction.name in BLOCKS:
                 depth += 1
             elif instruction.name == "end":
                 depth -= 1

@@ -18,6 +18,7 @@ from .module import (
     Limits,
     Module,
     TableType,
+    Tag,
     ValType,
 )
 from .opcodes import (
@@ -102,6 +103,7 @@ class _Encoder:
             "function": _vector(_unsigned(self._type_index(f.type)) for f in functions),
             "table": _vector(map(self._table, tables)),
             "memory": _vector(map(_limits, memories)),
+            "tag": _vector(self._tag_type(t.type) for t in module.tags if t.imported is None),
             "global": _vector(self._global(g) for g in module.globals if g.imported is None),
             "export": _vector(
                 _name(e.name) + bytes([EXTERNAL_KINDS.index(e.kind)]) + _unsigned(e.index) for e in module.exports
@@ -165,6 +167,8 @@ class _Encoder:
 
     def _import(self, entry: Import) -> bytes:
         match entry.desc:
+            case Tag():
+                desc = self._tag_type(entry.desc.type)
             case FuncType():
                 desc = _unsigned(self._type_index(entry.desc))
             case TableType():
@@ -176,6 +180,9 @@ class _Encoder:
             case _:
                 raise TypeError(f"import {entry.module}.{entry.name} of kind {entry.kind}")
         return _name(entry.module) + _name(entry.name) + bytes([EXTERNAL_KINDS.index(entry.kind)]) + desc
+
+    def _tag_type(self, type: FuncType) -> bytes:
+        return b"\0" + _unsigned(self._type_index(type))
 
     def _global(self, entry: Global) -> bytes:
         return self._global_type(entry.type) + self._constant(entry.init)

@@ -34,6 +34,8 @@ class Instr:
       ref.func                         (function_index,)
       ref.is_null, ref.as_non_null     ()
       select                           () or (ValType,) for the typed form
+      try_table                        (FuncType, ((kind, tag, depth) or (kind, depth), ...))   kind: its place in CATCHES
+      throw                            (tag_index,)
       everything else                  () ; an opcode outside the table is decoded as far as its immediates are
                                        known (SIMD, atomics, ...), so that it can be refused by name
     """
@@ -41,6 +43,12 @@ class Instr:
     name: str
     args: tuple = ()
     offset: int = -1
+
+
+# Instructions that an `end` belongs to.
+BLOCKS = frozenset({"block", "loop", "if", "try_table"})
+# Handlers of a try_table by their numbers: the first two name a tag; the second and the last hand on the exception itself.
+CATCHES = ("catch", "catch_ref", "catch_all", "catch_all_ref")
 
 
 @dataclass(frozen=True)
@@ -69,12 +77,20 @@ class GlobalType:
 
 @dataclass(frozen=True)
 class Import:
-    """desc: FuncType for "func", TableType for "table", Limits for "memory", GlobalType for "global"."""
+    """desc: FuncType for "func", TableType for "table", Limits for "memory", GlobalType for "global", Tag for "tag"."""
 
     module: str
     name: str
     kind: str
     desc: object
+
+
+@dataclass(frozen=True)
+class Tag:
+    """A kind of exception. type: the values that one carries, as parameters; no results."""
+
+    type: FuncType
+    imported: Import | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +119,7 @@ class Global:
 @dataclass(frozen=True)
 class Export:
     name: str
-    kind: str  # "func", "table", "memory", "global"
+    kind: str  # "func", "table", "memory", "global", "tag"
     index: int
 
 
@@ -130,7 +146,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Module:
-    """Index spaces are joint: imported functions, tables, memories and globals come first, as in the binary."""
+    """Index spaces are joint: imported functions, tables, memories, globals and tags come first, as in the binary."""
 
     types: tuple[FuncType, ...] = ()
     functions: tuple[Function, ...] = ()
@@ -142,3 +158,4 @@ class Module:
     elements: tuple[Element, ...] = ()
     data: tuple[Data, ...] = ()
     imports: tuple[Import, ...] = field(default=())
+    tags: tuple[Tag, ...] = ()

@@ -274,7 +274,7 @@ VALTYPES: dict[int, ValType] = {
 }  # fmt: skip
 # Behind these stands a heap type: (ref null ...), (ref ...).
 NULLABLE, NON_NULL = 0x63, 0x64
-HEAP_TYPES = {0x70: "func", 0x6F: "extern"}
+HEAP_TYPES = {0x70: "func", 0x6F: "extern", 0x69: "exn"}
 # Before the type of a table with an initial value.
 TABLE_WITH_VALUE = 0x40
 EMPTY_BLOCK = 0x40

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..format.types import RefType
-from .module import Function, FuncType, Module, ValType
+from .module import BLOCKS, Function, FuncType, Module, ValType
 from .opcodes import SIGNATURES
 
 # name -> (values popped, types pushed), where neither depends on immediates or on the module.
@@ -20,7 +20,9 @@ _FIXED: dict[str, tuple[int, tuple[ValType, ...]]] = {
     "br_on_non_null": (1, ()),
     "select": (2, ()),  # so is this: the first operand has the result's type
 }
-_NEVER_RETURNS = frozenset({"br", "br_table", "return", "return_call", "return_call_indirect", "return_call_ref", "unreachable"})
+_NEVER_RETURNS = frozenset({
+    "br", "br_table", "return", "return_call", "return_call_indirect", "return_call_ref", "unreachable", "throw", "throw_ref",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class _Block:
 def stack_tops(module: Module, function: Function) -> list[Top]:
     """One `Top` per instruction of the body. Dead code (behind br, return, unreachable) has live=False, top=None.
 
-    Raises ValueError for an instruction that it does not know (SIMD, atomics, exceptions).
+    Raises ValueError for an instruction that it does not know (SIMD, atomics).
     """
     types = function.type.params + function.locals
     stack: list[ValType] = []
@@ -64,10 +66,10 @@ def stack_tops(module: Module, function: Function) -> list[Top]:
         live = blocks[-1].live
         before = stack[-1] if live and stack else None
         name = instr.name
-        if name in ("block", "loop", "if"):
+        if name in BLOCKS:
             if live and name == "if":
                 stack.pop()
-            (type_,) = instr.args
+            type_ = instr.args[0]
             blocks.append(_Block(type_, len(stack) - len(type_.params) if live else 0, live, live))
         elif name in ("else", "end"):
             block = blocks[-1] if name == "else" else blocks.pop()

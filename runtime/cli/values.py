@@ -36,7 +36,7 @@ def _count(types: Sequence[ValType]) -> str:
 
 _KINDS = {
     "i32": "an integer", "i64": "an integer", "f32": "a number", "f64": "a number",
-    "funcref": "null or an integer", "externref": "null or an integer",
+    "funcref": "null or an integer", "externref": "null or an integer", "exnref": "null",
 }  # fmt: skip
 
 

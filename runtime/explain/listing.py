@@ -8,7 +8,7 @@ from typing import Any
 
 from ...compiler.format.checkpoint import Model
 from ...compiler.format.printable import printable
-from ...compiler.wasm.module import Instr, Module
+from ...compiler.wasm.module import BLOCKS, Instr, Module
 from ...compiler.wasm.source import Source
 from ..trace import location
 from .source_lines import SourceLines, source_lines
@@ -44,7 +44,7 @@ def _function(index: int, module: Module, places: SourceLines, files: list[str])
             place = files.index(found[0]), found[1]
         if not (instruction.name == "end" and depth == 0):
             lines.append([number, instruction.offset, max(depth, 0), instruction_text(instruction, module), *place])
-        if instruction.name in ("block", "loop", "if", "else"):
+        if instruction.name in (*BLOCKS, "else"):
             depth += 1
     return {
         "index": index,
@@ -59,7 +59,7 @@ def _function(index: int, module: Module, places: SourceLines, files: list[str])
 def instruction_text(instruction: Instr, module: Module) -> str:
     """As WAT has it, with the names of functions."""
     name, args = instruction.name, instruction.args
-    if name in ("block", "loop", "if"):
+    if name in BLOCKS:
         type_ = args[0]
         parts = [
             f"({word} {' '.join(types)})"

@@ -8,6 +8,7 @@ from pathlib import Path
 import wasmtime
 
 from wasm2xformer import CompileError, Trap
+from wasm2xformer.compiler.format.isa import TRAPS
 from wasm2xformer.compiler.wasm.source import EVERYTHING, load
 from wasm2xformer.compiler.wasm.unsupported import invalid
 
@@ -188,7 +189,11 @@ class _Script:
     _assert_exhaustion = _assert_trap
 
     def _assert_exception(self, command: Command) -> None:
-        results = self._do(command.action)
+        try:
+            results = self._do(command.action)
+        except Trap as trap:
+            _check_text(TRAPS["uncaught_exception"], str(trap))
+            return
         raise _Failure(f"returned {results}, should throw")
 
 

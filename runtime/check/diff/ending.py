@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from ....compiler.format.isa import TRAPS, Entry, Site
+from ....compiler.format.limits import EXCEPTION_BYTES
 from ....compiler.format.tokens import Kind
-from ....compiler.format.types import ValType
+from ....compiler.format.types import ValType, is_reference
 from ...bit_patterns import FOREIGN, decode, fits
 from ...trace import show_value
 from .context import Context
@@ -25,7 +27,7 @@ def check_results(c: Context) -> Iterator[Finding]:
     types = entry.results if entry is not None and run.outcome == "ok" else ("i32",) * len(run.results)
     for k, (i, result, type_) in enumerate(zip(at, run.results, types, strict=False)):
         actual = int(trace.value[i])
-        if type_ in ("funcref", "externref"):
+        if is_reference(type_):
             found = decode(type_, actual, c.program.function_references) if fits(type_, actual) else FOREIGN
             words = [_reference(type_, v) for v in (result, found)]
             expected, actual = _reference_bits(c, type_, result, actual), actual
@@ -54,6 +56,8 @@ def _reference_bits(c: Context, type_: ValType, result: int | None, actual: int)
 def _reference(type_: ValType, value: int | None) -> str:
     if value is None:
         return "null"
+    if type_ == "exnref":
+        return "an exception"
     return f"externref {value}" if type_ == "externref" else "a function" if value < 0 else f"function {value}"
 
 
@@ -75,9 +79,14 @@ def check_outcome(c: Context) -> Iterator[Finding]:
     run, trace = c.run, c.trace
     expected = "halt" if run.outcome in ("ok", "exit") else run.outcome
     actual = TRAPS.get(trace.outcome, trace.outcome)
+    if trace.outcome == "exceptions_exhausted":
+        limit = f"exceptions that are values take {EXCEPTION_BYTES >> 20} MiB at most"
+        yield replace(c.at_end("record", "outcome", c.run_outcome(), c.trace_outcome()), limit=limit)
+        return
     if expected != actual:
         yield c.at_end("outcome", "outcome", c.run_outcome(), c.trace_outcome())
-    elif actual != "halt":
+        return
+    if actual != "halt":
         yield from _check_trap_site(c)
     else:
         # proc_exit halts inside its routine, a return behind the entry's results.

@@ -17,7 +17,7 @@ ENDS_WITH = np.array(
      Kind.STDOUT, Kind.STDERR, Kind.HALT, Kind.TRAP, Kind.JUMP], dtype=np.uint8
 )  # fmt: skip
 # What is recorded for a step's site, by number; 0: it has none.
-RECORDS = ("", "value", "store", "branch", "br_table", "control", "host", "bulk")
+RECORDS = ("", "value", "store", "branch", "br_table", "control", "host", "bulk", "throw")
 BULK = RECORDS.index("bulk")
 STORED = np.array([r == "store" for r in RECORDS])
 VALUED = np.array([r in ("value", "store") for r in RECORDS])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ....compiler.wasm.module import Function, FuncType, Instr, ValType
+from ....compiler.format.types import general
+from ....compiler.wasm.module import Function, FuncType, Instr, TableType, ValType
 from .record import FLUSH_SLOT, LOG_BYTES, PREFIX, RECORD, Added
 
-_BITS: dict[ValType, ValType] = {"f32": "i32", "f64": "i64"}
+_BITS: dict[ValType, ValType] = {"f32": "i32", "f64": "i64", "exnref": "i32"}
 
 
 def log_routine(added: Added) -> Function:
@@ -37,10 +38,14 @@ def forward(function: Function, index: int, prologue: Iterable[Instr]) -> Functi
 
 
 def bits_entry(function: Function, index: int) -> Function:
-    """Calls `index` with floats passed as the integers of their bits: a host's own floats may change a NaN."""
-    type_ = function.type
+    """Calls `index` with floats passed as the integers of their bits: a host's own floats may change a NaN. Hosts have no
+    exceptions as values: what they pass is null, and of what they get they learn whether it is."""
+    type_ = FuncType(tuple(map(_general, function.type.params)), tuple(map(_general, function.type.results)))
     body: list[Instr] = []
     for i, t in enumerate(type_.params):
+        if t == "exnref":
+            body.append(Instr("ref.null", ("exnref",)))
+            continue
         body.append(Instr("local.get", (i,)))
         if t in _BITS:
             body.append(Instr(f"{t}.reinterpret_{_BITS[t]}"))
@@ -52,14 +57,32 @@ def bits_entry(function: Function, index: int) -> Function:
         body += [Instr("local.set", (first + i,)) for i in reversed(range(len(extra)))]
         for i, t in enumerate(extra):
             body.append(Instr("local.get", (first + i,)))
-            if t in _BITS:
-                body.append(Instr(f"{_BITS[t]}.reinterpret_{t}"))
+            body += _as_bits(t)
     bits = FuncType(tuple(_BITS.get(t, t) for t in type_.params), tuple(_BITS.get(t, t) for t in type_.results))
     return Function(bits, tuple(extra), (*body, Instr("end")), name=function.name)
 
 
 def bits_of_global(type_: ValType, index: int) -> Function:
     """Returns a global's bits: a host's own float may change a NaN."""
-    integer = _BITS.get(type_, type_)
-    cast = (Instr(f"{integer}.reinterpret_{type_}"),) if type_ in _BITS else ()
-    return Function(FuncType((), (integer,)), body=(Instr("global.get", (index,)), *cast, Instr("end")))
+    type_ = _general(type_)
+    code = (Instr("global.get", (index,)), *_as_bits(type_), Instr("end"))
+    return Function(FuncType((), (_BITS.get(type_, type_),)), body=code)
+
+
+def bits_of_element(table: TableType, index: int) -> Function:
+    """Of an element of a table of exceptions: whether it is one."""
+    place: ValType = "i64" if table.limits.wide else "i32"
+    code = (Instr("local.get", (0,)), Instr("table.get", (index,)), *_as_bits("exnref"), Instr("end"))
+    return Function(FuncType((place,), ("i32",)), body=code)
+
+
+def _as_bits(type_: ValType) -> tuple[Instr, ...]:
+    """Code that makes of a value what the host gets."""
+    if type_ == "exnref":
+        return Instr("ref.is_null"), Instr("i32.eqz")
+    return (Instr(f"{_BITS[type_]}.reinterpret_{type_}"),) if type_ in _BITS else ()
+
+
+def _general(type_: ValType) -> ValType:
+    """Of exceptions that are never null the plain type; any other type itself."""
+    return "exnref" if general(type_) == "exnref" else type_

@@ -37,6 +37,7 @@ def configuration(stack: int, fuel: bool = False) -> wasmtime.Config:
     config.wasm_tail_call = True
     config.wasm_memory64 = True
     config.wasm_function_references = True
+    config.wasm_exceptions = True
     config.cranelift_nan_canonicalization = True  # WebAssembly leaves the bits of a NaN open; the routines do not
     config.consume_fuel = fuel
     config.epoch_interruption = True

@@ -23,7 +23,7 @@ from ....compiler.format.types import general
 from ....compiler.wasm.check import SUPPORTED_INSTRUCTIONS, SUPPORTED_TYPES
 from ....compiler.wasm.module import Export, Function, Global, GlobalType, Instr, Limits, Module, TableType
 from ....compiler.wasm.stack_types import DEAD, stack_tops
-from .added_functions import bits_entry, bits_of_global, forward, log_routine
+from .added_functions import bits_entry, bits_of_element, bits_of_global, forward, log_routine
 from .changed_parts import limited_memories, limited_tables, referenced_functions, replace_references, with_references
 from .instrumented_body import Found, InstrumentedBody
 from .linking import with_memory_export
@@ -166,6 +166,7 @@ def _bodies(
             body.say_reached()
         # What is not compiled is not called.
         tops = stack_tops(module, function) if index in watched else [DEAD] * len(function.body)
+        body.begin(function)
         for i, (instr, top) in enumerate(zip(function.body, tops, strict=True)):
             body.copy(i, instr, top, sites_at[index, i], frame_deltas.get((index, i)))
         bodies.append(replace(function, locals=body.locals, body=tuple(body.out)))
@@ -175,8 +176,7 @@ def _bodies(
 
 def _exports(module: Module, added: Added, references: Mapping[int, int]) -> list[Export]:
     """The module's exports and, for the host, everything in it and what is added. references: function -> its wrapper."""
-    # Tags are not decoded; only what is left out uses one.
-    exports = [e for e in with_memory_export(module).exports if e.kind != "tag"]
+    exports = list(with_memory_export(module).exports)
     exports += [Export(LOG_MEMORY, "memory", added.memory), Export(HOST_TABLE, "table", added.table)]
     counters = (
         (LOG_POINTER, added.pointer),
@@ -200,8 +200,11 @@ def _bit_functions(module: Module) -> Iterator[tuple[str, Function]]:
         if export.kind == "func":
             yield ENTRY + export.name, bits_entry(module.functions[export.index], export.index)
     for index, entry in enumerate(module.globals):
-        if entry.type.type in ("i32", "i64", "f32", "f64"):
+        if general(entry.type.type) in ("i32", "i64", "f32", "f64", "exnref"):
             yield f"{BITS}{index}", bits_of_global(entry.type.type, index)
+    for index, table in enumerate(module.tables):
+        if general(table.element) == "exnref":
+            yield f"{BITS}{TABLE}{index}", bits_of_element(table, index)
 
 
 def _core(function: Function) -> bool:

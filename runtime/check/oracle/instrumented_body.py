@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ....compiler.format.isa import Site
 from ....compiler.format.types import is_reference
 from ....compiler.wasm.check import SUPPORTED_INSTRUCTIONS
-from ....compiler.wasm.module import Function, FuncType, Instr, Module, ValType
+from ....compiler.wasm.module import BLOCKS, Function, FuncType, Instr, Module, ValType
 from ....compiler.wasm.opcodes import ACCESS_WIDTH, STORES
 from ....compiler.wasm.stack_types import Top
 from .record import BULK_SLOT, MEMORY_SPACE, NOT_COMPILED, Added
@@ -20,9 +20,10 @@ _MAY_TRAP = frozenset(
     name for name in SUPPORTED_INSTRUCTIONS
     if (".div" in name and name[0] == "i") or ".rem" in name or (".trunc_f" in name and name[0] == "i")
 ) | set(ACCESS_WIDTH) | _BULK | {"table.get", "table.set", "unreachable", "call", "call_indirect", "return_call",
-      "return_call_indirect", "call_ref", "return_call_ref", "ref.as_non_null"}  # fmt: skip
+      "return_call_indirect", "call_ref", "return_call_ref", "ref.as_non_null", "throw_ref"}  # fmt: skip
+_SAVED = 5  # which scratch local of type i32 holds a function's frame sum
 _TRANSFERS = frozenset(
-    {"br", "br_if", "br_table", "if", "return", "return_call", "call", "block", "loop", "else", "end"}
+    {"br", "br_if", "br_table", "if", "return", "return_call", "call", "throw", "throw_ref", "block", "loop", "else", "end"}
 )
 
 
@@ -45,10 +46,19 @@ class InstrumentedBody:
         self.out: list[Instr] = []
         self.origins: list[int] = []
         self._origin = -1
+        self._saved: int | None = None  # the local with the frame sum of this function, in modules that catch exceptions
+        self._landings: set[int] = set()  # instructions behind which a handler may have brought an exception
         self._scratch: dict[tuple[ValType, int], int] = {}
         self._tails = any(
             i.name in ("return_call_indirect", "return_call_ref") for f in module.functions for i in f.body
         )
+
+    def begin(self, function: Function) -> None:
+        """Before the first instruction. What an exception has passed on its way has not taken its frames off the sum."""
+        if any(i.name == "try_table" for f in self.module.functions for i in f.body):
+            self._saved = self.scratch("i32", _SAVED)
+            self._landings = landings(function.body)
+            self.emit(("global.get", self.added.frames), ("local.set", self._saved))
 
     def emit(self, *instrs: tuple | Instr) -> None:
         for i in instrs:
@@ -127,11 +137,25 @@ class InstrumentedBody:
         function = self.module.functions[self.index]
         return replace(function, locals=(), body=(*self.out, Instr("end")))
 
+    def call_done(self, delta: int) -> None:
+        """The frame sum is again what it was before the call."""
+        if self._saved is None:
+            self.move_frames(-delta)
+        else:
+            self.emit(("local.get", self._saved), ("global.set", self.added.frames))
+
     def move_frames(self, delta: int) -> None:
         frames = self.added.frames
         self.emit(("global.get", frames), ("i32.const", delta), ("i32.add",), ("global.set", frames))
 
     def copy(self, origin: int, instr: Instr, top: Top, sites: list[tuple[int, Site]], delta: int | None) -> None:
+        self._copy(origin, instr, top, sites, delta)
+        if origin in self._landings:
+            self._origin = -1
+            self.call_done(0)
+            self.say_unknown()
+
+    def _copy(self, origin: int, instr: Instr, top: Top, sites: list[tuple[int, Site]], delta: int | None) -> None:
         self._origin = origin
         if not top.live:  # cannot be executed; and its operands have no types to keep
             self.emit(instr)
@@ -149,6 +173,9 @@ class InstrumentedBody:
                 self.check_frames(("global.get", self.added.frames), ("i32.const", delta), ("i32.add",))
         if name in _MAY_TRAP and name != "unreachable":
             self.mark()
+        if name == "throw_ref" and top.before is not None:  # null traps before anything is logged
+            value = self.scratch(top.before)
+            self.emit(("local.tee", value), ("ref.as_non_null",), ("drop",), ("local.get", value))
         before = [s for s in sites if s[1].record in ("branch", "br_table") or (name in _TRANSFERS and _passing(s[1]))]
         after = [s for s in sites if s not in before]
         for number, site in before:
@@ -175,7 +202,7 @@ class InstrumentedBody:
             if self._tails:
                 self.say_unknown()
             if delta is not None:
-                self.move_frames(-delta)
+                self.call_done(delta)
 
     def _before(self, number: int, site: Site, instr: Instr, top: Top) -> None:
         if site.record == "branch" and instr.name.startswith("br_on") and top.before is not None:
@@ -322,11 +349,28 @@ class InstrumentedBody:
             self.emit(("i32.const", _signed32(sites[0][0])), ("call", self.added.log), ("end",))
         self.emit(("i32.const", 0), ("global.set", self.added.indirect))
         if delta is not None:
-            self.move_frames(-delta)
+            self.call_done(delta)
 
 
 def _passing(site: Site) -> bool:
-    return site.record in ("control", "host")
+    return site.record in ("control", "host", "throw")
+
+
+def landings(body: Sequence[Instr]) -> set[int]:
+    """Instructions behind which a handler of a try_table may go on: the `end` of a block, or a `loop`. (One that branches to
+    the function's end leaves it.)"""
+    opened: list[tuple[int, bool]] = [(-1, False)]  # of each open block: its first instruction, whether a handler goes to it
+    found: set[int] = set()
+    for at, instr in enumerate(body):
+        if instr.name in BLOCKS:
+            for handler in instr.args[1] if instr.name == "try_table" else ():
+                opened[-1 - handler[-1]] = (opened[-1 - handler[-1]][0], True)
+            opened.append((at, False))
+        elif instr.name == "end":
+            first, caught = opened.pop()
+            if caught and first >= 0:
+                found.add(first if body[first].name == "loop" else at)
+    return found
 
 
 def _refusal(site: Site, instr: Instr) -> ValueError:

@@ -195,6 +195,8 @@ class Oracle:
     def value(self, index: int) -> int | None:
         """A global's bits, unsigned; for a reference None (null), what the host passed, or a function's index."""
         type_ = general(self.module.globals[index].type.type)
+        if type_ == "exnref":
+            return UNKNOWN if self._exports[f"{names.BITS}{index}"](self._store) else None
         if type_ in ("funcref", "externref"):
             value = self._exports[f"{names.GLOBAL}{index}"].value(self._store)
             return self._from_wasm(value, type_)
@@ -205,6 +207,8 @@ class Oracle:
 
     def element(self, table: int, index: int) -> int | None:
         """As `value`."""
+        if general(self.module.tables[table].element) == "exnref":
+            return UNKNOWN if self._exports[f"{names.BITS}{names.TABLE}{table}"](self._store, index) else None
         value = self._exports[f"{names.TABLE}{table}"].get(self._store, index)
         if isinstance(value, wasmtime.Val):
             value = value.value
@@ -237,7 +241,8 @@ class Oracle:
         self._log.bound = None
         self._flush()
         indirect = exports[names.INDIRECT].value(store) % 2**32
-        if outcome == "ok" and 0 < indirect < 2**32 - 1:  # a tail call has entered a function of another module
+        left = outcome in ("ok", TRAPS["uncaught_exception"])
+        if left and 0 < indirect < 2**32 - 1:  # a function of another module has been entered, and by a tail call or was left
             self._log.add(np.array([(indirect - 1, 0, 2**64 + UNKNOWN)], RECORD))
         log, self._log = self._log, _Log()
         records = join(log.chunks, RECORD)
@@ -304,6 +309,10 @@ class Oracle:
             return None if value is None else self._exports[f"{names.REFERENCE}{value}"]
         if type_ == "externref":
             return value
+        if type_ == "exnref":
+            if value is not None:
+                raise ValueError("an exception cannot be passed")
+            return 0
         if value is None:
             raise ValueError(f"null is no {type_}")
         return _signed(value, 32 if type_ in ("i32", "f32") else 64)
@@ -313,6 +322,8 @@ class Oracle:
         if type_ == "funcref":
             index = self._element(value)
             return None if index == NULL else index
+        if type_ == "exnref":
+            return UNKNOWN if value else None
         if type_ in ("f32", "f64"):
             return value % 2 ** (32 if type_ == "f32" else 64)
         return value
@@ -330,6 +341,8 @@ class Oracle:
         Raises OracleError for what is no trap of the program.
         """
         text = trap.message.rsplit("wasm trap: ")[-1].strip()
+        if text.endswith(TRAPS["uncaught_exception"]):
+            return TRAPS["uncaught_exception"], None
         frames = trap.frames
         if not frames or frames[0].module_name != names.MODULE_NAME:
             return text, self._caller(frames)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ....compiler.format.isa import Site
-from ....compiler.wasm.module import Function, Instr, Module
+from ....compiler.wasm.module import BLOCKS, Function, Instr, Module
 from ....compiler.wasm.opcodes import STORES
 
 # What only names a value that is there: recorded at -O0, at -O1 counted with an instruction beside it.
@@ -14,19 +14,19 @@ QUIET = frozenset({
     "i32.const", "i64.const", "f32.const", "f64.const", "ref.null", "ref.func", "local.get", "global.get", "table.size",
     "i64.extend_i32_u", "i32.reinterpret_f32", "i64.reinterpret_f64", "f32.reinterpret_i32", "f64.reinterpret_i64",
 })  # fmt: skip
-_NOTHING = frozenset({"block", "loop", "end", "nop", "drop"})
+_NOTHING = frozenset({"block", "loop", "try_table", "end", "nop", "drop"})
 _RECORDS = {
     "br_if": "branch", "if": "branch", "br_on_null": "branch", "br_on_non_null": "branch", "call_ref": "control",
     "return_call_ref": "control", "br_table": "br_table", "br": "control", "return": "control", "else": "control",
     "unreachable": "control", "call_indirect": "control",
-    "return_call_indirect": "control", "table.set": "store", "memory.fill": "bulk",
+    "return_call_indirect": "control", "throw": "throw", "throw_ref": "throw", "table.set": "store", "memory.fill": "bulk",
     "memory.copy": "bulk", "memory.init": "bulk", "table.fill": "bulk", "table.copy": "bulk", "table.init": "bulk",
     "data.drop": "bulk", "elem.drop": "bulk", **dict.fromkeys(STORES, "store"),
 }  # fmt: skip
 # Behind these the next instruction in order does not run, or only sometimes.
 _LEAVES = frozenset({
     "br", "br_if", "br_on_null", "br_on_non_null", "br_table", "return", "return_call", "return_call_indirect", "return_call_ref",
-    "unreachable", "if", "else",
+    "unreachable", "if", "else", "throw", "throw_ref",
 })  # fmt: skip
 
 
@@ -79,7 +79,7 @@ class Recorded:
         body = function.body
         hosts: dict[int, int] = {}  # quiet instruction -> the instruction that it is counted with
         if not self._quiet:
-            hosts = _hosts(body)
+            hosts = _hosts(body, throws=bool(self._module.tags))
         numbers: dict[int, int] = {}
         for at, instr in enumerate(body):
             if at in hosts:
@@ -91,9 +91,9 @@ class Recorded:
             self.beside.setdefault(numbers[host], []).append((index, at))
 
 
-def _hosts(body: Sequence[Instr]) -> dict[int, int]:
+def _hosts(body: Sequence[Instr], throws: bool) -> dict[int, int]:
     """For each quiet instruction one that is recorded and runs exactly as often: the next one in a straight line, or
-    the last one. Those that have neither are recorded themselves."""
+    the last one. throws: what follows a call need not run. Those that have neither are recorded themselves."""
     joins = _joins(body)
     hosts: dict[int, int] = {}
     waiting: list[int] = []
@@ -106,7 +106,8 @@ def _hosts(body: Sequence[Instr]) -> dict[int, int]:
             waiting.append(at)
         elif instr.name not in _NOTHING:
             hosts |= dict.fromkeys(waiting, at)
-            waiting, last = [], None if instr.name in _LEAVES else at
+            leaves = instr.name in _LEAVES or (throws and instr.name.startswith("call"))
+            waiting, last = [], None if leaves else at
         if instr.name == "else":
             waiting, last = [], None
     return hosts | (dict.fromkeys(waiting, last) if last is not None else {})  # type: ignore[arg-type]
@@ -118,7 +119,9 @@ def _joins(body: Sequence[Instr]) -> set[int]:
     opened: list[list] = [["", False]]  # of each open block: what it is, whether a branch leaves it
     for at, instr in enumerate(body):
         name = instr.name
-        if name in ("block", "loop", "if"):
+        if name in BLOCKS:
+            for handler in instr.args[1] if name == "try_table" else ():
+                opened[-1 - handler[-1]][1] = True
             opened.append([name, name == "if"])
             if name == "loop":
                 joins.add(at + 1)

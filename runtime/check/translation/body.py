@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ....compiler.wasm.module import FuncType, Instr
+from ....compiler.wasm.module import BLOCKS, FuncType, Instr
 
 
 class Body:
@@ -26,7 +26,7 @@ class Body:
             if instr.name == "else":
                 self.otherwise[opened[-1]] = i
             self.outer.append(opened[-1])
-            if instr.name in ("block", "loop", "if"):
+            if instr.name in BLOCKS:
                 opened.append(i)
 
     def label(self, at: int, depth: int) -> int:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from ....compiler.format.isa import TRAPS, Slot, Step
 from ....compiler.format.operations import comparison_of
+from ....compiler.format.types import FuncType
 from ....compiler.link.linked import INTRINSIC_MODULE
 from ....compiler.wasm.module import Instr
 from ....compiler.wasm.opcodes import LOADS, STORES
+from .exceptions import ExceptionEvents
 from .state import AbstractState
 from .values import DIVISIONS
 
@@ -44,6 +46,7 @@ class Events:
         self.check, self.linked = check, check.linked
         self.folded: set[int] = set()  # values of which a branch or an address is made
         self.values, self.steps, self.instructions = check.values, check.steps, check.instructions
+        self.exceptions = ExceptionEvents(self)
 
     def record(self, at: int) -> str:
         """The kind of record of the instruction, which follows from the module alone."""
@@ -62,6 +65,8 @@ class Events:
             if self.linked.module.functions[index].imported is not None:
                 return "host"
             return self.linked.routines.get(index, "control")
+        if name in ("throw", "throw_ref"):
+            return "throw"
         return "control" if name in _CONTROL else "value"
 
     def record_of_value(self, at: int) -> str:
@@ -70,18 +75,21 @@ class Events:
 
     def match(self, at: int, index: int, state: AbstractState, step: Step, origin: Hashable) -> list[Fork]:
         """Where the walk goes on. Raises Mistranslation."""
+        point = self.instructions.points.point(at)
+        if point is not None:
+            return self.exceptions.match(point, index, state, step, origin)
         instr = self.instructions.instrs[at]
         if at == len(self.instructions.instrs) - 1:
             return self._return(index, state, step)
         if state.pending:
             waiting = ", ".join(str(self.instructions.instrs[w].name) for w, _ in state.pending)
-            raise self._wrong(index, f"a step that answers for {waiting}", step.op)
+            raise self.wrong(index, f"a step that answers for {waiting}", step.op)
         name = instr.name
         if name in ("br_if", "if", "br_on_null", "br_on_non_null"):
             return self._branch(at, index, state, step, instr)
         if name == "br_table":
             return self._br_table(at, index, state, step, instr)
-        self._same_state(index, state)
+        self.same_state(index, state)
         if name in LOADS or name in STORES:
             return self._access(at, index, state, step, instr, origin)
         if name in DIVISIONS:
@@ -96,34 +104,36 @@ class Events:
             return self._call_ref(at, index, state, step, instr, origin)
         if name in ("call_indirect", "return_call_indirect"):
             return self._call_indirect(at, index, state, step, instr, origin)
+        if name == "throw_ref":
+            return self.exceptions.throw_ref(at, index, state, step, origin)
         if name == "unreachable":
             return self._trap(at, index, step, "unreachable")
-        raise self._wrong(index, f"a step for {name}", step.op)
+        raise self.wrong(index, f"a step for {name}", step.op)
 
     # Words
 
-    def _wrong(self, index: int, wanted: str, found: str) -> Exception:
+    def wrong(self, index: int, wanted: str, found: str) -> Exception:
         from .function import Mistranslation
 
         return Mistranslation(index, wanted, found)
 
     def _operation(self, index: int, step: Step, wanted: str) -> None:
         if step.op != wanted:
-            raise self._wrong(index, wanted, step.op)
+            raise self.wrong(index, wanted, step.op)
 
     def _operand(self, index: int, state: AbstractState, step: Step, name: str, wanted: int, what: str) -> None:
         if self.steps.read(state, getattr(step, name), index, name) != wanted:
-            raise self._wrong(index, f"operand {name}: the {what}", f"slot {_shown(getattr(step, name))}")
+            raise self.wrong(index, f"operand {name}: the {what}", f"slot {_shown(getattr(step, name))}")
 
     def _field(self, index: int, what: str, wanted: object, found: object) -> None:
         if wanted != found:
-            raise self._wrong(index, f"{what} {wanted}", str(found))
+            raise self.wrong(index, f"{what} {wanted}", str(found))
 
-    def _same_state(self, index: int, state: AbstractState) -> None:
+    def same_state(self, index: int, state: AbstractState) -> None:
         """Globals and registers are what the instructions made them."""
         for slot in self.check.shared:
             if state.module[slot] != state.slots[slot]:
-                raise self._wrong(index, f"{_shown(slot)} as the instructions set it", "another value")
+                raise self.wrong(index, f"{_shown(slot)} as the instructions set it", "another value")
 
     # Events by kind
 
@@ -132,33 +142,40 @@ class Events:
         if step.site is not None:
             self.check.answers(len(self.instructions.instrs) - 1, state, index, step, None)
         if state.pending:
-            raise self._wrong(index, "steps that answer for what came before the return", "return")
-        self._same_state(index, state)
+            raise self.wrong(index, "steps that answer for what came before the return", "return")
+        self.same_state(index, state)
         count = self.instructions.body.results
         for i, wanted in enumerate(state.stack[len(state.stack) - count :]):
             if self.steps.read(state, Slot("frame", i), index, "a") != wanted:
-                raise self._wrong(index, f"result {i} in frame slot {i}", "another value")
+                raise self.wrong(index, f"result {i} in frame slot {i}", "another value")
         return []
 
     def _branch(self, at: int, index: int, state: AbstractState, step: Step, instr: Instr) -> list[Fork]:
-        if not step.operation.branches or step.target is None:
-            raise self._wrong(index, f"a branch for {instr.name}", step.op)
         self.check.check_site(index, step, at)
-        operands = [self.steps.read(state, getattr(step, n), index, n) for n in "ab"]
         condition = self._condition(state, instr)
         self.folded.update(self.values.within(condition))
+        yes, no = state, state.copy()
+        at_yes, at_no = self._ways(at, yes, no, instr)
+        return self.decide(index, step, condition, (at_yes, yes), (at_no, no))
+
+    def decide(
+        self, index: int, step: Step, condition: int, yes: tuple[int, AbstractState], no: tuple[int, AbstractState]
+    ) -> list[Fork]:
+        """A branch on a condition. yes, no: where the instructions go on when it holds and when not."""
+        if not step.operation.branches or step.target is None:
+            raise self.wrong(index, "a branch", step.op)
+        operands = [self.steps.read(yes[1], getattr(step, n), index, n) for n in "ab"]
         wanted, positive = self.values.condition(condition)
         found, taken = self.values.relation(comparison_of(step.op), *operands)
         if wanted != found:
-            raise self._wrong(index, f"the condition of {instr.name}", f"{step.op} of other values")
+            raise self.wrong(index, "the condition of the instruction", f"{step.op} of other values")
         if step.site is not None:
             self._field(index, "the condition for which it is taken:", int(positive == taken), step.taken)
-        yes, no = state, state.copy()
-        at_yes, at_no = self._ways(at, yes, no, instr)
-        jump, on = (at_yes, yes), (at_no, no)
-        if positive != taken:
-            jump, on = on, jump
-        return [Fork(jump[0], step.target, jump[1]), Fork(on[0], index + 1, on[1])]
+        jump, on = (yes, no) if positive == taken else (no, yes)
+        return [self.fork(jump[0], step.target, jump[1]), self.fork(on[0], index + 1, on[1])]
+
+    def fork(self, at: int, index: int, state: AbstractState) -> Fork:
+        return Fork(at, index, state)
 
     def _condition(self, state: AbstractState, instr: Instr) -> int:
         """What is asked, off the stack; a reference that is asked for stays until the ways part."""
@@ -213,7 +230,7 @@ class Events:
         wanted = {(name, offset + extra) for name, extra in self.values.sums(address)}
         found = {(name, step.imm + extra) for name, extra in self._whole(base)}
         if not wanted & found:
-            raise self._wrong(index, f"the address of {instr.name}", f"{_shown(step.a)} + {step.imm}")
+            raise self.wrong(index, f"the address of {instr.name}", f"{_shown(step.a)} + {step.imm}")
         if instr.name in LOADS:
             value = self.values.given(origin, 0, step.operation.width > 4)
             self.steps.write(state, step, value)
@@ -272,29 +289,45 @@ class Events:
                 self.check.check_site(index, step, -1)
         else:
             self.check.check_site(index, step, at)
-        self._arguments(index, state, step, callee.type.params)
+        self.arguments(index, state, step, callee.type.params)
         own = self.check.origin is not None
-        self._results(state, step, callee.type.results, origin, keeps_globals=own and routine in ("value", "bulk"))
+        self.results(state, step, callee.type.results, origin, keeps_globals=own and routine in ("value", "bulk"))
         if routine is not None and self.check.origin is not None and callee.type.results:
             state.pending = ((at, state.stack[-1]),)
-        return [Fork(at + 1, index + 1, state)]
+        return [Fork(self._behind_call(at, instr.args[0]), index + 1, state)]
+
+    def _behind_call(self, at: int, callee: int | FuncType) -> int:
+        """callee: the function, or the type of those that may be called."""
+        return self.instructions.points.behind_call(at, self._throws(callee))
+
+    def _throws(self, callee: int | FuncType) -> bool:
+        exceptions = self.linked.exceptions
+        if exceptions is None:
+            return False
+        return callee in (exceptions.functions if isinstance(callee, int) else exceptions.types)
 
     def _return_call(self, at: int, index: int, state: AbstractState, step: Step, instr: Instr) -> list[Fork]:
         """The arguments stand in the first slots of this frame; the callee returns to where this function would."""
         self._operation(index, step, "return_call")
         self._field(index, "function", instr.args[0], step.callee)
         self.check.check_site(index, step, at)
-        self._arguments(index, state, step, self.linked.module.functions[instr.args[0]].type.params)
+        self.arguments(index, state, step, self.linked.module.functions[instr.args[0]].type.params)
+        return self._replaced(index, instr.args[0])
+
+    def _replaced(self, index: int, callee: int | FuncType) -> list[Fork]:
+        """The callee takes this function's place: an exception that leaves it leaves this function too."""
+        if self._throws(callee) and not self._throws(self.check.index):
+            raise self.wrong(index, "no exception that leaves the function", "one of a callee that takes its place")
         return []
 
-    def _arguments(self, index: int, state: AbstractState, step: Step, params: tuple[str, ...]) -> None:
+    def arguments(self, index: int, state: AbstractState, step: Step, params: tuple[str, ...]) -> None:
         first = len(state.stack) - len(params)
         for i, wanted in enumerate(state.stack[first:]):
             if self.steps.read(state, Slot("frame", step.imm + i), index, "a") != wanted:
-                raise self._wrong(index, f"argument {i} in frame slot {step.imm + i}", "another value")
+                raise self.wrong(index, f"argument {i} in frame slot {step.imm + i}", "another value")
         del state.stack[first:]
 
-    def _results(
+    def results(
         self, state: AbstractState, step: Step, results: tuple[str, ...], origin: Hashable, keeps_globals: bool = False
     ) -> None:
         """The callee's frame begins at its first argument: nothing above stays as it was. keeps_globals: a routine that
@@ -324,11 +357,11 @@ class Events:
         self._field(index, "type", type_, step.type)
         self._operand(index, state, step, "a", state.stage, "reference")
         state.stage = None
-        self._arguments(index, state, step, type_.params)
+        self.arguments(index, state, step, type_.params)
         if step.operation.tail:
-            return []
-        self._results(state, step, type_.results, origin)
-        return [Fork(at + 1, index + 1, state)]
+            return self._replaced(index, type_)
+        self.results(state, step, type_.results, origin)
+        return [Fork(self._behind_call(at, type_), index + 1, state)]
 
     def _call_ref(
         self, at: int, index: int, state: AbstractState, step: Step, instr: Instr, origin: Hashable
@@ -338,11 +371,11 @@ class Events:
         type_ = self.linked.module.types[instr.args[0]]
         self._field(index, "type", type_, step.type)
         self._operand(index, state, step, "a", state.stack.pop(), "reference")
-        self._arguments(index, state, step, type_.params)
+        self.arguments(index, state, step, type_.params)
         if step.operation.tail:
-            return []
-        self._results(state, step, type_.results, origin)
-        return [Fork(at + 1, index + 1, state)]
+            return self._replaced(index, type_)
+        self.results(state, step, type_.results, origin)
+        return [Fork(self._behind_call(at, type_), index + 1, state)]
 
     def _trap(self, at: int, index: int, step: Step, kind: str) -> list[Fork]:
         self._operation(index, step, "trap")
@@ -354,7 +387,7 @@ class Events:
         self, at: int, index: int, state: AbstractState, step: Step, module: str, name: str, origin: Hashable
     ) -> list[Fork]:
         if module != INTRINSIC_MODULE:
-            raise self._wrong(index, "a call of something that is provided", f"{module}.{name}")
+            raise self.wrong(index, "a call of something that is provided", f"{module}.{name}")
         if name == "exit":
             return self._exit(at, index, state, step)
         if name.removeprefix("trap_") != name and name.removeprefix("trap_") in TRAPS:

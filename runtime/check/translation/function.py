@@ -95,7 +95,10 @@ class FunctionCheck:
         for slot in self.shared:
             if keeps_globals and slot.kind == "global":
                 continue
-            wide = slot.kind == "global" and self.linked.module.globals[int(slot.index)].type.type in ("i64", "f64")
+            if slot.kind == "global":
+                wide = self.linked.module.globals[int(slot.index)].type.type in ("i64", "f64")
+            else:
+                wide = self.instructions.points.is_wide(slot)
             state.module[slot] = state.slots[slot] = self.values.given(origin, slot, wide)  # type: ignore[arg-type]
 
     def _follow(self, at: int, index: int, state: AbstractState) -> list[tuple[int, int, AbstractState]]:
@@ -261,7 +264,7 @@ class FunctionCheck:
             instr = self.instructions.instrs[at]
             self.rules[at] = rule = rule_of(instr)
             where = self.show(Site(self.origin, at, ""))
-            if instr.name == "global.set" or (self.program.opt_level == 0 and rule != "jump"):
+            if instr.name in ("global.set", "throw", "throw_ref") or (self.program.opt_level == 0 and rule != "jump"):
                 raise Mistranslation(self.steps.first, f"a step that answers for {where}", "none")
             if value is not None and rule in ("comparison", "offset", "dead"):
                 if value in self.unsited:

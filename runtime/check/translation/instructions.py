@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from ....compiler.format.isa import Site, Slot
 from ....compiler.format.operations import OPERATIONS
 from ....compiler.link.linked import LinkedModule
-from ....compiler.wasm.module import Instr
+from ....compiler.wasm.module import BLOCKS, Instr
 from .body import Body
+from .exceptions import ExceptionPoints
 from .rules import SILENT
 from .state import AbstractState
 from .values import PURE, Values
@@ -23,7 +24,7 @@ COMPUTES = PURE | {
 }  # fmt: skip
 # What is passed on the way to an event.
 _QUIET = COMPUTES | _SAME_BITS | {
-    "br", "return", "else", "local.get", "local.set", "local.tee", "global.get", "global.set", "i32.const", "i64.const",
+    "br", "return", "else", "throw", "local.get", "local.set", "local.tee", "global.get", "global.set", "i32.const", "i64.const",
     "f32.const", "f64.const", "ref.null", "ref.func", "table.size",
 }  # fmt: skip
 
@@ -38,6 +39,7 @@ class Instructions:
         self.body = Body(self.instrs, len(self.function.type.results))
         self.last = len(self.instrs) - 1
         self.heights: dict[int, int] = {}  # of each block: the stack below its parameters
+        self.points = ExceptionPoints(linked, self.body, values)
         self.unanswered: dict[int, int | None] = {}  # instructions passed that no step answers for -> their value
         self._references = {function: value for value, function in linked.references.items()}
 
@@ -47,7 +49,7 @@ class Instructions:
 
     def state_slots(self) -> set[Slot]:
         """The globals and registers that the instructions name."""
-        found = set()
+        found = self.points.registers()
         for instr in self.instrs:
             if instr.name in ("global.get", "global.set"):
                 found.add(self.global_slot(instr.args[0]))
@@ -58,6 +60,8 @@ class Instructions:
         return found
 
     def is_event(self, at: int) -> bool:
+        if self.points.point(at) is not None:
+            return self.points.is_event(at)
         name = self.instrs[at].name
         if name in SILENT:
             return at == self.last
@@ -65,6 +69,10 @@ class Instructions:
 
     def step(self, state: AbstractState, at: int) -> int:
         """Passes one instruction that is no event; where it goes on."""
+        point = self.points.point(at)
+        if point is not None:
+            depth = self.points.caught(state, point[1], point[2])
+            return self.leave(state, point[1], depth)
         instr = self.instrs[at]
         following, value = self._pass(state, at, instr)
         if instr.name not in SILENT:
@@ -77,7 +85,7 @@ class Instructions:
     def _pass(self, state: AbstractState, at: int, instr: Instr) -> tuple[int, int | None]:
         """(the instruction to go on at, the value that this one gives)."""
         name, stack = instr.name, state.stack
-        if name in ("block", "loop"):
+        if name in SILENT and name in BLOCKS:
             self.heights[at] = len(stack) - len(instr.args[0].params)
         elif name == "else":
             return self.body.end[self.body.outer[at]] + 1, None
@@ -85,6 +93,9 @@ class Instructions:
             return self.leave(state, at, instr.args[0]), None
         elif name == "return":
             return self.leave(state, at, None), None
+        elif name == "throw":
+            value = self.points.throw(state, at)
+            return self.points.landing(state, at, self.heights), value
         elif name == "drop":
             stack.pop()
         elif name not in SILENT:

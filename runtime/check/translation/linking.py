@@ -11,7 +11,7 @@ from ....compiler.wasm.module import Instr, Module
 from ....compiler.wasm.opcodes import BY_NAME
 
 # Immediates that are indices, and so may differ: kind -> one index space.
-_SPACES = frozenset({"func", "global", "table", "data", "elem", "memory"})
+_SPACES = frozenset({"func", "global", "table", "data", "elem", "memory", "tag"})
 
 
 class LinkCheck:
@@ -55,9 +55,18 @@ class LinkCheck:
     def _argument(self, kind: str, mine: Any, source: Any) -> bool:
         if kind == "type":
             return self.linked.module.types[mine] == self.module.types[source]
+        if kind == "catches":
+            return len(mine) == len(source) and all(map(self._handler, mine, source))
         if kind in _SPACES:
             return self._mapped((kind, source), (kind, mine))
         return mine == source
+
+    def _handler(self, mine: tuple[int, ...], source: tuple[int, ...]) -> bool:
+        """Kind and depth are the same, and the tag, if there is one, is what the source's has become."""
+        kind, *tags, depth = mine
+        if (kind, depth, len(mine)) != (source[0], source[-1], len(source)):
+            return False
+        return all(self._mapped(("tag", theirs), ("tag", own)) for own, theirs in zip(tags, source[1:-1], strict=True))
 
     def _mapped(self, key: Hashable, value: Hashable) -> bool:
         """Whether this index always becomes that one, and nothing else does. (Two imports may be one function.)"""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ....compiler.format.consistency import GLOBAL
-from ....compiler.format.isa import Entry, Program, Slot, Step
+from ....compiler.format.isa import EXCEPTION_REGISTER, Entry, Program, Slot, Step
 from ....compiler.format.limits import HOST_WORDS
 from ....compiler.format.types import FuncType, general
 from ....compiler.link.linked import LinkedModule
 from .function import Mistranslation
 
 # Fields of a step that nothing depends on where its operation does not use them.
-_FIELDS = ("op", "a", "b", "c", "dest", "imm", "callee", "wide", "site")
+_FIELDS = ("op", "a", "b", "c", "dest", "imm", "callee", "target", "trap", "wide", "site")
 
 
 def check_program(program: Program, linked: LinkedModule) -> None:
@@ -22,9 +22,9 @@ def check_program(program: Program, linked: LinkedModule) -> None:
             raise Mistranslation(0, f"{what}: {wanted}", str(found))
     for name, index in linked.exports.items():
         type_ = linked.module.functions[index].type
-        _check_entry(program, program.entries[name], (index,), type_, linked.input_registers)
+        _check_entry(program, program.entries[name], (index,), type_, linked)
     if program.start is not None:
-        _check_entry(program, program.start, linked.start, FuncType(), linked.input_registers)
+        _check_entry(program, program.start, linked.start, FuncType(), linked)
     memory = linked.memories[linked.memory_exported].register if linked.memory_exported is not None else ""
     for op, entry in program.host.items():
         _check_host(program, op, entry, Slot("hidden", memory))
@@ -42,6 +42,9 @@ def _facts(program: Program, linked: LinkedModule) -> Iterator[tuple[str, object
     wanted = [f"{GLOBAL}{name}" for name in linked.exported_globals]
     yield "access to globals from outside", wanted, [name for name in program.host if name.startswith(GLOBAL)]
     yield "access to files from outside", "files" in linked.inputs, "hidden.load32" in program.host
+    if linked.exceptions is not None:
+        throwing = {linked.module.functions[f].type for f in linked.references.values() if f in linked.exceptions.functions}
+        yield "types of functions that may throw", throwing, set(linked.exceptions.types)
     yield "memories", linked.memories_to_tell, program.memories
     for name in (
         "references",
@@ -73,18 +76,29 @@ def _slot(linked: LinkedModule, index: int) -> Slot:
 
 
 def _check_entry(
-    program: Program, entry: Entry, callees: Sequence[int], type_: FuncType, registers: Sequence[str]
+    program: Program, entry: Entry, callees: Sequence[int], type_: FuncType, linked: LinkedModule
 ) -> None:
     """Registers and parameters come from the prompt, then the calls, then the results."""
+    registers = linked.input_registers
     wanted = [Step("param", dest=Slot("hidden", r)) for r in registers]
     wanted += [Step("param", dest=Slot("frame", 1 + i), wide=_wide(t)) for i, t in enumerate(type_.params)]
-    wanted += [Step("call", callee=callee, imm=1) for callee in callees]
+    for callee in callees:
+        wanted.append(Step("call", callee=callee, imm=1))
+        if linked.exceptions is not None and callee in linked.exceptions.functions:
+            wanted += _uncaught(entry.entry + len(wanted))
     wanted += [Step("result", a=Slot("frame", 1 + i), wide=_wide(t)) for i, t in enumerate(type_.results)]
     _check_steps(program, entry, [*wanted, Step("halt")])
     params, results = (tuple(map(general, types)) for types in (type_.params, type_.results))
     declared = Entry(entry.name, entry.entry, params, results, tuple(registers))
     if entry != declared:
         raise Mistranslation(entry.entry, str(declared), str(entry))
+
+
+def _uncaught(at: int) -> list[Step]:
+    """From step `at` on: an exception that has left a call ends the invocation, and is in flight no more."""
+    pending, zero = Slot("hidden", EXCEPTION_REGISTER), Slot("const", 0)
+    branch = Step("br.i32.eq", a=pending, b=zero, target=at + 3)
+    return [branch, Step("mov", a=zero, dest=pending), Step("trap", trap="uncaught_exception")]
 
 
 def _check_host(program: Program, name: str, entry: Entry, size: Slot) -> None:
