@@ -12,7 +12,7 @@ ROOMS = (
     "compiler/format", "compiler/huggingface", "compiler/wasm", "compiler/link", "compiler/lower", "compiler/optimise",
     "compiler/graph", "compiler/machine", "compiler", "runtime/fast", "runtime", "runtime/check/translation",
     "runtime/check/oracle", "runtime/check/diff", "runtime/check/replay", "runtime/check", "runtime/bench", "runtime/explain",
-    "runtime/circuits", "runtime/hybrid/programs", "runtime/hybrid", "runtime/cli",
+    "runtime/circuits", "runtime/hybrid/programs", "runtime/hybrid", "runtime/moe", "runtime/cli",
 )  # fmt: skip
 
 

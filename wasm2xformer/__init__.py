@@ -43,6 +43,8 @@ __all__ = [
     "verify",
 ]
 
+# Parts of the library that are names of their own, with what they hold: w2x.hybrid.parse.
+_ROOMS = ("hybrid", "moe")
 _MODULES = {
     ".compiler.format.checkpoint": ("CheckpointError", "Model"),
     ".compiler.load": ("load",),
@@ -61,8 +63,8 @@ _MODULES = {
 
 def __getattr__(name: str) -> Any:
     """Each name is imported when it is first used: running a checkpoint needs neither the compiler nor the oracle."""
-    if name == "hybrid":
-        return import_module(".runtime.hybrid", __name__)
+    if name in _ROOMS:
+        return import_module(f".runtime.{name}", __name__)
     for module, names in _MODULES.items():
         if name in names:
             value = globals()[name] = getattr(import_module(module, __name__), name)

@@ -1,4 +1,4 @@
-"""The command line: compile, run, verify, trace, inspect, prompt, decode, explain, debug, chat, circuits, bench.
+"""The command line: compile, run, verify, trace, inspect, prompt, decode, explain, debug, chat, moe, circuits, bench.
 
 One file for each command.
 
@@ -26,6 +26,7 @@ from .errors import exit_code
 from .explain_command import explain_command
 from .info_command import info_command
 from .inspect_command import inspect_command
+from .moe_command import moe_command
 from .prompt_command import prompt_command
 from .run_command import run_command
 from .streams import prepare_streams
@@ -91,6 +92,6 @@ def cli() -> None:
 
 for command in (
     compile_command, run_command, verify_command, trace_command, info_command, inspect_command, prompt_command, decode_command,
-    explain_command, debug_command, chat_command, circuits_command, bench_command,
+    explain_command, debug_command, chat_command, moe_command, circuits_command, bench_command,
 ):  # fmt: skip
     cli.add_command(command)

@@ -23,6 +23,9 @@ class Invoking(click.Command):
     An ARG ends at the next option; a minus sign before a number is none.
     """
 
+    invoke_help = "Call this exported function. Repeatable: one instance, one call after the other."
+    argv_help = "What follows are the program's own arguments (argv)."
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         rest, calls = [], []
         args = [part for a in args for part in (a.split("=", 1) if a.startswith("--invoke=") else (a,))]
@@ -42,11 +45,11 @@ class Invoking(click.Command):
         return left
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        what = "Call this exported function. Repeatable: one instance, one call after the other."
-        rows = [("--invoke NAME ARG...", what)]
+        rows = [("--invoke NAME ARG...", self.invoke_help)]
         options = (p for p in self.get_params(ctx) if isinstance(p, click.Option))
         rows += [record for p in options if (record := p.get_help_record(ctx))]
-        rows.append(("-- ARG...", "What follows are the program's own arguments (argv)."))
+        if self.argv_help:
+            rows.append(("-- ARG...", self.argv_help))
         with formatter.section("Options"):
             formatter.write_dl(rows)
 

@@ -1,0 +1,80 @@
+"""Tools that look into mixtures of experts: those of language models, and compiled programs, of which the truth is known.
+
+    from wasm2xformer import moe
+    model = moe.open("gcd.safetensors")                               # or the name of an OLMoE, Mixtral, Qwen-MoE, GPT-OSS
+    model study = moe.Study(model, moe.invocations(model, [("gcd", (48, 18))]))   # or moe.texts(model, moe.built_in(30))
+    print(moe.ablate(study, ["i32.rem_u"]).rows)
+
+Each tool is a function of a study that returns a `ResultTable`, a table with notes. Each name is imported when it is first
+used; all need torch and transformers.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .estimates import Estimate
+    from .intervention_tools import ablate, compare, force, topk
+    from .interventions import experts_off, forced, top
+    from .opening import compiled, open
+    from .prompt_sets import built_in, read_prompts
+    from .prompts import Prompt, invocations, texts
+    from .result_table import ResultTable
+    from .routed_model import RoutedModel
+    from .study import Study
+    from .token_tools import trace
+    from .usage_tools import analyze, divergence, entropy, layer_sweep, role
+    from .weight_tools import weights
+
+_MODULES = {
+    ".estimates": ("Estimate",),
+    ".result_table": ("ResultTable",),
+    ".intervention_tools": ("ablate", "compare", "force", "topk"),
+    ".interventions": ("experts_off", "forced", "top"),
+    ".opening": ("compiled", "open"),
+    ".prompt_sets": ("built_in", "read_prompts"),
+    ".prompts": ("Prompt", "invocations", "texts"),
+    ".routed_model": ("RoutedModel",),
+    ".study": ("Study",),
+    ".token_tools": ("trace",),
+    ".usage_tools": ("analyze", "divergence", "entropy", "layer_sweep", "role"),
+    ".weight_tools": ("weights",),
+}
+__all__ = [
+    "Estimate",
+    "Prompt",
+    "ResultTable",
+    "RoutedModel",
+    "Study",
+    "ablate",
+    "analyze",
+    "built_in",
+    "compare",
+    "compiled",
+    "divergence",
+    "entropy",
+    "experts_off",
+    "force",
+    "forced",
+    "invocations",
+    "layer_sweep",
+    "open",
+    "read_prompts",
+    "role",
+    "texts",
+    "top",
+    "topk",
+    "trace",
+    "weights",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Each name is imported when it is first used."""
+    for module, names in _MODULES.items():
+        if name in names:
+            value = globals()[name] = getattr(import_module(module, __name__), name)
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
