@@ -288,9 +288,9 @@ class _Decoder:
         while depth:
             instruction = self._instruction()
             body.append(instruction)
-            if instruction.name in BLOCKS:
+            if instruction.name in BLOCKS or instruction.name == "try":
                 depth += 1
-            elif instruction.name == "end":
+            elif instruction.name in ("end", "delegate"):
                 depth -= 1
         return tuple(body)
 

@@ -62,6 +62,12 @@ _CONTROL = (
     (0x08, "tag", "throw"),
     (0x0A, "", "throw_ref"),
     (0x1F, "block catches", "try_table"),
+    # The older form of exceptions, see `legacy_exceptions`.
+    (0x06, "block", "try"),
+    (0x07, "tag", "catch"),
+    (0x09, "label", "rethrow"),
+    (0x18, "label", "delegate"),
+    (0x19, "", "catch_all"),
 )
 
 _BULK = (  # behind the prefix 0xFC

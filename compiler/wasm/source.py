@@ -16,6 +16,8 @@ from ..format.printable import printable
 from ..format.waiting import interruptible
 from .c import compile_c
 from .decode import decode
+from .encode import encode
+from .legacy_exceptions import modern
 from .module import Module
 from .opcodes import MAGIC, VERSION
 from .unicode import REFUSED, escaped, located
@@ -34,7 +36,8 @@ EVERYTHING = {**FEATURES, **{feature: True for needed in PROPOSALS for feature i
 
 @dataclass(frozen=True)
 class Source:
-    """A valid module, and the bytes it was decoded from (what the oracle runs)."""
+    """A valid module, and the bytes it was decoded from (what the oracle runs): those that were given, unless they have
+    the older form of exceptions (see `legacy_exceptions`)."""
 
     module: Module
     wasm: bytes
@@ -50,7 +53,7 @@ def load(source: str | bytes | bytearray | memoryview | Path) -> Source:
     if not isinstance(source, str):
         source = _bytes(source)
     wasm = source if isinstance(source, bytes) and source[:4] == MAGIC else _assemble(source)
-    _validate(wasm)
+    wasm = _validated(wasm)
     module = decode(wasm)
     for memory in module.memories:
         if memory.minimum > MEMORY_PAGES:
@@ -109,14 +112,32 @@ def _assemble(source: str | bytes) -> bytes:
         raise CompileError(f"WAT syntax error: {message}") from None
 
 
-def _validate(wasm: bytes) -> None:
+# What wasmtime says of a module with the older form of exceptions.
+_LEGACY = ("legacy_exceptions feature required", "legacy exceptions support is not enabled")
+
+
+def _validated(wasm: bytes) -> bytes:
+    """The module; one with the older form of exceptions with the new form instead. Raises CompileError."""
     if wasm[4:8] != VERSION:
         raise CompileError("not a core WASM module of version 1 (a component, or a truncated file)")
     message = invalid(wasm, FEATURES)
+    if message.startswith(_LEGACY):
+        return _validated(_with_new_exceptions(wasm))
     if message:
         unsupported = proposal(wasm, FEATURES)
         # Of a module that is invalid whatever is allowed, what is wrong with it, not what is not allowed.
         raise CompileError([_located(wasm, message if unsupported else invalid(wasm, EVERYTHING), unsupported)])
+    return wasm
+
+
+def _with_new_exceptions(wasm: bytes) -> bytes:
+    """What it translates need not be valid: then the translation is not valid either, if it is one at all."""
+    try:
+        return encode(modern(decode(wasm)))
+    except (LookupError, AssertionError, TypeError, ValueError) as error:
+        if isinstance(error, CompileError):
+            raise
+        raise CompileError("invalid module: try, catch, delegate or rethrow where it cannot stand") from None
 
 
 def _located(wasm: bytes, message: str, unsupported: str) -> Reason:

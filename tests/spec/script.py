@@ -13,6 +13,7 @@ import wasmtime
 from wasm2xformer.compiler.wasm.decode import decode
 
 from .sexpr import Lines, Node, SyntaxFault, parse
+from .unfold import unfolded
 
 
 class ScriptError(Exception):
@@ -124,7 +125,7 @@ def _module(node: Node, rest: Sequence[Node]) -> tuple[str, bytes | str]:
     if form in ("binary", "quote") and all(part.is_string for part in rest[1:]):
         parts = [part.bytes for part in rest[1:]]
         return name, b"".join(parts) if form == "binary" else b" ".join(parts).decode(errors="surrogateescape") or "(module)"
-    return name, f"(module {name} {node.source[rest[0].start : node.end]}" if rest and defined else node.text
+    return name, f"(module {name} {node.source[rest[0].start : node.end]}" if rest and defined else unfolded(node)
 
 
 def _name(nodes: Sequence[Node]) -> tuple[str, list[Node]]:
