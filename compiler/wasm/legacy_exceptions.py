@@ -40,7 +40,7 @@ def _is_legacy(function: Function) -> bool:
 
 def _modern(module: Module, function: Function) -> Function:
     try:
-        plan = _Plan(function.body)
+        plan = _TryPlan(function.body)
     except CompileError as error:
         raise CompileError([replace(reason, function=function.name) for reason in error.reasons]) from None
     return _Rewriter(module, function, plan).run()
@@ -59,7 +59,7 @@ class _Try:
     entered: bool = False
 
 
-class _Plan:
+class _TryPlan:
     """What is to be known of a body before it is rewritten. tries: by the index of their `try`. entered: whether a delegate leads
     to the function's caller."""
 
@@ -147,7 +147,7 @@ class _Open:
 class _Rewriter:
     """Levels count the blocks of the new body from its function (0) inwards."""
 
-    def __init__(self, module: Module, function: Function, plan: _Plan):
+    def __init__(self, module: Module, function: Function, plan: _TryPlan):
         self.module, self.function, self.plan = module, function, plan
         self.out: list[Instr] = []
         self.locals = list(function.locals)
