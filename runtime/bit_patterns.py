@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from ..compiler.format.types import ValType
 from .errors import ArgumentError
 
-_BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "funcref": 32, "externref": 32, "exnref": 32}
+_BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "v128": 128, "funcref": 32, "externref": 32, "exnref": 32}
 _FLOATS = {"f32": ("<f", "<I"), "f64": ("<d", "<Q")}
 
 
@@ -51,9 +51,9 @@ def encode(function: str, index: int, type_: ValType, value: Any, functions: Map
 
 
 def decode(type_: ValType, bits: int, functions: Mapping[int, int] = _NONE) -> Any:
-    """A result from its bit pattern: i32 and i64 signed, floats as floats, references as None or an int as for `encode`
-    (of an exception which one it is; of a function that stands for several indices the lowest; FOREIGN where it has none).
-    bits: one that `fits`."""
+    """A result from its bit pattern: i32 and i64 signed, floats as floats, a v128 unsigned (lane 0 in its lowest bits),
+    references as None or an int as for `encode` (of an exception which one it is; of a function that stands for several
+    indices the lowest; FOREIGN where it has none). bits: one that `fits`."""
     if type_ in _FLOATS:
         as_float, as_int = _FLOATS[type_]
         return struct.unpack(as_float, struct.pack(as_int, bits))[0]
@@ -63,6 +63,8 @@ def decode(type_: ValType, bits: int, functions: Mapping[int, int] = _NONE) -> A
         return None if bits == 0 else bits - 1
     if type_ == "exnref":
         return bits or None
+    if type_ == "v128":
+        return bits
     width = _BITS[type_]
     return bits - 2**width if bits >= 2 ** (width - 1) else bits
 
@@ -105,3 +107,19 @@ def _float_bits(where: str, type_: ValType, value: float | np.floating) -> int:
         return struct.unpack(as_int, struct.pack(as_float, float(value)))[0]
     except OverflowError:
         raise ArgumentError(f"{where} = {value} does not fit into {type_}") from None
+
+
+def slots_of(types: Sequence[ValType], values: Sequence[int]) -> list[int]:
+    """Bit patterns as they stand in slots: of a v128 first the low half, then the high one."""
+    parts: list[int] = []
+    for type_, value in zip(types, values, strict=True):
+        parts += [value % 2**64, value >> 64] if type_ == "v128" else [value]
+    return parts
+
+
+def values_of(types: Sequence[ValType], slots: Iterable[int]) -> list[int]:
+    """The inverse; as many as there are slots for."""
+    rest, found = iter(slots), []
+    for type_, low in zip(types, rest):
+        found.append(low | next(rest, 0) << 64 if type_ == "v128" else low)
+    return found

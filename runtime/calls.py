@@ -11,9 +11,9 @@ import numpy as np
 from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import Entry
 from ..compiler.format.tokens import Kind, TokenTable
-from ..compiler.format.types import ValType
+from ..compiler.format.types import ValType, halved
 from .bit_patterns import decode as value_of
-from .bit_patterns import fits
+from .bit_patterns import fits, values_of
 from .errors import ArgumentError, DecodingError
 from .results import Run, run_of
 from .trace import Trace, decode, table_of
@@ -126,12 +126,13 @@ def _entry_position(table: TokenTable, ids: np.ndarray, start: int) -> int:
 
 def _call(model: Model, table: TokenTable, name: str, entry: Entry, ids: np.ndarray, first: int) -> ReadCall:
     """ids: of this call alone; first: position of its entry token."""
-    count = len(entry.registers) + len(entry.params)
+    count = len(entry.registers) + len(halved(entry.params))
     starts, ends = table.steps(ids[first + 1 :])
     if count and (len(ends) < count or (table.kind[ids[first + 1 :][ends[:count]]] != Kind.DIGIT).any()):
         raise ArgumentError(f"{name}: the tokens end before its {count} arguments and registers do")
     prompt_end = first + 1 + (int(ends[count - 1]) + 1 if count else 0)
-    bits = table.values(ids[first + 1 : prompt_end], starts[:count]).tolist()[len(entry.registers) :]
+    slots = table.values(ids[first + 1 : prompt_end], starts[:count]).tolist()[len(entry.registers) :]
+    bits = values_of(entry.params, slots)
     functions = model.program.function_references
     for type_, value in zip(entry.params, bits):
         if not fits(type_, value):

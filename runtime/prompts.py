@@ -9,7 +9,7 @@ import numpy as np
 
 from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import Entry
-from .bit_patterns import encode
+from .bit_patterns import encode, slots_of
 from .errors import ArgumentError
 from .folders import image
 from .world import World
@@ -34,7 +34,8 @@ class Prompts:
         return self._folders is None
 
     def values(self, name: str, args: Sequence[Any]) -> tuple[Entry, list[int]]:
-        """The entry of an exported function, and the arguments as bit patterns (see `Instance.invoke`). Raises ArgumentError."""
+        """The entry of an exported function, and the arguments (see `Instance.invoke`) as they stand in slots. Raises
+        ArgumentError."""
         entries = self._model.program.entries
         if not isinstance(name, str) or name not in entries:
             raise ArgumentError(f"no exported function {name!r}; there are: {', '.join(sorted(entries)) or 'none'}")
@@ -44,7 +45,8 @@ class Prompts:
                 f"{name} takes {len(entry.params)} arguments ({', '.join(entry.params)}), got {len(args)}"
             )
         functions = self._model.program.function_references
-        return entry, [encode(name, i, type_, v, functions) for i, (type_, v) in enumerate(zip(entry.params, args))]
+        patterns = [encode(name, i, type_, v, functions) for i, (type_, v) in enumerate(zip(entry.params, args))]
+        return entry, slots_of(entry.params, patterns)
 
     def tokens(self, entry: Entry, values: Sequence[int]) -> np.ndarray:
         """int32 [p]: input bytes, the entry token, then the digits of hidden registers and arguments (unsigned)."""

@@ -11,7 +11,8 @@ import numpy as np
 from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import TRAPS, Entry
 from ..compiler.format.tokens import Kind, TokenTable
-from .bit_patterns import decode, fits
+from ..compiler.format.types import halved
+from .bit_patterns import decode, fits, values_of
 from .errors import DecodingError
 from .missing import TAIL, missing_import
 
@@ -61,12 +62,13 @@ def run_of(
         at = _count(table.ip_delta, prompt) + _count(table.ip_delta, tokens)
         run.missing_import = missing_import(model, table, at, np.concatenate([prompt, tokens[-TAIL:]]))
         return run
-    results = _trailing_values(table, tokens, max(1, len(entry.results)))
+    slots = len(halved(entry.results))
+    results = _trailing_values(table, tokens, max(1, slots))
     # proc_exit emits the code and halts on the spot; a return halts behind the entry's own result steps.
     halted = _count(table.ip_delta, prompt) + _count(table.ip_delta, tokens)
     ops = [step.op for step in model.program.steps]
     if halted == ops.index("halt", entry.entry):
-        run.bits = results[: len(entry.results)]
+        run.bits = values_of(entry.results, results[:slots])
         functions = model.program.function_references
         for type_, bits in zip(entry.results, run.bits):
             if not fits(type_, bits):

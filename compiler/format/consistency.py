@@ -15,12 +15,13 @@ from .isa import INPUTS, SELDOM_TRAPS, Entry, Program
 from .limits import FRAME_LIMIT, HIDDEN_LIMIT, HOST_WORDS, MEMORY_PAGES
 from .tokens import CLASSES, Token, read
 from .transformer import Transformer
+from .types import HIGH_HALF, LOW_HALF
 from .validate import validate
 
 if TYPE_CHECKING:
     from .checkpoint import Model
 
-WIDE = ("i64", "f64")
+WIDE = ("i64", "f64", "v128", LOW_HALF, HIGH_HALF)
 # Loads and stores with which the host reaches exported memory, and loads of what is written into files, with the types of
 # their entries.
 GLOBAL = "global "  # stands before the name of an exported global, where the host asks for its value

@@ -82,11 +82,16 @@ class Site:
       "throw"    nothing but having thrown (throw, throw_ref); the step writes the exception's tag
       "host"     a call to a provided import; its steps are internal
       "bulk"     memory.copy/fill/init and table operations done by a linked routine; its steps are internal
+      "high value", "high store"   of a v128 the high half; the low one is in a record of its own
     """
 
     function: int
     instruction: int
     record: str
+
+
+# Of what is recorded of a v128's low half, the record of the high one.
+HIGH_RECORDS = {"value": "high value", "store": "high store"}
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 # Value types by their text names: "i32", "i64", "f32", "f64", "v128", "funcref", "externref", "exnref";
 # other references are `RefType`.
 ValType = str
+# A v128 is two values from the linker on, each of 64 bits: its low lanes and its high ones.
+LOW_HALF, HIGH_HALF = "v128.low", "v128.high"
+_WIDE = frozenset({"i64", "f64", LOW_HALF, HIGH_HALF})
 
 
 @dataclass(frozen=True)
@@ -48,3 +52,18 @@ def general(type: ValType) -> ValType:
 
 def is_reference(type: ValType) -> bool:
     return general(type) in ("funcref", "externref", "exnref")
+
+
+def is_wide(type: ValType) -> bool:
+    """Whether a value of this type takes 64 bits of its slot, not 32."""
+    return type in _WIDE
+
+
+def halved(types: Iterable[ValType]) -> tuple[ValType, ...]:
+    """With the two halves in the place of each v128."""
+    return tuple(half for type in types for half in ((LOW_HALF, HIGH_HALF) if type == "v128" else (type,)))
+
+
+def joined_halves(types: Iterable[ValType]) -> tuple[ValType, ...]:
+    """With a v128 in the place of its two halves."""
+    return tuple("v128" if type == LOW_HALF else type for type in types if type != HIGH_HALF)

@@ -8,12 +8,14 @@ from typing import Any
 from .isa import EXCEPTION_REGISTER, FOLDING_RULES, TRAPS, Entry, Program, Site, Slot, Step, StepFunction
 from .limits import FRAME_SIZE_LIMIT, MEMORY_LIMIT, PAGE
 from .operations import OPERATIONS, Operation
-from .types import FuncType, ValType, general
+from .types import HIGH_HALF, LOW_HALF, FuncType, ValType, general, halved, is_wide
 
 # Which operations may answer for what the oracle records of an instruction.
 RECORDS = {
     "value": lambda o: o.effect == "value",
     "store": lambda o: o.effect == "store",
+    "high value": lambda o: o.effect == "value",
+    "high store": lambda o: o.effect == "store",
     "branch": lambda o: o.branches,
     "br_table": lambda o: o.name == "br_table",
     "control": lambda o: o.control in ("jump", "call", "tail", "return", "end"),
@@ -27,7 +29,7 @@ EXCEPTION_SLOT = Slot("hidden", EXCEPTION_REGISTER)
 _READ, _WRITTEN = ("frame", "const", "global", "hidden"), ("frame", "global", "hidden")
 _ABSENT: dict[str, Any] = {"a": None, "b": None, "c": None, "dest": None, "imm": 0, "target": None, "targets": (), "callee": None}
 _ABSENT |= {"type": None, "trap": ""}
-_TYPES = ("i32", "i64", "f32", "f64", "funcref", "externref", "exnref")
+_TYPES = ("i32", "i64", "f32", "f64", "v128", LOW_HALF, HIGH_HALF, "funcref", "externref", "exnref")
 
 
 class InvalidProgram(ValueError):
@@ -209,10 +211,11 @@ def _check_entry(program: Program, entry: Entry, owners: list[int]) -> None:
         raise InvalidProgram(f"entry {entry.name!r} at step {entry.entry!r} of type {types!r} is not possible")
     at = entry.entry
     wanted: list[Slot] = [Slot("hidden", name) for name in entry.registers]
-    wanted += [Slot("frame", 1 + i) for i in range(len(entry.params))]
-    wide = [False] * len(entry.registers) + [t in ("i64", "f64") for t in entry.params]
-    for dest, is_wide in zip(wanted, wide, strict=True):
-        at = _expect(program, entry, at, ("param",), dest=dest, wide=is_wide)
+    params, results = halved(entry.params), halved(entry.results)
+    wanted += [Slot("frame", 1 + i) for i in range(len(params))]
+    wide = [False] * len(entry.registers) + [is_wide(t) for t in params]
+    for dest, width in zip(wanted, wide, strict=True):
+        at = _expect(program, entry, at, ("param",), dest=dest, wide=width)
     while at < len(program.steps) and program.steps[at].op not in ("result", "halt"):
         if program.steps[at].op == "br.i32.eq":  # an exception that has left what was called
             at = _expect(program, entry, at, ("br.i32.eq",), a=EXCEPTION_SLOT, b=Slot("const", 0), target=at + 3)
@@ -220,13 +223,13 @@ def _check_entry(program: Program, entry: Entry, owners: list[int]) -> None:
             at = _expect(program, entry, at, ("trap",), trap="uncaught_exception")
             continue
         at = _expect(program, entry, at, ("call", "i32.load", "i32.load8_u", "i32.store", "i32.store8", "hidden.load32"))
-    for i, type_ in enumerate(entry.results):
+    for i, type_ in enumerate(results):
         # An access to memory leaves its value behind its address.
         key = entry.name.removeprefix("memory ")
         slot = Slot("frame", 1 + i + (program.host.get(key) is entry))
         if program.host.get(key) is entry and key.removeprefix("global ") in program.exported_globals and not entry.params:
             slot = program.exported_globals[key.removeprefix("global ")][0]
-        at = _expect(program, entry, at, ("result",), a=slot, wide=type_ in ("i64", "f64"))
+        at = _expect(program, entry, at, ("result",), a=slot, wide=is_wide(type_))
     at = _expect(program, entry, at, ("halt",))
     _claim(owners, entry.entry, at, len(program.functions))
 
@@ -236,14 +239,15 @@ def _expect(program: Program, entry: Entry, at: int, ops: tuple[str, ...], **val
     if at >= len(program.steps) or program.steps[at].op not in ops:
         raise InvalidProgram(f"entry {entry.name!r} has no {' or '.join(ops)} here", at)
     step = program.steps[at]
-    _check_step(program, at, 3 + max(len(entry.params), len(entry.results)))
+    params, results = halved(entry.params), halved(entry.results)
+    _check_step(program, at, 3 + max(len(params), len(results)))
     for name, value in values.items():
         if getattr(step, name) != value:
             raise InvalidProgram(f"entry {entry.name!r}: `{name}` is {getattr(step, name)!r}, not {value!r}", at)
     if step.operation.calls:
         type_ = _called(program, at)
         called = tuple(map(general, type_.params)), tuple(map(general, type_.results))
-        if step.imm != 1 or called not in ((entry.params, entry.results), ((), ())):
+        if step.imm != 1 or called not in ((params, results), ((), ())):
             raise InvalidProgram(f"entry {entry.name!r} calls a function of another type", at)
     return at + 1
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from ..format.isa import LinearMemory, Segment
+from ..format.isa import HIGH_RECORDS, LinearMemory, Segment, Site
 from ..format.types import FuncType
 from ..wasm.module import Instr, Module, ValType
+from ..wasm.split import SplitModule
+from ..wasm.split_body import HIGH, INNER, Place
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,8 @@ class LinkedModule:
     registers: initial values of hidden registers. A global imported from "w2x" *is* the hidden register of its name.
     references: reference value (>= 1) -> function index, references to functions of one type consecutive.
     function_references: function index in the original module -> its reference value, where that module refers to it.
+    places: linked function index -> of each instruction, which one of the program's it is (`wasm.split`); of functions that
+        have all of the program's, and no others, nothing.
     table_capacity: original table index -> elements for which there is room, of tables that may grow.
     start: function indices to call at instantiation, in order.
     exceptions: of a program that can throw one.
@@ -78,6 +83,20 @@ class LinkedModule:
     exported_globals: dict[str, tuple[int, ValType]] = field(default_factory=dict)
     start: tuple[int, ...] = ()
     exceptions: Exceptions | None = None
+    places: Mapping[int, tuple[Place, ...]] = field(default_factory=dict)
+
+    def site(self, function: int, at: int, record: str) -> Site | None:
+        """Of what instruction `at` of a function leaves a record of this kind; None of a routine's, and of what is only on
+        the way to what an instruction of the program's gives."""
+        origin = self.origin.get(function)
+        if origin is None:
+            return None
+        if function not in self.places:
+            return Site(origin, at, record)
+        place = self.places[function][at]
+        if place.part == INNER:
+            return None
+        return Site(origin, place.instruction, HIGH_RECORDS[record] if place.part == HIGH else record)
 
     @property
     def memory_pages(self) -> int:
@@ -104,6 +123,14 @@ class LinkedModule:
     def reference_of(self) -> dict[int, int]:
         """Function index -> its reference value."""
         return {function: value for value, function in self.references.items()}
+
+
+def with_places(linked: LinkedModule, whole: SplitModule) -> LinkedModule:
+    """With what is known of the program that was split before it was linked."""
+    bodies = linked.module.functions
+    places = {i: whole.places[o] for i, o in linked.origin.items() if o in whole.places}
+    # A function that is only referred to has no body of its own.
+    return replace(linked, places={i: p for i, p in places.items() if len(p) == len(bodies[i].body)}) if places else linked
 
 
 # Intrinsics: imports from module "w2x" that linked routines may use, and the steps they become.

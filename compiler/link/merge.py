@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..format.types import general, is_reference
+from ..format.types import HIGH_HALF, LOW_HALF, general, is_reference
 from ..wasm.module import Element, Function, Global, GlobalType, Import, Instr, Limits, Module, Tag
 from ..wasm.names import UniqueNames
 from ..wasm.opcodes import BY_NAME
@@ -77,10 +77,11 @@ class _Merge:
             if value == 0:
                 return (Instr("ref.null", (general(type.type),)),)
             return (Instr("ref.func", (self.indices.functions[self.referenced[value]],)),)
-        if type.type in ("i32", "i64"):
-            bits = int(type.type[1:])
+        name = "i64" if type.type in (LOW_HALF, HIGH_HALF) else type.type
+        if name in ("i32", "i64"):
+            bits = int(name[1:])
             value -= (value >> (bits - 1)) << bits
-        return (Instr(f"{type.type}.const", (value,)),)
+        return (Instr(f"{name}.const", (value,)),)
 
     def _function(self, definition: Definition) -> Function:
         unit = self.units.all[definition.unit]

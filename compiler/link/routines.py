@@ -25,6 +25,7 @@ import wasmtime
 from ..wasm.check import FLOAT_ARITHMETIC
 from ..wasm.decode import decode
 from ..wasm.module import Module
+from ..wasm.simd import HALF_FLOATS, HALF_INTEGERS
 from .units import Definition, Layout
 
 
@@ -51,6 +52,8 @@ _VALUES = {
     "division": ("i64.div_u", "i64.div_s", "i64.rem_u", "i64.rem_s"),
     "f32": tuple(name for name in FLOAT_ARITHMETIC if name.startswith("f32.")),
     "f64": tuple(name for name in FLOAT_ARITHMETIC if name.startswith("f64.")),
+    "simd": HALF_INTEGERS,
+    "simd_floats": HALF_FLOATS,
     "conversions": tuple(name for name in FLOAT_ARITHMETIC if name.startswith("i")),
 }
 

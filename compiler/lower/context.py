@@ -40,7 +40,7 @@ class FunctionContext:
     """The state while function `index` of the linked module is lowered."""
 
     def __init__(self, linked: LinkedModule, index: int, opt_level: int):
-        self.linked = linked
+        self.linked, self.index = linked, index
         self.module = linked.module
         self.function = linked.module.functions[index]
         self.body = self.function.body
@@ -72,7 +72,7 @@ class FunctionContext:
         return CompileError([Reason(message, self.function.name, offset, instr.name)])
 
     def _site(self, record: str) -> Site | None:
-        return None if self.origin is None else Site(self.origin, self.at, record)
+        return self.linked.site(self.index, self.at, record)
 
     def _fold(self, rule: str, record: str = "value") -> None:
         """This instruction gets no step of its own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..format.types import HIGH_HALF, LOW_HALF
 from .conditions import COMPARISONS
 
 # WASM instructions that are a step operation of the same name. (i64 divisions are linked routines.)
@@ -27,7 +28,7 @@ SIGN_OPERATIONS = {
     for name, op, constant in (("neg", "xor", sign), ("abs", "and", sign - 1))
 }
 CONSTANTS = frozenset({"i32.const", "i64.const", "f32.const", "f64.const"})
-WIDE = frozenset({"i64", "f64"})
+WIDE = frozenset({"i64", "f64", LOW_HALF, HIGH_HALF})
 # Intrinsics of linked.py -> (step operation, number of parameters, number of results).
 INTRINSICS = {
     "stdout": ("stdout", 1, 0),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..format.errors import CompileError, Reason
 from ..format.isa import Entry, LinearMemory, Program, Site, Slot, Step, StepFunction
 from ..format.limits import FRAME_SIZE_LIMIT, HOST_WORDS
-from ..format.types import FuncType, general
+from ..format.types import FuncType, general, is_wide, joined_halves
 from ..link.linked import LinkedModule
 from .exceptions import uncaught
 from .lower import LoweredFunction
@@ -70,18 +70,18 @@ def program_of(linked: LinkedModule, lowered: Sequence[LoweredFunction], opt_lev
 
 def _entry(linked: LinkedModule, steps: list[Step], name: str, callees: tuple[int, ...], type_: FuncType) -> Entry:
     """Append the steps that call these functions (one, unless they take and return nothing)."""
-    params, results = (tuple(map(general, types)) for types in (type_.params, type_.results))
+    params, results = (joined_halves(map(general, types)) for types in (type_.params, type_.results))
     entry = Entry(name, len(steps), params, results, linked.input_registers)
     steps += [Step("param", dest=Slot("hidden", register)) for register in linked.input_registers]
     # A callee's frame may begin at slot 1 at the earliest, so this is where its parameters stand.
     for i, param in enumerate(type_.params):
-        steps.append(Step("param", dest=Slot("frame", 1 + i), wide=param in ("i64", "f64")))
+        steps.append(Step("param", dest=Slot("frame", 1 + i), wide=is_wide(param)))
     for callee in callees:
         steps.append(Step("call", callee=callee, imm=1))
         if linked.exceptions is not None and callee in linked.exceptions.functions:
             steps += uncaught(len(steps))
     for i, result in enumerate(type_.results):
-        steps.append(Step("result", a=Slot("frame", 1 + i), wide=result in ("i64", "f64")))
+        steps.append(Step("result", a=Slot("frame", 1 + i), wide=is_wide(result)))
     steps.append(Step("halt"))
     return entry
 
@@ -106,7 +106,7 @@ def _global_access(linked: LinkedModule, steps: list[Step]) -> dict[str, Entry]:
     entries = {}
     for name, (index, type_) in linked.exported_globals.items():
         entries[f"global {name}"] = Entry(f"memory global {name}", len(steps), (), (type_,))
-        steps += [Step("result", a=_global(linked, index), wide=type_ in ("i64", "f64")), Step("halt")]
+        steps += [Step("result", a=_global(linked, index), wide=is_wide(type_)), Step("halt")]
     return entries
 
 

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ..format.errors import Reason
-from ..format.types import general
+from ..format.types import HIGH_HALF, LOW_HALF, general
+from .halves import has_expansion
 from .module import Function, Module, ValType
 from .opcodes import BY_NAME, SIGNATURES
+from .simd import HALF_INSTRUCTIONS, SIMD_SIGNATURES
 
 # What can be compiled. An instruction or type that is not listed here is refused.
-SUPPORTED_TYPES = frozenset({"i32", "i64", "f32", "f64", "funcref", "externref", "exnref"})
+SUPPORTED_TYPES = frozenset({"i32", "i64", "f32", "f64", LOW_HALF, HIGH_HALF, "funcref", "externref", "exnref"})
 SUPPORTED = {
     "control": "unreachable nop block loop if else end br br_if br_table return call call_indirect return_call "
     "return_call_indirect call_ref return_call_ref br_on_null br_on_non_null drop select",
@@ -21,6 +23,8 @@ SUPPORTED = {
     "exceptions": "try_table throw throw_ref",
     "references": "ref.null ref.is_null ref.func ref.as_non_null",
     "integers": " ".join(name for name, (a, b) in SIGNATURES.items() if {"i32", "i64"}.issuperset(a + b)),
+    "vectors": " ".join(name for name in SIMD_SIGNATURES if has_expansion(name)),
+    "halves": " ".join(HALF_INSTRUCTIONS),  # what vectors become, see `split`
     "floats": " ".join(name for name, (a, b) in SIGNATURES.items() if {"f32", "f64"}.intersection(a + b)),
 }
 SUPPORTED_INSTRUCTIONS = frozenset(name for names in SUPPORTED.values() for name in names.split())
@@ -65,7 +69,7 @@ def _family(name: str) -> str:
     """Why an instruction is refused."""
     prefix = BY_NAME[name].code[0]
     if prefix == 0xFD:
-        return "SIMD is not supported"
+        return "relaxed multiplication with addition is not supported"
     if prefix == 0xFE:
         return "atomic operations are not supported"
     return "exceptions are not supported"

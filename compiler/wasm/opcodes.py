@@ -1,8 +1,8 @@
 """The instructions of WebAssembly 2.0 as data: encodings, immediates, signatures, access widths.
 
 Source: WebAssembly Core Specification 2.0, section 5.4 and appendix A.7; the proposals' opcode lists for atomics, tail
-calls and exceptions. What the compiler refuses (SIMD, atomics, ...) is listed too: `decode` has to read past it, and
-`check` refuses it by its name.
+calls and exceptions; SIMD is in `simd.py`. What the compiler refuses (atomics, ...) is listed too: `decode` has to read past
+it, and `check` refuses it by its name.
 
 An immediate's kind says what it is and so how it is written:
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from . import simd
 from .module import ValType
 
 
@@ -141,74 +142,6 @@ _SATURATING = (  # behind the prefix 0xFC
     (6, "f64 -> i64", "i64", "trunc_sat_f64_s trunc_sat_f64_u"),
 )
 
-# Behind the prefix 0xFD: (first opcode, kinds of immediates, shape that the names begin with, names).
-_SIMD = (
-    (0, "memarg", "v128", "load load8x8_s load8x8_u load16x4_s load16x4_u load32x2_s load32x2_u load8_splat "
-     "load16_splat load32_splat load64_splat store"),
-    (12, "v128", "v128", "const"),
-    (13, "lanes", "i8x16", "shuffle"),
-    (14, "", "i8x16", "swizzle splat"),
-    (16, "", "i16x8", "splat"),
-    (17, "", "i32x4", "splat"),
-    (18, "", "i64x2", "splat"),
-    (19, "", "f32x4", "splat"),
-    (20, "", "f64x2", "splat"),
-    (21, "lane", "i8x16", "extract_lane_s extract_lane_u replace_lane"),
-    (24, "lane", "i16x8", "extract_lane_s extract_lane_u replace_lane"),
-    (27, "lane", "i32x4", "extract_lane replace_lane"),
-    (29, "lane", "i64x2", "extract_lane replace_lane"),
-    (31, "lane", "f32x4", "extract_lane replace_lane"),
-    (33, "lane", "f64x2", "extract_lane replace_lane"),
-    (35, "", "i8x16", "eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u"),
-    (45, "", "i16x8", "eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u"),
-    (55, "", "i32x4", "eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u"),
-    (65, "", "f32x4", "eq ne lt gt le ge"),
-    (71, "", "f64x2", "eq ne lt gt le ge"),
-    (77, "", "v128", "not and andnot or xor bitselect any_true"),
-    (84, "memarg lane", "v128", "load8_lane load16_lane load32_lane load64_lane "
-     "store8_lane store16_lane store32_lane store64_lane"),
-    (92, "memarg", "v128", "load32_zero load64_zero"),
-    (94, "", "f32x4", "demote_f64x2_zero"),
-    (95, "", "f64x2", "promote_low_f32x4"),
-    (96, "", "i8x16", "abs neg popcnt all_true bitmask narrow_i16x8_s narrow_i16x8_u"),
-    (103, "", "f32x4", "ceil floor trunc nearest"),
-    (107, "", "i8x16", "shl shr_s shr_u add add_sat_s add_sat_u sub sub_sat_s sub_sat_u"),
-    (116, "", "f64x2", "ceil floor"),
-    (118, "", "i8x16", "min_s min_u max_s max_u"),
-    (122, "", "f64x2", "trunc"),
-    (123, "", "i8x16", "avgr_u"),
-    (124, "", "i16x8", "extadd_pairwise_i8x16_s extadd_pairwise_i8x16_u"),
-    (126, "", "i32x4", "extadd_pairwise_i16x8_s extadd_pairwise_i16x8_u"),
-    (128, "", "i16x8", "abs neg q15mulr_sat_s all_true bitmask narrow_i32x4_s narrow_i32x4_u extend_low_i8x16_s "
-     "extend_high_i8x16_s extend_low_i8x16_u extend_high_i8x16_u shl shr_s shr_u add add_sat_s add_sat_u sub "
-     "sub_sat_s sub_sat_u"),
-    (148, "", "f64x2", "nearest"),
-    (149, "", "i16x8", "mul min_s min_u max_s max_u"),
-    (155, "", "i16x8", "avgr_u extmul_low_i8x16_s extmul_high_i8x16_s extmul_low_i8x16_u extmul_high_i8x16_u"),
-    (160, "", "i32x4", "abs neg"),
-    (163, "", "i32x4", "all_true bitmask"),
-    (167, "", "i32x4", "extend_low_i16x8_s extend_high_i16x8_s extend_low_i16x8_u extend_high_i16x8_u "
-     "shl shr_s shr_u add"),
-    (177, "", "i32x4", "sub"),
-    (181, "", "i32x4", "mul min_s min_u max_s max_u dot_i16x8_s"),
-    (188, "", "i32x4", "extmul_low_i16x8_s extmul_high_i16x8_s extmul_low_i16x8_u extmul_high_i16x8_u"),
-    (192, "", "i64x2", "abs neg"),
-    (195, "", "i64x2", "all_true bitmask"),
-    (199, "", "i64x2", "extend_low_i32x4_s extend_high_i32x4_s extend_low_i32x4_u extend_high_i32x4_u "
-     "shl shr_s shr_u add"),
-    (209, "", "i64x2", "sub"),
-    (213, "", "i64x2", "mul eq ne lt_s gt_s le_s ge_s "
-     "extmul_low_i32x4_s extmul_high_i32x4_s extmul_low_i32x4_u extmul_high_i32x4_u"),
-    (224, "", "f32x4", "abs neg"),
-    (227, "", "f32x4", "sqrt add sub mul div min max pmin pmax"),
-    (236, "", "f64x2", "abs neg"),
-    (239, "", "f64x2", "sqrt add sub mul div min max pmin pmax"),
-    (248, "", "i32x4", "trunc_sat_f32x4_s trunc_sat_f32x4_u"),
-    (250, "", "f32x4", "convert_i32x4_s convert_i32x4_u"),
-    (252, "", "i32x4", "trunc_sat_f64x2_s_zero trunc_sat_f64x2_u_zero"),
-    (254, "", "f64x2", "convert_low_i32x4_s convert_low_i32x4_u"),
-)  # fmt: skip
-
 # Atomic accesses come in this order, seven of each.
 _ATOMIC_WIDTHS = (("i32", ""), ("i64", ""), ("i32", "8"), ("i32", "16"), ("i64", "8"), ("i64", "16"), ("i64", "32"))
 _ATOMICS = (  # behind the prefix 0xFE
@@ -241,7 +174,7 @@ def _opcodes() -> list[Opcode]:
     rows += [((), first, "memarg", names.split()) for first, _, _, names in _MEMORY]
     rows += [((), first, "", [f"{t}.{n}" for n in names.split()]) for first, _, t, names in _NUMERIC]
     rows += [((0xFC,), first, "", [f"{t}.{n}" for n in names.split()]) for first, _, t, names in _SATURATING]
-    rows += [((0xFD,), first, kinds, [f"{t}.{n}" for n in names.split()]) for first, kinds, t, names in _SIMD]
+    rows += [((0xFD,), first, kinds, [f"{t}.{n}" for n in names.split()]) for first, kinds, t, names in simd.ROWS]
     rows += [((0xFE,), first, kinds, names.split()) for first, kinds, names in _ATOMICS]
     return [
         Opcode(name, (*prefix, first + i), tuple(kinds.split()))
@@ -254,7 +187,11 @@ def _opcodes() -> list[Opcode]:
 BY_CODE: dict[tuple[int, ...], Opcode] = {opcode.code: opcode for opcode in _opcodes()}
 # Text name -> opcode; "select" is the untyped form, TYPED_SELECT the other one.
 TYPED_SELECT = BY_CODE[(0x1C,)]
-BY_NAME: dict[str, Opcode] = {opcode.name: opcode for opcode in BY_CODE.values() if opcode is not TYPED_SELECT}
+# Instructions on halves of vectors have no encoding.
+BY_NAME: dict[str, Opcode] = {
+    **{opcode.name: opcode for opcode in BY_CODE.values() if opcode is not TYPED_SELECT},
+    **{name: Opcode(name, ()) for name in simd.HALF_INSTRUCTIONS},
+}
 
 # Text name -> (operand types, result types), of every numeric instruction, load and store:
 # SIGNATURES["i32.add"] == (("i32", "i32"), ("i32",)).

@@ -28,7 +28,7 @@ from .unsupported import PROPOSALS, function_at, invalid, proposal
 FEATURES = {
     "bulk_memory": True, "reference_types": True, "multi_value": True,
     "simd": True, "threads": True, "tail_call": True, "multi_memory": True, "exceptions": True,
-    "memory64": True, "function_references": True, "relaxed_simd": False, "gc": False, "stack_switching": False,
+    "memory64": True, "function_references": True, "relaxed_simd": True, "gc": False, "stack_switching": False,
     "custom_page_sizes": False, "wide_arithmetic": False,
 }  # fmt: skip
 EVERYTHING = {**FEATURES, **{feature: True for needed in PROPOSALS for feature in needed}}

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from ..format.types import RefType
 from .module import BLOCKS, Function, FuncType, Module, ValType
 from .opcodes import SIGNATURES
+from .simd import SIMD_SIGNATURES
 
 # name -> (values popped, types pushed), where neither depends on immediates or on the module.
 _FIXED: dict[str, tuple[int, tuple[ValType, ...]]] = {
     **{name: (len(operands), results) for name, (operands, results) in SIGNATURES.items()},
+    **{name: (len(operands), results) for name, (operands, results) in SIMD_SIGNATURES.items()},
     **dict.fromkeys(("nop", "data.drop", "elem.drop"), (0, ())),
     **{f"memory.{name}": (3, ()) for name in ("init", "copy", "fill")},
     **{f"table.{name}": (3, ()) for name in ("init", "copy", "fill")},

@@ -299,7 +299,7 @@ class Verifier:
         links = self._translation.links
         if self._folders and (difference := self._folder_difference()):
             return difference
-        return self._states.first(self._state, links.used("global"), links.used("table"))
+        return self._states.first(self._state, links.used("global"), links.used("table"), links.high)
 
 
 def _shown_file(tree: Contents, path: str) -> str:

@@ -26,13 +26,14 @@ class Value:
 
     bits: the bit pattern (unsigned), the number of an externref, None for a null reference. pattern: "nan:canonical" or
     "nan:arithmetic" for a set of float results, "any" for a reference that must not be null; otherwise "". choices: the
-    values of which an expected one may be any.
+    values of which an expected one may be any. lanes: of a v128 of which some lanes are such sets, all lanes.
     """
 
     type: str
     bits: int | None = None
     pattern: str = ""
     choices: tuple[Value, ...] = ()
+    lanes: tuple[Value, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Command:
 
 
 _ACTIONS = ("invoke", "get")
+_SETS = ("nan:canonical", "nan:arithmetic")
 
 
 def read_script(path: Path) -> list[Command]:
@@ -152,16 +154,25 @@ def _value(node: Node) -> Value:
     given = [item.text for item in (node.items or ())[1:]]
     if name == "either":
         return Value("either", choices=tuple(map(_value, (node.items or ())[1:])))
-    if name == "v128":  # refused where it is used
-        return Value(name, 0)
+    if name == "v128":
+        return _vector(given)
     if name == "ref":
         if what == "null":
             return Value(f"{given[0] if given else 'any'}ref")
         number = int(given[0], 0) if given and what in ("extern", "host") else None
         return Value(f"{what}ref", number, "any" if number is None else "")
-    if given[0] in ("nan:canonical", "nan:arithmetic"):
+    if given[0] in _SETS:
         return Value(name, pattern=given[0])
     return Value(name, _bits(name, given[0]))
+
+
+def _vector(given: Sequence[str]) -> Value:
+    """given: the shape, then a literal for each lane."""
+    shape, *literals = given
+    if not any(text in _SETS for text in literals):
+        return Value("v128", _bits("v128", " ".join(given)))
+    type = shape[:3]
+    return Value("v128", lanes=tuple(Value(type, pattern=t) if t in _SETS else Value(type, _bits(type, t)) for t in literals))
 
 
 @cache

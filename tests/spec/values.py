@@ -18,6 +18,10 @@ def matches(expected: Value, actual: int | None) -> bool:
     """Whether a result (a bit pattern, a reference's number, or None for null) is one of those expected."""
     if expected.choices:
         return any(matches(choice, actual) for choice in expected.choices)
+    if expected.lanes:
+        width = 128 // len(expected.lanes)
+        parts = ((actual or 0) >> width * i & (1 << width) - 1 for i in range(len(expected.lanes)))
+        return all(map(matches, expected.lanes, parts))
     match expected.pattern:
         case "nan:canonical":
             return actual is not None and actual & ~_sign(expected.type) == QUIET_NAN[expected.type]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from ....compiler.format.isa import TRAPS, Entry, Site
 from ....compiler.format.limits import EXCEPTION_BYTES
 from ....compiler.format.tokens import Kind
-from ....compiler.format.types import ValType, is_reference
+from ....compiler.format.types import ValType, halved, is_reference, is_wide
 from ...bit_patterns import FOREIGN, decode, fits
 from ...trace import show_value
 from .context import Context
@@ -25,21 +25,30 @@ def check_results(c: Context) -> Iterator[Finding]:
     at = np.flatnonzero(c.steps.result[trace.step] & (trace.kind == Kind.DIGIT))
     entry = _entry(c)
     types = entry.results if entry is not None and run.outcome == "ok" else ("i32",) * len(run.results)
-    for k, (i, result, type_) in enumerate(zip(at, run.results, types, strict=False)):
+    results, types = _halves(run.results, types)
+    for k, (i, result, type_) in enumerate(zip(at, results, types, strict=False)):
         actual = int(trace.value[i])
         if is_reference(type_):
             found = decode(type_, actual, c.program.function_references) if fits(type_, actual) else FOREIGN
             words = [_reference(type_, v) for v in (result, found)]
             expected, actual = _reference_bits(c, type_, result, actual), actual
         else:
-            wide = type_ in ("i64", "f64")
+            wide = is_wide(type_)
             expected = int(result or 0) % 2 ** (64 if wide else 32)
             words = [show_value(v, wide) for v in (expected, actual)]
         if expected != actual:
             yield c.finding("result", f"result {k}", words[0], words[1], i)
             return
-    if len(at) != len(run.results) and trace.outcome == "halt":
-        yield c.at_end("missing", "number of results", len(run.results), len(at))
+    if len(at) != len(results) and trace.outcome == "halt":
+        yield c.at_end("missing", "number of results", len(results), len(at))
+
+
+def _halves(results: Sequence[int | None], types: Sequence[ValType]) -> tuple[list[int | None], tuple[ValType, ...]]:
+    """With the two halves in the place of each vector."""
+    parts: list[int | None] = []
+    for result, type_ in zip(results, types, strict=False):
+        parts += [int(result or 0) % 2**64, int(result or 0) >> 64] if type_ == "v128" else [result]
+    return parts, halved(types)
 
 
 def _reference_bits(c: Context, type_: ValType, result: int | None, actual: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,9 +97,12 @@ class StateComparison:
     def __init__(self, program: Program, linked: LinkedModule, oracle: Oracle, compare_memory: bool):
         self.program, self.linked, self.oracle, self.compare_memory = program, linked, oracle, compare_memory
 
-    def first(self, model: ModelState, globals_: dict[int, int], tables: dict[int, int]) -> StateDifference | None:
-        """The first difference. globals_, tables: index in the source -> in the linked module, of those in use."""
-        checks = [self._globals(model, globals_), self._tables(model, tables)]
+    def first(
+        self, model: ModelState, globals_: dict[int, int], tables: dict[int, int], high: Mapping[int, int]
+    ) -> StateDifference | None:
+        """The first difference. globals_, tables: index in the source without vectors -> in the linked module, of those in use.
+        high: of globals there that are a vector's high half, index of the vector."""
+        checks = [self._globals(model, globals_, high), self._tables(model, tables)]
         if self.compare_memory:
             checks += [self._memory(model, memory) for memory in self.linked.memories if memory.source >= 0]
         return next((difference for check in checks for difference in check), None)
@@ -115,8 +118,9 @@ class StateComparison:
             byte = int(model.memory.read(memory.base + at, 1)[0])
             yield StateDifference(f"byte at address {at}{of} after the call", str(theirs[at]), str(byte))
 
-    def _globals(self, model: ModelState, used: dict[int, int]) -> Iterator[StateDifference]:
-        for index, linked in used.items():
+    def _globals(self, model: ModelState, used: dict[int, int], high: Mapping[int, int]) -> Iterator[StateDifference]:
+        for place, linked in used.items():
+            index = high.get(place, place)
             register = self.linked.register_globals.get(linked)
             slot = Slot("global", linked) if register is None else Slot("hidden", register)
             type_, mine, theirs = (
@@ -125,12 +129,14 @@ class StateComparison:
                 self.oracle.value(index),
             )
             what = f"global {index} after the call"
+            if type_ == "v128" and theirs is not None:
+                theirs = theirs >> 64 if place in high else theirs % 2**64
             if mine is None:
                 continue
             if is_reference(type_):
                 yield from self._reference(what, type_, mine, theirs)
             elif mine != theirs:
-                wide = type_ in ("i64", "f64")
+                wide = type_ in ("i64", "f64", "v128")
                 yield StateDifference(what, show_value(theirs or 0, wide), show_value(mine, wide))
 
     def _reference(self, what: str, type_: str, mine: int, theirs: int | None) -> Iterator[StateDifference]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ....compiler.format.types import general
 from ....compiler.wasm.module import Function, FuncType, Instr, TableType, ValType
+from ....compiler.wasm.simd import V128
 from .record import FLUSH_SLOT, LOG_BYTES, PREFIX, RECORD, Added
 
-_BITS: dict[ValType, ValType] = {"f32": "i32", "f64": "i64", "exnref": "i32"}
+_BITS: dict[ValType, tuple[ValType, ...]] = {"f32": ("i32",), "f64": ("i64",), "exnref": ("i32",), V128: ("i64", "i64")}
 
 
 def log_routine(added: Added) -> Function:
@@ -38,49 +39,57 @@ def forward(function: Function, index: int, prologue: Iterable[Instr]) -> Functi
 
 
 def bits_entry(function: Function, index: int) -> Function:
-    """Calls `index` with floats passed as the integers of their bits: a host's own floats may change a NaN. Hosts have no
-    exceptions as values: what they pass is null, and of what they get they learn whether it is."""
+    """Calls `index` with floats passed as the integers of their bits, as a host's own floats may change a NaN, and vectors as
+    their two halves. Hosts have no exceptions as values: what they pass is null, and of what they get they learn whether it is."""
     type_ = FuncType(tuple(map(_general, function.type.params)), tuple(map(_general, function.type.results)))
+    bits = FuncType(_bits(type_.params), _bits(type_.results))
     body: list[Instr] = []
-    for i, t in enumerate(type_.params):
+    at = 0
+    for t in type_.params:
         if t == "exnref":
             body.append(Instr("ref.null", ("exnref",)))
-            continue
-        body.append(Instr("local.get", (i,)))
-        if t in _BITS:
-            body.append(Instr(f"{t}.reinterpret_{_BITS[t]}"))
+        elif t == V128:
+            body += [Instr("local.get", (at,)), Instr("i64x2.splat")]
+            body += [Instr("local.get", (at + 1,)), Instr("i64x2.replace_lane", (1,))]
+        else:
+            body.append(Instr("local.get", (at,)))
+            body += [Instr(f"{t}.reinterpret_{_BITS[t][0]}")] if t in _BITS else []
+        at += len(_BITS.get(t, (t,)))
     body.append(Instr("call", (index,)))
     extra: list[ValType] = []
     if any(t in _BITS for t in type_.results):
-        first = len(type_.params)
         extra = list(type_.results)
-        body += [Instr("local.set", (first + i,)) for i in reversed(range(len(extra)))]
+        body += [Instr("local.set", (at + i,)) for i in reversed(range(len(extra)))]
         for i, t in enumerate(extra):
-            body.append(Instr("local.get", (first + i,)))
-            body += _as_bits(t)
-    bits = FuncType(tuple(_BITS.get(t, t) for t in type_.params), tuple(_BITS.get(t, t) for t in type_.results))
+            body += _bits_of([Instr("local.get", (at + i,))], t)
     return Function(bits, tuple(extra), (*body, Instr("end")), name=function.name)
+
+
+def _bits(types: Iterable[ValType]) -> tuple[ValType, ...]:
+    return tuple(integer for t in types for integer in _BITS.get(t, (t,)))
+
+
+def _bits_of(get: Sequence[Instr], type_: ValType) -> list[Instr]:
+    """Code for the integers of a value's bits. get: what brings the value."""
+    if type_ == V128:
+        return [*get, Instr("i64x2.extract_lane", (0,)), *get, Instr("i64x2.extract_lane", (1,))]
+    if type_ == "exnref":
+        return [*get, Instr("ref.is_null"), Instr("i32.eqz")]
+    return [*get, *([Instr(f"{_BITS[type_][0]}.reinterpret_{type_}")] if type_ in _BITS else [])]
 
 
 def bits_of_global(type_: ValType, index: int) -> Function:
     """Returns a global's bits: a host's own float may change a NaN."""
     type_ = _general(type_)
-    code = (Instr("global.get", (index,)), *_as_bits(type_), Instr("end"))
-    return Function(FuncType((), (_BITS.get(type_, type_),)), body=code)
+    code = _bits_of([Instr("global.get", (index,))], type_)
+    return Function(FuncType((), _bits([type_])), body=(*code, Instr("end")))
 
 
 def bits_of_element(table: TableType, index: int) -> Function:
     """Of an element of a table of exceptions: whether it is one."""
     place: ValType = "i64" if table.limits.wide else "i32"
-    code = (Instr("local.get", (0,)), Instr("table.get", (index,)), *_as_bits("exnref"), Instr("end"))
-    return Function(FuncType((place,), ("i32",)), body=code)
-
-
-def _as_bits(type_: ValType) -> tuple[Instr, ...]:
-    """Code that makes of a value what the host gets."""
-    if type_ == "exnref":
-        return Instr("ref.is_null"), Instr("i32.eqz")
-    return (Instr(f"{_BITS[type_]}.reinterpret_{type_}"),) if type_ in _BITS else ()
+    code = _bits_of([Instr("local.get", (0,)), Instr("table.get", (index,))], "exnref")
+    return Function(FuncType((place,), ("i32",)), body=(*code, Instr("end")))
 
 
 def _general(type_: ValType) -> ValType:

@@ -39,6 +39,8 @@ def configuration(stack: int, fuel: bool = False) -> wasmtime.Config:
     config.wasm_function_references = True
     config.wasm_exceptions = True
     config.cranelift_nan_canonicalization = True  # WebAssembly leaves the bits of a NaN open; the routines do not
+    config.wasm_relaxed_simd = True
+    ffi.wasmtime_config_wasm_relaxed_simd_deterministic_set(config.ptr(), True)  # neither does the deterministic profile
     config.consume_fuel = fuel
     config.epoch_interruption = True
     config.memory_reservation = MEMORY_RESERVATION

@@ -22,6 +22,7 @@ from ....compiler.format.isa import Site
 from ....compiler.format.types import general
 from ....compiler.wasm.check import SUPPORTED_INSTRUCTIONS, SUPPORTED_TYPES
 from ....compiler.wasm.module import Export, Function, Global, GlobalType, Instr, Limits, Module, TableType
+from ....compiler.wasm.simd import V128
 from ....compiler.wasm.stack_types import DEAD, stack_tops
 from .added_functions import bits_entry, bits_of_element, bits_of_global, forward, log_routine
 from .changed_parts import limited_memories, limited_tables, referenced_functions, replace_references, with_references
@@ -200,7 +201,7 @@ def _bit_functions(module: Module) -> Iterator[tuple[str, Function]]:
         if export.kind == "func":
             yield ENTRY + export.name, bits_entry(module.functions[export.index], export.index)
     for index, entry in enumerate(module.globals):
-        if general(entry.type.type) in ("i32", "i64", "f32", "f64", "exnref"):
+        if general(entry.type.type) in ("i32", "i64", "f32", "f64", V128, "exnref"):
             yield f"{BITS}{index}", bits_of_global(entry.type.type, index)
     for index, table in enumerate(module.tables):
         if general(table.element) == "exnref":
@@ -210,5 +211,5 @@ def _bit_functions(module: Module) -> Iterator[tuple[str, Function]]:
 def _core(function: Function) -> bool:
     """Whether it has nothing in it that the compiler refuses."""
     types = {*function.type.params, *function.type.results, *function.locals}
-    known = all(general(type_) in SUPPORTED_TYPES for type_ in types)
+    known = all(general(type_) in (*SUPPORTED_TYPES, V128) for type_ in types)
     return known and all(instr.name in SUPPORTED_INSTRUCTIONS for instr in function.body)

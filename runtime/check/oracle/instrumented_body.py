@@ -10,6 +10,7 @@ from ....compiler.format.types import is_reference
 from ....compiler.wasm.check import SUPPORTED_INSTRUCTIONS
 from ....compiler.wasm.module import BLOCKS, Function, FuncType, Instr, Module, ValType
 from ....compiler.wasm.opcodes import ACCESS_WIDTH, STORES
+from ....compiler.wasm.simd import SIMD_ACCESS_WIDTH, SIMD_STORES, V128
 from ....compiler.wasm.stack_types import Top
 from .record import BULK_SLOT, MEMORY_SPACE, NOT_COMPILED, Added
 
@@ -19,8 +20,9 @@ _DROPS = frozenset({"data.drop", "elem.drop"})
 _MAY_TRAP = frozenset(
     name for name in SUPPORTED_INSTRUCTIONS
     if (".div" in name and name[0] == "i") or ".rem" in name or (".trunc_f" in name and name[0] == "i")
-) | set(ACCESS_WIDTH) | _BULK | {"table.get", "table.set", "unreachable", "call", "call_indirect", "return_call",
-      "return_call_indirect", "call_ref", "return_call_ref", "ref.as_non_null", "throw_ref"}  # fmt: skip
+) | {*ACCESS_WIDTH, *SIMD_ACCESS_WIDTH} | _BULK | {"table.get", "table.set", "unreachable", "call", "call_indirect",
+      "return_call", "return_call_indirect", "call_ref", "return_call_ref", "ref.as_non_null", "throw_ref"}  # fmt: skip
+_LANES = {1: "i8x16.extract_lane_u", 2: "i16x8.extract_lane_u", 4: "i32x4.extract_lane", 8: "i64x2.extract_lane"}
 _SAVED = 5  # which scratch local of type i32 holds a function's frame sum
 _TRANSFERS = frozenset(
     {"br", "br_if", "br_table", "if", "return", "return_call", "call", "throw", "throw_ref", "block", "loop", "else", "end"}
@@ -72,8 +74,10 @@ class InstrumentedBody:
             self.locals = (*self.locals, type_)
         return self._scratch[type_, which]
 
-    def log(self, site: int, value: Sequence[tuple], type_: ValType, address: Sequence[tuple] = ()) -> None:
-        """Logs what the code `value` leaves on the stack."""
+    def log(
+        self, site: int, value: Sequence[tuple], type_: ValType, address: Sequence[tuple] = (), half: int = 0
+    ) -> None:
+        """Logs what the code `value` leaves on the stack. half: which one of a vector, 0 for the low one."""
         self.emit(*(address or [("i32.const", 0)]), *value)
         if type_ == "i32":
             self.emit(("i64.extend_i32_u",))
@@ -81,6 +85,8 @@ class InstrumentedBody:
             self.emit(("i32.reinterpret_f32",), ("i64.extend_i32_u",))
         elif type_ == "f64":
             self.emit(("i64.reinterpret_f64",))
+        elif type_ == V128:
+            self.emit(("i64x2.extract_lane", half))
         elif is_reference(type_):
             self.found.references.add(site)
             self.emit(("ref.is_null",), ("i32.eqz",), ("i64.extend_i32_u",))
@@ -186,6 +192,8 @@ class InstrumentedBody:
             self.emit(instr)
         elif name in STORES:
             self._store(instr, after)
+        elif name in SIMD_STORES:
+            self._store_vector(instr, after)
         elif name in _BULK or name == "table.set":
             self._bulk(instr, after)
         elif name in ("memory.grow", "table.grow") and after[0][1].record == "value":
@@ -232,18 +240,20 @@ class InstrumentedBody:
         if site.record == "bulk" and instr.name in _DROPS:
             self.read_range(number, MEMORY_SPACE, [("i32.const", 0)], [("i32.const", 0)])
             return
-        if site.record != "value" or instr.name in ("end", "else"):
+        if site.record not in ("value", "high value") or instr.name in ("end", "else"):
             raise _refusal(site, instr)
+        # Of a call's results it is the last value, which is the high half of a vector.
+        half = int(site.record == "high value" or instr.name == "call")
         if instr.name in ("local.get", "local.set", "local.tee"):
             (local,) = instr.args
-            self.log(number, [("local.get", local)], self.types[local])
+            self.log(number, [("local.get", local)], self.types[local], half=half)
         elif instr.name in ("global.get", "global.set"):
             (index,) = instr.args
-            self.log(number, [("global.get", index)], self.module.globals[index].type.type)
+            self.log(number, [("global.get", index)], self.module.globals[index].type.type, half=half)
         elif top.top is not None:
             value = self.scratch(top.top)
             self.emit(("local.tee", value))
-            self.log(number, [("local.get", value)], top.top)
+            self.log(number, [("local.get", value)], top.top, half=half)
         else:
             raise _refusal(site, instr)
 
@@ -251,8 +261,9 @@ class InstrumentedBody:
         """Whether the memory or table of an instruction has 64-bit addresses. which: of a copy, where to and where from."""
         if instr.name.startswith("table."):
             return self.module.tables[instr.args[which + (instr.name == "table.init")]].limits.wide
-        first = 2 if instr.name in ACCESS_WIDTH else int(instr.name == "memory.init")
-        index = instr.args[first + which] if len(instr.args) > first + which else 0
+        first = 2 if instr.name in (*ACCESS_WIDTH, *SIMD_ACCESS_WIDTH) else int(instr.name == "memory.init")
+        args = instr.args[:-1] if instr.name.endswith("_lane") else instr.args
+        index = args[first + which] if len(args) > first + which else 0
         return self.module.memories[index].wide
 
     @staticmethod
@@ -276,6 +287,22 @@ class InstrumentedBody:
                 self.log(number, stored, type_, effective)
             else:
                 raise _refusal(site, instr)
+
+    def _store_vector(self, instr: Instr, sites: list[tuple[int, Site]]) -> None:
+        """v128.store, and the stores of a lane."""
+        width = SIMD_ACCESS_WIDTH[instr.name]
+        wide: ValType = "i64" if self._wide(instr) else "i32"
+        address, value = self.scratch(wide, 1), self.scratch(V128)
+        self.emit(("local.set", value), ("local.tee", address), ("local.get", value), instr)
+        for number, site in sites:
+            half = int(site.record == "high store")
+            offset = _signed32((instr.args[1] + 8 * half) % 2**32)
+            effective = [*self._narrow(address, wide), ("i32.const", offset), ("i32.add",)]
+            stored: list[tuple] = [("local.get", value)]
+            if width < 16:
+                stored.append((_LANES[width], instr.args[-1]))
+            type_ = V128 if width == 16 else "i64" if width == 8 else "i32"
+            self.log(number, stored, type_, effective, half=half)
 
     def _bulk(self, instr: Instr, sites: list[tuple[int, Site]]) -> None:
         """memory.* and table.* that write a range; table.set writes a range of one."""

@@ -19,17 +19,20 @@ from .wasi import NOTHING, uses_wasi
 
 def frame_deltas_of(program: Program) -> dict[tuple[int, int], int]:
     """(function, instruction) -> slots by which the call that it is, or that stands for it, moves the frame."""
-    deltas = {}
+    deltas: dict[tuple[int, int], int] = {}
     for function in program.functions.values():
         if function.internal:
             continue
         for index in range(function.entry, function.end):
             step = program.steps[index]
             if step.operation.calls:
-                # The call of a routine that computes a value has no site: the next step takes the value.
-                site = step.site or program.steps[index + 1].site
+                # The call of a routine that computes a value has no site: the next step takes the value. Of several in one
+                # instruction the last such step has one.
+                following = (s.site for s in program.steps[index : function.end] if s.site is not None)
+                site = next(following, None)
                 if site is not None:
-                    deltas[site.function, site.instruction] = step.imm
+                    key = site.function, site.instruction
+                    deltas[key] = max(step.imm, deltas.get(key, 0))
     return deltas
 
 

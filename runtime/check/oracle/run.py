@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import weakref
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from ....compiler.format.limits import FRAME_LIMIT
 from ....compiler.format.types import general
 from ....compiler.wasm.decode import decode
 from ....compiler.wasm.encode import encode
+from ....compiler.wasm.simd import V128
 from ...arrays import join
 from ...errors import OracleError
 from ...exclusive import Exclusive
@@ -164,7 +165,7 @@ class Oracle:
         function = exported(self.module, name)
         if len(args) != len(function.type.params):
             raise ValueError(f"{name} takes {len(function.type.params)} arguments, not {len(args)}")
-        values = [self._to_wasm(v, t) for v, t in zip(args, function.type.params, strict=True)]
+        values = [x for v, t in zip(args, function.type.params, strict=True) for x in self._to_wasm(v, t)]
         with self._exclusive.call(name):
             if self._wasi:
                 self._wasi.begin(self._store)
@@ -200,7 +201,10 @@ class Oracle:
         if type_ in ("funcref", "externref"):
             value = self._exports[f"{names.GLOBAL}{index}"].value(self._store)
             return self._from_wasm(value, type_)
-        return self._exports[f"{names.BITS}{index}"](self._store) % 2 ** (64 if type_ in ("i64", "f64") else 32)
+        bits = self._exports[f"{names.BITS}{index}"](self._store)
+        if type_ == V128:
+            return bits[0] % 2**64 | bits[1] % 2**64 << 64
+        return bits % 2 ** (64 if type_ in ("i64", "f64") else 32)
 
     def table_size(self, index: int) -> int:
         return self._exports[f"{names.TABLE}{index}"].size(self._store)
@@ -224,8 +228,8 @@ class Oracle:
         try:
             returned = call(store, lambda: function(store, *values))
             if types:
-                several = returned if len(types) > 1 else [returned]
-                results = [self._from_wasm(v, t) for v, t in zip(several, types, strict=True)]
+                several = iter(returned if isinstance(returned, (list, tuple)) else [returned])
+                results = [self._from_wasm(next(several), t, several) for t in types]
             outcome = "ok"
         except wasmtime.ExitTrap as exit_:
             outcome, results = "exit", [exit_.code]
@@ -303,22 +307,29 @@ class Oracle:
             return NULL
         return self._functions.get(self._raw(value), UNKNOWN) if isinstance(value, wasmtime.Func) else UNKNOWN
 
-    def _to_wasm(self, value: int | None, type_: str) -> Any:
+    def _to_wasm(self, value: int | None, type_: str) -> list[Any]:
+        """The arguments that stand for it: of a v128 its halves."""
         type_ = general(type_)
         if type_ == "funcref":
-            return None if value is None else self._exports[f"{names.REFERENCE}{value}"]
+            return [None if value is None else self._exports[f"{names.REFERENCE}{value}"]]
         if type_ == "externref":
-            return value
+            return [value]
         if type_ == "exnref":
             if value is not None:
                 raise ValueError("an exception cannot be passed")
-            return 0
+            return [0]
         if value is None:
             raise ValueError(f"null is no {type_}")
-        return _signed(value, 32 if type_ in ("i32", "f32") else 64)
+        if type_ == V128:
+            return [_signed(value, 64), _signed(value >> 64, 64)]
+        return [_signed(value, 32 if type_ in ("i32", "f32") else 64)]
 
-    def _from_wasm(self, value: Any, type_: str) -> int | None:
+    def _from_wasm(self, value: Any, type_: str, further: Iterator[Any] | None = None) -> int | None:
+        """further: where the high half of a v128 is."""
         type_ = general(type_)
+        if type_ == V128:
+            assert further is not None, "the host gives and takes no vectors"
+            return value % 2**64 | next(further) % 2**64 << 64
         if type_ == "funcref":
             index = self._element(value)
             return None if index == NULL else index

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from ....compiler.format.isa import Site
+from ....compiler.format.isa import HIGH_RECORDS, Site
 from ....compiler.wasm.module import BLOCKS, Function, Instr, Module
 from ....compiler.wasm.opcodes import STORES
+from ....compiler.wasm.simd import SIMD_SIGNATURES, SIMD_STORES, V128, high_first
+from ....compiler.wasm.stack_types import stack_tops
 
 # What only names a value that is there: recorded at -O0, at -O1 counted with an instruction beside it.
 QUIET = frozenset({
-    "i32.const", "i64.const", "f32.const", "f64.const", "ref.null", "ref.func", "local.get", "global.get", "table.size",
+    "i32.const", "i64.const", "f32.const", "f64.const", "v128.const", "ref.null", "ref.func", "local.get",
+    "global.get", "table.size",
     "i64.extend_i32_u", "i32.reinterpret_f32", "i64.reinterpret_f64", "f32.reinterpret_i32", "f64.reinterpret_i64",
 })  # fmt: skip
+_NO_VECTOR: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 _NOTHING = frozenset({"block", "loop", "try_table", "end", "nop", "drop"})
 _RECORDS = {
     "br_if": "branch", "if": "branch", "br_on_null": "branch", "br_on_non_null": "branch", "call_ref": "control",
@@ -21,7 +25,7 @@ _RECORDS = {
     "unreachable": "control", "call_indirect": "control",
     "return_call_indirect": "control", "throw": "throw", "throw_ref": "throw", "table.set": "store", "memory.fill": "bulk",
     "memory.copy": "bulk", "memory.init": "bulk", "table.fill": "bulk", "table.copy": "bulk", "table.init": "bulk",
-    "data.drop": "bulk", "elem.drop": "bulk", **dict.fromkeys(STORES, "store"),
+    "data.drop": "bulk", "elem.drop": "bulk", **dict.fromkeys(STORES | SIMD_STORES, "store"),
 }  # fmt: skip
 # Behind these the next instruction in order does not run, or only sometimes.
 _LEAVES = frozenset({
@@ -30,9 +34,12 @@ _LEAVES = frozenset({
 })  # fmt: skip
 
 
-def records_of(module: Module, instr: Instr) -> tuple[str, ...]:
-    """The kinds of record that the instruction leaves, in their order, as in `isa.Site`."""
+def records_of(module: Module, instr: Instr, vector: bool = False) -> tuple[str, ...]:
+    """The kinds of record that the instruction leaves, in their order, as in `isa.Site`. vector: its value is a v128."""
     name = instr.name
+    if name == "v128.store" or (vector and not name.startswith("call")):
+        low = _RECORDS.get(name, "value")
+        return (HIGH_RECORDS[low], low) if high_first(instr) else (low, HIGH_RECORDS[low])
     if name in _NOTHING:
         return ()
     if name == "return_call":
@@ -43,6 +50,28 @@ def records_of(module: Module, instr: Instr) -> tuple[str, ...]:
             return ("control",)
         return ("host", "value") if callee.type.results else ("host",)
     return (_RECORDS.get(name, "value"),)
+
+
+def vector_values(module: Module, function: Function) -> set[int]:
+    """The instructions of a function that give or set a v128."""
+    types = function.type.params + function.locals
+    globals_ = {i for i, g in enumerate(module.globals) if g.type.type == V128}
+    if not globals_ and V128 not in types and all(SIMD_SIGNATURES.get(i.name, _NO_VECTOR)[1] != (V128,) for i in function.body):
+        return set()  # others have none, or only take one from a call and leave it
+    found = set()
+    for at, (instr, top) in enumerate(zip(function.body, stack_tops(module, function), strict=True)):
+        name = instr.name
+        if name.startswith("local."):
+            vector = types[instr.args[0]] == V128
+        elif name.startswith("global."):
+            vector = instr.args[0] in globals_
+        elif name == "select":
+            vector = V128 in (top.top, *instr.args)
+        else:
+            vector = SIMD_SIGNATURES.get(name, _NO_VECTOR)[1] == (V128,)
+        if vector:
+            found.add(at)
+    return found
 
 
 def reachable(module: Module, exports: Iterable[str] | None = None) -> set[int]:
@@ -81,10 +110,11 @@ class Recorded:
         if not self._quiet:
             hosts = _hosts(body, throws=bool(self._module.tags))
         numbers: dict[int, int] = {}
+        vectors = vector_values(self._module, function)
         for at, instr in enumerate(body):
             if at in hosts:
                 continue
-            for record in records_of(self._module, instr):
+            for record in records_of(self._module, instr, at in vectors):
                 numbers[at] = len(self.sites)
                 self.sites.append(Site(index, at, record))
         for at, host in hosts.items():
@@ -145,7 +175,8 @@ def folded_counts(recorded: Recorded, rules: dict[tuple[int, int], str], counts:
     for number, count in enumerate(counts):
         if count:
             site = recorded.sites[number]
-            for place in ((site.function, site.instruction), *recorded.beside.get(number, ())):
+            own = () if site.record in HIGH_RECORDS.values() else ((site.function, site.instruction),)  # once, not twice
+            for place in (*own, *recorded.beside.get(number, ())):
                 if place in rules:
                     found[rules[place]] += int(count)
     return found

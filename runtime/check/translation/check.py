@@ -9,6 +9,7 @@ import numpy as np
 from ....compiler.format.isa import Program
 from ....compiler.link.linked import LinkedModule
 from ....compiler.wasm.module import Module
+from ....compiler.wasm.split import split
 from .function import FunctionCheck, Mistranslation
 from .linking import LinkCheck
 from .program import check_program
@@ -19,7 +20,7 @@ class TranslationCheck:
 
     def __init__(self, program: Program, linked: LinkedModule, module: Module):
         self.program, self.linked = program, linked
-        self.links = LinkCheck(linked, module)
+        self.links = LinkCheck(linked, split(module))
         self._checked: dict[int, Mistranslation | None] = {}
         self._program: Mistranslation | None = None
         try:

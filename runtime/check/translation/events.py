@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ....compiler.format.isa import TRAPS, Slot, Step
 from ....compiler.format.operations import comparison_of
-from ....compiler.format.types import FuncType
+from ....compiler.format.types import FuncType, is_wide
 from ....compiler.link.linked import INTRINSIC_MODULE
 from ....compiler.wasm.module import Instr
 from ....compiler.wasm.opcodes import LOADS, STORES
@@ -292,7 +292,8 @@ class Events:
         self.arguments(index, state, step, callee.type.params)
         own = self.check.origin is not None
         self.results(state, step, callee.type.results, origin, keeps_globals=own and routine in ("value", "bulk"))
-        if routine is not None and self.check.origin is not None and callee.type.results:
+        answers = self.linked.site(self.check.index, at, "value") is not None
+        if routine is not None and answers and callee.type.results:
             state.pending = ((at, state.stack[-1]),)
         return [Fork(self._behind_call(at, instr.args[0]), index + 1, state)]
 
@@ -334,7 +335,7 @@ class Events:
         stands for an instruction has no way to the program's globals."""
         state.slots = {s: v for s, v in state.slots.items() if not isinstance(s, int) or s < step.imm}
         for i, type_ in enumerate(results):
-            value = self.values.given(origin, i, type_ in ("i64", "f64"))
+            value = self.values.given(origin, i, is_wide(type_))
             state.slots[step.imm + i] = value
             state.stack.append(value)
         self.check.forget(state, origin, keeps_globals)

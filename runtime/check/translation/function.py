@@ -5,14 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from ....compiler.format.isa import Program, Site, Step
+from ....compiler.format.isa import HIGH_RECORDS, Program, Site, Step
+from ....compiler.format.types import is_wide
 from ....compiler.link.linked import LinkedModule
+from ....compiler.wasm.split_body import HIGH, INNER
 from .events import Events
 from .instructions import COMPUTES, Instructions
 from .rules import rule_of
 from .state import AbstractState, JoinPoint, joined
 from .steps import Steps
 from .values import Values
+
+
+def _key(site: Site) -> tuple[int, bool]:
+    """The instruction, and whether its high half is meant."""
+    return site.instruction, site.record in HIGH_RECORDS.values()
 
 
 class Mistranslation(ValueError):
@@ -41,7 +48,9 @@ class FunctionCheck:
         self.values = Values()
         self.steps = Steps(self.program, function, self.values)
         own = self.program.steps[function.entry : function.end]
-        answered = {} if self.origin is None else {s.site.instruction: s.site for s in own if s.site is not None}
+        self.at_of = self._numbers()
+        sites = () if self.origin is None else (s.site for s in own if s.site is not None)
+        answered = {self.at_of[key]: s for s in sites if (key := _key(s)) in self.at_of}
         self.instructions = Instructions(self.linked, self.index, answered, self.values)
         self.events = Events(self)
         self.nodes: dict[tuple[int, int], JoinPoint] = {}
@@ -50,6 +59,13 @@ class FunctionCheck:
         self._waiting: set[tuple[int, int]] = set()
         self._walk()
         self._check_skipped()
+
+    def _numbers(self) -> dict[tuple[int, bool], int]:
+        """(instruction of the source, whether its high half is meant) -> instruction of the linked module."""
+        places = self.linked.places.get(self.index)
+        if places is None:
+            return {(at, False): at for at in range(len(self.linked.module.functions[self.index].body))}
+        return {(p.instruction, p.part == HIGH): at for at, p in enumerate(places) if p.part != INNER}
 
     def _walk(self) -> None:
         """In sweeps, each in the order of the steps: what leads back to an earlier step is for the next sweep. So most of
@@ -81,7 +97,7 @@ class FunctionCheck:
     def _entered(self) -> AbstractState:
         """Parameters stand in the first slots of the frame, other locals are 0; globals are the same on both sides."""
         values, type_ = self.values, self.instructions.function.type
-        parameters = [values.given("entry", i, t in ("i64", "f64")) for i, t in enumerate(type_.params)]
+        parameters = [values.given("entry", i, is_wide(t)) for i, t in enumerate(type_.params)]
         state = AbstractState(parameters + [values.const(0)] * len(self.instructions.function.locals))
         state.slots |= dict(enumerate(parameters))
         self.shared = sorted(
@@ -96,7 +112,7 @@ class FunctionCheck:
             if keeps_globals and slot.kind == "global":
                 continue
             if slot.kind == "global":
-                wide = self.linked.module.globals[int(slot.index)].type.type in ("i64", "f64")
+                wide = is_wide(self.linked.module.globals[int(slot.index)].type.type)
             else:
                 wide = self.instructions.points.is_wide(slot)
             state.module[slot] = state.slots[slot] = self.values.given(origin, slot, wide)  # type: ignore[arg-type]
@@ -242,32 +258,39 @@ class FunctionCheck:
             if step.site is not None:
                 raise Mistranslation(index, "a step of a routine", f"one that answers for {self.show(step.site)}")
             return
-        if step.site is None or (step.site.function, step.site.instruction) != (self.origin, at):
-            wanted = self.show(Site(self.origin, at, ""))
+        wanted = None if at < 0 else self.linked.site(self.index, at, record or self.events.record(at))
+        if step.site == wanted:
+            return
+        if wanted is None or step.site is None or _key(step.site) != _key(wanted) or step.site.function != self.origin:
+            expected = "nothing" if wanted is None else self.show(wanted)
             found = "no site" if step.site is None else self.show(step.site)
-            raise Mistranslation(index, f"a step that answers for {wanted}", found)
-        record = record or self.events.record(at)
-        if step.site.record != record:
-            raise Mistranslation(index, f"a record of kind {record}", step.site.record)
+            raise Mistranslation(index, f"a step that answers for {expected}", found)
+        raise Mistranslation(index, f"a record of kind {wanted.record}", step.site.record)
 
     def show(self, site: Site) -> str:
         function = self.linked.module.functions[self.index]
-        if site.function != self.origin or site.instruction >= len(function.body):
+        at = self.at_of.get(_key(site))
+        if site.function != self.origin or at is None:
             return f"instruction {site.instruction} of function {site.function}"
-        return f"{function.name} {function.body[site.instruction].name} ({site.instruction})"
+        return f"{function.name} {function.body[at].name} ({site.instruction})"
 
     def _check_skipped(self) -> None:
         """What has no step must be left out by a rule, and not be computed by a step that does not say so."""
         if self.origin is None:
             return
+        # What is only on the way to an instruction's value has no step that says so; some other's may be the same.
+        inner = {v for at, v in self.instructions.unanswered.items() if self.linked.site(self.index, at, "value") is None}
         for at, value in self.instructions.unanswered.items():
-            instr = self.instructions.instrs[at]
-            self.rules[at] = rule = rule_of(instr)
-            where = self.show(Site(self.origin, at, ""))
+            site = self.linked.site(self.index, at, "value")
+            if site is None:
+                continue
+            instr, number = self.instructions.instrs[at], site.instruction
+            self.rules[number] = rule = rule_of(instr)
+            where = self.show(site)
             if instr.name in ("global.set", "throw", "throw_ref") or (self.program.opt_level == 0 and rule != "jump"):
                 raise Mistranslation(self.steps.first, f"a step that answers for {where}", "none")
             if value is not None and rule in ("comparison", "offset", "dead"):
-                if value in self.unsited:
+                if value in self.unsited and value not in inner:
                     raise Mistranslation(self.unsited[value], f"a step that answers for {where}", "no site")
                 if value not in self.events.folded:
-                    self.rules[at] = "dead"
+                    self.rules[number] = "dead"

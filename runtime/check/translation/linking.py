@@ -7,8 +7,9 @@ from typing import Any
 
 from ....compiler.link.linked import LinkedModule
 from ....compiler.link.routines import ROUTINES
-from ....compiler.wasm.module import Instr, Module
+from ....compiler.wasm.module import Instr
 from ....compiler.wasm.opcodes import BY_NAME
+from ....compiler.wasm.split import SplitModule
 
 # Immediates that are indices, and so may differ: kind -> one index space.
 _SPACES = frozenset({"func", "global", "table", "data", "elem", "memory", "tag"})
@@ -17,8 +18,10 @@ _SPACES = frozenset({"func", "global", "table", "data", "elem", "memory", "tag"}
 class LinkCheck:
     """Compares functions of the linked module with the source's own. One index always becomes the same other one."""
 
-    def __init__(self, linked: LinkedModule, module: Module):
-        self.linked, self.module = linked, module
+    def __init__(self, linked: LinkedModule, source: SplitModule):
+        self.linked, self.source, self.module = linked, source, source.module
+        # Globals of the source without vectors that are a high half -> the global.
+        self.high = {high: low for low, high in source.high_globals.items()}
         self._maps: dict[Hashable, Hashable] = {("func", o): ("func", i) for i, o in linked.origin.items()}
 
     def difference(self, index: int) -> str:
@@ -31,6 +34,8 @@ class LinkCheck:
             return ""  # nothing calls it; should something, then the trap is a difference
         if (mine.type, mine.locals, len(mine.body)) != (source.type, source.locals, len(source.body)):
             return f"the linked function {mine.name} has another type, other locals or another length"
+        if self.linked.places.get(index, ()) != self.source.places.get(origin, ()):
+            return f"the linked function {mine.name} answers for other instructions"
         for at, (a, b) in enumerate(zip(mine.body, source.body, strict=True)):
             if not self._same(a, b):
                 return f"the linked function {mine.name} has {a.name} {a.args} for {b.name} {b.args} ({at})"
