@@ -11,7 +11,7 @@ from .format.validate import validate
 from .format.watch import Watch, ignore
 from .graph.build import build
 from .link.link import link
-from .link.linked import LinkedModule, with_places
+from .link.linked import LinkedModule
 from .lower.lower import lower
 from .lower.program import program_of
 from .machine.assemble import Assembly, assemble
@@ -23,7 +23,6 @@ from .optimise.optimise import optimise
 from .options import CompileOptions
 from .wasm.module import Instr, Module
 from .wasm.source import Source, load
-from .wasm.split import split
 
 DEFAULTS = CompileOptions()
 
@@ -77,10 +76,8 @@ def compile_steps(
 
 def link_source(source: Source, options: CompileOptions) -> LinkedModule:
     """The source with its libraries and routines, as one module without vectors."""
-    provided = {name: split(load(text).module).module for name, text in options.libraries.items()}
-    whole = split(source.module)
-    linked = link(whole.module, provided, options.exports, options.max_memory_pages, options.unknown_imports_trap)
-    return with_places(linked, whole)
+    provided = {name: load(text).module for name, text in options.libraries.items()}
+    return link(source.module, provided, options.exports, options.max_memory_pages, options.unknown_imports_trap)
 
 
 def realise(

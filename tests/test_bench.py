@@ -45,10 +45,10 @@ def test_figures_of_a_program(program: str, capfd: pytest.CaptureFixture[str]):
 
 
 def test_a_refused_program_is_listed(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    path = tmp_path / "simd.wat"
-    path.write_text('(module (func (export "f") (drop (v128.const i64x2 1 2))))')
+    path = tmp_path / "atomic.wat"
+    path.write_text('(module (memory 1) (func (export "f") (drop (i32.atomic.load (i32.const 0)))))')
     assert main(["bench", str(path), "--no-native", "--invoke", "f"]) == 0
-    assert "simd: refused: function f" in capfd.readouterr().out
+    assert "atomic: refused: function f" in capfd.readouterr().out
 
 
 def test_the_collection_is_found_and_chosen_from():

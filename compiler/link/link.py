@@ -2,6 +2,7 @@
 
 What is left to import are the intrinsics of module "w2x" (see `linked`), which the lowering turns into steps. Passes:
 
+    split      (of the reader's) every v128 as two i64, in all modules
     libraries  what there is to import from
     units      the modules, and where an import leads
     reach      what exports and start functions can reach; each instruction of `routines.ROUTINES` brings its routine in
@@ -25,11 +26,12 @@ from collections.abc import Mapping, Sequence
 
 from ..format.types import general
 from ..wasm.module import Module
+from ..wasm.split import split
 from .exceptions import CAPTURE, RESTORE, registers_of, throwing, widths_of
 from .indices import Indices, number
 from .layout import INPUTS, Instantiation, lay_out, register_name
 from .libraries import libraries_of
-from .linked import Exceptions, LinkedModule
+from .linked import Exceptions, LinkedModule, with_places
 from .merge import merge
 from .reach import Reached, reach
 from .refuse import refuse
@@ -50,7 +52,9 @@ def link(
     Raises CompileError with every reason, in module order: imports that are missing or do not fit, and what is reached
     and not supported; or when instantiation would trap.
     """
-    units = Units(module, libraries_of(module, libraries, unknown_imports_trap))
+    whole = split(module)
+    provided = {name: split(library).module for name, library in (libraries or {}).items()}
+    units = Units(whole.module, libraries_of(whole.module, provided, unknown_imports_trap))
     reached = reach(units, exports)
     refuse(units, reached)
     indices = number(units, reached)
@@ -63,7 +67,7 @@ def link(
         for target, index in indices.globals.items()
         if not isinstance(target, Definition)
     }
-    return LinkedModule(
+    linked = LinkedModule(
         module=merged,
         routines=_records(units, reached, indices),
         origin={i: f.index for f, i in functions.items() if isinstance(f, Definition) and f.unit == PROGRAM},
@@ -88,6 +92,7 @@ def link(
         start=tuple(functions[f] for f in reached.start),
         exceptions=exceptions,
     )
+    return with_places(linked, whole)
 
 
 def _exported_memory(units: Units, indices: Indices) -> int | None:

@@ -10,7 +10,7 @@ from ..format.isa import HIGH_RECORDS, LinearMemory, Segment, Site
 from ..format.types import FuncType
 from ..wasm.module import Instr, Module, ValType
 from ..wasm.split import SplitModule
-from ..wasm.split_body import HIGH, INNER, Place
+from ..wasm.split_body import HIGH, INNER, OriginalInstruction
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class LinkedModule:
     exported_globals: dict[str, tuple[int, ValType]] = field(default_factory=dict)
     start: tuple[int, ...] = ()
     exceptions: Exceptions | None = None
-    places: Mapping[int, tuple[Place, ...]] = field(default_factory=dict)
+    places: Mapping[int, tuple[OriginalInstruction, ...]] = field(default_factory=dict)
 
     def site(self, function: int, at: int, record: str) -> Site | None:
         """Of what instruction `at` of a function leaves a record of this kind; None of a routine's, and of what is only on
@@ -96,7 +96,7 @@ class LinkedModule:
         place = self.places[function][at]
         if place.part == INNER:
             return None
-        return Site(origin, place.instruction, HIGH_RECORDS[record] if place.part == HIGH else record)
+        return Site(origin, place.instruction, HIGH_RECORDS.get(record, record) if place.part == HIGH else record)
 
     @property
     def memory_pages(self) -> int:

@@ -10,10 +10,10 @@ from ..format.types import HIGH_HALF, LOW_HALF, general
 from .halves import has_expansion
 from .module import Function, Module, ValType
 from .opcodes import BY_NAME, SIGNATURES
-from .simd import HALF_INSTRUCTIONS, SIMD_SIGNATURES
+from .simd import HALF_INSTRUCTIONS, SIMD_SIGNATURES, V128
 
 # What can be compiled. An instruction or type that is not listed here is refused.
-SUPPORTED_TYPES = frozenset({"i32", "i64", "f32", "f64", LOW_HALF, HIGH_HALF, "funcref", "externref", "exnref"})
+SUPPORTED_TYPES = frozenset({"i32", "i64", "f32", "f64", V128, LOW_HALF, HIGH_HALF, "funcref", "externref", "exnref"})
 SUPPORTED = {
     "control": "unreachable nop block loop if else end br br_if br_table return call call_indirect return_call "
     "return_call_indirect call_ref return_call_ref br_on_null br_on_non_null drop select",

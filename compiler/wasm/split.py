@@ -13,8 +13,7 @@ from dataclasses import dataclass, field, replace
 from ..format.types import HIGH_HALF, LOW_HALF, FuncType
 from .module import Global, GlobalType, Instr, Module
 from .simd import SIMD_SIGNATURES, V128
-from .split_body import Place, SplitBody, halved_reference, halved_type, signed
-
+from .split_body import OriginalInstruction, SplitBody, halved_reference, halved_type, signed
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class SplitModule:
     the same here and there nothing. high_globals: index of a global's low half -> of its high one."""
 
     module: Module
-    places: Mapping[int, tuple[Place, ...]] = field(default_factory=dict)
+    places: Mapping[int, tuple[OriginalInstruction, ...]] = field(default_factory=dict)
     high_globals: Mapping[int, int] = field(default_factory=dict)
 
 
@@ -56,6 +55,7 @@ def split(module: Module) -> SplitModule:
             types=tuple(map(halved_type, module.types)),
             functions=tuple(functions),
             tables=tables,
+            tags=tuple(replace(t, type=halved_type(t.type)) for t in module.tags),
             globals=(*(_low_global(g, i in high) for i, g in enumerate(module.globals)), *_high_globals(module, high)),
             exports=tuple(e for e in module.exports if e.kind != "global" or e.index not in high),
             imports=tuple(

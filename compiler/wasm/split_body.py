@@ -20,7 +20,7 @@ _VECTOR_SLOTS = ("a", "b", "c")
 
 
 @dataclass(frozen=True)
-class Place:
+class OriginalInstruction:
     """instruction: index in the function's own body. part: WHOLE, HIGH or INNER."""
 
     instruction: int
@@ -57,7 +57,7 @@ class SplitBody:
             count += 2 if type_ == V128 else 1
         self.count, self.scratch = count, dict[tuple[ValType, int], int]()
         self.out: list[Instr] = []
-        self.places: list[Place] = []
+        self.places: list[OriginalInstruction] = []
         self.at = 0
 
     @property
@@ -72,7 +72,7 @@ class SplitBody:
 
     def emit(self, name: str, *args: object, part: str = INNER) -> None:
         self.out.append(Instr(name, args, self.function.body[self.at].offset))
-        self.places.append(Place(self.at, part))
+        self.places.append(OriginalInstruction(self.at, part))
 
     def local(self, type_: ValType, number: int) -> int:
         """A local of this type that holds nothing between instructions."""

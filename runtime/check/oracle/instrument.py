@@ -211,5 +211,5 @@ def _bit_functions(module: Module) -> Iterator[tuple[str, Function]]:
 def _core(function: Function) -> bool:
     """Whether it has nothing in it that the compiler refuses."""
     types = {*function.type.params, *function.type.results, *function.locals}
-    known = all(general(type_) in (*SUPPORTED_TYPES, V128) for type_ in types)
+    known = all(general(type_) in SUPPORTED_TYPES for type_ in types)
     return known and all(instr.name in SUPPORTED_INSTRUCTIONS for instr in function.body)
