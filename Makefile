@@ -14,6 +14,7 @@
 #   make random      random programs against wasmtime
 #   make fuzz        hostile input for each door, SECONDS each (600)
 #   make npm         modules that other people published on npm (needs npm)
+#   make simd        every instruction of SIMD against wasmtime, at both levels, on random operands
 #   make csmith      random C programs against wasmtime (needs csmith)
 #   make wasi-files  random calls of WASI's functions on files against wasmtime
 #   make hf          programs as folders for Hugging Face, in a process without this project; other libraries that read them
@@ -86,6 +87,11 @@ fuzz: $(DEV)
 
 npm: $(DEV)
 	$(BIN)/python -m tests.npm
+
+.PHONY: simd
+simd: $(DEV)
+	$(BIN)/python -m tests.simd --families
+	$(BIN)/python -m tests.simd --families --opt-level 0
 
 .PHONY: csmith wasi-files
 csmith: $(DEV)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import sys
 from collections.abc import Iterator
 
@@ -19,6 +20,35 @@ _F32 = (0, 1, 0x007FFFFF, 0x00800000, 0x3F000000, 0x3F800000, 0x3FC00000, 0x4020
 _F64 = (0, 1, 0x000FFFFFFFFFFFFF, 0x3FE0000000000000, 0x3FF0000000000000, 0x3FF8000000000000, 0x4004000000000000,
         0x41DFFFFFFFC00000, 0x41E0000000000000, 0x41EFFFFFFFE00000, 0x41F0000000000000, 0x47EFFFFFE0000000,
         0x3690000000000000, 0x7FEFFFFFFFFFFFFF, 0x7FF0000000000000, 0x7FF8000000000000, 0x7FF4000000000001)  # fmt: skip
+
+
+# Instructions that cost about the same, and the pattern of their exports.
+FAMILIES = {
+    "and, or, xor, not, andnot, bitselect": r"v128\.(and|or|xor|not|andnot|bitselect)",
+    "any_true, all_true, bitmask": r".*\.(any_true|all_true|bitmask)",
+    "splat, extract_lane, replace_lane": r".*\.(splat|extract_lane.*|replace_lane.*)",
+    "loads": r"v128\.load.*",
+    "stores": r"v128\.store.*",
+    "integers: add, sub, neg": r"i(8x16|16x8|32x4|64x2)\.(add|sub|neg)",
+    "shl, shr": r".*\.sh[lr](_[su])?",
+    "mul": r"i(16x8|32x4|64x2)\.mul",
+    "eq, ne": r"i(8x16|16x8|32x4|64x2)\.(eq|ne)",
+    "lt, gt, le, ge": r"i.*\.(lt|gt|le|ge)_[su]",
+    "min, max, abs": r"i.*\.(min_[su]|max_[su]|abs)",
+    "add_sat, sub_sat": r".*\.(add|sub)_sat_[su]",
+    "extend, extadd": r".*\.(extend|extadd)_.*",
+    "narrow": r".*\.narrow_.*",
+    "extmul, dot, q15mulr_sat": r".*\.(extmul_.*|dot_i16x8_s|q15mulr_sat_s)",
+    "shuffle": r"i8x16\.shuffle.*",
+    "swizzle": r"i8x16\.swizzle",
+    "f32x4: add, sub, mul": r"f32x4\.(add|sub|mul)",
+    "f32x4: div, sqrt": r"f32x4\.(div|sqrt)",
+    "f32x4: comparisons, min, max": r"f32x4\.(eq|ne|lt|gt|le|ge|p?min|p?max)",
+    "f64x2: add, sub, mul": r"f64x2\.(add|sub|mul)",
+    "f64x2: div, sqrt": r"f64x2\.(div|sqrt)",
+    "f64x2: comparisons, min, max": r"f64x2\.(eq|ne|lt|gt|le|ge|p?min|p?max)",
+    "conversions, rounding": r".*\.(trunc_sat.*|convert.*|demote.*|promote.*|ceil|floor|trunc|nearest)",
+}
 
 
 def immediates(name: str) -> list[str]:
@@ -113,12 +143,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--opt-level", type=int, choices=(0, 1), default=1)
     parser.add_argument("--only", default="", help="instructions with this in their name")
     parser.add_argument("--rounds", type=int, default=20, help="calls of each (%(default)s)")
+    parser.add_argument("--families", action="store_true", help="tokens of each family, not of each instruction")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     names = [name for name in SIMD_SIGNATURES if options.only in name and has_expansion(name)]
     tokens, wrong = check(names, options.opt_level, options.rounds, options.seed)
-    for export, counts in tokens.items():
-        print(f"{export:50} {sum(counts) / len(counts):8.1f} tokens")
+    means = {export: sum(counts) / len(counts) for export, counts in tokens.items()}
+    if options.families:
+        for family, pattern in FAMILIES.items():
+            found = [mean for export, mean in means.items() if re.fullmatch(pattern, export)]
+            print(f"| {family} | {sum(found) / len(found):,.0f} |" if found else f"| {family} | none |")
+    else:
+        for export, mean in means.items():
+            print(f"{export:50} {mean:8.1f} tokens")
     print(f"{len(names)} instructions, {sum(map(len, tokens.values()))} calls, {len(wrong)} wrong", file=sys.stderr)
     for line in wrong:
         print(line, file=sys.stderr)

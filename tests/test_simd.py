@@ -9,7 +9,7 @@ import pytest
 
 import wasm2xformer as w2x
 from tests.simd import check, immediates
-from wasm2xformer.compiler.compile import compile_steps
+from wasm2xformer.compiler.compile import compile_steps, realise
 from wasm2xformer.compiler.link.link import link
 from wasm2xformer.compiler.link.routines import load as routines_of
 from wasm2xformer.compiler.options import CompileOptions
@@ -51,6 +51,13 @@ MODULE = """
           (then (br $next))
           (else (select (result v128) (local.get $v) (local.get $s) (i8x16.all_true (local.get $v))))))))
   (func (export "store") (param i32 v128) (v128.store (local.get 0) (local.get 1)))
+  (tag $t (param v128 i32))
+  (func $throw (param v128 i32) (throw $t (local.get 0) (local.get 1)))
+  (func (export "catch") (param v128 i32) (result v128) (local i32)
+    (block $caught (result v128 i32)
+      (try_table (catch $t $caught) (call $throw (i32x4.neg (local.get 0)) (local.get 1)))
+      (unreachable))
+    (local.set 2) (i32x4.replace_lane 3 (local.get 2)))
   (func (export "dead") (param v128) (result v128)
     (drop (i32x4.neg (local.get 0))) (return (local.get 0)) (drop) (select) (i32x4.add) (drop) (local.get 0)))
 """
@@ -62,7 +69,7 @@ def test_what_is_around_the_instructions(level: int):
     vector = 0x00112233445566778899AABBCCDDEEFF
     for call in (
         ("state", vector), ("state", 2**128 - 1), ("indirect", vector, 5, 0), ("control", vector, 3), ("control", 0, 1),
-        ("dead", vector), ("store", 65520, vector), ("store", 65521, vector), ("store", 2**32 - 8, vector),
+        ("catch", vector, 9), ("dead", vector), ("store", 65520, vector), ("store", 65521, vector), ("store", 2**32 - 8, vector),
     ):  # fmt: skip
         report = verifier.invoke(call[0], call[1:])
         assert report.ok, report.divergence
@@ -88,8 +95,6 @@ def test_both_halves_are_compared(level: int):
         steps = list(program.steps)
         steps[at] = replace(steps[at], op="i64.or")
         changed = replace(program, steps=tuple(steps))
-        from wasm2xformer.compiler.compile import realise
-
         report = Verifier(source, opt_level=level, model=realise(changed, module)).invoke("f", [2**128 - 1, 2**128 - 1])
         assert report.divergence is not None
 

@@ -16,7 +16,7 @@ import wasmtime
 
 from ..format.isa import EXCEPTION_REGISTER
 from ..format.limits import EXCEPTION_BYTES
-from ..format.types import FuncType
+from ..format.types import FuncType, is_wide
 from ..wasm.decode import decode
 from ..wasm.module import BLOCKS, CATCHES, Instr, Module
 from .linked import Exceptions
@@ -27,7 +27,6 @@ VALUE, REFERENCE, TOP = "exception_value", "exception_reference", "exception_top
 EXCEPTIONS = "exceptions"
 CAPTURE, RESTORE = "capture", "restore"
 _CALLS = frozenset({"call", "call_indirect", "call_ref", "return_call", "return_call_indirect", "return_call_ref"})
-_WIDE = frozenset({"i64", "f64"})
 
 
 def hands_on(instruction: Instr) -> bool:
@@ -51,7 +50,7 @@ def widths_of(modules: Iterable[Module]) -> tuple[bool, ...]:
     for tag in (tag for module in modules for tag in module.tags):
         widths += [False] * (len(tag.type.params) - len(widths))
         for place, type in enumerate(tag.type.params):
-            widths[place] |= type in _WIDE
+            widths[place] |= is_wide(type)
     return tuple(widths)
 
 

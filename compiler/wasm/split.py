@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..format.types import HIGH_HALF, LOW_HALF, FuncType
-from .module import Global, GlobalType, Instr, Module
+from .module import Global, GlobalType, Import, Instr, Module, Tag
 from .simd import SIMD_SIGNATURES, V128
 from .split_body import OriginalInstruction, SplitBody, halved_reference, halved_type, signed
 
@@ -58,13 +58,17 @@ def split(module: Module) -> SplitModule:
             tags=tuple(replace(t, type=halved_type(t.type)) for t in module.tags),
             globals=(*(_low_global(g, i in high) for i, g in enumerate(module.globals)), *_high_globals(module, high)),
             exports=tuple(e for e in module.exports if e.kind != "global" or e.index not in high),
-            imports=tuple(
-                replace(i, desc=halved_type(i.desc)) if isinstance(i.desc, FuncType) else i for i in module.imports
-            ),
+            imports=tuple(map(_halved_import, module.imports)),
         ),
         places,
         high,
     )
+
+
+def _halved_import(entry: Import) -> Import:
+    if isinstance(entry.desc, FuncType):
+        return replace(entry, desc=halved_type(entry.desc))
+    return replace(entry, desc=Tag(halved_type(entry.desc.type))) if isinstance(entry.desc, Tag) else entry
 
 
 def _has_vectors(module: Module) -> bool:

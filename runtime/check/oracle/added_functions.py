@@ -39,8 +39,9 @@ def forward(function: Function, index: int, prologue: Iterable[Instr]) -> Functi
 
 
 def bits_entry(function: Function, index: int) -> Function:
-    """Calls `index` with floats passed as the integers of their bits, as a host's own floats may change a NaN, and vectors as
-    their two halves. Hosts have no exceptions as values: what they pass is null, and of what they get they learn whether it is."""
+    """Calls `index` with floats passed as the integers of their bits, as a host's own floats may change a NaN, and
+    vectors as their two halves. Hosts have no exceptions as values: what they pass is null, and of what they get they learn
+    whether it is."""
     type_ = FuncType(tuple(map(_general, function.type.params)), tuple(map(_general, function.type.results)))
     bits = FuncType(_bits(type_.params), _bits(type_.results))
     body: list[Instr] = []

@@ -12,6 +12,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING
 
 from ....compiler.format.isa import Slot, Step
+from ....compiler.format.types import is_wide
 from ....compiler.link.exceptions import EXCEPTION, REFERENCE, VALUE, registers_of
 from ....compiler.link.linked import LinkedModule
 from ....compiler.wasm.module import CATCHES
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 LOOK, HANDLER, CAPTURE, UNWIND = "look", "handler", "capture", "unwind"
 PENDING, PENDING_VALUE = Slot("hidden", EXCEPTION), Slot("hidden", REFERENCE)
-_WIDE = ("i64", "f64")
 # (kind, the call or the try_table, number of the handler)
 Point = tuple[str, int, int]
 
@@ -102,7 +102,7 @@ class ExceptionPoints:
         _, *tag, depth = self.body.instrs[of].args[1][handler]
         for place, type_ in enumerate(self.linked.module.tags[tag[0]].type.params if tag else ()):
             value = state.module[Slot("hidden", f"{VALUE}{place}")]
-            state.stack.append(value if type_ in _WIDE else self.values.low(value))
+            state.stack.append(value if is_wide(type_) else self.values.low(value))
         state.module[PENDING] = self.values.const(0)
         return depth
 
