@@ -48,7 +48,7 @@ def _halves(results: Sequence[int | None], types: Sequence[ValType]) -> tuple[li
     parts: list[int | None] = []
     for result, type_ in zip(results, types, strict=False):
         parts += [int(result or 0) % 2**64, int(result or 0) >> 64] if type_ == "v128" else [result]
-    return parts, halved(types)
+    return [*parts, *results[len(types) :]], halved(types)
 
 
 def _reference_bits(c: Context, type_: ValType, result: int | None, actual: int) -> int:
