@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.format.types import ValType
+from ..compiler.format.types import HIGH_HALF, LOW_HALF, ValType
 from .errors import ArgumentError
 
-_BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "v128": 128, "funcref": 32, "externref": 32, "exnref": 32}
+_BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "v128": 128, LOW_HALF: 64, HIGH_HALF: 64}
+_BITS |= {"funcref": 32, "externref": 32, "exnref": 32}
 _FLOATS = {"f32": ("<f", "<I"), "f64": ("<d", "<Q")}
 
 
@@ -63,7 +64,7 @@ def decode(type_: ValType, bits: int, functions: Mapping[int, int] = _NONE) -> A
         return None if bits == 0 else bits - 1
     if type_ == "exnref":
         return bits or None
-    if type_ == "v128":
+    if type_ in ("v128", LOW_HALF, HIGH_HALF):
         return bits
     width = _BITS[type_]
     return bits - 2**width if bits >= 2 ** (width - 1) else bits

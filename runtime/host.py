@@ -1,10 +1,15 @@
-"""What the host's reads and writes of exported memory are made of: loads and stores of four bytes, and of single ones."""
+"""What the host's reads and writes of exported memory are made of: loads and stores of four bytes, and of single ones; and its
+reads of exported globals, of which a vector is two."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
+from ..compiler.format.isa import Program
 from ..compiler.format.limits import HOST_WORDS
+from ..compiler.format.types import HIGH_HALF, HIGH_NAME, LOW_HALF, ValType
+from .errors import ArgumentError
 
 WIDTH = 4
 # Bytes of hidden memory that are read at a time.
@@ -31,3 +36,18 @@ def joined(length: int, values: Iterable[int]) -> bytes:
     """The bytes that these loads found."""
     whole = length // WIDTH
     return b"".join((value % 2**32).to_bytes(WIDTH if k < whole else 1, "little") for k, value in enumerate(values))
+
+
+def global_types(program: Program) -> dict[str, ValType]:
+    """The exported globals."""
+    types = {name: type_ for name, (_, type_) in program.exported_globals.items()}
+    return {name: "v128" if type_ == LOW_HALF else type_ for name, type_ in types.items() if type_ != HIGH_HALF}
+
+
+def read_global(program: Program, name: str, read: Callable[[str], Any]) -> Any:
+    """The value of an exported global. read: gives what the access of this name does. Raises ArgumentError."""
+    types = global_types(program)
+    if name not in types:
+        raise ArgumentError(f"no exported global {name!r}; there are: {', '.join(sorted(types)) or 'none'}")
+    value = read(f"global {name}")
+    return value | read(f"global {name}{HIGH_NAME}") << 64 if types[name] == "v128" else value

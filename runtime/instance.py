@@ -187,12 +187,9 @@ class Instance:
 
     def read_global(self, name: str) -> Any:
         """The value of an exported global, by an invocation. Raises ArgumentError for a name that is none, InstanceError."""
-        entry = self.model.program.host.get(f"global {name}")
-        if entry is None:
-            there = ", ".join(sorted(self.model.program.exported_globals)) or "none"
-            raise ArgumentError(f"no exported global {name!r}; there are: {there}")
+        program = self.model.program
         with self._exclusive.call(name):
-            return self._run(entry, name, []).values[0]
+            return host.read_global(program, name, lambda access: self._run(program.host[access], name, []).values[0])
 
     def read_string(self, address: int) -> bytes:
         """Bytes of exported memory up to the first zero, which is left out. Raises as `read_memory` does."""

@@ -18,6 +18,7 @@ from wasm2xformer.compiler.wasm.simd import HALF_FLOATS, HALF_INTEGERS, SIMD_SIG
 from wasm2xformer.compiler.wasm.source import load
 from wasm2xformer.compiler.wasm.split import split
 from wasm2xformer.runtime.check.verify import Verifier
+from wasm2xformer.runtime.cli.values import format_value, parse_arguments
 
 LEVELS = pytest.mark.parametrize("level", [0, 1])
 INTEGERS = [n for n in SIMD_SIGNATURES if not n.startswith("f") and "f32" not in n and "f64" not in n and has_expansion(n)]
@@ -118,6 +119,36 @@ def test_vectors_as_arguments_and_results():
         instance.invoke("dead", 2**128)
 
 
+@LEVELS
+def test_globals_of_instances_that_share_them(level: int):
+    """Imported and exported vectors, also as initial values, and a global behind them."""
+    library = """(module
+      (global (export "c") v128 (v128.const i32x4 1 2 3 4)) (global $m (export "m") (mut v128) (v128.const i64x2 5 -6))
+      (global (export "n") (mut i32) (i32.const 8))
+      (func (export "set") (param v128) (global.set $m (local.get 0))))"""
+    text = """(module
+      (import "lib" "c" (global $c v128)) (import "lib" "n" (global $n (mut i32))) (import "lib" "m" (global $m (mut v128)))
+      (import "lib" "set" (func $set (param v128)))
+      (global $own (export "own") (mut v128) (global.get $c)) (global $last (export "last") (mut i32) (i32.const 3))
+      (export "m" (global $m))
+      (func (export "f") (param v128) (result v128)
+        (call $set (i8x16.add (local.get 0) (global.get $m)))
+        (global.set $last (i32.add (global.get $last) (global.get $n)))
+        (global.set $own (i32x4.add (global.get $own) (global.get $m))) (global.get $own)))"""
+    verifier = Verifier(text, opt_level=level, libraries={"lib": library})
+    for value in (0x0102030405060708090A0B0C0D0E0F10, 2**127 + 1):
+        report = verifier.invoke("f", [value])
+        assert report.ok, report.divergence
+    assert verifier.read_global("own") == report.run.values[0] and verifier.read_global("last") == 19
+    instance = w2x.Instance(w2x.compile(text, opt_level=level, libraries={"lib": library}))
+    assert instance.read_global("m") == 5 | (2**64 - 6) << 64
+    assert instance.invoke("f", 0).values == [instance.read_global("own")]
+    with pytest.raises(w2x.ArgumentError, match="there are: last, m, own"):
+        instance.read_global("other")
+    with pytest.raises(w2x.CompileError, match="incompatible import type"):
+        w2x.compile('(module (import "lib" "c" (global i64)))', libraries={"lib": library})
+
+
 def test_where_steps_come_from():
     """Each step of an instruction of SIMD is told as that instruction."""
     program, module = compile_steps(MODULE)
@@ -125,3 +156,13 @@ def test_where_steps_come_from():
     assert {"i32x4.add", "v128.xor", "i8x16.splat", "v128.store", "i8x16.all_true", "select"} <= names
     records = {s.site.record for s in program.steps if s.site}
     assert {"high value", "high store"} <= records
+
+
+def test_vectors_on_the_command_line():
+    assert parse_arguments("f", ["v128"], ["i32x4:1,-1,0x10,4"]) == [1 | (2**32 - 1) << 32 | 16 << 64 | 4 << 96]
+    assert parse_arguments("f", ["v128"], ["f64x2:-0,nan:0x1"]) == [1 << 63 | 0x7FF0000000000001 << 64]
+    assert parse_arguments("f", ["v128"], ["0xff"]) == [255]
+    assert format_value("v128", 255) == "0x000000000000000000000000000000ff"
+    for text in ("i32x4:1,2,3", "i8x16:" + ",".join(["256"] * 16), "i3x4:1,2,3,4", "i32x4:1,2,3,a", "f32x4:1,2,3,1e400x"):
+        with pytest.raises(w2x.ArgumentError, match="expected v128, an integer or lanes such as"):
+            parse_arguments("f", ["v128"], [text])

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 ValType = str
 # A v128 is two values from the linker on, each of 64 bits: its low lanes and its high ones.
 LOW_HALF, HIGH_HALF = "v128.low", "v128.high"
+# Under its name and this a module exports the high half of a global.
+HIGH_NAME = "\0high"
 _WIDE = frozenset({"i64", "f64", LOW_HALF, HIGH_HALF})
 
 

@@ -1,74 +1,135 @@
 """A module without vectors: every v128 becomes two i64, every instruction of SIMD what it is on them (`halves.py`).
 
-Parameters, results, locals, block types and what stands on the stack have the low half first. A global keeps its index for
-the low half; the high halves stand behind all other globals. Instructions on halves (`simd.HALF_INSTRUCTIONS`) stay in the code,
-the linker puts routines in their place. A module that has nothing to do with vectors stays as it is.
+Parameters, results, locals, block types and what stands on the stack have the low half first. The high halves of globals
+stand behind all others, those of imported ones behind their low halves. Instructions on halves (`simd.HALF_INSTRUCTIONS`)
+stay in the code, the linker puts routines in their place. A module that has nothing to do with vectors stays as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
-from ..format.types import HIGH_HALF, LOW_HALF, FuncType
-from .module import Global, GlobalType, Import, Instr, Module, Tag
+from ..format.types import HIGH_HALF, HIGH_NAME, LOW_HALF, FuncType
+from .module import Export, Global, GlobalType, Import, Instr, Module, TableType, Tag
 from .simd import SIMD_SIGNATURES, V128
 from .split_body import OriginalInstruction, SplitBody, halved_reference, halved_type, signed
+
+_NONE: Mapping[int, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class SplitModule:
     """places: function -> of each instruction of its body here, which one of the module's it is; of functions that are
-    the same here and there nothing. high_globals: index of a global's low half -> of its high one."""
+    the same here and there nothing. globals: index of each global here -> in the module; high_globals: of those that are the high
+    half of one."""
 
     module: Module
     places: Mapping[int, tuple[OriginalInstruction, ...]] = field(default_factory=dict)
+    globals: Mapping[int, int] = field(default_factory=dict)
     high_globals: Mapping[int, int] = field(default_factory=dict)
 
 
 def split(module: Module) -> SplitModule:
-    """The same module without v128. Imported globals of that type stay, to be refused."""
+    """The same module without v128."""
     if not _has_vectors(module):
         return SplitModule(module)
-    imported = sum(g.imported is not None for g in module.globals)
-    vectors = [i for i, g in enumerate(module.globals) if g.type.type == V128 and i >= imported]
-    high = {index: len(module.globals) + k for k, index in enumerate(vectors)}
+    low, high = _global_indices(module)
     functions, places = [], {}
     for index, function in enumerate(module.functions):
-        body = SplitBody(module, function, high)
+        body = SplitBody(module, function, low, high)
         if function.imported is None:
             try:
                 body.run()
             except ValueError:  # something in it is refused for other reasons
                 functions.append(function)
                 continue
-        changed = replace(
-            function, type=halved_type(function.type), locals=body.locals, body=tuple(body.out), imported=function.imported
-        )
-        functions.append(changed)
+        functions.append(replace(function, type=halved_type(function.type), locals=body.locals, body=tuple(body.out)))
         if [p.instruction for p in body.places] != list(range(len(function.body))):
             places[index] = tuple(body.places)
-    tables = tuple(replace(t, element=halved_reference(t.element)) for t in module.tables)
-    return SplitModule(
-        replace(
-            module,
-            types=tuple(map(halved_type, module.types)),
-            functions=tuple(functions),
-            tables=tables,
-            tags=tuple(replace(t, type=halved_type(t.type)) for t in module.tags),
-            globals=(*(_low_global(g, i in high) for i, g in enumerate(module.globals)), *_high_globals(module, high)),
-            exports=tuple(e for e in module.exports if e.kind != "global" or e.index not in high),
-            imports=tuple(map(_halved_import, module.imports)),
+
+    def constant(code: Sequence[Instr]) -> tuple[Instr, ...]:
+        return tuple(_half_constant(code, low))
+
+    changed = replace(
+        module,
+        types=tuple(map(halved_type, module.types)),
+        functions=tuple(functions),
+        tables=tuple(replace(t, element=halved_reference(t.element), init=constant(t.init)) for t in module.tables),
+        tags=tuple(replace(t, type=halved_type(t.type)) for t in module.tags),
+        globals=_globals(module, low, high),
+        exports=tuple(export for e in module.exports for export in _exports(e, low, high)),
+        imports=tuple(part for entry in module.imports for part in _imports(entry)),
+        elements=tuple(
+            replace(e, offset=constant(e.offset), items=tuple(map(constant, e.items)), type=halved_reference(e.type))
+            for e in module.elements
         ),
-        places,
-        high,
+        data=tuple(replace(d, offset=constant(d.offset)) for d in module.data),
     )
+    return SplitModule(changed, places, {k: index for index, k in enumerate(low)}, {high[i]: i for i in high})
 
 
-def _halved_import(entry: Import) -> Import:
-    if isinstance(entry.desc, FuncType):
-        return replace(entry, desc=halved_type(entry.desc))
-    return replace(entry, desc=Tag(halved_type(entry.desc.type))) if isinstance(entry.desc, Tag) else entry
+def _global_indices(module: Module) -> tuple[list[int], dict[int, int]]:
+    """Of each global its index here, or of its low half; and of those that are vectors the index of the high half. An imported
+    high half stands behind its low one, all others behind everything else."""
+    low: list[int] = []
+    high: dict[int, int] = {}
+    count = 0
+    for index, entry in enumerate(module.globals):
+        low.append(count)
+        count += 1
+        if entry.type.type == V128 and entry.imported is not None:
+            high[index], count = count, count + 1
+    for index, entry in enumerate(module.globals):
+        if entry.type.type == V128 and entry.imported is None:
+            high[index], count = count, count + 1
+    return low, high
+
+
+def _globals(module: Module, low: Sequence[int], high: Mapping[int, int]) -> tuple[Global, ...]:
+    found: dict[int, Global] = {}
+    for index, entry in enumerate(module.globals):
+        parts = [_half_import(entry.imported, upper) for upper in (False, True)] if entry.imported is not None else [None, None]
+        type_ = replace(entry.type, type=LOW_HALF if index in high else halved_reference(entry.type.type))
+        found[low[index]] = Global(type_, tuple(_half_constant(entry.init, low)), parts[0])
+        if index in high:
+            code = tuple(_half_constant(entry.init, low, high))
+            found[high[index]] = Global(replace(entry.type, type=HIGH_HALF), code, parts[1])
+    return tuple(found[i] for i in sorted(found))
+
+
+def _exports(export: Export, low: Sequence[int], high: Mapping[int, int]) -> Iterator[Export]:
+    if export.kind != "global":
+        yield export
+        return
+    yield replace(export, index=low[export.index])
+    if export.index in high:
+        yield Export(export.name + HIGH_NAME, "global", high[export.index])
+
+
+def _imports(entry: Import) -> Iterator[Import]:
+    vector = isinstance(entry.desc, GlobalType) and entry.desc.type == V128
+    yield _half_import(entry, False)
+    if vector:
+        yield _half_import(entry, True)
+
+
+def _half_import(entry: Import, upper: bool) -> Import:
+    """An import without vectors: of a global that is one, the half that is asked for."""
+    match entry.desc:
+        case FuncType():
+            return replace(entry, desc=halved_type(entry.desc))
+        case Tag():
+            return replace(entry, desc=Tag(halved_type(entry.desc.type)))
+        case GlobalType(type=type_) if type_ == V128:
+            name = entry.name + HIGH_NAME if upper else entry.name
+            return replace(entry, name=name, desc=replace(entry.desc, type=HIGH_HALF if upper else LOW_HALF))
+        case GlobalType():
+            return replace(entry, desc=replace(entry.desc, type=halved_reference(entry.desc.type)))
+        case TableType():
+            return replace(entry, desc=replace(entry.desc, element=halved_reference(entry.desc.element)))
+    return entry
 
 
 def _has_vectors(module: Module) -> bool:
@@ -79,23 +140,13 @@ def _has_vectors(module: Module) -> bool:
     return any(i.name in SIMD_SIGNATURES for f in module.functions for i in f.body)
 
 
-def _low_global(entry: Global, vector: bool) -> Global:
-    type_ = replace(entry.type, type=LOW_HALF if vector else halved_reference(entry.type.type))
-    return replace(entry, type=type_, init=tuple(_half_constant(entry.init, {}, False)))
-
-
-def _high_globals(module: Module, high: Mapping[int, int]) -> Iterator[Global]:
-    for index in high:
-        entry = module.globals[index]
-        yield Global(GlobalType(HIGH_HALF, entry.type.mutable), tuple(_half_constant(entry.init, high, True)))
-
-
-def _half_constant(code: Iterable[Instr], high: Mapping[int, int], upper: bool) -> Iterator[Instr]:
-    """One half of a constant expression's value."""
+def _half_constant(code: Iterable[Instr], low: Sequence[int], high: Mapping[int, int] = _NONE) -> Iterator[Instr]:
+    """A constant expression without vectors: the low half of what it gives, or with `high` the high one."""
     for instr in code:
         if instr.name == "v128.const":
-            yield replace(instr, name="i64.const", args=(signed(instr.args[0] >> 64 if upper else instr.args[0]),))
-        elif upper and instr.name == "global.get" and instr.args[0] in high:
-            yield replace(instr, args=(high[instr.args[0]],))
+            yield replace(instr, name="i64.const", args=(signed(instr.args[0] >> 64 if high else instr.args[0]),))
+        elif instr.name == "global.get":
+            index = instr.args[0]
+            yield replace(instr, args=(high.get(index, low[index]),))
         else:
             yield instr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..format.types import FuncType, RefType, ValType, halved
@@ -47,8 +47,8 @@ def signed(value: int) -> int:
 class SplitBody:
     """One function's new body. out, places: its instructions, and what each of them is."""
 
-    def __init__(self, module: Module, function: Function, high_globals: Mapping[int, int]):
-        self.module, self.function, self.high_globals = module, function, high_globals
+    def __init__(self, module: Module, function: Function, globals_: Sequence[int], high_globals: Mapping[int, int]):
+        self.module, self.function, self.globals, self.high_globals = module, function, globals_, high_globals
         self.types = function.type.params + function.locals
         self.first: list[int] = []  # of each local: its index here
         count = 0
@@ -87,7 +87,7 @@ class SplitBody:
             self._variable(instr, self.types[instr.args[0]], self.first[instr.args[0]], self.first[instr.args[0]] + 1)
         elif name.startswith("global."):
             high = self.high_globals.get(instr.args[0])
-            self._variable(instr, V128 if high is not None else "", instr.args[0], high)
+            self._variable(instr, V128 if high is not None else "", self.globals[instr.args[0]], high)
         elif name == "drop" and top.before == V128:
             self.emit("drop", part=WHOLE)
             self.emit("drop")

@@ -23,7 +23,7 @@ from ...compiler.wasm.module import ValType
 from ...compiler.wasm.source import Source, load
 from .. import host
 from ..bit_patterns import encode as encode_value
-from ..errors import ArgumentError, Trap, Unfinished, needing
+from ..errors import Trap, Unfinished, needing
 from ..exclusive import Exclusive
 from ..folders import Contents, Folders, contents, differences
 from ..instance import Instance, memory_index
@@ -250,11 +250,8 @@ class Verifier:
 
     def read_global(self, name: str) -> Any:
         """The value that an exported global has in the model; after each call it was compared. Raises Trap, ArgumentError."""
-        if f"global {name}" not in self.program.host:
-            there = ", ".join(sorted(self.program.exported_globals)) or "none"
-            raise ArgumentError(f"no exported global {name!r}; there are: {there}")
         with self._exclusive.call("read_global"):
-            return self._access(f"global {name}").values[0]
+            return host.read_global(self.program, name, lambda access: self._access(access).values[0])
 
     def _running(self) -> Instance:
         """Raises Trap when there is no instance, because the start function trapped."""
@@ -299,7 +296,7 @@ class Verifier:
         links = self._translation.links
         if self._folders and (difference := self._folder_difference()):
             return difference
-        return self._states.first(self._state, links.used("global"), links.used("table"), links.high)
+        return self._states.first(self._state, links.used("global"), links.used("table"), links.source)
 
 
 def _shown_file(tree: Contents, path: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..host import global_types
 from .host_options import Host
 from .options import EngineChoice
 from .output import write_output
@@ -36,7 +37,7 @@ class InstanceTarget:
 
     def read_global(self, name: str) -> tuple[ValType, Any]:
         value = self._vm.read_global(name)
-        return self._vm.model.program.exported_globals[name][1], value
+        return global_types(self._vm.model.program)[name], value
 
 
 def new_instance(

@@ -8,13 +8,14 @@ from ...compiler.format.checkpoint import Model
 from ...compiler.format.printable import printable
 from ..calls import ReadCall
 from ..trace import TraceStep
+from .numbers import format_call
 from .output import to_json
 from .values import format_outcome
 
 
 def title(call: ReadCall) -> str:
     """gcd(48, 18)"""
-    return printable(f"{call.name}({', '.join(map(str, call.arguments))})")
+    return printable(format_call(call.name, call.arguments))
 
 
 def text_lines(model: Model, call: ReadCall, limit: int | None = None) -> Iterator[str]:

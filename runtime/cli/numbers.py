@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -60,3 +61,9 @@ def address(text: str, where: str) -> int:
     if not 0 <= value < 2**32:
         raise click.UsageError(f"{where}: {text!r} is no number from 0 to 2^32 - 1")
     return value
+
+
+def format_call(name: str, values: Sequence[Any]) -> str:
+    """A call with its arguments. What has more bits than a number is a vector, in hexadecimal."""
+    shown = (f"0x{v:032x}" if isinstance(v, int) and v.bit_length() > 64 else str(v) for v in values)
+    return f"{name}({', '.join(shown)})"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .host_options import Host
+from .numbers import format_call
 from .options import Call, EngineChoice
 from .programs import model_and_calls, parse_calls
 from .progress import progress_of, working
@@ -55,7 +56,7 @@ def decoded_calls(
     for name, _, values in parsed:
         if moments is not None:
             before = moments.memory()
-        first, title = sum(map(len, parts)), f"{name}({', '.join(map(str, values))})"
+        first, title = sum(map(len, parts)), format_call(name, values)
         try:
             with progress_of(name) as progress:
                 run = vm.invoke(name, *values, max_tokens=max_tokens, progress=progress.tokens)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...compiler.format.types import ValType
+from ..bit_patterns import encode
 from ..errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 def parse_arguments(function: str, types: Sequence[ValType], texts: Sequence[str]) -> list[Any]:
     """One value per parameter. Integers also in hexadecimal (0x1f), `null` for references. Floats in decimal or hexadecimal
-    (0x1.8p3), rounded to nearest, and inf, nan, nan:0x200001 (a NaN with this fraction).
+    (0x1.8p3), rounded to nearest, and inf, nan, nan:0x200001 (a NaN with this fraction). A vector as its lanes,
+    i32x4:1,2,3,4, or as one number, lane 0 in the lowest bits.
 
     Raises ArgumentError; whether an integer fits its type is checked by `Instance.invoke`.
     """
@@ -36,6 +38,7 @@ def _count(types: Sequence[ValType]) -> str:
 
 _KINDS = {
     "i32": "an integer", "i64": "an integer", "f32": "a number", "f64": "a number",
+    "v128": "an integer or lanes such as i32x4:1,2,3,4",
     "funcref": "null or an integer", "externref": "null or an integer", "exnref": "null",
 }  # fmt: skip
 
@@ -44,12 +47,35 @@ def _parse(function: str, index: int, type_: ValType, text: str) -> Any:
     try:
         if type_ in ("f32", "f64"):
             return _parse_float(type_, text)
+        if type_ == "v128" and ":" in text:
+            return _parse_lanes(text)
         if type_.endswith("ref") and text == "null":
             return None
         return int(text, 0) if text.lstrip("+-").lower().startswith("0x") else int(text)
     except (ValueError, OverflowError):
         kind = _KINDS.get(type_, "a value")
         raise ArgumentError(f"{function}: argument {index + 1} is {text!r}, expected {type_}, {kind}") from None
+
+
+_SHAPES = {"i8x16": 16, "i16x8": 8, "i32x4": 4, "i64x2": 2, "f32x4": 4, "f64x2": 2}
+
+
+def _parse_lanes(text: str) -> int:
+    """A vector by its lanes; lane 0 comes first and is in the lowest bits."""
+    shape, _, rest = text.partition(":")
+    lanes = rest.split(",")
+    if len(lanes) != _SHAPES.get(shape):
+        raise ValueError("a shape, and as many lanes as it has")
+    width, type_ = 128 // len(lanes), shape.partition("x")[0]
+    bits = 0
+    for i, lane in enumerate(lanes):
+        value: Any = int(lane, 0) if type_[0] == "i" else _parse_float(type_, lane)
+        if type_[0] == "f":
+            value = encode("", 0, type_, value)
+        if not -(1 << width - 1) <= value < 1 << width:
+            raise ValueError("a lane that does not fit")
+        bits |= (value % (1 << width)) << width * i
+    return bits
 
 
 _NAN = re.compile(r"([+-]?)nan:(0x[0-9a-f]+)", re.IGNORECASE)
@@ -79,13 +105,16 @@ def _parse_float(type_: ValType, text: str) -> float | int:
 
 
 def format_value(type_: ValType, value: Any) -> str:
-    """As wasmtime's command line prints it: integers signed, floats with the fewest digits that give them back."""
+    """As wasmtime's command line prints it: integers signed, floats with the fewest digits that give them back; a vector as one
+    hexadecimal number, lane 0 in its lowest digits."""
     if type_ in ("f32", "f64"):
         if value != value:
             return "NaN"
         if value in (float("inf"), float("-inf")):
             return str(value)
         return np.format_float_positional(np.float32(value) if type_ == "f32" else value, trim="-")
+    if type_ == "v128":
+        return f"0x{value:032x}"
     if type_.endswith("ref"):
         return "null" if value is None else f"{type_} {value}"
     return str(value)

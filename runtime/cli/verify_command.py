@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..host import global_types
 from .errors import FAILED, refusals
 from .host_options import Host, hosted
 from .limits import limited
+from .numbers import format_call
 from .options import (
     Call,
     EngineChoice,
@@ -119,7 +121,7 @@ def verify_command(
                     report = verifier.invoke(
                         name, values, max_tokens=max_tokens, progress=progress.tokens, replay=replay or False
                     )  # fmt: skip
-                reports.append((f"{name}({', '.join(map(str, values))})", types, report))
+                reports.append((format_call(name, values), types, report))
         if made and (not reports or reports[-1][2].ok):
             with suppress(_Ended):
                 made.run(_Comparing(verifier, loaded, reports, max_tokens, replay))
@@ -159,7 +161,7 @@ class _Comparing:
             report = self._verifier.invoke(
                 name, values, max_tokens=self._max_tokens, progress=progress.tokens, replay=self._replay or False
             )
-        self._reports.append((f"{name}({', '.join(map(str, values))})", self._program.entries[name].results, report))
+        self._reports.append((format_call(name, values), self._program.entries[name].results, report))
         if not report.ok or report.run.trap is not None:
             raise _Ended
         return report.run
@@ -169,7 +171,7 @@ class _Comparing:
 
     def read_global(self, name: str) -> tuple[ValType, Any]:
         value = self._verifier.read_global(name)
-        return self._program.exported_globals[name][1], value
+        return global_types(self._program)[name], value
 
 
 def _text(title: str, types: Sequence[str], report: Report, model: Model) -> str:

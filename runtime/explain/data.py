@@ -13,6 +13,7 @@ from ...compiler.format.checkpoint import Model
 from ...compiler.format.isa import Slot, Step
 from ...compiler.format.printable import printable
 from ...compiler.format.transformer import Transformer
+from ...compiler.format.types import halved
 from ...compiler.wasm.source import Source
 from ..results import Run
 from ..trace import table_of
@@ -136,8 +137,8 @@ def _program(model: Model) -> dict[str, Any]:
         kind, entry = kinds[first]
         entries.append(
             {
-                "number": number, "kind": kind, "name": printable(name), "first": first, "params": list(entry.params),
-                "results": list(entry.results), "registers": list(entry.registers),
+                "number": number, "kind": kind, "name": printable(name), "first": first, "params": list(halved(entry.params)),
+                "results": list(halved(entry.results)), "registers": list(entry.registers),
             }
         )  # fmt: skip
     return {

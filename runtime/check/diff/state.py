@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from ....compiler.format.isa import LinearMemory, Program, Slot
 from ....compiler.format.tokens import Kind, TokenTable
 from ....compiler.format.types import general, is_reference
 from ....compiler.link.linked import LinkedModule
+from ....compiler.wasm.split import SplitModule
 from ...trace import Trace, show_value
 from ..oracle import NULL, UNKNOWN, Oracle
 from .memory import PAGE, SparseMemory
@@ -98,11 +99,11 @@ class StateComparison:
         self.program, self.linked, self.oracle, self.compare_memory = program, linked, oracle, compare_memory
 
     def first(
-        self, model: ModelState, globals_: dict[int, int], tables: dict[int, int], high: Mapping[int, int]
+        self, model: ModelState, globals_: dict[int, int], tables: dict[int, int], source: SplitModule
     ) -> StateDifference | None:
         """The first difference. globals_, tables: index in the source without vectors -> in the linked module, of those in use.
-        high: of globals there that are a vector's high half, index of the vector."""
-        checks = [self._globals(model, globals_, high), self._tables(model, tables)]
+        source: that module."""
+        checks = [self._globals(model, globals_, source), self._tables(model, tables)]
         if self.compare_memory:
             checks += [self._memory(model, memory) for memory in self.linked.memories if memory.source >= 0]
         return next((difference for check in checks for difference in check), None)
@@ -118,9 +119,10 @@ class StateComparison:
             byte = int(model.memory.read(memory.base + at, 1)[0])
             yield StateDifference(f"byte at address {at}{of} after the call", str(theirs[at]), str(byte))
 
-    def _globals(self, model: ModelState, used: dict[int, int], high: Mapping[int, int]) -> Iterator[StateDifference]:
+    def _globals(self, model: ModelState, used: dict[int, int], source: SplitModule) -> Iterator[StateDifference]:
+        high = source.high_globals
         for place, linked in used.items():
-            index = high.get(place, place)
+            index = high.get(place, source.globals.get(place, place))
             register = self.linked.register_globals.get(linked)
             slot = Slot("global", linked) if register is None else Slot("hidden", register)
             type_, mine, theirs = (

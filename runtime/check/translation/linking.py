@@ -20,8 +20,6 @@ class LinkCheck:
 
     def __init__(self, linked: LinkedModule, source: SplitModule):
         self.linked, self.source, self.module = linked, source, source.module
-        # Globals of the source without vectors that are a high half -> the global.
-        self.high = {high: low for low, high in source.high_globals.items()}
         self._maps: dict[Hashable, Hashable] = {("func", o): ("func", i) for i, o in linked.origin.items()}
 
     def difference(self, index: int) -> str:

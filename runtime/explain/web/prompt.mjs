@@ -1,6 +1,6 @@
 // From what a visitor types to the tokens of a call, as runtime/instance.py makes them.
 
-const WIDTHS = { i32: 32n, i64: 64n, f32: 32n, f64: 64n, funcref: 32n, externref: 32n };
+const WIDTHS = { i32: 32n, i64: 64n, f32: 32n, f64: 64n, "v128.low": 64n, "v128.high": 64n, funcref: 32n, externref: 32n };
 
 /** An argument as text -> its bit pattern, a BigInt. Throws an Error that says what is wrong. */
 export function bitsOf(type, text, references = {}) {
