@@ -19,7 +19,7 @@ from tests.programs import FOLDER
 from wasm2xformer import moe
 from wasm2xformer.runtime.cli import main
 from wasm2xformer.runtime.errors import ArgumentError
-from wasm2xformer.runtime.moe import estimates, patterns, usage_tools
+from wasm2xformer.runtime.moe import estimates, patterns, probing, usage_tools, vocabulary_tools
 
 WAT = str(FOLDER / "i32" / "gcd.wat")
 CALLS = [("lcm", (4, 6)), ("gcd", (48, 18))]
@@ -134,6 +134,34 @@ def test_weights_count_the_neurons_of_each_expert(gcd: moe.Study):
         assert row["neurons"] == len(own.neuron_names[e])
 
 
+def test_what_the_router_of_a_program_reads_came_from_attention(gcd: moe.Study):
+    """The fetch: an attention head brings the flags of the row. MLPs and embedding have their parts, and cancel."""
+    for row in rows(moe.router_probe(gcd)):
+        assert abs(row["attention"].value - 1) < 1e-6 and abs(row["embedding"].value) < 1e-6 and abs(row["MLPs"].value) < 1e-6
+        assert row["by attention"].value > 0.9
+        assert row["first choice by embedding"].value < 0.1 and row["by MLPs"].value < 0.1
+
+
+def test_a_token_of_a_program_says_little_of_its_expert(gcd: moe.Study):
+    found = rows(moe.context_test(gcd, "D0.6"))
+    assert len(found) > 3 and all(r["expert"] == r["right"] and r["of them"].value == 1 for r in found)
+    for row in rows(moe.vocab_map(gcd)):
+        assert row["foreseen by token"].value < 0.7
+    kinds = {r["control token"]: r for r in rows(moe.control_tokens(gcd, [20]))}
+    # A digit that is taken back is one of a division that goes on.
+    assert kinds["scratch"]["expert"] == "i32.rem_u" and kinds["scratch"]["of them"].value == 1
+    assert kinds["jump"]["of them"].value < 0.5
+
+
+def test_patterns_of_a_program_are_its_operations(gcd: moe.Study):
+    for row in rows(moe.pattern_track(gcd)):
+        assert row["pattern"] in gcd.model.mixture.experts[gcd.model.expert(row["expert"])].operations
+        assert row["of the pattern's"].value == 1
+    assert all(r["called"] in (r["pattern"], "open") for r in rows(moe.pattern_discovery(gcd)))
+    assert all(r["contrary"] == 0 for r in rows(moe.full_taxonomy(gcd)))
+    assert moe.pattern_track(gcd, "AFTER_WORD").notes[0].startswith("no token has the pattern 'AFTER_WORD'")
+
+
 # Stock classes.
 
 _COMMON = {
@@ -185,6 +213,15 @@ def test_every_class_is_read_and_changed_where_it_should_be(kind: str):
         assert study.read()[0].chosen.shape[-1] == 6
     assert np.array_equal(study.read()[1].best, study.predictions.best)
     assert moe.weights(study).column("neurons") == [16] * 12
+    _check_parts(study)
+
+
+def _check_parts(study: moe.Study) -> None:
+    """The parts of the probe add up to the router's logits."""
+    parts = probing._projected(study).sum(1)
+    bias = [0 if b.bias is None else b.bias.detach().double().numpy() for b in study.model.blocks]
+    for layer in range(2):
+        assert np.allclose(parts[layer] + bias[layer], study.routing.logits[layer], atol=1e-3)
 
 
 def _without_experts(study: moe.Study) -> np.ndarray:
@@ -226,6 +263,26 @@ def test_tools_on_a_trained_mixture(texts: moe.Study):
     assert all(r["tokens kept"].value < 1 for r in rows(moe.compare(texts)))
 
 
+def test_tools_for_tokens_and_patterns_on_a_trained_mixture(texts: moe.Study):
+    in_context = rows(moe.context_test(texts, count=10))
+    assert [r["behind"] for r in in_context[:5]] == ["nothing", "a number", "letters", "words", "an operator"]
+    assert in_context[0]["prompts"] == 1 and all(r["prompts"] == 10 for r in in_context[1:5])
+    for row in rows(moe.vocab_map(texts)):
+        assert 1 < row["experts"] <= 8 and row["foreseen by token"].low > row["by none"].high
+    control = rows(moe.control_tokens(texts, [0]))
+    assert {r["control token"] for r in control} == {"<pad>", "<s>", "</s>", "<unk>", "all"}
+    assert all(r["of them"].prompts == len(texts.prompts) for r in control)
+    for row in rows(moe.pattern_discovery(texts)):
+        assert row["called"] in (row["pattern"], "MIXED", "open", "UNUSED")
+    assert all(r["same"] >= 4 and r["contrary"] <= 1 for r in rows(moe.full_taxonomy(texts)))
+    tracked = rows(moe.pattern_track(texts, "AFTER_NUMBER"))
+    assert len(tracked) == 2 and all(r["times"] > 1 for r in tracked)
+    first, second = rows(moe.router_probe(texts))
+    assert first["MLPs"].value == 0 < second["MLPs"].value
+    for row in (first, second):
+        assert abs(row["embedding"].value + row["attention"].value + row["MLPs"].value - 1) < 1e-9
+
+
 def test_words_and_numbers_diverge_and_two_halves_of_the_same_do_not(olmoe: moe.RoutedModel):
     def p(pairs: list[tuple[str, str]]) -> float:
         return rows(moe.divergence(moe.Study(olmoe, moe.texts(olmoe, pairs))))[0]["p"]
@@ -259,6 +316,14 @@ def test_extreme_proportions_and_means():
     assert estimates.proportion(np.array([90.0] * 50), np.array([100.0] * 50)).exceeds(0.6) == "yes"
     values, prompt = np.array([1.0, 3, np.nan, 2]), np.array([0, 0, 1, 1])
     assert estimates.mean(values, prompt, 2).value == 2
+
+
+def test_what_is_foreseen_comes_from_other_prompts():
+    """Two prompts, one token, experts that differ: each prompt foresees the other's, and is wrong."""
+    model = random_model("Olmoe")
+    study = moe.Study(model, moe.texts(model, [("a", "1"), ("a", "1")]))
+    by_token, by_none = vocabulary_tools._foreseen(study, np.array([2, 5]))
+    assert by_token.tolist() == by_none.tolist() == [5, 2]
 
 
 def test_patterns():

@@ -48,6 +48,13 @@ TOOLS = (
     Tool("divergence", "How differently categories of prompts use the experts.", ("layers", "first_only")),
     Tool("role", "What one expert computes.", ("expert", "layer")),
     Tool("layer-sweep", "How evenly each layer uses its experts.", ("layers", "first_only")),
+    Tool("context-test", "The same token in other contexts.", ("token", "layers")),
+    Tool("vocab-map", "Whether the token decides on its expert.", ("layers", "vocabulary")),
+    Tool("control-tokens", "Whether control tokens have an expert of their own.", ("layers",)),
+    Tool("router-probe", "What routers read: the token's embedding, or what attention and MLPs added.", ("layers",)),
+    Tool("pattern-discovery", "Experts by what stands before their tokens.", ("layers", "first_only")),
+    Tool("full-taxonomy", "How many experts of each layer are for which pattern, if that holds.", ("layers", "first_only")),
+    Tool("pattern-track", "Which experts a pattern goes to, layer by layer.", ("pattern", "layers", "first_only")),
 )  # fmt: skip
 
 

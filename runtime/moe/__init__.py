@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .intervention_tools import ablate, compare, force, topk
     from .interventions import experts_off, forced, top
     from .opening import compiled, open
+    from .pattern_tools import full_taxonomy, pattern_discovery, pattern_track
+    from .probing import router_probe
     from .prompt_sets import built_in, read_prompts
     from .prompts import Prompt, invocations, texts
     from .result_table import ResultTable
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from .study import Study
     from .token_tools import trace
     from .usage_tools import analyze, divergence, entropy, layer_sweep, role
+    from .vocabulary_tools import context_test, control_tokens, vocab_map
     from .weight_tools import weights
 
 _MODULES = {
@@ -34,40 +37,22 @@ _MODULES = {
     ".intervention_tools": ("ablate", "compare", "force", "topk"),
     ".interventions": ("experts_off", "forced", "top"),
     ".opening": ("compiled", "open"),
+    ".pattern_tools": ("full_taxonomy", "pattern_discovery", "pattern_track"),
     ".prompt_sets": ("built_in", "read_prompts"),
     ".prompts": ("Prompt", "invocations", "texts"),
     ".routed_model": ("RoutedModel",),
+    ".probing": ("router_probe",),
     ".study": ("Study",),
     ".token_tools": ("trace",),
     ".usage_tools": ("analyze", "divergence", "entropy", "layer_sweep", "role"),
+    ".vocabulary_tools": ("context_test", "control_tokens", "vocab_map"),
     ".weight_tools": ("weights",),
 }
 __all__ = [
-    "Estimate",
-    "Prompt",
-    "ResultTable",
-    "RoutedModel",
-    "Study",
-    "ablate",
-    "analyze",
-    "built_in",
-    "compare",
-    "compiled",
-    "divergence",
-    "entropy",
-    "experts_off",
-    "force",
-    "forced",
-    "invocations",
-    "layer_sweep",
-    "open",
-    "read_prompts",
-    "role",
-    "texts",
-    "top",
-    "topk",
-    "trace",
-    "weights",
+    "Estimate", "Prompt", "ResultTable", "RoutedModel", "Study", "ablate", "analyze", "built_in", "compare", "compiled",
+    "context_test", "control_tokens", "divergence", "entropy", "experts_off", "force", "forced", "full_taxonomy",
+    "invocations", "layer_sweep", "open", "pattern_discovery", "pattern_track", "read_prompts", "role", "router_probe",
+    "texts", "top", "topk", "trace", "vocab_map", "weights",
 ]  # fmt: skip
 
 

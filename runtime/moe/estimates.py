@@ -35,11 +35,14 @@ class Estimate:
 
     def __str__(self) -> str:
         if self.percent:
-            value, low, high = (100 * x for x in (self.value, self.low, self.high))
-            return "-" if math.isnan(value) else f"{value:.0f} % ({low:.0f} to {high:.0f})"
+            scaled = (100 * self.value, 100 * self.low, 100 * self.high)
+            value, low, high = ("-" if math.isnan(x) else str(round(x)) for x in scaled)
+            value += " %"
+        else:
+            value, low, high = (f"{x:.3f}" for x in (self.value, self.low, self.high))
         if math.isnan(self.value):
             return "-"
-        return f"{self.value:.3f}" + ("" if math.isnan(self.low) else f" ({self.low:.3f} to {self.high:.3f})")
+        return value if math.isnan(self.low) else f"{value} ({low} to {high})"
 
     def to_json(self) -> dict[str, Any]:
         return {"value": self.value, "low": self.low, "high": self.high, "prompts": self.prompts}

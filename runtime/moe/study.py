@@ -117,7 +117,7 @@ class Study:
         self.require()
         routed: list[Any] = [None] * len(self.prompts)
         said: list[Any] = [None] * len(self.prompts)
-        for numbers in self._batches():
+        for numbers in self.batches():
             ids = np.stack([self.prompts[n].ids for n in numbers])
             with _recorded(self.model) as found:
                 logits = self.model.logits(ids, ids.shape[1] - min(self.prompts[n].first for n in numbers))
@@ -134,7 +134,7 @@ class Study:
         weights, chosen = (np.take_along_axis(x, order, -1) for x in (weights, chosen.astype(np.int64)))
         return Routing(scores, chosen, weights), Predictions(*(np.concatenate([s[k] for s in said]) for k in (0, 1)))
 
-    def _batches(self) -> Iterator[list[int]]:
+    def batches(self) -> Iterator[list[int]]:
         """Prompts of the same length together: nothing is padded."""
         by_length: dict[int, list[int]] = defaultdict(list)
         for number, prompt in enumerate(self.prompts):
