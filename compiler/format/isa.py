@@ -18,12 +18,15 @@ from dataclasses import dataclass, field
 from .operations import OPERATIONS, Operation
 from .types import FuncType, ValType
 
-# Traps for which only those programs have tokens that can meet one: of null where a reference has to be one; of exceptions.
-# The last one is a limit of the machine. A program with the token of one has those of all before it.
+# Traps for which only those programs have tokens that can meet one: of null where a reference has to be one; of exceptions
+# ("exceptions exhausted" is a limit of the machine); of atomic accesses. A program with the token of one has those of all before.
 SELDOM_TRAPS = {
     "null_access": "null reference",
     "uncaught_exception": "thrown Wasm exception",
     "exceptions_exhausted": "exceptions exhausted",
+    "unaligned_atomic": "unaligned atomic",
+    "wait_unshared": "atomic wait on non-shared memory",
+    "endless_wait": "atomic wait that no other thread can end",
 }
 # Token classes of traps, in the order of their tokens; the text is what wasmtime says.
 TRAPS = {

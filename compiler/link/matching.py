@@ -34,12 +34,17 @@ def _limits(wanted: Limits, given: Limits, unit: str, of: str) -> str:
     if wanted.wide != given.wide:
         words = ("32", "64")
         return f"one with {words[wanted.wide]}-bit addresses wanted, {of} has one with {words[given.wide]}-bit addresses"
+    if wanted.shared != given.shared:
+        return f"{_SHARED[wanted.shared]} wanted, {of} has {_SHARED[given.shared]}"
     if given.minimum < wanted.minimum:
         return f"at least {_count(wanted.minimum, unit)} wanted, {of} has {given.minimum}"
     if wanted.maximum is None or (given.maximum is not None and given.maximum <= wanted.maximum):
         return ""
     has = "no maximum" if given.maximum is None else f"a maximum of {given.maximum}"
     return f"a maximum of {_count(wanted.maximum, unit)} wanted, {of} has {has}"
+
+
+_SHARED = ("one that is not shared", "a shared one")
 
 
 def _count(number: int, unit: str) -> str:

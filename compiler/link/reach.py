@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ..format.errors import CompileError, Reason
 from ..wasm.module import FuncType, Instr
 from ..wasm.opcodes import BY_NAME
+from .atomics import atomic_routine
 from .exceptions import exception_routines, hands_on, widths_of
 from .routines import BETWEEN, ROUTINES, WASI_MODULES, Routine, layout_of, load, memory_layout, variant
 from .units import PROGRAM, Definition, Intrinsic, Layout, Target, Units, Unresolved
@@ -293,6 +294,9 @@ class _Reach:
         memories = list(dict.fromkeys(m for m in found if isinstance(m, Definition)))
         if len(definitions) < len(routine.parameters) or (found and not memories):
             return  # refused
+        if routine.file == "atomics":
+            self._atomic(unit, instruction, memories[0])
+            return
         file = routine.file if len(memories) < 2 else BETWEEN
         key = (file, *definitions, *memories, *(prefix for _, prefix in routine.parameters))
         if key not in self.instances:
@@ -303,6 +307,20 @@ class _Reach:
         instance = self.instances[key]
         name = routine.function + variant(self._wide(routine, definitions, memories))
         function = Definition(instance, "func", self.units.all[instance].exports[name].index)
+        self.out.calls[unit, instruction.name, instruction.args] = function
+        self._function(function)
+
+    def _atomic(self, unit: int, instruction: Instr, memory: Definition) -> None:
+        """A routine of its own for each offset."""
+        limits = self.units.all[memory.unit].module.memories[memory.index]
+        name, offset = instruction.name, instruction.args[1]
+        key = (name, offset, memory)
+        if key not in self.instances:
+            module = atomic_routine(name, offset, limits.wide, limits.shared)
+            label = f" {self._label(memory)}" if memory.unit or memory.index else ""
+            label = f" offset={offset}{label}" if offset else label
+            self.instances[key] = self.units.add("w2x.atomics", module, label=label, own=True, memories={"memory": memory})
+        function = Definition(self.instances[key], "func", self.units.all[self.instances[key]].exports[name].index)
         self.out.calls[unit, instruction.name, instruction.args] = function
         self._function(function)
 

@@ -26,6 +26,7 @@ from ..wasm.check import FLOAT_ARITHMETIC
 from ..wasm.decode import decode
 from ..wasm.module import Module
 from ..wasm.simd import HALF_FLOATS, HALF_INTEGERS
+from .atomics import ATOMICS, record_of
 from .units import Definition, Layout
 
 
@@ -69,6 +70,7 @@ ROUTINES: dict[str, Routine] = {
     "table.copy": Routine("tables", "table.copy", "bulk", (("table", ""), ("table", "source_"))),
     "table.init": Routine("tables", "table.copy", "bulk", (("elem", "source_"), ("table", ""))),
     "ref.as_non_null": Routine("references", "ref.as_non_null", "value"),
+    **{name: Routine("atomics", name, record_of(name)) for name in ATOMICS if name != "atomic.fence"},
     "elem.drop": Routine("tables", "elem.drop", "bulk", _ELEMENTS),
 }
 

@@ -57,6 +57,7 @@ class FunctionLowering(ControlLowering, CallLowering, ValueLowering):
 _HANDLERS: dict[str, Callable[[FunctionLowering, Instr], Any]] = {
     "unreachable": FunctionLowering._unreachable,
     "nop": FunctionLowering._nop,
+    "atomic.fence": FunctionLowering._nop,
     "block": FunctionLowering._block,
     "loop": FunctionLowering._loop,
     "if": FunctionLowering._if,

@@ -9,7 +9,7 @@ from ..format.errors import Reason
 from ..format.types import HIGH_HALF, LOW_HALF, general
 from .halves import has_expansion
 from .module import Function, Module, ValType
-from .opcodes import BY_NAME, SIGNATURES
+from .opcodes import ATOMICS, BY_NAME, SIGNATURES
 from .simd import HALF_INSTRUCTIONS, SIMD_SIGNATURES, V128
 
 # What can be compiled. An instruction or type that is not listed here is refused.
@@ -21,6 +21,7 @@ SUPPORTED = {
     "memory": "memory.size memory.grow memory.fill memory.copy memory.init data.drop",
     "tables": "table.get table.set table.size table.grow table.fill table.copy table.init elem.drop",
     "exceptions": "try_table throw throw_ref",
+    "atomics": " ".join(ATOMICS),
     "references": "ref.null ref.is_null ref.func ref.as_non_null",
     "integers": " ".join(name for name, (a, b) in SIGNATURES.items() if {"i32", "i64"}.issuperset(a + b)),
     "vectors": " ".join(name for name in SIMD_SIGNATURES if has_expansion(name)),
@@ -70,6 +71,4 @@ def _family(name: str) -> str:
     prefix = BY_NAME[name].code[0]
     if prefix == 0xFD:
         return "relaxed multiplication with addition is not supported"
-    if prefix == 0xFE:
-        return "atomic operations are not supported"
     return "exceptions are not supported"

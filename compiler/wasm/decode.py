@@ -181,11 +181,11 @@ class _Decoder:
 
     def _limits(self) -> Limits:
         flags = self.r.byte()
-        if flags & ~5:
-            raise self._refusal("shared memory" if flags & 2 else "custom page size")
+        if flags & ~7:
+            raise self._refusal("custom page size")
         wide = bool(flags & 4)
         bits = 64 if wide else 32
-        return Limits(self.r.unsigned(bits), self.r.unsigned(bits) if flags & 1 else None, wide)
+        return Limits(self.r.unsigned(bits), self.r.unsigned(bits) if flags & 1 else None, wide, bool(flags & 2))
 
     def _table(self) -> TableType:
         if self.r.data[self.r.position : self.r.position + 1] != bytes([TABLE_WITH_VALUE]):

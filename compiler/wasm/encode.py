@@ -81,7 +81,7 @@ def _vector(items: Iterable[bytes]) -> bytes:
 
 
 def _limits(limits: Limits) -> bytes:
-    flags = 4 * limits.wide + (limits.maximum is not None)
+    flags = 4 * limits.wide + 2 * limits.shared + (limits.maximum is not None)
     return bytes([flags]) + _unsigned(limits.minimum) + (b"" if limits.maximum is None else _unsigned(limits.maximum))
 
 

@@ -53,11 +53,13 @@ CATCHES = ("catch", "catch_ref", "catch_all", "catch_all_ref")
 
 @dataclass(frozen=True)
 class Limits:
-    """Of a memory in pages, of a table in elements. wide: addresses, indices and sizes are i64."""
+    """Of a memory in pages, of a table in elements. wide: addresses, indices and sizes are i64. shared: of a memory that threads
+    may share."""
 
     minimum: int
     maximum: int | None = None
     wide: bool = False
+    shared: bool = False
 
 
 @dataclass(frozen=True)

@@ -207,6 +207,15 @@ ACCESS_WIDTH: dict[str, int] = {
     for _, _, widths, names in _MEMORY
     for width, name in zip(widths.split(), names.split(), strict=True)
 }
+# Atomic instructions -> bytes accessed, 0 for the fence.
+ATOMICS: dict[str, int] = {
+    "atomic.fence": 0, "memory.atomic.notify": 4, "memory.atomic.wait32": 4, "memory.atomic.wait64": 8,
+    **{
+        name: int(width or type[1:]) // 8
+        for _, _, names in _ATOMICS[2:]
+        for name, (type, width) in zip(names.split(), _ATOMIC_WIDTHS, strict=True)
+    },
+}  # fmt: skip
 LOADS = frozenset(name for name in ACCESS_WIDTH if ".load" in name)
 STORES = frozenset(name for name in ACCESS_WIDTH if ".store" in name)
 

@@ -6,13 +6,22 @@ from dataclasses import dataclass
 
 from ..format.types import RefType
 from .module import BLOCKS, Function, FuncType, Module, ValType
-from .opcodes import SIGNATURES
+from .opcodes import ATOMICS, SIGNATURES
 from .simd import SIMD_SIGNATURES
+
+
+def _atomic(name: str) -> tuple[int, tuple[ValType, ...]]:
+    if name == "atomic.fence":
+        return 0, ()
+    popped = 3 if ".wait" in name or "cmpxchg" in name else 1 if ".load" in name else 2
+    return popped, () if ".store" in name else ("i32" if name.startswith("memory.") else name[:3],)
+
 
 # name -> (values popped, types pushed), where neither depends on immediates or on the module.
 _FIXED: dict[str, tuple[int, tuple[ValType, ...]]] = {
     **{name: (len(operands), results) for name, (operands, results) in SIGNATURES.items()},
     **{name: (len(operands), results) for name, (operands, results) in SIMD_SIGNATURES.items()},
+    **{name: _atomic(name) for name in ATOMICS},
     **dict.fromkeys(("nop", "data.drop", "elem.drop"), (0, ())),
     **{f"memory.{name}": (3, ()) for name in ("init", "copy", "fill")},
     **{f"table.{name}": (3, ()) for name in ("init", "copy", "fill")},
@@ -58,7 +67,7 @@ class _Block:
 def stack_tops(module: Module, function: Function) -> list[Top]:
     """One `Top` per instruction of the body. Dead code (behind br, return, unreachable) has live=False, top=None.
 
-    Raises ValueError for an instruction that it does not know (SIMD, atomics).
+    Raises ValueError for an instruction that it does not know (SIMD).
     """
     types = function.type.params + function.locals
     stack: list[ValType] = []

@@ -54,7 +54,7 @@ class Context:
 
     def memory_of(self, instr: Instr) -> LinearMemory:
         """Which memory an instruction that writes or grows one means."""
-        first = {"memory.init": 1, "memory.copy": 0, "memory.fill": 0, "memory.grow": 0}[instr.name]
+        first = {"memory.init": 1, "memory.copy": 0, "memory.fill": 0, "memory.grow": 0}.get(instr.name, 2)
         index = instr.args[first] if len(instr.args) > first else 0
         only = LinearMemory("memory_bytes", 0, self.program.memory_pages, self.program.memory_maximum, index)
         return next((m for m in self.program.memories if m.source == index), only)

@@ -34,6 +34,12 @@ def replace_references(module: Module, wrappers: Mapping[int, int]) -> Module:
     )
 
 
+def unshared(module: Module) -> Module:
+    """The module, whose memories are shared with nobody."""
+    imports = tuple(replace(i, desc=replace(i.desc, shared=False)) if isinstance(i.desc, Limits) else i for i in module.imports)
+    return replace(module, imports=imports, memories=tuple(replace(m, shared=False) for m in module.memories))
+
+
 def limited_memories(module: Module, maximum: int | None) -> list[Limits]:
     imported = sum(i.kind == "memory" for i in module.imports)
     return [_limited(m, None if i < imported else maximum) for i, m in enumerate(module.memories)]

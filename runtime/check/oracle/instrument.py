@@ -25,7 +25,14 @@ from ....compiler.wasm.module import Export, Function, Global, GlobalType, Instr
 from ....compiler.wasm.simd import V128
 from ....compiler.wasm.stack_types import DEAD, stack_tops
 from .added_functions import bits_entry, bits_of_element, bits_of_global, forward, log_routine
-from .changed_parts import limited_memories, limited_tables, referenced_functions, replace_references, with_references
+from .changed_parts import (
+    limited_memories,
+    limited_tables,
+    referenced_functions,
+    replace_references,
+    unshared,
+    with_references,
+)
 from .instrumented_body import Found, InstrumentedBody
 from .linking import with_memory_export
 from .record import (
@@ -107,14 +114,14 @@ def instrument(
         bodies.append(function)
 
     counter = Global(GlobalType("i32", True), (Instr("i32.const", (0,)),))
-    changed = replace_references(module, wrappers)
+    changed = unshared(replace_references(module, wrappers))
     return Instrumented(
         replace(
             changed,
             types=(*module.types, FLUSH_TYPE, BULK_TYPE),
             functions=tuple(with_references(f, wrappers) for f in bodies),
             tables=(*limited_tables(module, table_limits), TableType("funcref", Limits(2, 2))),
-            memories=(*limited_memories(module, memory_maximum), Limits(LOG_PAGES, LOG_PAGES)),
+            memories=(*limited_memories(changed, memory_maximum), Limits(LOG_PAGES, LOG_PAGES)),
             globals=(*changed.globals, *[counter] * 4),
             exports=tuple(exports),
             start=None,

@@ -9,7 +9,7 @@ from ....compiler.format.isa import Site
 from ....compiler.format.types import is_reference
 from ....compiler.wasm.check import SUPPORTED_INSTRUCTIONS
 from ....compiler.wasm.module import BLOCKS, Function, FuncType, Instr, Module, ValType
-from ....compiler.wasm.opcodes import ACCESS_WIDTH, STORES
+from ....compiler.wasm.opcodes import ACCESS_WIDTH, ATOMICS, STORES
 from ....compiler.wasm.simd import SIMD_ACCESS_WIDTH, SIMD_STORES, V128
 from ....compiler.wasm.stack_types import Top
 from .record import BULK_SLOT, MEMORY_SPACE, NOT_COMPILED, Added
@@ -20,8 +20,10 @@ _DROPS = frozenset({"data.drop", "elem.drop"})
 _MAY_TRAP = frozenset(
     name for name in SUPPORTED_INSTRUCTIONS
     if (".div" in name and name[0] == "i") or ".rem" in name or (".trunc_f" in name and name[0] == "i")
-) | {*ACCESS_WIDTH, *SIMD_ACCESS_WIDTH} | _BULK | {"table.get", "table.set", "unreachable", "call", "call_indirect",
-      "return_call", "return_call_indirect", "call_ref", "return_call_ref", "ref.as_non_null", "throw_ref"}  # fmt: skip
+) | {*ACCESS_WIDTH, *SIMD_ACCESS_WIDTH} | set(ATOMICS) - {"atomic.fence"} | _BULK | {
+    "table.get", "table.set", "unreachable", "call", "call_indirect", "return_call", "return_call_indirect", "call_ref",
+    "return_call_ref", "ref.as_non_null", "throw_ref",
+}  # fmt: skip
 _LANES = {1: "i8x16.extract_lane_u", 2: "i16x8.extract_lane_u", 4: "i32x4.extract_lane", 8: "i64x2.extract_lane"}
 _SAVED = 5  # which scratch local of type i32 holds a function's frame sum
 _TRANSFERS = frozenset(
@@ -196,6 +198,8 @@ class InstrumentedBody:
             self._store_vector(instr, after)
         elif name in _BULK or name == "table.set":
             self._bulk(instr, after)
+        elif ".atomic.store" in name:
+            self._atomic_store(instr, after)
         elif name in ("memory.grow", "table.grow") and after[0][1].record == "value":
             type_: ValType = "i64" if self._wide(instr) else "i32"
             delta, value = self.scratch(type_, 4), self.scratch(type_)
@@ -203,7 +207,7 @@ class InstrumentedBody:
             for number, _ in after:
                 self.log(number, [("local.get", value)], type_, self._narrow(delta, type_))
         else:
-            self.emit(instr)
+            self._wait(instr) if ".atomic.wait" in name else self.emit(instr)
             for number, site in after:
                 self._value(number, site, instr, top)
         if name == "call":
@@ -261,7 +265,7 @@ class InstrumentedBody:
         """Whether the memory or table of an instruction has 64-bit addresses. which: of a copy, where to and where from."""
         if instr.name.startswith("table."):
             return self.module.tables[instr.args[which + (instr.name == "table.init")]].limits.wide
-        first = 2 if instr.name in (*ACCESS_WIDTH, *SIMD_ACCESS_WIDTH) else int(instr.name == "memory.init")
+        first = 2 if instr.name in (*ACCESS_WIDTH, *SIMD_ACCESS_WIDTH, *ATOMICS) else int(instr.name == "memory.init")
         args = instr.args[:-1] if instr.name.endswith("_lane") else instr.args
         index = args[first + which] if len(args) > first + which else 0
         return self.module.memories[index].wide
@@ -303,6 +307,32 @@ class InstrumentedBody:
                 stored.append((_LANES[width], instr.args[-1]))
             type_ = V128 if width == 16 else "i64" if width == 8 else "i32"
             self.log(number, stored, type_, effective, half=half)
+
+    def _atomic_store(self, instr: Instr, sites: list[tuple[int, Site]]) -> None:
+        """As the writing of a range, which its routine does in the model."""
+        wide: ValType = "i64" if self._wide(instr) else "i32"
+        address, value = self.scratch(wide, 1), self.scratch(instr.name[:3])
+        self.emit(("local.set", value), ("local.tee", address), ("local.get", value), instr)
+        effective = [*self._narrow(address, wide), ("i32.const", _signed32(instr.args[1] % 2**32)), ("i32.add",)]
+        space = MEMORY_SPACE - (instr.args[2] if len(instr.args) > 2 else 0)
+        for number, site in sites:
+            if site.record != "bulk":
+                raise _refusal(site, instr)
+            self.read_range(number, space, effective, [("i32.const", ATOMICS[instr.name])])
+
+    def _wait(self, instr: Instr) -> None:
+        """On a shared memory, which here is none, as one thread sees it; on another the instruction traps by itself."""
+        memory = self.module.memories[instr.args[2] if len(instr.args) > 2 else 0]
+        if not memory.shared:
+            self.emit(instr)
+            return
+        type_: ValType = f"i{instr.name[-2:]}"
+        expected, timeout = self.scratch(type_, 6), self.scratch("i64", 7)
+        self.emit(("local.set", timeout), ("local.set", expected), (f"{type_}.atomic.load", *instr.args))
+        self.emit(("local.get", expected), (f"{type_}.ne",), ("if", FuncType((), ("i32",))), ("i32.const", 1), ("else",))
+        self.emit(("local.get", timeout), ("i64.const", 0), ("i64.lt_s",), ("if", FuncType()))
+        self.stop("endless_wait")
+        self.emit(("end",), ("i32.const", 2), ("end",))
 
     def _bulk(self, instr: Instr, sites: list[tuple[int, Site]]) -> None:
         """memory.* and table.* that write a range; table.set writes a range of one."""

@@ -11,6 +11,7 @@ from ....compiler.format.isa import Program
 from ....compiler.wasm.decode import decode
 from ....compiler.wasm.encode import encode
 from ...world import World
+from .changed_parts import unshared
 from .linking import Library, with_memory_export
 from .run import Bound, Oracle
 from .sites import Recorded, reachable
@@ -78,5 +79,5 @@ def _limited(wasm: bytes, pages: int | None) -> bytes:
         replace(m, maximum=pages) if pages is not None and m.minimum <= pages < (m.maximum or 2**32) else m
         for m in module.memories
     )
-    changed = replace(hosted, memories=memories)
+    changed = unshared(replace(hosted, memories=memories))
     return encode(changed) if changed != module else wasm

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from ....compiler.format.isa import HIGH_RECORDS, Site
 from ....compiler.wasm.module import BLOCKS, Function, Instr, Module
-from ....compiler.wasm.opcodes import STORES
+from ....compiler.wasm.opcodes import ATOMICS, STORES
 from ....compiler.wasm.simd import SIMD_SIGNATURES, SIMD_STORES, V128, high_first
 from ....compiler.wasm.stack_types import stack_tops
 
@@ -18,7 +18,7 @@ QUIET = frozenset({
     "i64.extend_i32_u", "i32.reinterpret_f32", "i64.reinterpret_f64", "f32.reinterpret_i32", "f64.reinterpret_i64",
 })  # fmt: skip
 _NO_VECTOR: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
-_NOTHING = frozenset({"block", "loop", "try_table", "end", "nop", "drop"})
+_NOTHING = frozenset({"block", "loop", "try_table", "end", "nop", "atomic.fence", "drop"})
 _RECORDS = {
     "br_if": "branch", "if": "branch", "br_on_null": "branch", "br_on_non_null": "branch", "call_ref": "control",
     "return_call_ref": "control", "br_table": "br_table", "br": "control", "return": "control", "else": "control",
@@ -26,6 +26,7 @@ _RECORDS = {
     "return_call_indirect": "control", "throw": "throw", "throw_ref": "throw", "table.set": "store", "memory.fill": "bulk",
     "memory.copy": "bulk", "memory.init": "bulk", "table.fill": "bulk", "table.copy": "bulk", "table.init": "bulk",
     "data.drop": "bulk", "elem.drop": "bulk", **dict.fromkeys(STORES | SIMD_STORES, "store"),
+    **{name: "bulk" for name in ATOMICS if ".store" in name},
 }  # fmt: skip
 # Behind these the next instruction in order does not run, or only sometimes.
 _LEAVES = frozenset({

@@ -21,7 +21,7 @@ _COPIES = frozenset({
 _COMPARISONS = frozenset({"eqz", "eq", "ne", "lt_s", "lt_u", "gt_s", "gt_u", "le_s", "le_u", "ge_s", "ge_u"})
 JUMPS = frozenset({"br", "else", "return"})
 # They are no computation, and have no step at any level.
-SILENT = frozenset({"block", "loop", "try_table", "end", "nop", "drop"})
+SILENT = frozenset({"block", "loop", "try_table", "end", "nop", "atomic.fence", "drop"})
 
 
 def rule_of(instr: Instr) -> str:
