@@ -26,6 +26,11 @@ COMMON = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fno-sanitize=undef
 FREESTANDING = [*COMMON, "-target", "wasm32-freestanding", "-nostdlib", "-fno-builtin", "-Wl,--no-entry"]
 WASI = ["-target", "wasm32-wasi", "-mcpu=mvp+bulk_memory+sign_ext"]
 
+CPP = [
+    "-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unused-command-line-argument",
+    "-target", "wasm32-wasi", "-mcpu=generic+exception_handling", "-fwasm-exceptions", "-mllvm", "-wasm-use-legacy-eh=false",
+]  # fmt: skip
+
 # What the `build` key of a program names: the flags of `python -m ziglang cc`; one -Wl,--export per export follows.
 PROFILES = {
     # i32 and nothing else: MVP, and no vectorizer, which would merge neighbouring stores into i64 ones
@@ -45,6 +50,8 @@ PROFILES = {
     "wasi": [*COMMON, *WASI, "-Wl,-z,stack-size=65536"],
     # the same with a printf that knows no floating-point numbers: half the size, and no float instruction is left
     "wasi_no_float": [*COMMON, *WASI, "-Wl,-z,stack-size=65536"],
+    # C++ with exceptions that are WebAssembly's own
+    "cpp": [*CPP, "-Wl,-z,stack-size=65536"],
 }  # fmt: skip
 
 # The C library's own switch for that printf, whose source is in the ziglang package. It is compiled apart, with the
@@ -61,6 +68,17 @@ PRINTF_INCLUDES = [
 ]  # fmt: skip
 
 
+# The ziglang package has the C++ library for WASI without what throws and catches; these sources of it are compiled besides, and
+# the tag that C++ throws with is defined.
+THROWING = {
+    "libcxxabi/src/cxa_exception.cpp": ["-D_LIBCXXABI_BUILDING_LIBRARY", "-D_LIBCPP_BUILDING_LIBRARY"],
+    "libcxxabi/src/cxa_personality.cpp": ["-D_LIBCXXABI_BUILDING_LIBRARY", "-D_LIBCPP_BUILDING_LIBRARY"],
+    "libunwind/src/Unwind-wasm.c": ["-fms-extensions", "-D_LIBUNWIND_HAS_NO_THREADS"],
+}
+THROWING_INCLUDES = ["libcxxabi/include", "libcxxabi/src", "libcxx/src", "libunwind/include", "libunwind/src"]
+CPP_TAG = "\t.tagtype\t__cpp_exception i32\n\t.globl\t__cpp_exception\n__cpp_exception:\n"
+
+
 def load() -> list[dict]:
     return tomllib.loads((FOLDER / "programs.toml").read_text(encoding="utf-8"))["program"]
 
@@ -71,16 +89,35 @@ def exports(program: dict) -> list[str]:
 
 
 def compile_c(*arguments: str) -> None:
-    """Runs `zig cc` in this folder."""
-    subprocess.run([sys.executable, "-m", "ziglang", "cc", *arguments], cwd=FOLDER, check=True)
+    """Runs `zig cc` in this folder, for C++ `zig c++`."""
+    cpp = any(a.endswith(".cpp") for a in arguments)
+    subprocess.run([sys.executable, "-m", "ziglang", "c++" if cpp else "cc", *arguments], cwd=FOLDER, check=True)
+
+
+def ziglang() -> Path:
+    """The folder of what comes with the compiler."""
+    package = importlib.util.find_spec("ziglang")
+    if package is None or package.origin is None:
+        raise SystemExit("the ziglang package is missing: pip install ziglang")
+    return Path(package.origin).parent / "lib"
+
+
+def throwing_objects(folder: Path) -> list[str]:
+    """Compiles what C++ programs throw and catch with; the paths of the object files."""
+    target = CPP[CPP.index("-target") :]
+    includes = [f"-I{ziglang() / include}" for include in THROWING_INCLUDES]
+    tag = folder / "tag.S"
+    tag.write_text(CPP_TAG)
+    objects = []
+    for source, flags in {**{str(ziglang() / s): f for s, f in THROWING.items()}, str(tag): []}.items():
+        objects.append(str(folder / f"{Path(source).stem}.o"))
+        compile_c(*target, "-O2", "-w", *includes, *flags, "-c", source, "-o", objects[-1])
+    return objects
 
 
 def printf_object(folder: Path) -> str:
     """Compiles the printf without floating-point numbers; the path of the object file."""
-    package = importlib.util.find_spec("ziglang")
-    if package is None or package.origin is None:
-        raise SystemExit("the ziglang package is missing: pip install ziglang")
-    libc = Path(package.origin).parent / "lib" / "libc"
+    libc = ziglang() / "libc"
     includes = [f"-I{libc / include}" for include in PRINTF_INCLUDES]
     output = str(folder / "vfprintf.o")
     compile_c(*WASI, *PRINTF_FLAGS, *includes, "-c", str(libc / PRINTF_SOURCE), "-o", output)
@@ -93,6 +130,7 @@ def build(program: dict, output: Path) -> None:
         # the linker writes the output file's name into the name section
         raw = Path(folder) / output.name
         objects = [printf_object(Path(folder))] if program["build"] == "wasi_no_float" else []
+        objects += throwing_objects(Path(folder)) if program["build"] == "cpp" else []
         names = [f"-Wl,--export={name}" for name in exports(program)]
         compile_c(*PROFILES[program["build"]], *names, *objects, program["source"], "-o", str(raw))
         module = strip(raw.read_bytes())
