@@ -105,10 +105,11 @@ hf: $(DEV)
 	$(BIN)/python -m tests.hf
 	$(BIN)/python -m pytest tests/hf_examples.py
 
-# Twenty programs as mixtures of experts.
+# Twenty programs as mixtures of experts, and the tools that look into mixtures.
 moe: $(DEV)
 	@$(PIP) -e '.[hf]'
 	$(BIN)/python -m tests.mixtures
+	$(BIN)/python -m tests.moe_tools
 
 check-docs: $(DEV)
 	$(BIN)/python -m pytest tests/check_docs.py

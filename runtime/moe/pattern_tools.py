@@ -59,7 +59,8 @@ def _labelled(study: Study, taken: np.ndarray, among: np.ndarray) -> tuple[str, 
 def full_taxonomy(study: Study, layers: Sequence[int] | None = None, first_only: bool = False) -> ResultTable:
     """How many experts of each layer are called what (see `pattern_discovery`), and whether two halves of the prompts
     agree: "same" counts experts with one name in both, "contrary" those with two that exclude each other (neither is open)."""
-    halves = [study.prompt % 2 == k for k in (0, 1)]
+    half_of = np.random.default_rng(0).permutation(len(study.prompts)) % 2
+    halves = [half_of[study.prompt] == k for k in (0, 1)]
     everyone = np.ones(len(study), bool)
     counted, agreed = [], []
     at = study.model.at(layers)
