@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,82 +16,12 @@ from wasm2xformer.compiler.wasm.decode import decode
 from wasm2xformer.compiler.wasm.source import load
 from wasm2xformer.runtime.check.verify import Verifier
 
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from tests.random.exceptions import ARGUMENTS, FUNCTIONS, module
+
 NODE = shutil.which("node")
-FUNCTIONS, ARGUMENTS = 40, 16
 LEGACY = {"try", "catch", "catch_all", "rethrow", "delegate"}
-HEADER = """(module (tag $a (param i32)) (tag $b) (global $h (export "h") (mut i32) (i32.const 0))
-  (func $mix (param i32) (global.set $h (i32.add (i32.mul (global.get $h) (i32.const 31)) (local.get 0))))
-  (func $may (param i32)
-    (if (i32.eq (local.get 0) (i32.const 1)) (then (throw $a (i32.const 1001))))
-    (if (i32.eq (local.get 0) (i32.const 2)) (then (throw $b))))"""
-
-
-class Body:
-    """One random function. labels: of each open block whether it is a handler of a try, innermost last."""
-
-    def __init__(self, seed: int):
-        self.rng = random.Random(f"legacy exceptions {seed}")
-        self.labels: list[bool] = []
-        self.marks = 0
-
-    def statements(self, depth: int) -> Iterator[str]:
-        for _ in range(self.rng.randint(1, 3)):
-            yield from self.statement(depth)
-
-    def statement(self, depth: int) -> Iterator[str]:
-        rng = self.rng
-        self.marks += 1
-        yield f"i32.const {self.marks} call $mix"
-        kinds = ["throw", "call", "br"] + (["try"] * 4 + ["block"] if depth else []) + ["rethrow"] * any(self.labels)
-        match rng.choice(kinds):
-            case "throw":
-                yield from self.when(rng.choice((f"i32.const {rng.randint(1, 99)} throw $a", "throw $b")))
-            case "call":
-                yield f"local.get 0 i32.const {rng.randint(0, 2)} i32.shr_u i32.const 3 i32.and call $may"
-            case "br":
-                yield from self.when(f"br {rng.randint(0, len(self.labels) + 1)}")
-            case "rethrow":
-                places = [k for k, handler in enumerate(reversed(self.labels)) if handler]
-                yield from self.when(f"rethrow {rng.choice(places) + 1}")
-            case "block":
-                yield "block"
-                yield from self.within(depth, False)
-                yield "end"
-            case "try":
-                yield from self.attempt(depth)
-
-    def when(self, statement: str) -> Iterator[str]:
-        """In an `if`, which is one more label."""
-        yield f"local.get 0 i32.const {1 << self.rng.randint(0, 3)} i32.and if {statement} end"
-
-    def within(self, depth: int, handler: bool) -> Iterator[str]:
-        self.labels.append(handler)
-        yield from self.statements(depth - 1)
-        self.labels.pop()
-
-    def attempt(self, depth: int) -> Iterator[str]:
-        yield "try"
-        yield from self.within(depth, False)
-        if self.rng.random() < 0.35:
-            yield f"delegate {self.rng.randint(0, len(self.labels))}"
-            return
-        for catch in self.rng.choice((["$a"], ["$b"], ["$b", "$a"], ["all"], ["$a", "all"], [])):
-            yield "catch_all" if catch == "all" else f"catch {catch}"
-            if catch == "$a":
-                yield "call $mix"
-            yield from self.within(depth, True)
-        yield "end"
-
-
-def module(seed: int) -> str:
-    functions = []
-    for k in range(FUNCTIONS):
-        body = " ".join(Body(seed * FUNCTIONS + k).statements(4))
-        start = "i32.const 17 global.set $h"
-        functions.append(f'(func (export "f{k}") (param i32) (result i32) {start} block {body} end global.get $h)')
-    return "\n".join((HEADER, *functions)) + ")"
-
-
 RUNNER = """const fs = require("fs"), out = [];
 const e = new WebAssembly.Instance(new WebAssembly.Module(fs.readFileSync(process.argv[1]))).exports;
 for (let k = 0; k < %d; k++) for (let a = 0; a < %d; a++) {

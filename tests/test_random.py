@@ -14,6 +14,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 from tests import step_interpreter
 from tests.random.case import Call, Case
 from tests.random.check import run, run_steps
+from tests.random.exceptions import exceptions
 from tests.random.expressions import FUNCTIONS, OPERATIONS, expressions
 from tests.random.structured import structured
 from tests.random.ttf import ttf
@@ -34,7 +35,14 @@ def test_structured(seed: int, level: int):
     assert tally.invocations == 8 and tally.compared > 0
 
 
-@pytest.mark.parametrize("generator", [expressions, structured])
+@pytest.mark.parametrize("level", [0, 1])
+def test_exceptions(level: int):
+    tally = run(exceptions(level), level)
+    assert not tally.diverged and not tally.refused and not tally.unfinished
+    assert tally.invocations == 16 and 0 < tally.traps < 16
+
+
+@pytest.mark.parametrize("generator", [expressions, structured, exceptions])
 def test_without_weights(generator):
     tally = run_steps(generator(3), 1)
     assert tally.modules == 1 and tally.invocations == len(generator(3).calls) and not tally.unfinished
@@ -60,13 +68,13 @@ def test_every_operation_is_at_the_root_of_some_function():
 
 
 def test_a_seed_repeats_its_module():
-    for generator in (expressions, structured):
+    for generator in (expressions, structured, exceptions):
         assert generator(5) == generator(5) and generator(5).source != generator(6).source
 
 
 def test_what_is_refused_and_what_does_not_finish_is_counted():
-    vector = '(module (func (export "f") (result f32) (f32x4.extract_lane 0 (f32x4.splat (f32.const 2)))))'
-    tally = run(Case(vector, (Call("f"),)), 1)
+    relaxed = '(module (func (export "f") (local v128) local.get 0 local.get 0 local.get 0 f32x4.relaxed_madd drop))'
+    tally = run(Case(relaxed, (Call("f"),)), 1)
     assert tally.modules == 0 and tally.refused.total() == 1
     endless = '(module (func (export "f") (loop (br 0))))'
     tally = run(Case(endless, (Call("f"), Call("f")), refused=Counter({"a reason": 2})), 1, max_tokens=100)

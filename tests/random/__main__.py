@@ -23,7 +23,7 @@ from rich.progress import track
 from .check import Tally
 from .kinds import KINDS, run_job
 
-OWN = ("expressions", "structured")  # those that need no other program
+OWN = ("expressions", "structured", "exceptions")  # those that need no other program
 TASKS = 40  # after which a process is replaced: compiled machine code stays in its memory
 COLUMNS = ("modules", "invocations", "traps", "tokens", "steps", "compared", "unfinished")
 

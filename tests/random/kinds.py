@@ -7,11 +7,14 @@ from collections.abc import Callable
 
 from .case import Case
 from .check import Tally, run, run_steps
+from .exceptions import exceptions
 from .expressions import expressions
 from .structured import structured
 from .ttf import ttf
 
-KINDS: dict[str, Callable[[int], Case]] = {"expressions": expressions, "structured": structured, "ttf": ttf}
+KINDS: dict[str, Callable[[int], Case]] = {
+    "expressions": expressions, "structured": structured, "exceptions": exceptions, "ttf": ttf,
+}  # fmt: skip
 
 
 def run_seed(kind: str, seed: int, opt_level: int, weights: bool = True) -> Tally:
