@@ -216,6 +216,28 @@ def test_values_that_nobody_keeps_cost_nothing():
     assert stores == [2, 0]
 
 
+def test_what_exceptions_cost():
+    """Tokens of one round of a loop: docs/machine.md says the same."""
+    rounds = "(br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))"
+    caught = "(drop (block $h (result i32) (try_table (catch $t $h) {}) (i32.const 0)))"
+    kept = "(block $h (result exnref) (try_table (catch_all_ref $h) (call $may (i32.const 0))) (unreachable))"
+    source = f"""(module (tag $t (param i32))
+      (func $may (param i32) (if (i32.eqz (local.get 0)) (then (throw $t (i32.const 5)))))
+      (func $not (param i32) (if (i32.eqz (local.get 0)) (then (unreachable))))
+      (func (export "plain") (param i32) (loop $l (call $not (i32.const 1)) {rounds})
+      (func (export "calls") (param i32) (loop $l (call $may (i32.const 1)) {rounds})
+      (func (export "caught") (param i32) (loop $l {caught.format("(call $may (i32.const 0))")} {rounds})
+      (func (export "kept") (param i32) (loop $l (drop {kept}) {rounds})
+      (func (export "again") (param i32) (loop $l {caught.format(f"(throw_ref {kept})")} {rounds}))"""
+    vm = w2x.Instance(w2x.compile(source))
+    costs = {}
+    for name in ("plain", "calls", "caught", "kept", "again"):
+        few, more = (len(vm.invoke(name, times).tokens) for times in (100, 200))
+        costs[name] = (more - few) / 100
+    assert costs["plain"] + 1 == costs["calls"] and costs["caught"] == costs["calls"] + 6, costs
+    assert costs["kept"] - costs["calls"] < 40 and costs["again"] - costs["kept"] < 20, costs
+
+
 def test_modules_survive_encoding():
     wasm = load(PROGRAM).wasm
     module = decode(wasm)
