@@ -46,6 +46,11 @@ PROFILES = {
         *FREESTANDING, "-mcpu=mvp+bulk_memory+sign_ext", "-fno-math-errno", "-fno-vectorize", "-fno-slp-vectorize",
         "-Wl,-z,stack-size=16384",
     ],
+    # SIMD as it is written in the source
+    "simd": [
+        *FREESTANDING, "-mcpu=mvp+bulk_memory+sign_ext+simd128", "-fno-vectorize", "-fno-slp-vectorize", "-fno-unroll-loops",
+        "-Wl,-z,stack-size=16384",
+    ],
     # an ordinary C program with the C library as it comes
     "wasi": [*COMMON, *WASI, "-Wl,-z,stack-size=65536"],
     # the same with a printf that knows no floating-point numbers: half the size, and no float instruction is left

@@ -36,6 +36,7 @@ FORBIDDEN = {
     # printf's own two instructions only move bits
     "c": r"(f32|v128)\..*|f64\.(?!load).*|.*_f32.*|(?!i64\.reinterpret).*_f64.*",
     "float": r"v128\..*",
+    "simd": r"(f32|f64)\..*",
 }
 WASM_OBJDUMP = shutil.which("wasm-objdump") or shutil.which("wasm-objdump", path=str(Path(sys.executable).parent))
 

@@ -63,7 +63,9 @@ def integer(rng: random.Random, type_: str) -> int:
 
 
 def argument(rng: random.Random, type_: str) -> int:
-    """As `invoke` takes it: a float is its bit pattern."""
+    """As `invoke` takes it: a float is its bit pattern, and so is a vector."""
+    if type_ == "v128":
+        return (integer(rng, "i64") & 2**64 - 1) | (integer(rng, "i64") & 2**64 - 1) << 64
     return integer(rng, type_) if type_.startswith("i") else number(rng, type_)
 
 

@@ -14,12 +14,12 @@ from wasm2xformer.compiler.wasm.source import load
 
 from .case import Call, Case, argument
 
-DISABLED = "simd threads gc exception-handling tail-call reference-types relaxed-simd memory64 extended-const"
-ENABLED = "multivalue bulk-memory sign-ext mutable-globals nontrapping-float-to-int"
+DISABLED = "threads gc exception-handling tail-call reference-types relaxed-simd memory64 extended-const"
+ENABLED = "multivalue bulk-memory sign-ext mutable-globals nontrapping-float-to-int simd"
 FLAGS = [*(f"--disable-{f}" for f in DISABLED.split()), *(f"--enable-{f}" for f in ENABLED.split())]
 # What the modules import: hooks that log a value.
 SUPPORT = "fuzzing-support"
-HOOKS = " ".join(f'(func (export "log-{t}") (param {t}))' for t in ("i32", "i64", "f32", "f64"))
+HOOKS = " ".join(f'(func (export "log-{t}") (param {t}))' for t in ("i32", "i64", "f32", "f64", "v128"))
 LIBRARIES = {SUPPORT: f"(module {HOOKS})"}
 RESET = "hangLimitInitializer"  # the export that allows the next call so many iterations again
 CALLS = 2
