@@ -258,6 +258,9 @@ def test_tools_on_a_trained_mixture(texts: moe.Study):
         assert 0 < row["of it, given the category"].value < row["of the first choice"].value < 3
     loss = {row["k"]: row["loss more"] for row in rows(moe.topk(texts, [1, 2, 8], benchmark=0))}
     assert abs(loss["2"].value) < 1e-6 < loss["1"].value
+    # A study that has read nothing yet reads the unchanged model first.
+    (one,) = rows(moe.topk(moe.Study(texts.model, texts.prompts), [1], benchmark=0))
+    assert one["loss more"] == loss["1"] and one["tokens kept"].value < 1
     off = rows(moe.ablate(texts, benchmark=4))
     assert off[0]["off"] == "none" and len(off) == 9 and all(r["tokens kept"].value < 1 for r in off[1:])
     assert all(r["tokens kept"].value < 1 for r in rows(moe.compare(texts)))
