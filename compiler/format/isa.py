@@ -85,7 +85,7 @@ class Site:
       "throw"    nothing but having thrown (throw, throw_ref); the step writes the exception's tag
       "host"     a call to a provided import; its steps are internal
       "bulk"     memory.copy/fill/init and table operations done by a linked routine; its steps are internal
-      "high value", "high store"   of a v128 the high half; the low one is in a record of its own
+      "high_value", "high_store"   of a v128 the high half; the low one is in a record of its own
     """
 
     function: int
@@ -94,7 +94,7 @@ class Site:
 
 
 # Of what is recorded of a v128's low half, the record of the high one.
-HIGH_RECORDS = {"value": "high value", "store": "high store"}
+HIGH_RECORDS = {"value": "high_value", "store": "high_store"}
 
 
 @dataclass(frozen=True)

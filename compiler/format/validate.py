@@ -14,8 +14,8 @@ from .types import HIGH_HALF, LOW_HALF, FuncType, ValType, general, halved, is_w
 RECORDS = {
     "value": lambda o: o.effect == "value",
     "store": lambda o: o.effect == "store",
-    "high value": lambda o: o.effect == "value",
-    "high store": lambda o: o.effect == "store",
+    "high_value": lambda o: o.effect == "value",
+    "high_store": lambda o: o.effect == "store",
     "branch": lambda o: o.branches,
     "br_table": lambda o: o.name == "br_table",
     "control": lambda o: o.control in ("jump", "call", "tail", "return", "end"),

@@ -65,9 +65,9 @@ class Context:
         site = self.run.sites[record["site"]]
         text = self.instruction(site.function, site.instruction)
         match site.record:
-            case "value" | "high value":
+            case "value" | "high_value":
                 return f"{text} = {show_value(int(record['value']))}"
-            case "store" | "high store":
+            case "store" | "high_store":
                 return f"{text} = {show_value(int(record['value']))} at address {int(record['address'])}"
             case "branch" | "br_table":
                 return f"{text}: {int(record['value'])}"

@@ -17,10 +17,10 @@ ENDS_WITH = np.array(
      Kind.STDOUT, Kind.STDERR, Kind.HALT, Kind.TRAP, Kind.JUMP], dtype=np.uint8
 )  # fmt: skip
 # What is recorded for a step's site, by number; 0: it has none.
-RECORDS = ("", "value", "store", "branch", "br_table", "control", "host", "bulk", "throw", "high value", "high store")
+RECORDS = ("", "value", "store", "branch", "br_table", "control", "host", "bulk", "throw", "high_value", "high_store")
 BULK = RECORDS.index("bulk")
-STORED = np.array([r in ("store", "high store") for r in RECORDS])
-VALUED = np.array([r in ("value", "store", "high value", "high store") for r in RECORDS])
+STORED = np.array([r in ("store", "high_store") for r in RECORDS])
+VALUED = np.array([r in ("value", "store", "high_value", "high_store") for r in RECORDS])
 
 _BY_OPERATION = {
     "jump": JUMP, "return_call": JUMP, "return_call_indirect": TAIL_INDIRECT,

@@ -244,10 +244,10 @@ class InstrumentedBody:
         if site.record == "bulk" and instr.name in _DROPS:
             self.read_range(number, MEMORY_SPACE, [("i32.const", 0)], [("i32.const", 0)])
             return
-        if site.record not in ("value", "high value") or instr.name in ("end", "else"):
+        if site.record not in ("value", "high_value") or instr.name in ("end", "else"):
             raise _refusal(site, instr)
         # Of a call's results it is the last value, which is the high half of a vector.
-        half = int(site.record == "high value" or instr.name == "call")
+        half = int(site.record == "high_value" or instr.name == "call")
         if instr.name in ("local.get", "local.set", "local.tee"):
             (local,) = instr.args
             self.log(number, [("local.get", local)], self.types[local], half=half)
@@ -299,7 +299,7 @@ class InstrumentedBody:
         address, value = self.scratch(wide, 1), self.scratch(V128)
         self.emit(("local.set", value), ("local.tee", address), ("local.get", value), instr)
         for number, site in sites:
-            half = int(site.record == "high store")
+            half = int(site.record == "high_store")
             offset = _signed32((instr.args[1] + 8 * half) % 2**32)
             effective = [*self._narrow(address, wide), ("i32.const", offset), ("i32.add",)]
             stored: list[tuple] = [("local.get", value)]
