@@ -27,6 +27,7 @@ from .module import CATCHES, Function, FuncType, Instr, Module, ValType
 _KINDS = {name: number for number, name in enumerate(CATCHES)}
 _PLAIN = frozenset({"block", "loop", "if", "try_table"})
 _EXCEPTION: ValType = "exnref"
+LEGACY = frozenset({"try", "catch", "catch_all", "delegate", "rethrow"})
 
 
 def modern(module: Module) -> Module:
@@ -35,7 +36,7 @@ def modern(module: Module) -> Module:
 
 
 def _is_legacy(function: Function) -> bool:
-    return any(instr.name in ("try", "rethrow") for instr in function.body)
+    return any(instr.name in LEGACY for instr in function.body)
 
 
 def _modern(module: Module, function: Function) -> Function:
@@ -96,11 +97,15 @@ class _TryPlan:
                 if instr.name == "try":
                     self.tries[at] = _Try()
             elif instr.name in ("catch", "catch_all"):
+                if not opened or opened[-1] not in self.tries:
+                    raise _invalid(instr, f"unexpected token {instr.name}: no try is open")
                 catches = self.tries[opened[-1]].catches
                 if catches and catches[-1].name == "catch_all":
                     raise _invalid(instr, f"{instr.name} behind catch_all")
                 catches.append(instr)
             elif instr.name == "delegate":
+                if not opened or opened[-1] not in self.tries:
+                    raise _invalid(instr, "unexpected token delegate: no try is open")
                 self.tries[opened.pop()].delegate = instr.args[0]
             elif instr.name == "end" and opened:
                 opened.pop()

@@ -121,8 +121,8 @@ def _validated(wasm: bytes) -> bytes:
     if wasm[4:8] != VERSION:
         raise CompileError("not a core WASM module of version 1 (a component, or a truncated file)")
     message = invalid(wasm, FEATURES)
-    if message.startswith(_LEGACY):
-        return _validated(_with_new_exceptions(wasm))
+    if message.startswith(_LEGACY) and (translated := _with_new_exceptions(wasm)) != wasm:
+        return _validated(translated)
     if message:
         unsupported = proposal(wasm, FEATURES)
         # Of a module that is invalid whatever is allowed, what is wrong with it, not what is not allowed.
