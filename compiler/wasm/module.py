@@ -37,7 +37,7 @@ class Instr:
       try_table                        (FuncType, ((kind, tag, depth) or (kind, depth), ...))   kind: its place in CATCHES
       throw                            (tag_index,)
       everything else                  () ; an opcode outside the table is decoded as far as its immediates are
-                                       known (SIMD, atomics, ...), so that it can be refused by name
+                                       known, so that it can be refused by name
     """
 
     name: str

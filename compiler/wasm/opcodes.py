@@ -1,7 +1,7 @@
 """The instructions of WebAssembly 2.0 as data: encodings, immediates, signatures, access widths.
 
 Source: WebAssembly Core Specification 2.0, section 5.4 and appendix A.7; the proposals' opcode lists for atomics, tail
-calls and exceptions; SIMD is in `simd.py`. What the compiler refuses (atomics, ...) is listed too: `decode` has to read past
+calls and exceptions; SIMD is in `simd.py`. What the compiler refuses is listed too: `decode` has to read past
 it, and `check` refuses it by its name.
 
 An immediate's kind says what it is and so how it is written:
