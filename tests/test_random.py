@@ -13,10 +13,11 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from tests import step_interpreter
 from tests.random.case import Call, Case
-from tests.random.check import run, run_steps
+from tests.random.check import Tally, run, run_steps
 from tests.random.exceptions import exceptions
 from tests.random.expressions import FUNCTIONS, OPERATIONS, expressions
 from tests.random.structured import structured
+from tests.random.together import together
 from tests.random.ttf import ttf
 
 
@@ -79,3 +80,12 @@ def test_what_is_refused_and_what_does_not_finish_is_counted():
     endless = '(module (func (export "f") (loop (br 0))))'
     tally = run(Case(endless, (Call("f"), Call("f")), refused=Counter({"a reason": 2})), 1, max_tokens=100)
     assert (tally.unfinished, tally.invocations, tally.refused.total()) == (1, 0, 2)
+
+
+def test_cases_as_one_module_are_compared_as_each_by_itself():
+    cases = [structured(3), structured(4)]
+    alone, one = Tally(), run(together(cases), 1)
+    for case in cases:
+        alone.add(run(case, 1))
+    assert one.modules == 1 and not one.diverged and not alone.diverged
+    assert (one.invocations, one.traps, one.steps, one.compared) == (alone.invocations, alone.traps, alone.steps, alone.compared)

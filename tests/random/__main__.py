@@ -1,4 +1,4 @@
-"""python -m tests.random [--count N] [--seconds T] [--seed S] [--opt-level 0|1|both] [--ttf] [--without-weights]
+"""python -m tests.random [--count N] [--seconds T] [--seed S] [--opt-level 0|1|both] [--ttf] [--together K] [--without-weights]
 
 N modules of each kind, made from the seeds S, S+1, ...; every step of every invocation is compared with wasmtime. Without
 weights (some ten times as many modules in the same time) the steps are interpreted and the results, memory and globals are
@@ -35,16 +35,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seeds = range(options.seed, options.seed + options.count)
     totals = {(kind, level): Tally() for kind in kinds for level in levels}
     began = time.monotonic()
-    jobs = [(k, s, level, not options.without_weights) for s in seeds for k in kinds for level in levels]
+    groups = [seeds[k : k + options.together] for k in range(0, len(seeds), options.together)]
+    jobs = [(kind, group, level, not options.without_weights) for group in groups for kind in kinds for level in levels]
     with get_context("spawn").Pool(options.jobs, maxtasksperchild=TASKS) as pool:
         done = pool.imap_unordered(run_job, jobs)
         quiet = not sys.stderr.isatty()
-        for (kind, seed, level, _), tally in track(
+        for (kind, group, level, _), tally in track(
             done, "modules", len(jobs), console=Console(stderr=True), disable=quiet
         ):
             totals[kind, level].add(tally)
             for text in tally.diverged:
-                print(f"\n{kind}, seed {seed}, -O{level}: {text}\n{_save(kind, seed, level, options)}", flush=True)
+                print(f"\n{kind}, seed {group[0]}, -O{level}: {text}\n{_save(kind, group, level, options)}", flush=True)
             if time.monotonic() - began > options.seconds:
                 break
     print(_table(totals))
@@ -52,12 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if any(t.diverged for t in totals.values()) else 0
 
 
-def _save(kind: str, seed: int, level: int, options: argparse.Namespace) -> str:
+def _save(kind: str, group: Sequence[int], level: int, options: argparse.Namespace) -> str:
+    repeat = f"python -m tests.random --kind {kind} --seed {group[0]} --count {len(group)} --opt-level {level}"
+    if len(group) > 1:
+        return f"repeat with: {repeat} --together {len(group)}"
     options.folder.mkdir(parents=True, exist_ok=True)
-    source = KINDS[kind](seed).source
-    path = options.folder / f"{kind}-{seed}.{'wat' if isinstance(source, str) else 'wasm'}"
+    source = KINDS[kind](group[0]).source
+    path = options.folder / f"{kind}-{group[0]}.{'wat' if isinstance(source, str) else 'wasm'}"
     path.write_bytes(source.encode() if isinstance(source, str) else source)
-    repeat = f"python -m tests.random --kind {kind} --seed {seed} --count 1 --opt-level {level}"
     repeat += " --without-weights" * options.without_weights
     return f"saved as {path}\nrepeat with: {repeat}"
 
@@ -82,6 +85,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--ttf", action="store_true", help="also modules by binaryen's wasm-opt -ttf")
     parser.add_argument("--kind", action="append", choices=tuple(KINDS), help="only these kinds (repeatable)")
     parser.add_argument("--without-weights", action="store_true", help="interpret the steps instead")
+    parser.add_argument("--together", type=int, default=1, metavar="N",
+                        help="N cases are one module: a third of the time, for the same comparisons")  # fmt: skip
     parser.add_argument("--jobs", type=int, default=2, help="processes (%(default)s)")
     parser.add_argument(
         "--folder", type=Path, default=Path("build/random"), help="for modules that diverge (%(default)s)"
@@ -91,6 +96,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--count must be at least 1")
     if (options.ttf or any("ttf" in k for k in options.kind or ())) and not shutil.which("wasm-opt"):
         parser.error("wasm-opt is not there; it is part of binaryen")
+    if options.together < 1 or (options.together > 1 and options.without_weights):
+        parser.error("--together is at least 1, and only with weights")
     return options
 
 

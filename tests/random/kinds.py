@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .case import Case
 from .check import Tally, run, run_steps
 from .exceptions import exceptions
 from .expressions import expressions
 from .structured import structured
+from .together import together
 from .ttf import ttf
 
 KINDS: dict[str, Callable[[int], Case]] = {
@@ -25,9 +26,30 @@ def run_seed(kind: str, seed: int, opt_level: int, weights: bool = True) -> Tall
         return Tally(diverged=[traceback.format_exc()])
 
 
-Job = tuple[str, int, int, bool]  # kind, seed, level, whether weights are made
+def run_together(kind: str, seeds: Sequence[int], opt_level: int) -> Tally:
+    """The cases of these seeds as one module. What is not as it should be there is tried again, each by itself."""
+    failed = ""
+    try:
+        cases = [case for case in (KINDS[kind](seed) for seed in seeds) if case.calls]
+        tally = run(together(cases), opt_level)
+        if tally.modules and not tally.diverged and not tally.unfinished:
+            tally.modules = len(cases)
+            return tally
+        failed = "\n".join(tally.diverged)
+    except Exception:
+        failed = traceback.format_exc()
+    alone = Tally()
+    for seed in seeds:
+        alone.add(run_seed(kind, seed, opt_level))
+    if failed and not alone.diverged:
+        alone.diverged.append(f"seeds {seeds[0]} to {seeds[-1]} as one module, none of them alone: {failed}")
+    return alone
+
+
+Job = tuple[str, Sequence[int], int, bool]  # kind, seeds, level, whether weights are made
 
 
 def run_job(job: Job) -> tuple[Job, Tally]:
     """For the processes of a pool."""
-    return job, run_seed(*job)
+    kind, seeds, level, weights = job
+    return job, run_seed(kind, seeds[0], level, weights) if len(seeds) == 1 else run_together(kind, seeds, level)
