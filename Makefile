@@ -19,6 +19,7 @@
 #   make wasi-files  random calls of WASI's functions on files against wasmtime
 #   make hf          programs as folders for Hugging Face, in a process without this project; other libraries that read them
 #   make hybrid      experts inside small language models: the tables of docs/hybrid.md
+#   make circuits    circuit discovery and training on compiled models: the tables of docs/ground-truth.md
 #   make check-docs  the commands in README.md and docs/ print what is written there
 #   make page        the page of `explain` in headless Chromium (needs a chromium)
 #   make bench       speed and memory
@@ -104,6 +105,10 @@ hf: $(DEV)
 	@$(PIP) -e '.[dev,readers]'
 	$(BIN)/python -m tests.hf
 	$(BIN)/python -m pytest tests/hf_examples.py
+
+.PHONY: circuits
+circuits: $(DEV)
+	$(BIN)/python -m tests.circuits
 
 # Twenty programs as mixtures of experts, and the tools that look into mixtures.
 moe: $(DEV)

@@ -34,9 +34,21 @@ PRINTED = {
     ],
     "5_read_the_machine.py": ["uniform -> ip.sum.mean", "I.0 ", "i32.add", "br_if 0", "H "],
     "10_experts.py": [
-        "  15 + 7 = 22    ", "  sum(1, 1000) = 500500    ", "  sort([3, 1, 2]) = [1, 2, 3]    ",
+        "  15 + 7 = 22    ",
+        "  sum(1, 1000) = 500500    ",
+        "  sort([3, 1, 2]) = [1, 2, 3]    ",
         "  0.1 + 0.2 = 0.30000000000000004    ",
-        "difference: None\n", "refused: tom has 5 apples", "refused: 1 + 2 + 3: 3 numbers", "refused: tell me 3 ",
+        "difference: None\n",
+        "refused: tom has 5 apples",
+        "refused: 1 + 2 + 3: 3 numbers",
+        "refused: tell me 3 ",
+    ],
+    "11_circuit_discovery.py": [
+        "9 edges differ: input->a8.h0<v>, a8.h0->m8, ",
+        "softened: 10 of 10 tokens right, ",
+        "as it is, EAP       AUC 0.611",
+        "softened, EAP       AUC 1.000",
+        "nodes by patching: a8.h0, m8, m9, m14, a16.h0, m16\n",
     ],
     "6_hugging_face.py": [
         "README.md, config.json, generation_config.json, model.safetensors, tokenizer.json, ",

@@ -15,9 +15,10 @@ MOST = 8192
 
 @dataclass
 class HeadRun:
-    """weights: float64 [T, T], of each position (row) at all up to it; [T, 0] of a head that adds nothing.
-    values: float64 [T, w]. moved: float64 [T, w], weights @ values, what the head brings."""
+    """scores, weights: float64 [T, T], of each position (row) at all up to it, scores below their largest; [T, 0] of a head that
+    adds nothing. values: float64 [T, w]. moved: float64 [T, w], weights @ values, what the head brings."""
 
+    scores: np.ndarray
     weights: np.ndarray
     values: np.ndarray
     moved: np.ndarray
@@ -25,12 +26,14 @@ class HeadRun:
 
 @dataclass
 class LayerRun:
-    """before, middle: float64 [T, d], the stream as the attention and as the MLP find it. heads: one for each. neurons: float64
-    [T, F], relu(gate) * up."""
+    """before, middle: float64 [T, d], the stream as the attention and as the MLP find it. heads: one for each.
+    gates, ups: float64 [T, F]. neurons: relu(gates) * ups."""
 
     before: np.ndarray
     middle: np.ndarray
     heads: list[HeadRun]
+    gates: np.ndarray
+    ups: np.ndarray
     neurons: np.ndarray
 
 
@@ -48,8 +51,9 @@ def run_layers(t: Transformer, tokens: np.ndarray) -> tuple[np.ndarray, list[Lay
         heads = list(_heads(layer, t.head_dim, read(t, before)))
         middle = before + np.concatenate([h.moved for h in heads], 1) @ layer.o.T
         seen = read(t, middle)
-        neurons = np.maximum(seen @ layer.gate.T, 0.0) * (seen @ layer.up.T)
-        layers.append(LayerRun(before, middle, heads, neurons))
+        gates, ups = seen @ layer.gate.T, seen @ layer.up.T
+        neurons = np.maximum(gates, 0.0) * ups
+        layers.append(LayerRun(before, middle, heads, gates, ups, neurons))
         x = middle + neurons @ layer.down.T
     return x, layers
 
@@ -65,14 +69,16 @@ def _heads(layer: Layer, width: int, seen: np.ndarray) -> Iterator[HeadRun]:
     for first in range(0, len(layer.q), width):
         part = slice(first, first + width)
         if not layer.o[:, part].any():
-            yield HeadRun(np.zeros((count, 0)), np.zeros((count, width)), np.zeros((count, width)))
+            yield HeadRun(
+                np.zeros((count, 0)), np.zeros((count, 0)), np.zeros((count, width)), np.zeros((count, width))
+            )
             continue
         scores = np.where(causal, (seen @ layer.q[part].T) @ (seen @ layer.k[part].T).T, -np.inf)
         scores -= scores.max(1, keepdims=True)
         weights = np.exp(scores, where=scores > -750.0, out=np.zeros_like(scores))  # 0 below, and slow there
         weights /= weights.sum(1, keepdims=True)
         values = seen @ layer.v[part].T
-        yield HeadRun(weights, values, weights @ values)
+        yield HeadRun(scores, weights, values, weights @ values)
 
 
 __all__ = ["MOST", "HeadRun", "LayerRun", "read", "run_layers"]

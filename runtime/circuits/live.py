@@ -22,7 +22,7 @@ from ..errors import ArgumentError
 from ..results import Run
 from .edges import EdgeKind, pairs
 from .forward import MOST, LayerRun, run_layers
-from .graph import CircuitGraph, node_of
+from .graph import CircuitGraph
 from .units import LOGITS, Life, StreamReader, StreamWriter
 
 
@@ -32,7 +32,25 @@ def live_edges(graph: CircuitGraph, tokens: np.ndarray, decoded: np.ndarray) -> 
     tokens: int [T], a run with prefix and prompt, without its last token. decoded: bool [T], the positions whose logits were
     decoded from. Raises ValueError for more than `forward.MOST` tokens.
     """
-    return _Backward(graph, tokens, decoded).edges()
+    return Backward(graph, tokens, decoded).edges()
+
+
+def differing_edges(graph: CircuitGraph, clean: np.ndarray, corrupted: np.ndarray) -> frozenset[str]:
+    """The edges along which something goes that is not the same in two sequences, to the logits behind their last token.
+
+    clean, corrupted: int [T], with prefix. Such an edge brings another value at a position at which one of the two runs wants it
+    (see the module). No method that compares the two can find others of the circuit. Raises ValueError as `live_edges`.
+    """
+    decoded = np.arange(len(clean)) == len(clean) - 1
+    one, other = Backward(graph, clean, decoded), Backward(graph, corrupted, decoded)
+    found = set()
+    for writer, reader, slot, kind in pairs(graph.units):
+        needs = [run.need[reader.port] for run in (one, other) if reader.port in run.need]
+        if kind is EdgeKind.CARRIES and needs:
+            differs = one.added(writer, slot) != other.added(writer, slot)
+            if (np.logical_or.reduce(needs) & differs).any():
+                found.add(f"{writer.node}->{reader.node_port}")
+    return frozenset(found)
 
 
 def live_in_calls(graph: CircuitGraph, runs: Sequence[Run]) -> dict[str, int]:
@@ -40,6 +58,11 @@ def live_in_calls(graph: CircuitGraph, runs: Sequence[Run]) -> dict[str, int]:
 
     Raises ArgumentError for calls of more than `forward.MOST` tokens.
     """
+    return live_edges(graph, *as_one(graph, runs))
+
+
+def as_one(graph: CircuitGraph, runs: Sequence[Run]) -> tuple[np.ndarray, np.ndarray]:
+    """The tokens of all calls behind each other without the last one, and which positions were decoded from."""
     parts, decoded = [graph.transformer.prefix], [np.zeros(len(graph.transformer.prefix), dtype=bool)]
     for run in runs:
         parts += [run.prompt, run.tokens]
@@ -49,16 +72,23 @@ def live_in_calls(graph: CircuitGraph, runs: Sequence[Run]) -> dict[str, int]:
         raise ArgumentError(
             f"{len(tokens):,} tokens with the prefix; which edges are live is worked out for at most {MOST:,}"
         )
-    return live_edges(graph, tokens[:-1], np.concatenate(decoded)[1:])
+    return tokens[:-1], np.concatenate(decoded)[1:]
 
 
-class _Backward:
-    def __init__(self, graph: CircuitGraph, tokens: np.ndarray, decoded: np.ndarray):
-        self.graph, self.t, self.count = graph, graph.transformer, len(tokens)
+class Backward:
+    """whole: a unit is wanted wherever somebody reads what it adds, also when that is 0; then all is found that the logits could
+    depend on at once, and `need` says where it is.
+
+    need: of each port (`StreamReader.port`) that was read for something the positions, bool [T]. useful: of each unit those
+    at which what it adds is wanted, whether it adds anything or not. layers: the run."""
+
+    def __init__(self, graph: CircuitGraph, tokens: np.ndarray, decoded: np.ndarray, whole: bool = False):
+        self.whole, self.graph, self.t, self.count = whole, graph, graph.transformer, len(tokens)
         self.embedded = self.t.embed.rows(np.asarray(tokens, np.int64))
         _, self.layers = run_layers(self.t, tokens)
         self.wanted: dict[Life, np.ndarray] = {}
-        self.need: dict[str, np.ndarray] = {}  # of each port, the positions at which it was read for something
+        self.need: dict[str, np.ndarray] = {}
+        self.useful: dict[str, np.ndarray] = {}
         self._walk(decoded)
 
     def _walk(self, decoded: np.ndarray) -> None:
@@ -84,12 +114,14 @@ class _Backward:
 
     def _asked(self, writer: StreamWriter) -> np.ndarray:
         """The positions at which it adds something that is wanted."""
-        where = np.zeros(self.count, dtype=bool)
+        where, useful = np.zeros(self.count, dtype=bool), np.zeros(self.count, dtype=bool)
         for slot in writer.slots:
             wanted = self.wanted.get(self.graph.units.written(slot, writer.time))
             if wanted is not None and wanted.any():
+                useful |= wanted
                 where |= wanted & (self.added(writer, slot) != 0)
-        return where
+        self.useful[writer.unit] = useful
+        return useful if self.whole else where
 
     def _ask(self, writer: StreamWriter, where: np.ndarray, readers: dict[str, StreamReader]) -> None:
         if writer.time % 2:
@@ -100,7 +132,7 @@ class _Backward:
         attended = head.weights[where] > 0
         self._want(readers[f"{writer.unit}<q>"], where)
         self._want(readers[f"{writer.unit}<k>"], attended.any(0))
-        self._want(readers[f"{writer.unit}<v>"], attended.any(0) & (head.values != 0).any(1))
+        self._want(readers[f"{writer.unit}<v>"], attended.any(0) & (self.whole | (head.values != 0).any(1)))
 
     def added(self, writer: StreamWriter, slot: int) -> np.ndarray:
         """float64 [T]: what the unit adds to a slot."""
@@ -121,7 +153,7 @@ class _Backward:
                 continue
             where = need & (self.added(writer, slot) != 0)
             if where.any():
-                name = f"{node_of(writer.unit)}->{reader.node_port}"
+                name = f"{writer.node}->{reader.node_port}"
                 found[name] = found.get(name, np.zeros(self.count, dtype=bool)) | where
         return {name: int(where.sum()) for name, where in found.items()}
 
@@ -135,4 +167,4 @@ def _number(writer: StreamWriter) -> int:
     return int(writer.unit.partition(".h")[2])
 
 
-__all__ = ["live_edges", "live_in_calls"]
+__all__ = ["Backward", "as_one", "differing_edges", "live_edges", "live_in_calls"]
