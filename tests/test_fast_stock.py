@@ -11,10 +11,12 @@ import pytest
 import wasm2xformer as w2x
 from tests.stock_models import random_weights
 from tests.test_stock_form import CASES, calls
+from wasm2xformer.compiler.compile import compile_steps, realise
 from wasm2xformer.compiler.format.errors import EnvelopeError
 from wasm2xformer.compiler.format.transformer import Transformer
 from wasm2xformer.compiler.graph.stock import LAST, StockGraph
 from wasm2xformer.compiler.graph.stock_build import build_stock
+from wasm2xformer.compiler.options import CompileOptions
 from wasm2xformer.compiler.stock_form import stock_form
 from wasm2xformer.runtime.fast import FastEngine
 from wasm2xformer.runtime.fast.cache import _name
@@ -25,6 +27,9 @@ from wasm2xformer.runtime.fast.reads import float32
 from wasm2xformer.runtime.fast.symbols import Symbols
 from wasm2xformer.runtime.instance import new_engine
 from wasm2xformer.runtime.torch_engine import TorchEngine
+
+TWICE = """(module (func $next (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))
+  (func (export "f") (param i32) (result i32) (call $next (call $next (local.get 0)))))"""
 
 
 @cache
@@ -109,6 +114,15 @@ def test_what_fast_refuses_is_for_torch() -> None:
         new_engine("fast", model.transformer)
     assert isinstance(new_engine("auto", model.transformer), TorchEngine)
     assert isinstance(new_engine("auto", made("i32.rem_s")[1]), FastEngine)
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_far_returns(level: int) -> None:
+    """The floor of the lookup of calls has nothing, as every floor has."""
+    model = realise(*compile_steps(TWICE, CompileOptions(level)), 0)
+    tokens, chosen = calls(model, [(5,), (7,)])
+    form = stock_form(model)
+    assert np.array_equal(decoded(FastEngine(form), tokens, chosen, len(form.prefix)), tokens)
 
 
 def test_the_cache_tells_the_forms_apart() -> None:

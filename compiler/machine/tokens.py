@@ -132,7 +132,7 @@ def _jump_tokens(image: ProgramImage, add: Add) -> None:
 def _prompt_tokens(graph: Graph, architecture: Architecture, image: ProgramImage, add: Add) -> None:
     leading = len(image.leading)
     # Execution stands at the first row, which touches nothing; steps are counted from the first one behind `leading`.
-    first: dict[str, float] = {"fresh": 1, "floor": 1, "entry": -leading, "no.row": BEFORE_ROWS + leading - 1}
+    first: dict[str, float] = {"fresh": 1, "floor": 1, "entry": -leading, "no.row": BEFORE_ROWS + leading - graph.first_position}
     scratch = architecture.lowest_address - 256 * int(1.0 - graph.first_position)
     prefix = [add("BOS", ("BOS", "end"), first | _segment(scratch))]
     for k, (_, entry) in enumerate(image.entries):
