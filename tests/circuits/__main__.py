@@ -6,9 +6,9 @@ import sys
 
 import torch
 
-from tests.circuits import discovery, softening
+from tests.circuits import discovery, softening, training
 
-PARTS = {"soften": softening.main, "discovery": discovery.main}
+PARTS = {"soften": softening.main, "discovery": discovery.main, "training": training.main}
 
 
 def main(names: list[str]) -> int:
