@@ -21,6 +21,7 @@ from wasm2xformer.compiler.format.printable import printable
 from wasm2xformer.compiler.wasm.source import load as load_source
 from wasm2xformer.runtime.cli import main
 from wasm2xformer.runtime.cli.errors import BUG, DEBUG, FAILED, INTERRUPTED, REFUSED, TERMINATED, TRAPPED
+from wasm2xformer.runtime.cli.limits import watched
 from wasm2xformer.runtime.cli.output import to_json
 
 WAT = """
@@ -400,6 +401,16 @@ def test_an_endless_program_can_be_bounded(folder: Path, command: str, option: S
     done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == FAILED and message in done.stderr and done.stdout == "", done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_nothing_is_imported_by_the_handler_that_looks(monkeypatch: pytest.MonkeyPatch):
+    """In the middle of an import of the command it would make that fail, with a KeyError."""
+    monkeypatch.delitem(sys.modules, "resource", raising=False)
+    with watched(None, 1_000_000):
+        assert "resource" in sys.modules
+        known = set(sys.modules)
+        time.sleep(0.3)
+        assert set(sys.modules) == known
 
 
 def test_a_growing_trace_is_bounded_in_memory(folder: Path):

@@ -56,6 +56,9 @@ def watched(timeout: float | None, mib: int | None) -> Iterator[None]:
     """
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         raise click.UsageError("--timeout and --max-memory-mib need the main thread, and a system with timers")
+    # Imports what it needs now: an import by a signal's handler in the middle of another import makes that one fail (CPython
+    # 3.11 forgets there that the thread waits for a module's lock).
+    resident_mib()
     began, told, over = time.monotonic(), -math.inf, False
 
     def look(number: int, frame: object) -> None:
