@@ -23,7 +23,7 @@ BLOCK = 1 << 20  # tokens of a finished trace looked at together
 class Run:
     """What one invocation did.
 
-    values: results, i32 and i64 signed, floats as floats, references as None or an int, as for `invoke` (a function
+    values: results, i32 and i64 signed, v128 unsigned, floats as floats, references as None or int, as for `invoke` (a function
     of a library that has no index in the module: bit_patterns.FOREIGN). prompt: int32 [p], the tokens that
     the runtime supplied; tokens: int32 [n], those that the model decoded. steps: steps executed. stdout, stderr: output
     bytes. trap: wasmtime's words, or None. missing_import: says so where the program called an import that nobody provides,

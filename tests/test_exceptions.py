@@ -333,3 +333,17 @@ def test_the_model_itself_is_watched():
     model = realise(changed, source.module)
     verifier = Verifier(PROGRAM, libraries={"host": HOST}, model=model)
     assert not verifier.invoke("deep", [2]).ok
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_an_exception_carries_a_vector(level: int):
+    source = """(module (tag $t (param v128 i32))
+      (func $f (param i32) (throw $t (i32x4.splat (local.get 0)) (i32.const 3)))
+      (func (export "g") (param i32) (result v128) (local $n i32)
+        (block $h (result v128 i32)
+          (try_table (catch $t $h) (call $f (local.get 0)))
+          (return (v128.const i64x2 1 2)))
+        (local.set $n) (i32x4.add (i32x4.splat (local.get $n)))))"""
+    report = w2x.Verifier(source, opt_level=level).invoke("g", (7,))
+    assert report.ok and report.compared > 5
+    assert report.run.values == [0x0000000A_0000000A_0000000A_0000000A]

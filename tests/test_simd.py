@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +26,7 @@ INTEGERS = [n for n in SIMD_SIGNATURES if not n.startswith("f") and "f32" not in
 
 def test_every_instruction_of_integers():
     """A few calls of each; `make simd` makes more, of floats and at -O0 too."""
-    tokens, wrong = check(INTEGERS, opt_level=1, rounds=2, seed=random.randrange(2**32))
+    tokens, wrong = check(INTEGERS, opt_level=1, rounds=2, seed=1)
     assert not wrong and len(tokens) == sum(len(immediates(name)) for name in INTEGERS)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .runtime.lazy import lazily
+
 if TYPE_CHECKING:
     from .compiler.compile import compile
     from .compiler.format.checkpoint import CheckpointError, Model
@@ -60,16 +62,14 @@ _MODULES = {
     ".runtime.check.verify": ("Report", "Verifier", "verify"),
 }
 
+_public = lazily(globals(), _MODULES)
+
 
 def __getattr__(name: str) -> Any:
     """Each name is imported when it is first used: running a checkpoint needs neither the compiler nor the oracle."""
     if name in _ROOMS:
         return import_module(f".runtime.{name}", __name__)
-    for module, names in _MODULES.items():
-        if name in names:
-            value = globals()[name] = getattr(import_module(module, __name__), name)
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _public(name)
 
 
 def __dir__() -> list[str]:

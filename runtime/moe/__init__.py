@@ -11,8 +11,9 @@ used; all need torch and transformers.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ..lazy import lazily
 
 if TYPE_CHECKING:
     from .estimates import Estimate
@@ -55,11 +56,4 @@ __all__ = [
     "texts", "top", "topk", "trace", "vocab_map", "weights",
 ]  # fmt: skip
 
-
-def __getattr__(name: str) -> Any:
-    """Each name is imported when it is first used."""
-    for module, names in _MODULES.items():
-        if name in names:
-            value = globals()[name] = getattr(import_module(module, __name__), name)
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazily(globals(), _MODULES)
