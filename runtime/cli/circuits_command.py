@@ -40,6 +40,8 @@ def circuits_command(
     Heads and MLPs are nodes; edges with the slots of the residual stream that they go through are read from the matrices. With
     --invoke each edge also says at how many tokens of the calls it was live.
     """
+    if not output.lower().endswith(".json"):
+        return refuse(f"-o {output}: the name of a graph of circuits ends in .json")
     try:
         check_output(output, [model, *(pair.partition("=")[2] for pair in compiling["libraries"])])
     except OSError as error:
