@@ -18,8 +18,11 @@ class Engine(Protocol):
         with stop[token] (bool [V]) has been emitted or `limit` tokens were; returns them, int32 [m].
     """
 
-    position: int
-    probed: list[np.ndarray]
+    @property
+    def position(self) -> int: ...
+
+    @property
+    def probed(self) -> list[np.ndarray]: ...
 
     def append(self, tokens: np.ndarray) -> None: ...
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from ..compiler.format.transformer import Transformer
-from .instance import engine_class
+from .engines import engine_class
 
 
 def generate(

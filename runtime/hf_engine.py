@@ -11,10 +11,11 @@ import transformers
 
 from ..compiler.format.errors import CompileError, past_certificate
 from ..compiler.format.mixture import Mixture
-from ..compiler.format.transformer import Transformer
+from ..compiler.format.transformer import Transformer, uniform_heads
 from ..compiler.huggingface.config import config, generation_config, stock_problem
 from ..compiler.huggingface.mixture import fused, mixture_config, mixture_state
 from ..compiler.huggingface.tensors import state
+from .fast.certified import check_certificate, check_sums
 from .torch_device import torch_device
 
 # Scores of one head that are computed together while a prompt is read.
@@ -54,13 +55,14 @@ def _filled(name: str, said: dict[str, Any], tensors: dict[str, np.ndarray], t: 
 
 
 class HFEngine:
-    """Engine over `LlamaForCausalLM` with its own KV cache. Raises EnvelopeError past the model's certificate, CompileError for a
-    transformer that is not in the stock form.
+    """Engine over `LlamaForCausalLM` with its own KV cache. Raises EnvelopeError past the model's certificate, CheckpointError
+    for one that promises more than the tensors keep, CompileError for a transformer that is not in the stock form.
 
     device: of torch, "cpu" or "cuda".
     """
 
     def __init__(self, model: Transformer, probe: str | None = None, device: str | None = None):
+        check_certificate(model)
         self.model, self.position = model, 0
         self.probed: list[np.ndarray] = []
         self._llama = llama(model, device)
@@ -69,6 +71,9 @@ class HFEngine:
         # Called otherwise up to transformers 5.23.
         names = inspect.signature(self._llama.forward).parameters
         self._cache = {"cache" if "cache" in names else "past_key_values": transformers.DynamicCache()}
+        self._largest = 0.0  # running sum of the tokens that are being read
+        if model.certificate:
+            self._watch_sums()
         self._next = 0
         if len(model.prefix):
             self.append(model.prefix)
@@ -83,6 +88,21 @@ class HFEngine:
 
         module.register_forward_pre_hook(see)
 
+    def _watch_sums(self) -> None:
+        """What enters the output projection are the values of all heads: of uniform ones the means."""
+        width = self.model.head_dim
+        for layer, module in zip(self.model.layers, self._llama.model.layers, strict=True):
+            heads = torch.from_numpy(uniform_heads(layer, width)).to(self._llama.device)
+            if not len(heads):
+                continue
+
+            def see(module: Any, arguments: tuple[torch.Tensor, ...], heads: torch.Tensor = heads) -> None:
+                means = arguments[0][0].unflatten(1, (-1, width))[:, heads].flatten(1)
+                n = torch.arange(1, len(means) + 1, device=means.device) + self.position
+                self._largest = max(self._largest, float((means * n[:, None]).abs().max()))
+
+            module.self_attn.o_proj.register_forward_pre_hook(see)
+
     @torch.no_grad()
     def _read(self, tokens: np.ndarray) -> None:
         """Reads int tokens [k] behind the cached ones. Only the logits behind the last one are wanted."""
@@ -90,6 +110,8 @@ class HFEngine:
             raise past_certificate(self.position + len(tokens), self.model.certificate)
         ids = torch.as_tensor(np.asarray(tokens, dtype=np.int64), device=self._llama.device)[None]
         out = self._llama(input_ids=ids, use_cache=True, logits_to_keep=1, **self._cache)
+        check_sums(self.model, self.position + len(tokens), self._largest)
+        self._largest = 0.0
         # As `generate` does: greedy over logits in float32.
         self._next = int(out.logits[0, -1].to(torch.float32).argmax())
         self.position += len(tokens)

@@ -15,12 +15,12 @@ import numpy as np
 from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import Entry
 from ..compiler.format.tokens import Kind, TokenTable
-from ..compiler.format.transformer import Transformer
 from . import allocators, host
 from .arrays import join
 from .bit_patterns import show
 from .engine import Engine
-from .errors import ArgumentError, MissingPackage, Trap, Unfinished, needing
+from .engines import new_engine
+from .errors import ArgumentError, Trap, Unfinished
 from .exclusive import Exclusive
 from .folders import Folders, changes, contents
 from .limits import CallLimits
@@ -28,53 +28,18 @@ from .prompts import Prompts
 from .results import Run, output_bytes, run_of
 from .world import World, plain_bytes
 
-ENGINES = ("fast", "torch", "hf")
 # Tokens decoded between two looks at the progress and at the output: few at first, then as many as take this long.
 FIRST_CHUNK, LAST_CHUNK = 1 << 3, 1 << 20
 CHUNK_SECONDS = 0.1
 PROMPT_CHUNK = 1 << 16  # tokens of a prompt read at a time
 
 
-def engine_class(name: str) -> type:
-    """The engine of that name. Imported when asked for: torch takes longer to import than most programs take to run."""
-    if name == "fast":
-        from .fast import FastEngine
-
-        return FastEngine
-    if name == "torch":
-        with needing("the torch engine", "torch"):
-            from .torch_engine import TorchEngine
-
-        return TorchEngine
-    if name == "hf":
-        with needing("the hf engine", "torch", "transformers", extra="hf"):
-            from .hf_engine import HFEngine
-
-        return HFEngine
-    raise ValueError(f"no engine {name!r}; there are {', '.join(ENGINES)}")
-
-
-def new_engine(name: str, transformer: Transformer, **chosen: Any) -> Engine:
-    """An engine that has read the prefix. name: see `Instance`."""
-    if name != "auto":
-        return engine_class(name)(transformer, **chosen)
-    from .fast.interface import Refused
-
-    try:
-        return engine_class("fast")(transformer, **chosen)
-    except (Refused, NotImplementedError) as refused:
-        try:
-            torch_engine = engine_class("torch")
-        except MissingPackage:
-            raise refused from None
-        return torch_engine(transformer, **chosen)
-
-
 class Instance:
     """One instance of a compiled program. Memory, globals and tables persist from one `invoke` to the next.
 
     engine: "fast", "torch", for a model in the stock form (of a folder) also "hf"; or "auto": "fast", but "torch" for a
-    model that "fast" refuses. device: of torch, for "torch" and "hf".
+    model that "fast" refuses, and from where it cannot follow one any more (a warning says so).
+    device: of torch, for "torch" and "hf".
     stdin, args (argv, the program's name first) and env are what WASI programs see; they are part of every invocation's
     prompt, as are random (256 bytes, by default new ones each time) and clock (seconds since 1970, by default the time at which
     the invocation begins). folders: see `World`; they are told once, `read_folders` tells what became of them. probe: name of

@@ -7,7 +7,8 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from ..compiler.format.errors import past_certificate
-from ..compiler.format.transformer import Transformer
+from ..compiler.format.transformer import Transformer, uniform_heads
+from .fast.certified import check_certificate, check_sums
 from .torch_device import torch_device
 
 # Scores of one head that are computed together.
@@ -15,18 +16,21 @@ SCORES = 2**22
 
 
 class TorchEngine:
-    """Engine over dense float64 tensors. Raises EnvelopeError past the model's certificate.
+    """Engine over dense float64 tensors. Raises EnvelopeError past the model's certificate, or when a running sum gets too
+    large to be exact, and CheckpointError for a certificate that promises more than the tensors keep.
 
     read_prefix: whether the model's prefix is read at once. device: of torch, "cpu" or "cuda"."""
 
     def __init__(
         self, model: Transformer, probe: str | None = None, read_prefix: bool = True, device: str | None = None
     ):
+        check_certificate(model)
         self.model, self._device = model, torch_device(device)
         self._probe = model.probes[probe] if probe else None
         self.probed: list[np.ndarray] = []
         t = lambda a: torch.from_numpy(np.ascontiguousarray(a)).to(self._device)  # noqa: E731
         self._positions, self._unembed = t(model.positions), t(model.unembed.dense())
+        self._uniform = [t(uniform_heads(y, model.head_dim)) for y in model.layers]
         self._layers = [tuple(t(w) for w in (y.q, y.k, y.v, y.o, y.gate, y.up, y.down)) for y in model.layers]
         self._cache: list[tuple[torch.Tensor, torch.Tensor] | None] = [None] * len(model.layers)
         self.position = 0
@@ -46,6 +50,7 @@ class TorchEngine:
             + n[:, None] * self._positions[0]
             + (n * n)[:, None] * self._positions[1]
         )
+        largest = torch.zeros((), dtype=torch.float64, device=self._device)
         causal = torch.ones(k, start + k, dtype=torch.bool, device=self._device).tril(start) if k > 1 else None
         for index, (q, key, v, o, gate, up, down) in enumerate(self._layers):
             self._record(index, x)
@@ -58,11 +63,14 @@ class TorchEngine:
                     keys, values = torch.cat([cached[0], keys], 1), torch.cat([cached[1], values], 1)
                 self._cache[index] = (keys, values)
                 y = scaled_dot_product_attention(split(q)[None], keys[None], values[None], attn_mask=causal, scale=1.0)
+                if len(self._uniform[index]):
+                    largest = torch.maximum(largest, (y[0, self._uniform[index]] * n[:, None]).abs().max())
                 x = x + y[0].transpose(0, 1).reshape(k, -1) @ o.T
             if len(gate):
                 seen = self._read(x)
                 x = x + (torch.relu(seen @ gate.T) * (seen @ up.T)) @ down.T
         self._record(len(self._layers), x)
+        check_sums(self.model, start + k, float(largest))
         self.position += k
         return self._read(x) @ self._unembed.T
 

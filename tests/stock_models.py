@@ -1,4 +1,4 @@
-"""Transformers in the stock form that execute nothing: random weights under the names of a compiled program."""
+"""Transformers in the stock form that execute nothing: random weights under the names of a compiled program, no certificate."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ def random_weights(model: w2x.Model, seed: int = 0) -> w2x.Model:
     unembed[stops] *= 1.3
     made = Transformer(
         SparseRows.of(embed), np.zeros((2, WIDTH)), [layer() for _ in range(LAYERS)], SparseRows.of(unembed), t.vocabulary,
-        t.prefix, t.certificate, slots, {"some": (1, 3), "last": (LAYERS, 5)}, 16, True,
+        t.prefix, (), slots, {"some": (1, 3), "last": (LAYERS, 5)}, 16, True,
     )  # fmt: skip
     return replace(model, transformer=made)

@@ -18,14 +18,16 @@ from wasm2xformer.compiler.graph.stock import LAST, StockGraph
 from wasm2xformer.compiler.graph.stock_build import build_stock
 from wasm2xformer.compiler.options import CompileOptions
 from wasm2xformer.compiler.stock_form import stock_form
+from wasm2xformer.runtime.engines import AutoEngine, FellBack, new_engine
+from wasm2xformer.runtime.errors import MissingPackage
 from wasm2xformer.runtime.fast import FastEngine
 from wasm2xformer.runtime.fast.cache import _name
 from wasm2xformer.runtime.fast.counting import ALL, Counting, counter
+from wasm2xformer.runtime.fast.engine import _Unexpected
 from wasm2xformer.runtime.fast.interface import Refused
 from wasm2xformer.runtime.fast.linear import ONE, Form
 from wasm2xformer.runtime.fast.reads import float32
 from wasm2xformer.runtime.fast.symbols import Symbols
-from wasm2xformer.runtime.instance import new_engine
 from wasm2xformer.runtime.torch_engine import TorchEngine
 
 TWICE = """(module (func $next (param i32) (result i32) (i32.add (local.get 0) (i32.const 1)))
@@ -112,8 +114,64 @@ def test_what_fast_refuses_is_for_torch() -> None:
     model = random_weights(made("i32.rem_s")[0])
     with pytest.raises(Refused):
         new_engine("fast", model.transformer)
-    assert isinstance(new_engine("auto", model.transformer), TorchEngine)
-    assert isinstance(new_engine("auto", made("i32.rem_s")[1]), FastEngine)
+    found = [new_engine("auto", t) for t in (model.transformer, made("i32.rem_s")[1])]
+    assert [engine.name for engine in found if isinstance(engine, AutoEngine)] == ["torch", "fast"]
+
+
+def test_where_fast_stops_torch_goes_on() -> None:
+    """In a prompt, with the first token again (nobody's program has that). No token is lost or comes twice."""
+    model, form = made("i32.rem_s")
+    tokens, chosen = calls(model, CASES["i32.rem_s"][1][:1])
+    start, stop = len(form.prefix), np.zeros(len(form.vocabulary), dtype=bool)
+    first = start + int(np.flatnonzero(chosen[start:])[0])
+    engine = new_engine("auto", form, probe="memory.key" if "memory.key" in form.probes else None)
+    engine.append(tokens[start:first])
+    assert engine.decode(stop, 2).tolist() == tokens[first : first + 2].tolist()
+    with pytest.warns(FellBack, match=f"at token {first + 2:,};"):
+        engine.append(form.prefix[:1])
+    dense = TorchEngine(form)
+    dense.append(np.concatenate([tokens[start : first + 2], form.prefix[:1]]))
+    assert engine.position == dense.position == first + 3
+    assert engine.decode(stop, 3).tolist() == dense.decode(stop, 3).tolist()
+
+
+@pytest.mark.parametrize("limit", [2, 3, 9])
+def test_also_while_it_decodes(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    model, form = made("i32.rem_s")
+    tokens, chosen = calls(model, CASES["i32.rem_s"][1][:1])
+    first = len(form.prefix) + int(np.flatnonzero(chosen[len(form.prefix) :])[0])
+    engine, run = new_engine("auto", form), FastEngine._decode
+
+    def failing(self: FastEngine, stops: np.ndarray, count: int, out: np.ndarray) -> None:
+        run(self, stops, min(count, 2), out)
+        raise _Unexpected
+
+    monkeypatch.setattr(FastEngine, "_decode", failing)
+    engine.append(tokens[len(form.prefix) : first])
+    with pytest.warns(FellBack, match=f"at token {first + 2:,};"):
+        found = engine.decode(np.zeros(len(form.vocabulary), dtype=bool), limit)
+    assert found.tolist() == tokens[first : first + limit].tolist() and engine.position == first + limit
+
+
+def test_without_torch_it_says_what_fast_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, form = made("i32.rem_s")
+    engine = new_engine("auto", form)
+
+    def missing(name: str) -> type:
+        raise MissingPackage(name)
+
+    monkeypatch.setattr("wasm2xformer.runtime.engines.engine_class", missing)
+    with pytest.raises(NotImplementedError, match="try the torch engine"):
+        engine.append(form.prefix[:1])
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_far_returns(level: int) -> None:
+    """The floor of the lookup of calls has nothing, as every floor has."""
+    model = realise(*compile_steps(TWICE, CompileOptions(level)), 0)
+    tokens, chosen = calls(model, [(5,), (7,)])
+    form = stock_form(model)
+    assert np.array_equal(decoded(FastEngine(form), tokens, chosen, len(form.prefix)), tokens)
 
 
 @pytest.mark.parametrize("level", [0, 1])

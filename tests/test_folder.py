@@ -26,7 +26,7 @@ from wasm2xformer.compiler.huggingface.tensors import byte_count, state
 from wasm2xformer.runtime.calls import read_calls
 from wasm2xformer.runtime.check.same import differences
 from wasm2xformer.runtime.cli import main
-from wasm2xformer.runtime.instance import engine_class
+from wasm2xformer.runtime.engines import engine_class
 
 WAT = """(module (memory (export "memory") 1)
   (func (export "gcd") (param i32 i32) (result i32) (local.get 0))

@@ -46,6 +46,12 @@ class Layer:
     slot_names: list[str] = field(default_factory=list)
 
 
+def uniform_heads(layer: Layer, head_dim: int) -> np.ndarray:
+    """int64: the numbers of the heads that are read and attend uniformly: no component has both a query and a key."""
+    scored, read = layer.q.any(1) & layer.k.any(1), layer.v.any(1) & layer.o.any(0)
+    return np.flatnonzero(~scored.reshape(-1, head_dim).any(1) & read.reshape(-1, head_dim).any(1))
+
+
 @dataclass
 class Transformer:
     """embed: [V, d], positions: [2, d], unembed: [V, d]; all float64; the two with a row for each token are sparse.

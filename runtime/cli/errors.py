@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import click
 
@@ -42,7 +44,8 @@ def refusals() -> Iterator[None]:
     from ..errors import ArgumentError, DecodingError, MissingPackage, OracleError, ReplayError, Trap, Unfinished
 
     try:
-        yield
+        with _warnings():
+            yield
     except CompileError as error:
         raise click.exceptions.Exit(_refuse_program(error.reasons)) from None
     except (
@@ -55,6 +58,22 @@ def refusals() -> Iterator[None]:
     except Trap as trap:
         complain(f"trap: {trap}")
         raise click.exceptions.Exit(TRAPPED) from None
+
+
+@contextmanager
+def _warnings() -> Iterator[None]:
+    """What the library warns of is a line on stderr, too."""
+    with warnings.catch_warnings():
+        shown = warnings.showwarning
+
+        def show(message: Any, category: Any, *place: Any, **more: Any) -> None:
+            if category.__module__.startswith(__name__.partition(".")[0]):
+                complain(f"warning: {message}")
+            else:
+                shown(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def exit_code(command: Callable[[], int | None]) -> int:

@@ -99,13 +99,18 @@ def _version() -> bytes:
 
 
 def _name(model: Transformer, probe: str | None, trusting: bool) -> str:
-    digest = hashlib.blake2b(digest_size=_DIGEST)
     place = model.probes[probe] if probe else None
-    digest.update(_version() + repr((host(), place, trusting, len(model.layers), model.head_dim, model.float32_reads)).encode())
+    return digest(model, _version() + repr((host(), place, trusting)).encode())
+
+
+def digest(model: Transformer, more: bytes = b"") -> str:
+    """Of all that the analysis sees of a model, and of what else it depends on."""
+    found = hashlib.blake2b(digest_size=_DIGEST)
+    found.update(more + repr((len(model.layers), model.head_dim, model.float32_reads)).encode())
     for tensor in [*tensors(model), np.asarray(model.prefix, dtype=np.int64)]:
-        digest.update(repr((tensor.shape, tensor.dtype.str)).encode())
-        digest.update(np.ascontiguousarray(tensor).data)
-    return digest.hexdigest()
+        found.update(repr((tensor.shape, tensor.dtype.str)).encode())
+        found.update(np.ascontiguousarray(tensor).data)
+    return found.hexdigest()
 
 
 def encode(name: str, program: CompiledModel, key: bytes) -> bytes:

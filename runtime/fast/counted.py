@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...compiler.format.certificate import GAP
 from . import heads
 from .atoms import Knots, Share
 from .counting import ALL, Counting
@@ -92,8 +93,10 @@ def _relative(counting: Counting, q: Forms, k: Forms) -> Reader | None:
         return None
     # What has the residue leads over all else, and of that the latest over the ones before.
     lead = float(scores.max() - scores[~found].max())
-    if eps * period < HARD or lead - eps * graph.last < HARD:
+    least = min(eps * period, lead - eps * graph.last)
+    if least < HARD:
         return None
+    graph.leads(least)
     return _reading(graph, heads.delay(graph, offset))
 
 
@@ -127,11 +130,12 @@ def _rows(counting: Counting, k: Forms) -> KeyRows | None:
 @dataclass
 class Entries:
     """Of a table in the prefix. tokens, keys: by entry, the keys ascending; start: position of the first one, all others stand
-    behind it one by one (0: they do not)."""
+    behind it one by one (0: they do not). off: the least penalty of whatever else there is."""
 
     tokens: np.ndarray
     keys: np.ndarray
     start: int
+    off: float
 
 
 def _entries(counting: Counting, key: np.ndarray, penalty: np.ndarray, never: float) -> Entries | None:
@@ -150,7 +154,7 @@ def _entries(counting: Counting, key: np.ndarray, penalty: np.ndarray, never: fl
         return None
     at = at[first]
     start = int(at[0]) + 1 if (np.diff(at) == 1).all() else 0
-    return Entries(tokens[at], keys, start)
+    return Entries(tokens[at], keys, start, float(penalty[~own].min(initial=np.inf)))
 
 
 def _digit(counting: Counting, q: Forms, k: Forms) -> Reader | None:
@@ -171,8 +175,13 @@ def _digit(counting: Counting, q: Forms, k: Forms) -> Reader | None:
         entries = _entries(counting, key, penalty, HARD)
         if entries is None or len(entries.keys) != 256 or not _in_a_row(entries, key):
             continue
-        place = counting.place(q[i], q[j], int(entries.keys[0]), entries.start, HARD)
+        least = GAP
+        place = counting.place(q[i], q[j], int(entries.keys[0]), entries.start, least)
+        if place is None:
+            least = HARD
+            place = counting.place(q[i], q[j], int(entries.keys[0]), entries.start, least)
         if place is not None:
+            counting.graph.leads(min(least, entries.off))
             return lambda value: _of_entry(counting, value, entries, place)
     return None
 
@@ -224,6 +233,7 @@ def _nearest(counting: Counting, q: Forms, k: Forms) -> Reader | None:
     if entries is None:
         return None
     query = q[moving[0]].scaled(1 / temperature)
+    graph.leads(min(heads.lead(graph, query, temperature), entries.off * temperature))
     keys = np.zeros(len(rows.behind))
     keys[entries.tokens] = entries.keys
     off = np.ones(len(rows.behind))
@@ -281,6 +291,7 @@ def _at_position(counting: Counting, q: Forms, k: Forms) -> Reader | None:
     bounds = graph.bounds(query)
     if not bounds.integer:
         return None
+    graph.leads(heads.lead(graph, query, temperature))
     store = Store("keyed", keyed, graph.table(graph.token, off), True)
     lookup = HeadLookup(graph.store(store), graph.merged(query))
     if not (bounds.low >= first and bounds.high <= last):

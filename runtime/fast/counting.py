@@ -43,7 +43,7 @@ class Counting:
             raise Refused("its prefix is too short for a table of bytes to count with")
         self.graph, self.prefix = graph, prefix
         graph.last, graph.first_position, graph.counted = LAST, 0.0, True
-        graph.exact_for = min(graph.exact_for, LAST)
+        graph.limit(LAST, "positions have three digits")
         self._places: dict[int, Form] = {}
         self._alone: dict[int, bool] = {}
         self._keys: dict[int, str] = {}

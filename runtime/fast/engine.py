@@ -10,6 +10,7 @@ from ...compiler.format.certificate import uniform_tokens
 from ...compiler.format.errors import EnvelopeError, past_certificate
 from ...compiler.format.transformer import Transformer
 from .cache import keep, load_or_compile
+from .certified import require
 from .image import UNLIMITED, CompiledModel, StateMemory
 from .interface import EXHAUSTED, FOREIGN, PREFIX_BYTES, STOP, UNEXPECTED, Refused, Room, size
 from .jit import Loaded, compile_object
@@ -24,7 +25,17 @@ PATIENCE = 16
 HISTORY = 1 << 17
 
 
-_UNFOLLOWED = "the fast engine cannot follow a lookup or the size of a number of this checkpoint; try the torch engine"
+class Unfollowed(NotImplementedError):
+    """A lookup stopped being what it was taken for, and the checkpoint cannot be read otherwise, or not that far back.
+
+    tokens: what was read and decoded behind the prefix, in parts, where it is known. probed: how many values of the probe nobody
+    has taken.
+    """
+
+    def __init__(self, tokens: list[np.ndarray] | None, probed: int = 0):
+        what = "a lookup or the size of a number of this checkpoint"
+        super().__init__(f"the fast engine cannot follow {what}; try the torch engine")
+        self.tokens, self.probed = tokens, probed
 
 
 class _Unexpected(Exception):
@@ -35,9 +46,9 @@ class FastEngine:
     """Engine (see runtime/engine.py) that compiles a checkpoint to machine code, with hard attention where that is exact.
 
     model: any Transformer. probe: name of a probe whose values are collected, one array per block read, in `probed`.
-    Raises EnvelopeError at 2^32 tokens (2^24 where positions are counted, not an input), MemoryError, and
-    NotImplementedError where a lookup stops being what it was taken for, and the sequence is longer than HISTORY or the
-    checkpoint cannot be read otherwise.
+    Raises CheckpointError for a certificate that promises more than the tensors keep, EnvelopeError past it or at 2^32 tokens
+    (2^24 where positions are counted, not an input), MemoryError, and Unfollowed, a NotImplementedError, where a lookup stops
+    being what it was taken for, and the sequence is longer than HISTORY or the checkpoint cannot be read otherwise.
     """
 
     def __init__(self, model: Transformer, probe: str | None = None):
@@ -53,6 +64,8 @@ class FastEngine:
         prefix = self._checked(self.model.prefix)
         self._program = load_or_compile(self.model, self._probe, trusting)
         self._image, self._trusting = self._program.image, trusting
+        if trusting:  # code that trusts nothing takes lookups as softmax that the first analysis knew
+            require(self.model, self._image.exact_for, self._image.exact_by)
         self._code = Loaded(self._program.code)
         self._state = StateMemory(self._image)
         self.position, self._settled, self._running = 0, False, False
@@ -68,7 +81,7 @@ class FastEngine:
             raise Refused(f"the keys of its prefix take more than {room.most:,} bytes") from None
         except _Unexpected:
             if not trusting:
-                raise NotImplementedError(_UNFOLLOWED) from None
+                raise Unfollowed(None) from None
             self._start(trusting=False)
         self._history = []
 
@@ -80,15 +93,15 @@ class FastEngine:
 
     def _distrust(self) -> None:
         """Starts over, with code that assumes nothing, and reads what has been read."""
-        if self._history is None or not self._trusting:
-            raise NotImplementedError(_UNFOLLOWED)
         history, known = self._history, sum(map(len, self.probed))
+        if history is None or not self._trusting:
+            raise Unfollowed(history, known)
         try:
             self._start(trusting=False)
             for tokens in history:
                 self._read(tokens)
         except (_Unexpected, Refused):
-            raise NotImplementedError(_UNFOLLOWED) from None
+            raise Unfollowed(history, known) from None
         # What has been taken out of `probed` by now stays out.
         self.probed = [np.concatenate(self.probed)[-known:]] if known else []
 
@@ -133,10 +146,10 @@ class FastEngine:
             keep(self._program, self.model, self._probe, self._trusting)
 
     def _check_certificate(self, tokens: int) -> None:
-        """A model that claims to be exact up to some length is held to it, and to what its tensors say: how far lookups are
-        exact, and that running sums, rounded as in the dense model, are off by less than 1/4."""
+        """A model that claims to be exact up to some length is held to it, and to running sums that, rounded as in the dense
+        model, are off by less than 1/4."""
         largest = max((abs(self._state.sum(at, unit)) for at, unit in self._image.sums), default=0.0)
-        allowed = min(self.model.envelope, self._image.exact_for, uniform_tokens(largest))
+        allowed = min(self.model.envelope, uniform_tokens(largest))
         if tokens > allowed:
             raise past_certificate(tokens, self.model.certificate, allowed)
 

@@ -70,6 +70,7 @@ def classify(
         total(
             0.0, [(graph.bounds(a).magnitude, graph.bounds(b)) for a, b in zip(q, k)]
         )  # refuses scores beyond all doubles
+        graph.limit(0, " is no lookup that can be told from its weights")
         found = HeadLookup(graph.store(Store("soft", keys=k, layer=layer)), q)
     return found
 
@@ -83,9 +84,11 @@ def register(graph: Symbols, score: Form) -> HeadLookup | None:
     if later < HARD:
         return None
     if penalty.is_zero():
+        graph.leads(later)
         return delay(graph, 0)
     if not _never(graph.bounds(penalty), later * NEVER_LATER):
         return None
+    graph.leads(later)
     return HeadLookup(graph.store(Store("register", penalty=penalty)), None)
 
 
@@ -105,7 +108,8 @@ def _parabola(graph: Symbols, q0: Form, temperature: float, k0: Form, k1: Form) 
     if key == Form({graph.n: 1.0}) and penalty.is_zero():
         distance = -query.constant
         if query.without_constant() == key and 0 <= distance <= MAX_DELAY and distance == int(distance):
-            graph.exact_for = min(graph.exact_for, EXACT_SQUARES)
+            graph.limit(EXACT_SQUARES)
+            graph.leads(temperature)
             return delay(graph, int(distance))
     if not graph.bounds(key).integer:
         return None
@@ -120,9 +124,10 @@ def _parabola(graph: Symbols, q0: Form, temperature: float, k0: Form, k1: Form) 
         return None
     store = Store("keyed", graph.merged(key), graph.merged(penalty), latest, nonnegative)
     if later:  # what a later position leads by stays below half the distance of two keys
-        graph.exact_for = min(graph.exact_for, int(0.5 / later))
+        graph.limit(int(0.5 / later))
+    graph.leads(later * temperature if later else lead(graph, query, temperature))
     if set(key.terms) == {graph.n}:
-        graph.exact_for = min(graph.exact_for, EXACT_SQUARES)
+        graph.limit(EXACT_SQUARES)
     return HeadLookup(graph.store(store), graph.merged(query))
 
 
@@ -170,8 +175,16 @@ def paraboloid(graph: Symbols, q: tuple[Form, ...], k: tuple[Form, ...], floor: 
             return None
     graph.floors.add(int(np.argmax(graph.evaluate(at_floor, graph.token))))
     store = Store("keyed", graph.merged(keys[-1]), penalty, exact=True, windows=windows[0])
-    graph.exact_for = min(graph.exact_for, int(0.5 / later))
+    graph.limit(int(0.5 / later))
+    graph.leads(later * temperature)
     return HeadLookup(graph.store(store), graph.merged(queries[-1]), windows[1])
+
+
+def lead(graph: Symbols, query: Form, temperature: float) -> float:
+    """By how much the nearest of integer keys leads in the scores, at least, unless a query lies halfway between two: 2 K d, d
+    the distance from there. Of queries without granularity it is 1/4: they are integers that a sum is not quite."""
+    exponent = graph.bounds(query).exponent
+    return 2.0 * temperature * 2.0 ** (-2 if exponent is None else min(exponent, -1))
 
 
 def _without_any_square(graph: Symbols, form: Form, key: Form) -> tuple[Form, bool] | None:

@@ -32,8 +32,8 @@ class Image:
     """size: 8-byte fields of the state. fields: indices of "status", "next" and "n". arrays: (field index, constant data).
     keyed: per keyed store the indices of its fields, directory and page bits, its entry size and number of pages, and whether
     the latest wins. soft: per soft store its field and entry size. floors: tokens that may stand at the
-    first position only. exact_for: the longest sequence for which lookups are exact in the dense model,
-    last: the longest one at all.
+    first position only. exact_for: the longest sequence for which lookups are exact in the dense model, as
+    the head exact_by has it. last: the longest one at all.
     sums: (field, granularity) of running sums, integers in units of 2^granularity or doubles (None). registers: (field of
     the position, field of its penalty) of registers whose penalties are not negative. `general` must read `settled`
     positions, and all registers must have a penalty of 0, before `special` may take over, for token ids below
@@ -53,6 +53,7 @@ class Image:
     exact_for: int = 0
     last: int = 0
     sums: list[tuple[int, int | None]] = field(default_factory=list)
+    exact_by: str = ""
 
     def to_bytes(self) -> bytes:
         head = {k: v for k, v in asdict(self).items() if k != "arrays"}
@@ -105,7 +106,7 @@ def image(layout: StateLayout, settled: int, decodable: int) -> Image:
     floors = sorted(layout.graph.floors)
     return Image(
         layout.size, fields, arrays, keyed, soft, registers, settled, decodable, at.get(("empty",), 0), floors,
-        layout.graph.exact_for, layout.graph.last, layout.running_sums(),
+        layout.graph.exact_for, layout.graph.last, layout.running_sums(), layout.graph.exact_by,
     )  # fmt: skip
 
 

@@ -46,6 +46,7 @@ class Refused(CheckpointError):
     """The fast engine does not run this checkpoint; the message says why and what to do."""
 
     def __init__(self, why: str):
+        self.why = why
         super().__init__(
             f"the fast engine refuses this checkpoint: {why}; the torch engine (--engine torch) has no such limit"
         )

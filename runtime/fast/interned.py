@@ -6,6 +6,7 @@ from typing import cast
 
 import numpy as np
 
+from ...compiler.format.certificate import GAP
 from .atoms import Atom, Let, Parts, Position, PositionSquared, Table, parts
 from .bounds import Bounds, bounds_of
 from .interface import ANALYSIS_BYTES, MAX_POSITION, Room
@@ -51,8 +52,9 @@ class Interned:
         self._ranges: dict[int, list[tuple[Form, float, float]]] = {}
         # What lookups return of forms of two terms: (returned, read).
         self.pairs: list[tuple[Form, Form]] = []
-        # The longest sequence for which the lookups are exact in the dense model, as far as they say (see certificate.py).
-        self.exact_for = MAX_POSITION
+        # The longest sequence for which the lookups are exact in the dense model, and which one says so (see certificate.py).
+        self.exact_for, self.exact_by = MAX_POSITION, ""
+        self.head = ""  # the one that is looked at
         # The last position, and what `Position` is at the first one. With positions that are counted: see counting.py.
         self.last, self.first_position = MAX_POSITION, 1.0
         self.counted = False
@@ -69,6 +71,16 @@ class Interned:
         self.token = self.source(IndexSource(("token",), vocabulary))
         self.n = self.atom(Position())
         self.nn = self.atom(PositionSquared())
+
+    def limit(self, tokens: int, why: str = "") -> None:
+        """The lookup that is looked at is exact for so many tokens and no more."""
+        if tokens < self.exact_for:
+            self.exact_for, self.exact_by = tokens, f"{self.head}{why}"
+
+    def leads(self, lead: float) -> None:
+        """By so much the winner of that lookup leads, in the scores: nothing is exact where that is less than GAP."""
+        if lead < GAP:
+            self.limit(0, f" leads by {lead:,.6g}, less than {GAP:,.0f}")
 
     def atom(self, atom: Atom) -> int:
         found = self._ids.get(atom)

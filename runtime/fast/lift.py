@@ -122,6 +122,7 @@ def _attention(
                 continue
             value = slots.row(layer.v[row])
             if key not in readers:
+                graph.head = f"layer {index}, head {first // head_dim}"
                 readers[key] = _reader(graph, q, k, index, floor, counting)
             result = readers[key](value)
             for slot in written:

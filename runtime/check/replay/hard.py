@@ -15,6 +15,7 @@ import torch
 
 from ....compiler.format.transformer import Transformer
 from ...errors import ReplayError
+from ...fast.certified import check_sums
 from .heads import HeadGroup, head_groups, read
 from .matrices import GatedMlp, SparseMatrix, Stripes
 
@@ -34,7 +35,7 @@ class HardAttention:
         if getattr(model, "float32_reads", False):
             raise ReplayError("reads rounded to float32: hard attention takes the one-file form only, use real softmax")
         self._layers = [
-            ([_lookup(group) for group in head_groups(index, layer, model.head_dim)], GatedMlp(layer))
+            ([_lookup(group, model) for group in head_groups(index, layer, model.head_dim)], GatedMlp(layer))
             for index, layer in enumerate(model.layers)
         ]
 
@@ -48,21 +49,22 @@ class HardAttention:
                 mlp.add(stripe, stripe)
 
 
-def _lookup(group: HeadGroup) -> _Mean | _Nearest | _Digits:
+def _lookup(group: HeadGroup, model: Transformer) -> _Mean | _Nearest | _Digits:
     if not len(group.query):
-        return _Mean(group)
+        return _Mean(group, model)
     return (_Nearest if len(group.query) <= 2 else _Digits)(group)
 
 
 class _Mean:
     """Uniform attention: running sums divided by the position."""
 
-    def __init__(self, group: HeadGroup):
-        self.group = group
+    def __init__(self, group: HeadGroup, model: Transformer):
+        self.group, self.model = group, model
         self.total = torch.zeros((group.value.size, 1), dtype=torch.float64)
 
     def attend(self, x: Stripes, start: int) -> torch.Tensor:
         sums = torch.cumsum(read(self.group.value, x), 1) + self.total
+        check_sums(self.model, start + sums.shape[1], float(sums.abs().max()))
         self.total = sums[:, -1:].clone()
         return sums / torch.arange(start + 1, start + sums.shape[1] + 1, dtype=torch.float64)
 

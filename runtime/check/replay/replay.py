@@ -11,6 +11,7 @@ import torch
 from ....compiler.format.errors import past_certificate
 from ....compiler.format.transformer import Transformer
 from ...errors import ReplayError
+from ...fast.certified import check_certificate
 from .hard import BLOCK, HardAttention
 from .margins import Margins
 from .matrices import Embedding, Logits, Stripes, stripes_of
@@ -37,8 +38,10 @@ def replay(
     not grow with T; or "softmax", as it is, in float64, for any heads, in memory of some T * slots * 16 bytes.
     device: "cpu", "cuda" or "cuda:NUMBER"; hard attention runs on the CPU. margins: is told how far decisions were from a tie
     (softmax only).
-    Raises ReplayError, EnvelopeError for a sequence past the checkpoint's certificate.
+    Raises ReplayError, EnvelopeError for a sequence past the checkpoint's certificate, CheckpointError for one that promises more
+    than the tensors keep.
     """
+    check_certificate(model)
     if model.envelope and len(tokens) > model.envelope:
         raise past_certificate(len(tokens), model.certificate)
     if attention not in ATTENTION or (margins is not None and attention != "softmax"):

@@ -11,6 +11,7 @@ import torch
 
 from ....compiler.format.transformer import Transformer
 from ...errors import ReplayError
+from ...fast.certified import check_sums
 from .attention import Lead, SoftmaxAttention
 from .heads import HeadGroup, head_groups, read
 from .margins import Margins
@@ -27,7 +28,7 @@ def forward(
     for index, layer in enumerate(model.layers):
         groups = head_groups(index, layer, model.head_dim, device)
         rounded = _as_read(model, x) if groups else x
-        found = [_attend(group, rounded, device, check_from, margins) for group in groups]
+        found = [_attend(model, group, rounded, device, check_from, margins) for group in groups]
         del rounded
         for group, values in zip(groups, found, strict=True):
             group.write(values, x)
@@ -44,12 +45,13 @@ def _as_read(model: Transformer, x: Stripes) -> Stripes:
 
 
 def _attend(
-    group: HeadGroup, x: Stripes, device: torch.device | str, check_from: int, margins: Margins | None
+    model: Transformer, group: HeadGroup, x: Stripes, device: torch.device | str, check_from: int, margins: Margins | None
 ) -> torch.Tensor:
     """[carried, positions]"""
     value = read(group.value, x)
     if not len(group.query):
         sums = torch.cumsum(value, 1)
+        check_sums(model, value.shape[1], float(sums.abs().max()))
         return sums / torch.arange(1, value.shape[1] + 1, dtype=torch.float64, device=value.device)
     query, key = (_component_last(matrix, x, device) for matrix in (group.query, group.key))
     value = value.T.contiguous()
