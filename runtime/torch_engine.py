@@ -45,11 +45,8 @@ class TorchEngine:
         if self.model.envelope and start + k > self.model.envelope:
             raise past_certificate(start + k, self.model.certificate)
         n = torch.arange(start + 1, start + k + 1, dtype=torch.float64, device=self._device)
-        x = (
-            torch.from_numpy(self.model.embed.rows(tokens)).to(self._device)
-            + n[:, None] * self._positions[0]
-            + (n * n)[:, None] * self._positions[1]
-        )
+        x = torch.from_numpy(self.model.embed.rows(tokens)).to(self._device)
+        x = x + n[:, None] * self._positions[0] + (n * n)[:, None] * self._positions[1]
         largest = torch.zeros((), dtype=torch.float64, device=self._device)
         causal = torch.ones(k, start + k, dtype=torch.bool, device=self._device).tril(start) if k > 1 else None
         for index, (q, key, v, o, gate, up, down) in enumerate(self._layers):

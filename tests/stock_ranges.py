@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -29,7 +31,7 @@ class Recorder(TorchEngine):
 
     def __init__(self, model: Transformer):
         self.reads: list[torch.Tensor] = []
-        super().__init__(model, read_prefix=False)
+        super().__init__(replace(model, certificate=()), read_prefix=False)
 
     def _read(self, x: torch.Tensor) -> torch.Tensor:
         self.reads.append(x)

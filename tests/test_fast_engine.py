@@ -133,6 +133,7 @@ def test_low_temperature_is_not_taken_for_hard():
     g = f.graph
     (x,) = g.lookup("soft", f.label + 1, g.position, {"x": f.label}, key_squared=g.position_squared, latest=False)
     model = f.finish(x + f.small)
+    model.certificate = ()
     for layer in model.layers:
         layer.q *= 1 / 256
     assert kinds(model) == ["soft"]

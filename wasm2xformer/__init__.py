@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .compiler.format.checkpoint import CheckpointError, Model
     from .compiler.format.errors import CompileError, EnvelopeError
     from .compiler.load import load
-    from .compiler.stock import save_folder
+    from .compiler.stock import in_stock_form, save_folder
     from .runtime.check.verify import Report, Verifier, verify
     from .runtime.circuits.graph import circuits
     from .runtime.errors import ArgumentError, DecodingError, InstanceError, OracleError, Trap, Unfinished
@@ -39,6 +39,7 @@ __all__ = [
     "circuits",
     "compile",
     "generate",
+    "in_stock_form",
     "load",
     "save_folder",
     "to_hf",
@@ -50,7 +51,7 @@ _ROOMS = ("hybrid", "moe")
 _MODULES = {
     ".compiler.format.checkpoint": ("CheckpointError", "Model"),
     ".compiler.load": ("load",),
-    ".compiler.stock": ("save_folder",),
+    ".compiler.stock": ("in_stock_form", "save_folder"),
     ".runtime.to_hf": ("to_hf",),
     ".runtime.circuits.graph": ("circuits",),
     ".compiler.compile": ("compile",),

@@ -229,7 +229,8 @@ class Graph:
             key_squared = self.square(key, f"{name}.key^2")
         # Bits that eps n may take: below the 2 key_bits + 1 of the scores, and of a double.
         eps_bits = min(LATEST_BITS + 1, SCORE_BITS - 1 - 2 * key_bits - 1) if latest else 0
-        unbounded = 2**POSITION_BITS - 1 if Expr.of(key) == Expr.of(self.position) else UNBOUNDED
+        slope = abs(Expr.of(key).terms.get(self.position, 0.0))  # keys that count up are exact as far as their squares are
+        unbounded = int(2**POSITION_BITS / slope) - 1 if slope else UNBOUNDED
         tokens = max(1, 2 ** (eps_bits - 1) if eps_bits > 0 else 0) if latest else unbounded
         eps = 2.0**-eps_bits if latest else 0.0
         # Farther than any two keys are apart. Built from two factors, so that no single weight is huge.

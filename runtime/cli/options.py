@@ -83,17 +83,22 @@ _device = click.option("--device", metavar="DEVICE",
                        help="Where torch or hf runs, or real softmax (verify): cpu, cuda, cuda:N.  [default: cpu]")  # fmt: skip
 
 
+_stock = click.option("--stock", is_flag=True,
+                      help="Take the program in the form in which it stands in a folder (hf always does).")  # fmt: skip
+
+
 @dataclass(frozen=True)
 class EngineChoice:
-    """The values of --engine and --device; None: not said."""
+    """The values of --engine and --device, None: not said; and of --stock."""
 
     name: str | None
     device: str | None
+    stock: bool = False
 
     @property
     def wants_stock(self) -> bool:
         """What it reads is put into the stock form for it."""
-        return self.name == "hf"
+        return self.stock or self.name == "hf"
 
     def for_form(self, stock: bool) -> str:
         """The engine that reads a checkpoint, in the stock form (a folder) or not, as `Instance` takes it. Raises UsageError."""
@@ -108,10 +113,10 @@ def engine_options(command: _Command) -> _Command:
     """Gives a command these options, as one argument `engine`."""
 
     @functools.wraps(command)
-    def wrapped(*args: Any, engine: str | None, device: str | None, **options: Any) -> Any:
-        return command(*args, engine=EngineChoice(engine, device), **options)
+    def wrapped(*args: Any, engine: str | None, device: str | None, stock: bool, **options: Any) -> Any:
+        return command(*args, engine=EngineChoice(engine, device, stock), **options)
 
-    return _engine(_device(wrapped))  # type: ignore[return-value]
+    return _engine(_device(_stock(wrapped)))  # type: ignore[return-value]
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")

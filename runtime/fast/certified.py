@@ -28,10 +28,10 @@ def check_certificate(model: Transformer) -> None:
 
 
 def _worked_out(model: Transformer) -> tuple[int, str]:
-    from .lift import lift
+    from .lift import forms
 
     try:
-        graph = lift(model).graph
+        graph = forms(model).graph
     except Refused as refused:
         return 0, refused.why
     return graph.exact_for, graph.exact_by

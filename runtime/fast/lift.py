@@ -31,7 +31,15 @@ class Lifted:
 
 
 def lift(model: Transformer, probe: tuple[int, int] | None = None, trusting: bool = True) -> Lifted:
-    """probe: (layer, slot), or None. trusting: see symbols.Symbols."""
+    """probe: (layer, slot), or None. trusting: see symbols.Symbols. Raises Refused."""
+    lifted = forms(model, probe, trusting)
+    if model.float32_reads:
+        check_beginning(lifted.graph, model.prefix, lifted.columns)
+    return lifted
+
+
+def forms(model: Transformer, probe: tuple[int, int] | None = None, trusting: bool = True) -> Lifted:
+    """The same, where the first positions may find something else than the forms say. Raises Refused."""
     _check_finite(model)
     graph = Symbols(len(model.embed), trusting, size(model), max(1, len(model.prefix)))
     counting = Counting(graph, model.prefix) if model.float32_reads else None
@@ -47,8 +55,6 @@ def lift(model: Transformer, probe: tuple[int, int] | None = None, trusting: boo
     if probe and probe[0] == len(model.layers):
         probed = slots[probe[1]]
     weights, columns = _unembedding(model.unembed, slots)
-    if counting is not None:
-        check_beginning(graph, model.prefix, columns)
     return Lifted(graph, weights, columns, probed)
 
 
