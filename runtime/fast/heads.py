@@ -38,6 +38,8 @@ from .symbols import Symbols
 HARD = 30.0
 # Positions whose squares, and products with each other, are exact doubles.
 EXACT_SQUARES = 2**26 - 1
+# Granularity of numbers that carry what rounding leaves of a sum, or less.
+NOISE = -40
 # A penalty counts as "never" when it is at least this many times the preference for one position later ...
 NEVER_LATER = 2.0**8
 # ... and the squared distance between any two keys, or this where the keys have no known bound.
@@ -182,9 +184,10 @@ def paraboloid(graph: Symbols, q: tuple[Form, ...], k: tuple[Form, ...], floor: 
 
 def lead(graph: Symbols, query: Form, temperature: float) -> float:
     """By how much the nearest of integer keys leads in the scores, at least, unless a query lies halfway between two: 2 K d, d
-    the distance from there. Of queries without granularity it is 1/4: they are integers that a sum is not quite."""
+    the distance from there. Of queries without granularity, or with that of noise, it is 1/4: they are not quite the numbers that they
+    stand for."""
     exponent = graph.bounds(query).exponent
-    return 2.0 * temperature * 2.0 ** (-2 if exponent is None else min(exponent, -1))
+    return 2.0 * temperature * 2.0 ** (-2 if exponent is None or exponent < NOISE else min(exponent, -1))
 
 
 def _without_any_square(graph: Symbols, form: Form, key: Form) -> tuple[Form, bool] | None:
