@@ -184,8 +184,8 @@ def paraboloid(graph: Symbols, q: tuple[Form, ...], k: tuple[Form, ...], floor: 
 
 def lead(graph: Symbols, query: Form, temperature: float) -> float:
     """By how much the nearest of integer keys leads in the scores, at least, unless a query lies halfway between two: 2 K d, d
-    the distance from there. Of queries without granularity, or with that of noise, it is 1/4: they are not quite the numbers that they
-    stand for."""
+    the distance from there. Of queries without granularity, or with that of noise, it is 1/4: they are not quite the numbers that
+    they stand for."""
     exponent = graph.bounds(query).exponent
     return 2.0 * temperature * 2.0 ** (-2 if exponent is None or exponent < NOISE else min(exponent, -1))
 
