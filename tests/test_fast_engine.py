@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fast_models import TOKENS, Features, compare, kinds, random_transformer, slot_of
 
+from wasm2xformer.compiler.format.checkpoint import CheckpointError
 from wasm2xformer.compiler.graph.build import build
 from wasm2xformer.runtime.fast import FastEngine, engine
 from wasm2xformer.runtime.torch_engine import TorchEngine
@@ -226,6 +228,25 @@ def test_constant_query():
     model = f.finish(x + at - f.small)
     assert kinds(model) == ["keyed"]
     compare(model, rounds=4, probe="index")
+
+
+def test_a_constant_key_decides_nothing():
+    """It adds the same to all scores, and the latest wins, unless that rounds the others' difference away."""
+    found = {}
+    for factor in (1.0, 2.0**30):
+        f = Features(14)
+        (x,) = f.graph.lookup("constant", factor * f.small, 3, {"x": f.label}, off=f.flag, key_bits=3)
+        model = found[factor] = f.finish(x + f.small)
+        model.prefix = np.flatnonzero(model.embed.column(slot_of(model, "flag")) == 0)[:1].astype(np.int32)
+    assert [kinds(model) for model in found.values()] == [["register"], ["soft"]]
+    compare(found[1.0], rounds=4, probe="index")
+    with pytest.raises(CheckpointError, match="is no lookup that can be told from its weights"):
+        FastEngine(found[2.0**30])
+    # And so it is: the dense model finds something else than the latest.
+    model = replace(found[2.0**30], certificate=())
+    dense, hard = TorchEngine(model), TorchEngine(replace(model, layers=found[1.0].layers))
+    tokens = np.arange(TOKENS, dtype=np.int32)
+    assert any(a.tolist() != b.tolist() for a, b in zip(dense.forward(tokens), hard.forward(tokens), strict=True))
 
 
 def test_numbers_beyond_integers():

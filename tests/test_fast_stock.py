@@ -174,15 +174,6 @@ def test_far_returns(level: int) -> None:
     assert np.array_equal(decoded(FastEngine(form), tokens, chosen, len(form.prefix)), tokens)
 
 
-@pytest.mark.parametrize("level", [0, 1])
-def test_far_returns(level: int) -> None:
-    """The floor of the lookup of calls has nothing, as every floor has."""
-    model = realise(*compile_steps(TWICE, CompileOptions(level)), 0)
-    tokens, chosen = calls(model, [(5,), (7,)])
-    form = stock_form(model)
-    assert np.array_equal(decoded(FastEngine(form), tokens, chosen, len(form.prefix)), tokens)
-
-
 def test_the_cache_tells_the_forms_apart() -> None:
     _, form = made("i32.rem_s")
     assert _name(form, None, True) != _name(replace(form, float32_reads=False), None, True)

@@ -13,6 +13,8 @@ With score = sum of q_i k_i, n the position and K large:
                                              the same digits, or 0
     everything else                          softmax over all positions
 
+A component whose key is constant adds the same to all scores of a position, so it decides nothing, where no sum is rounded.
+
 "K large" means that whatever loses, loses by more than a double can hold (`HARD`).
 
 Some conditions may escape the analysis: that keys stay in range, that penalties are never negative, that without a
@@ -29,7 +31,7 @@ import numpy as np
 
 from .atoms import Average, Key, Read, Relu, Stamp
 from .bounds import Bounds, total
-from .interface import EXACT_LIMIT, KEY_LIMIT, MAX_DELAY
+from .interface import EXACT, EXACT_LIMIT, KEY_LIMIT, MAX_DELAY
 from .linear import ZERO, Form, linear
 from .stores import DigitWindow, HeadLookup, Store
 from .symbols import Symbols
@@ -62,12 +64,11 @@ def classify(
     found = None
     if floor is not None and len(used) >= 3:
         found = paraboloid(graph, q, k, floor[used])
-    if found is None and len(used) == 2:
-        for i in (1, 0):
-            if found is None and q[i].is_constant() and q[i].constant > 0:
-                found = _parabola(graph, q[1 - i], q[i].constant, k[1 - i], k[i])
-    if found is None and all(x.is_constant() for x in q):
-        found = register(graph, linear([(x.constant, y) for x, y in zip(q, k)]))
+    if found is None:
+        found = _plain(graph, q, k)
+    shared = [x.is_constant() for x in k]
+    if found is None and any(shared) and _summed_exactly(graph, q, k):
+        found = _plain(graph, *(tuple(x for x, same in zip(part, shared, strict=True) if not same) for part in (q, k)))
     if found is None:
         total(
             0.0, [(graph.bounds(a).magnitude, graph.bounds(b)) for a, b in zip(q, k)]
@@ -75,6 +76,27 @@ def classify(
         graph.limit(0, " is no lookup that can be told from its weights")
         found = HeadLookup(graph.store(Store("soft", keys=k, layer=layer)), q)
     return found
+
+
+def _plain(graph: Symbols, q: tuple[Form, ...], k: tuple[Form, ...]) -> HeadLookup | None:
+    """Without a floor."""
+    if len(q) == 2:
+        for i in (1, 0):
+            if q[i].is_constant() and q[i].constant > 0:
+                found = _parabola(graph, q[1 - i], q[i].constant, k[1 - i], k[i])
+                if found is not None:
+                    return found
+    if all(x.is_constant() for x in q):
+        return register(graph, linear([(x.constant, y) for x, y in zip(q, k, strict=True)]))
+    return None
+
+
+def _summed_exactly(graph: Symbols, q: tuple[Form, ...], k: tuple[Form, ...]) -> bool:
+    """Whether no score is rounded, in whatever order its products are added."""
+    pairs = [(graph.bounds(x), graph.bounds(y)) for x, y in zip(q, k, strict=True)]
+    units = [x.exponent + y.exponent for x, y in pairs if x.exponent is not None and y.exponent is not None]
+    size = sum(x.magnitude * y.magnitude for x, y in pairs)
+    return len(units) == len(pairs) and size < EXACT * 2.0 ** min(units)
 
 
 def delay(graph: Symbols, distance: int) -> HeadLookup:
