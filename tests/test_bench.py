@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from wasm2xformer.runtime.bench import collection
+from wasm2xformer.runtime.bench import collection, others
 from wasm2xformer.runtime.bench.bench import _at
+from wasm2xformer.runtime.bench.others import NotMeasured
+from wasm2xformer.runtime.bench.request import Request
 from wasm2xformer.runtime.cli import main
 
 WAT = """
@@ -41,20 +44,83 @@ def test_figures_of_a_program(program: str, capfd: pytest.CaptureFixture[str]):
         assert row["tokens_per_second"] == pytest.approx(row["tokens"] / row["seconds"])
         assert 10 < row["peak_mib"] < 2000
     assert all(row["first_token_cold"] > 0 and row["compile_seconds"] > 0 for row in found["start"])
-    assert found["native"][0]["wasmtime_seconds"] > 0 and found["scaling"] == []
+    assert found["others"][0]["wasmtime_seconds"] > 0 and found["scaling"] == []
+
+
+def test_what_a_run_can_be_given(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """A library, bytes of memory and an export of it; the count is wasmtime's of all of it together."""
+    twice = tmp_path / "twice.wat"
+    twice.write_text('(module (func (export "twice") (param i32) (result i32) (i32.mul (local.get 0) (i32.const 2))))')
+    path, data = tmp_path / "p.wat", tmp_path / "data"
+    path.write_text("""(module (import "m" "twice" (func $t (param i32) (result i32))) (memory (export "memory") 1)
+      (func (export "f") (result i32) (local i32)
+        (loop (local.set 0 (i32.add (local.get 0) (i32.const 1))) (br_if 0 (i32.lt_u (local.get 0) (i32.load (i32.const 0)))))
+        (call $t (local.get 0))))""")
+    data.write_bytes(bytes([5, 0, 0, 0]))
+    options = ["--library", f"m={twice}", "--write", f"0={data}", "--engine", "fast", "-O1", "--repeat", "1", "--json"]
+    assert main(["bench", str(path), *options, "--invoke", "f"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["decode"][0]["instructions"] == 1 + 5 * 9 + 2 + 1 + 3 and found["decode"][0]["steps"] > 5
+    (row,) = found["others"]
+    assert row["fast_seconds"] > 0 and row["wasmtime_seconds"] is None and row["fast_by_wasm3"] is None
+    assert row["notes"]["wasmtime"] == row["notes"]["pywasm"] == "has libraries"
+
+
+def test_others_are_measured_in_turns(program: str):
+    """Of each as many times as turns; a reason in place of times for those that do not take part."""
+    request = Request(program, "sum", (100,), repeat=3)
+    with pytest.MonkeyPatch.context() as patch:
+        order: list[str] = []
+
+        def contestant(name: str, reason: str = "") -> Any:
+            def make(request: Request) -> Any:
+                if reason:
+                    raise NotMeasured(reason)
+                return lambda: order.append(name)
+
+            return make
+
+        names = {"one": contestant("one"), "none": contestant("none", "is not there"), "two": contestant("two")}
+        patch.setattr(others, "CONTESTANTS", names)
+        found = others.compare(request)
+    assert order == ["one", "two"] * 3 and {k: len(v) for k, v in found["seconds"].items()} == {"one": 3, "two": 3}
+    assert found["reasons"] == {"none": "is not there"}
+
+
+def test_bounds(program: str, capfd: pytest.CaptureFixture[str]):
+    only = ["--engine", "fast", "-O1", "--no-others", "--repeat", "1"]
+    assert main(["bench", program, *only, "--max-tokens", "50", "--json", "--invoke", "sum", "1000"]) == 0
+    (row,) = json.loads(capfd.readouterr().out)["decode"]
+    assert row["tokens"] == 50 and row["tokens_per_instruction"] is None
+    assert main(["bench", program, *only, "--max-memory-mib", "1", "--invoke", "sum", "10"]) == 0
+    assert "sum: refused: not finished within 1 MiB" in capfd.readouterr().out
+    assert main(["bench", program, *only, "--timeout", "0.2", "--invoke", "sum", "10"]) == 1
+    assert "not finished after 0.2 seconds (--timeout)" in capfd.readouterr().err
+
+
+def test_a_picture(program: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    target = tmp_path / "bench.svg"
+    options = ["--engine", "fast", "-O1", "--repeat", "1", "--plot", str(target), "--longest", "20000"]
+    assert main(["bench", program, *options, "--invoke", "sum", "100"]) == 0
+    drawn = target.read_text()
+    for words in ("sum sum(100)", "tokens per WASM instruction", "one growing trace", "fast", "wasmtime"):
+        assert words in drawn
+    assert main(["bench", program, "--plot", "bench.wat", "--invoke", "sum", "1"]) == 2
 
 
 def test_a_refused_program_is_listed(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     path = tmp_path / "relaxed.wat"
-    path.write_text('(module (func (export "f") (local v128) local.get 0 local.get 0 local.get 0 f32x4.relaxed_madd drop))')
-    assert main(["bench", str(path), "--no-native", "--invoke", "f"]) == 0
+    path.write_text(
+        '(module (func (export "f") (local v128) local.get 0 local.get 0 local.get 0 f32x4.relaxed_madd drop))'
+    )
+    assert main(["bench", str(path), "--no-others", "--invoke", "f"]) == 0
     assert "relaxed: refused: function f" in capfd.readouterr().out
 
 
 def test_the_collection_is_found_and_chosen_from():
     cases = collection(["sieve", "sum", "word_count"])
     assert [case.id for case in cases] == ["sum", "sieve", "word_count"]
-    assert cases[0].invocation == "sum(1000)" and cases[2].program.suffix == ".wasm" and cases[2].stdin
+    assert cases[0].invocation == "sum(1000)" and cases[2].program.suffix == ".wasm" and cases[2].world.stdin
     assert main(["bench", "--only", "nothing"]) == 2
 
 

@@ -21,8 +21,8 @@ from wasm2xformer.compiler.format.printable import printable
 from wasm2xformer.compiler.wasm.source import load as load_source
 from wasm2xformer.runtime.cli import main
 from wasm2xformer.runtime.cli.errors import BUG, DEBUG, FAILED, INTERRUPTED, REFUSED, TERMINATED, TRAPPED
-from wasm2xformer.runtime.cli.limits import watched
 from wasm2xformer.runtime.cli.output import to_json
+from wasm2xformer.runtime.watch import watched
 
 WAT = """
 (module
@@ -357,7 +357,7 @@ def large(folder: Path) -> str:
         lambda f: ("p.wat", "-o", fifo(f, "program")),
         lambda f: (large(f), "-o", "large.safetensors"),
         lambda f: ("bench", "p.wat", "--invoke", "spin"),
-        lambda f: ("bench", "p.wat", "--longest", "1000000000", "--no-native", "--invoke", "f", "1"),
+        lambda f: ("bench", "p.wat", "--longest", "1000000000", "--no-others", "--invoke", "f", "1"),
     ],
 )
 def test_everything_can_be_interrupted(folder: Path, arguments: Callable[[Path], Sequence[str]]):

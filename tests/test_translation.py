@@ -17,7 +17,7 @@ from wasm2xformer.compiler.options import CompileOptions
 from wasm2xformer.compiler.wasm.source import load
 from wasm2xformer.runtime.check.translation import RULES, FunctionCheck, TranslationCheck
 from wasm2xformer.runtime.check.translation.state import JoinPoint, joined
-from wasm2xformer.runtime.cli.limits import watched
+from wasm2xformer.runtime.watch import watched
 
 PROGRAM = """(module (memory 1) (global $g (mut i32) (i32.const 1)) (table 2 funcref) (elem (i32.const 0) $h $h)
   (func $h (param i32) (result i32) (i32.sub (local.get 0) (i32.const 3)))

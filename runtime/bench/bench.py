@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import statistics
 import subprocess
 import sys
@@ -11,13 +12,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from .cases import BenchCase
+from .request import Request
 
-# The dense engine takes milliseconds for a token; so many are enough to see how many.
+# The dense engines take milliseconds for a token; so many are enough to see how many.
 TORCH_TOKENS = 200
 # An interpreter in Python is given up after so many seconds.
 PYWASM_SECONDS = 120.0
@@ -32,18 +34,22 @@ Row = dict[str, Any]
 @dataclass(frozen=True)
 class BenchOptions:
     """levels, engines: what is measured. repeat: medians of so many. longest: tokens of the trace on which scaling is
-    measured, 0 for none. native: measure wasmtime and pywasm too."""
+    measured, 0 for none. others: measure wasmtime, wasm3 and pywasm too. max_tokens: of an invocation, None for all. device: of
+    torch. memory_mib: at which a measurement is given up."""
 
     levels: Sequence[int] = (0, 1)
     engines: Sequence[str] = ("fast", "torch")
     repeat: int = 3
     longest: int = 10_000_000
-    native: bool = True
+    others: bool = True
+    max_tokens: int | None = None
+    device: str | None = None
+    memory_mib: int | None = None
 
 
 def failures(found: dict[str, Any]) -> list[str]:
     """Reasons of the measurements that ended with an error."""
-    rows = [row for part in ("decode", "start", "native", "scaling") for row in found[part]]
+    rows = [row for part in ("decode", "start", "others", "scaling") for row in found[part]]
     reasons = [*(row.get("refused", "") for row in rows), *found["refused"].values()]
     return [reason for reason in reasons if reason.startswith(FAILURE)]
 
@@ -51,11 +57,11 @@ def failures(found: dict[str, Any]) -> list[str]:
 def bench(
     cases: Sequence[BenchCase], options: BenchOptions, progress: Callable[[str], None] = lambda text: None
 ) -> dict[str, Any]:
-    """All figures: {"decode": rows, "start": rows, "native": rows, "scaling": rows, "refused": {...}}.
+    """All figures: {"decode": rows, "start": rows, "others": rows, "scaling": rows, "refused": {...}}.
 
     progress: called with what is measured next.
     """
-    found: dict[str, Any] = {"decode": [], "start": [], "native": [], "scaling": [], "refused": {}}
+    found: dict[str, Any] = {"decode": [], "start": [], "others": [], "scaling": [], "refused": {}}
     for case in cases:
         measured = _case(case, options, progress)
         if isinstance(measured, str):
@@ -71,39 +77,40 @@ def bench(
 
 def _case(case: BenchCase, options: BenchOptions, progress: Callable[[str], None]) -> dict[str, list[Row]] | str:
     """The rows of one case, or why there are none."""
-    request: Row = {
-        "program": str(case.program), "export": case.export, "args": case.args, "stdin": case.stdin.hex(),
-        "argv": [case.program.name, *case.argv], "repeat": options.repeat,
-    }  # fmt: skip
+    request = Request(
+        str(case.program), case.export, case.args, case.world, case.writes, case.options, options.repeat,
+        limit=options.max_tokens, memory_mib=options.memory_mib,
+    )  # fmt: skip
     name: Row = {"program": case.id, "invocation": case.invocation}
-    decoded, started = [], []
+    decoded, started, others = [], [], []
     instructions = None
     with tempfile.TemporaryDirectory() as folder:
         for level in options.levels:
             progress(f"{case.id}: compiling at -O{level}")
-            model = str(Path(folder) / f"{level}.safetensors")
-            compiled = _measure("compile", request | {"level": level, "output": model})
+            chosen = replace(case.options, opt_level=level, exports=[case.export])
+            run = replace(request, model=str(Path(folder) / f"{level}.safetensors"), options=chosen)
+            compiled = _measure("compile", run)
             if "refused" in compiled:
                 return compiled["refused"]
             if instructions is None:
                 instructions = case.instructions()
-            run = request | {"model": model}
             for engine in options.engines:
                 progress(f"{case.id}: {engine} at -O{level}")
-                row = _decode(run | {"engine": engine}, instructions)
+                device = None if engine == "fast" else options.device
+                row = _decode(replace(run, engine=engine, device=device), instructions)
                 decoded.append(name | {"level": level, "engine": engine} | row)
             progress(f"{case.id}: first token at -O{level}")
             started.append(name | {"level": level} | _start(run, compiled))
-    native = []
-    if options.native:
-        progress(f"{case.id}: wasmtime and pywasm")
-        native.append(name | _native(request, instructions or 0, decoded))
-    return {"decode": decoded, "start": started, "native": native}
+        if options.others:
+            progress(f"{case.id}: wasm3, wasmtime and pywasm")
+            others.append(name | {"level": level} | _others(run, instructions or 0))
+    return {"decode": decoded, "start": started, "others": others}
 
 
-def _decode(request: Row, instructions: int) -> Row:
-    limit = TORCH_TOKENS if request["engine"] == "torch" else None
-    found = _measure("decode", request | {"limit": limit})
+def _decode(request: Request, instructions: int) -> Row:
+    if request.engine != "fast":
+        request = replace(request, limit=min(request.limit or TORCH_TOKENS, TORCH_TOKENS))
+    found = _measure("decode", request)
     if "refused" in found:
         return found
     seconds, tokens = statistics.median(found["seconds"]), found["tokens"]
@@ -117,7 +124,7 @@ def _decode(request: Row, instructions: int) -> Row:
     }
 
 
-def _start(request: Row, compiled: Row) -> Row:
+def _start(request: Request, compiled: Row) -> Row:
     """Compilation, and the time from starting a process to its first token: with nothing cached, then again."""
     seconds, steps = statistics.median(compiled["seconds"]), compiled["steps"]
     with _empty_cache() as environment:
@@ -131,22 +138,26 @@ def _start(request: Row, compiled: Row) -> Row:
     }  # fmt: skip
 
 
-def _native(request: Row, instructions: int, decoded: list[Row]) -> Row:
-    native = _measure("wasmtime", request)
-    interpreted = _measure("pywasm", request, PYWASM_SECONDS)
-    ours = [r for r in decoded if r["engine"] == "fast" and "seconds" in r]
-    return {
-        "instructions": instructions,
-        "fast_seconds": ours[-1]["seconds"] if ours else None,
-        "wasmtime_seconds": statistics.median(native["seconds"]) if "seconds" in native else None,
-        "pywasm_seconds": interpreted["seconds"][0] if "seconds" in interpreted else None,
-        "pywasm_note": interpreted.get("refused"),
+def _others(request: Request, instructions: int) -> Row:
+    """Processor seconds of the call, medians of turns that were taken one after the other; pywasm's once. "notes": why somebody
+    has none."""
+    turns, interpreted = _measure("compare", request), _measure("interpreted", request, PYWASM_SECONDS)
+    notes: dict[str, str] = dict(turns["reasons"]) if "reasons" in turns else {"fast": turns["refused"]}
+    if "refused" in interpreted:
+        notes["pywasm"] = interpreted["refused"]
+    times: dict[str, list[float]] = {**turns.get("seconds", {}), "pywasm": interpreted.get("seconds", [])}
+    found: Row = {
+        f"{name}_seconds": statistics.median(times[name]) if times.get(name) else None
+        for name in ("fast", "wasm3", "wasmtime", "pywasm")
     }
+    pairs = list(zip(times.get("fast", ()), times.get("wasm3", ()), strict=False))
+    ratio = statistics.median(ours / theirs for ours, theirs in pairs) if all(w for _, w in pairs) and pairs else None
+    return {"instructions": instructions, **found, "fast_by_wasm3": ratio, "notes": notes}
 
 
 def _scaling(longest: int) -> list[Row]:
     """Time per token in the second half of each trace length 1e4, 1e5, ... of one growing trace."""
-    found = _measure("scaling", {"longest": longest, "engine": "fast"})
+    found = _measure("scaling", Request(longest=longest))
     points = [(0, 0.0, 0.0), *(tuple(p) for p in found.get("points", ()))]
     lengths, length = [], 10_000
     while length <= longest:
@@ -180,26 +191,26 @@ def _empty_cache() -> Iterator[dict[str, str]]:
         yield {**os.environ, "WASM2XFORMER_CACHE": folder}
 
 
-def _first_token(request: Row, environment: dict[str, str]) -> float | None:
+def _first_token(request: Request, environment: dict[str, str]) -> float | None:
     """Seconds from the start of a process to its end, right after the first token."""
     start = time.perf_counter()
-    found = _measure("first", request | {"engine": "fast"}, environment=environment)
+    found = _measure("first", request, environment=environment)
     return None if "refused" in found else time.perf_counter() - start
 
 
 def _measure(
-    measure: str, request: Row, timeout: float | None = None, environment: dict[str, str] | None = None
+    measure: str, request: Request, timeout: float | None = None, environment: dict[str, str] | None = None
 ) -> dict[str, Any]:
     """The answer of a fresh process; its last words as the reason of a refusal when it fails."""
     command = [sys.executable, "-m", "wasm2xformer.runtime.bench.measure"]
-    text = json.dumps(request | {"measure": measure})
     # One core: what the dense engine's matrix products would spread over several is not comparable.
     environment = (environment or dict(os.environ)) | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    data = pickle.dumps((measure, request))
     try:
-        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=timeout, env=environment)
+        done = subprocess.run(command, input=data, capture_output=True, timeout=timeout, env=environment)
     except subprocess.TimeoutExpired:
         return {"refused": f"more than {timeout:.0f} s"}
     if done.returncode:
-        words = done.stderr.strip() or f"ended with code {done.returncode}"
+        words = done.stderr.decode(errors="replace").strip() or f"ended with code {done.returncode}"
         return {"refused": f"{FAILURE}{words.splitlines()[-1]}"}
     return json.loads(done.stdout)

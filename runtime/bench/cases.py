@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ...compiler.wasm.source import load_file
+from ...compiler.link.libraries import made_for
+from ...compiler.options import CompileOptions
+from ...compiler.wasm.encode import encode
+from ...compiler.wasm.source import load, load_file
 from ..check.oracle import NOTHING, count_instructions
+from ..world import World
 from .programs import SIZES, ProgramCase, load_programs
 
 
 @dataclass(frozen=True)
 class BenchCase:
-    """One invocation. program: path of the source, or of the built .wasm. argv: without the program's name."""
+    """One invocation. program: path of the source, or of the built .wasm. world, writes: what it finds, (address, bytes) of
+    memory. options: how it is compiled, at whichever level."""
 
     id: str
     program: Path
     export: str
     args: tuple[Any, ...] = ()
-    stdin: bytes = b""
-    argv: tuple[str, ...] = ()
+    world: World = NOTHING
+    writes: tuple[tuple[int, bytes], ...] = ()
+    options: CompileOptions = field(default_factory=CompileOptions)
 
     @property
     def invocation(self) -> str:
         return f"{self.export}({', '.join(map(str, self.args))})"
 
     def instructions(self) -> int:
-        """WASM instructions that it executes, counted by wasmtime."""
-        argv = [self.program.name, *self.argv]
-        wasm = load_file(self.program).wasm
-        return count_instructions(wasm, self.export, self.args, world=replace(NOTHING, stdin=self.stdin, argv=argv))
+        """WASM instructions that it executes, counted by wasmtime; those of its libraries too."""
+        source = load_file(self.program)
+        given = {name: load(module) for name, module in self.options.libraries.items()}
+        modules = {name: library.module for name, library in given.items()}
+        made = made_for(source.module, modules, self.options.unknown_imports_trap)
+        libraries = [(name, library.wasm) for name, library in given.items()]
+        libraries += [(library.name, encode(library.module)) for library in made]
+        return count_instructions(source.wasm, self.export, self.args, libraries, self.world, self.writes)
 
 
 def collection(ids: Sequence[str] = ()) -> list[BenchCase]:
@@ -53,6 +63,8 @@ def _longest(program: ProgramCase) -> BenchCase:
     size = max(sizes.index(run.size) for run in fresh)
     path = program.wasm or program.source
     cases = [
-        BenchCase(program.id, path, run.export, run.args, run.stdin) for run in fresh if sizes.index(run.size) == size
+        BenchCase(program.id, path, run.export, run.args, replace(NOTHING, stdin=run.stdin, argv=[path.name]))
+        for run in fresh
+        if sizes.index(run.size) == size
     ]
     return max(cases, key=BenchCase.instructions) if len(cases) > 1 else cases[0]

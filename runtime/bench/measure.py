@@ -1,19 +1,25 @@
-"""One measurement, in a process of its own: a JSON request on stdin, a JSON answer on stdout.
+"""One measurement, in a process of its own: its name and a pickled `Request` on stdin, a JSON answer on stdout.
 
-Times are wall-clock seconds. Memory is the most that the process had resident, in MiB, the interpreter included.
+Times are wall-clock seconds, where nothing else is said. Memory is the most that the process had resident, in MiB, the
+interpreter included.
 """
 
 from __future__ import annotations
 
 import json
+import pickle
 import resource
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ...compiler.format.checkpoint import Model
+    from ..instance import Instance
+    from .request import Request
 
 # What the scaling is measured on: random numbers stored to and loaded from 16 KiB of memory, in a loop.
 SCALING = """
@@ -42,18 +48,18 @@ def peak_memory() -> float:
     return peak / 2**20 if sys.platform == "darwin" else peak / 1024
 
 
-def compile_program(request: dict[str, Any]) -> dict[str, Any]:
-    """program, export, level, output (where the checkpoint goes), repeat -> seconds of each compilation, steps."""
-    from ...compiler.compile import compile
+def compile_program(request: Request) -> dict[str, Any]:
+    """Compiles `repeat` times -> seconds of each, steps, size. The checkpoint goes to `model`."""
+    from ...compiler.compile import compile_with
     from ...compiler.wasm.source import load_file
 
-    source = load_file(request["program"])
+    source = load_file(request.program)
     seconds = []
-    for _ in range(request["repeat"]):
+    for _ in range(request.repeat):
         start = time.perf_counter()
-        model = compile(source, request["level"], [request["export"]])
+        model = compile_with(source, request.options)
         seconds.append(time.perf_counter() - start)
-    model.save(request["output"])
+    model.save(request.model)
     t = model.transformer
     return {
         "seconds": seconds,
@@ -66,26 +72,25 @@ def compile_program(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def decode(request: dict[str, Any]) -> dict[str, Any]:
-    """model, engine, export, args, stdin, argv, limit, repeat -> tokens, seconds of each repetition (engine warm).
+def decode(request: Request) -> dict[str, Any]:
+    """Decodes `repeat` times -> tokens, seconds of each (engine warm).
 
     The fast engine's code is the one that long sequences come to.
     """
-    from ...compiler.format.checkpoint import load
     from ...compiler.format.errors import EnvelopeError
+    from ...compiler.load import load
     from ..errors import Trap, Unfinished
-    from ..instance import Instance
     from ..results import Run
 
-    model = load(request["model"])
+    model = load(request.model)
     seconds, tokens, steps = [], 0, 0
-    for _ in range(request["repeat"]):
-        vm = Instance(model, request["engine"], stdin=bytes.fromhex(request["stdin"]), args=request["argv"])
-        _improved(vm)
+    for _ in range(request.repeat):
+        vm = fresh(model, request)
+        improved(vm)
         start = time.perf_counter()
         run: Run | None = None
         try:
-            run = vm.invoke(request["export"], *request["args"], max_tokens=request["limit"])
+            run = vm.invoke(request.export, *request.args, max_tokens=request.limit)
         except Trap as trap:
             run = trap.run
         except Unfinished:
@@ -93,121 +98,82 @@ def decode(request: dict[str, Any]) -> dict[str, Any]:
         except EnvelopeError as error:
             return {"refused": str(error)}
         seconds.append(time.perf_counter() - start)
-        tokens = len(run.tokens) if run else request["limit"]
+        tokens = len(run.tokens) if run else request.limit or 0
         steps = run.steps if run else 0
         del vm, run
     return {"tokens": tokens, "steps": steps, "seconds": seconds, "peak": peak_memory()}
 
 
-def _improved(vm: Any) -> None:
+def fresh(model: Model, request: Request) -> Instance:
+    """A new instance with what the request writes into its memory."""
+    from ..instance import Instance
+
+    if request.engine == "hf" and not model.transformer.float32_reads:
+        from ...compiler.stock import in_stock_form
+
+        model = in_stock_form(model)
+    vm = Instance(model, request.engine, world=request.world, device=request.device)
+    for address, data in request.writes:
+        vm.write_memory(address, data)
+    return vm
+
+
+def improved(vm: Instance) -> None:
+    """The code that long sequences come to, where the engine has two."""
     improve = getattr(vm._engine, "improve", None)
     if improve is not None:
         improve()
 
 
-def first_token(request: dict[str, Any]) -> dict[str, Any]:
-    """model, export, args, ... -> answers as soon as the first token is there; the parent holds the watch."""
-    from ...compiler.format.checkpoint import load
+def first_token(request: Request) -> dict[str, Any]:
+    """Answers as soon as the first token is there; the parent holds the watch."""
+    from ...compiler.load import load
     from ..errors import Trap, Unfinished
-    from ..instance import Instance
 
-    vm = Instance(
-        load(request["model"]), request["engine"], stdin=bytes.fromhex(request["stdin"]), args=request["argv"]
-    )
+    vm = fresh(load(request.model), request)
     with suppress(Trap, Unfinished):
-        vm.invoke(request["export"], *request["args"], max_tokens=1)
+        vm.invoke(request.export, *request.args, max_tokens=1)
     return {}
 
 
-def wasmtime_native(request: dict[str, Any]) -> dict[str, Any]:
-    """program, export, args, stdin, argv, repeat -> seconds of each call in a fresh instance."""
-    import wasmtime
-
-    from ...compiler.wasm.source import load_file
-
-    wasm = load_file(request["program"]).wasm
-    engine = wasmtime.Engine()
-    module = wasmtime.Module(engine, wasm)
-    seconds = []
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "stdin").write_bytes(bytes.fromhex(request["stdin"]))
-        for _ in range(request["repeat"]):
-            store, linker = wasmtime.Store(engine), wasmtime.Linker(engine)
-            linker.define_wasi()
-            wasi = wasmtime.WasiConfig()
-            wasi.argv = request["argv"]
-            wasi.stdin_file = f"{folder}/stdin"
-            wasi.stdout_file = f"{folder}/stdout"
-            store.set_wasi(wasi)
-            function: Any = linker.instantiate(store, module).exports(store)[request["export"]]
-            start = time.perf_counter()
-            with suppress(wasmtime.Trap, wasmtime.ExitTrap):
-                function(store, *request["args"])
-            seconds.append(time.perf_counter() - start)
-    return {"seconds": seconds}
-
-
-def pywasm_interpreter(request: dict[str, Any]) -> dict[str, Any]:
-    """The same in pywasm, once: it takes long enough."""
-    from ...compiler.wasm.source import load_file
-
-    source = load_file(request["program"])
-    try:
-        import pywasm
-    except ImportError:
-        return {"refused": "pip install 'wasm2xformer[bench]'"}
-    if source.module.imports:
-        return {"refused": "has imports"}
-    with tempfile.NamedTemporaryFile(suffix=".wasm") as file:
-        file.write(source.wasm)
-        file.flush()
-        runtime = pywasm.Runtime()
-        instance = runtime.instance_from_file(file.name)
-    start = time.perf_counter()
-    try:
-        runtime.invocate(instance, request["export"], list(request["args"]))
-    except Exception as error:  # whatever it raises for a trap
-        return {"refused": f"{type(error).__name__}: {error}"}
-    return {"seconds": [time.perf_counter() - start]}
-
-
-def scaling(request: dict[str, Any]) -> dict[str, Any]:
-    """longest, engine -> one growing trace; (tokens so far, seconds so far, MiB) after every part of it."""
+def scaling(request: Request) -> dict[str, Any]:
+    """One growing trace of `longest` tokens -> (tokens so far, seconds so far, MiB) after every part of it."""
     from ...compiler.compile import compile
     from ..errors import Unfinished
-    from ..instance import Instance
 
-    vm = Instance(compile(SCALING), request["engine"])
-    _improved(vm)
+    vm = fresh(compile(SCALING), request)
+    improved(vm)
     points: list[tuple[int, float, float]] = []
     start = time.perf_counter()
     with suppress(Unfinished):
         vm.invoke(
-            "mix", 2**31 - 1, max_tokens=request["longest"],
+            "mix", 2**31 - 1, max_tokens=request.longest,
             progress=lambda count: points.append((count, time.perf_counter() - start, peak_memory())),
         )  # fmt: skip
     return {"points": points}
 
 
-MEASUREMENTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
-    "compile": compile_program,
-    "decode": decode,
-    "first": first_token,
-    "wasmtime": wasmtime_native,
-    "pywasm": pywasm_interpreter,
-    "scaling": scaling,
-}
+def _measurement(name: str) -> Callable[[Request], dict[str, Any]]:
+    from .others import compare, interpreted
+
+    own = {"compile": compile_program, "decode": decode, "first": first_token, "scaling": scaling}
+    return (own | {"compare": compare, "interpreted": interpreted})[name]
 
 
 def main() -> None:
     """Refusals are answers too; anything else that fails is a bug, and its traceback goes to stderr."""
     from ...compiler.format.errors import CompileError
+    from ..errors import Unfinished
+    from ..watch import watched
 
-    request = json.load(sys.stdin)
+    name, request = pickle.load(sys.stdin.buffer)
     try:
-        answer = MEASUREMENTS[request["measure"]](request)
+        with watched(None, request.memory_mib) if request.memory_mib else nullcontext():
+            answer = _measurement(name)(request)
     except CompileError as error:
         answer = {"refused": str(error.reasons[0])}
+    except Unfinished as error:
+        answer = {"refused": str(error)}
     print(json.dumps(answer))
 
 

@@ -4,73 +4,120 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .errors import FAILED, refusals
-from .host_options import read_stdin, stdin_option
+from .host_options import Host, hosted
+from .limits import limit_options, watching
 from .numbers import Integer
-from .options import Call, Invoking, json_option
-from .output import say, to_json
-from .programs import default_calls, load_source
+from .options import Call, Invoking, json_option, linking_options, max_tokens_option
+from .output import complain, say, to_json
+from .pictures import check_plot, plot_option, write_picture
+from .programs import compile_options, default_calls, load_source
 from .progress import working
+
+if TYPE_CHECKING:
+    from ..bench import BenchCase
 
 
 @click.command("bench", cls=Invoking)
 @click.argument("prog", required=False)
 @click.option("--only", multiple=True, metavar="ID", help="Only this program of the collection. Repeatable.")
 @click.option("-O", "levels", type=click.Choice(["0", "1"]), multiple=True, help="Repeatable; both if not given.")
-@click.option("--engine", "engines", type=click.Choice(["fast", "torch"]), multiple=True,
-              help="Repeatable; all that are installed if not given.")  # fmt: skip
+@click.option("--engine", "engines", type=click.Choice(["fast", "torch", "hf"]), multiple=True,
+              help="Repeatable; fast and, if it is installed, torch if not given.")  # fmt: skip
+@click.option("--device", metavar="DEVICE", help="Where torch or hf runs: cpu, cuda, cuda:N.  [default: cpu]")
 @click.option("--repeat", type=Integer(1), default=3, show_default=True, help="Medians of so many repetitions.")
 @click.option("--longest", type=Integer(0), metavar="N", help="Tokens of the trace for scaling; 0 for none.")
-@click.option("--native/--no-native", default=True, help="Measure wasmtime and pywasm too.")
-@stdin_option
+@click.option("--others/--no-others", default=True, help="Measure wasm3, wasmtime and pywasm too.")
+@hosted
+@linking_options
+@max_tokens_option
+@limit_options
 @json_option
+@plot_option
 @click.pass_obj
 def bench_command(
     argv: list[str] | None, prog: str | None, only: tuple[str, ...], levels: tuple[str, ...], engines: tuple[str, ...],
-    repeat: int, longest: int | None, native: bool, stdin: str | None, as_json: bool,
-    calls: list[Call],
+    device: str | None, repeat: int, longest: int | None, others: bool, host: Host, max_tokens: int | None,
+    timeout: float | None, max_memory_mib: int | None, as_json: bool, plot: str | None, calls: list[Call],
+    **compiling: Any,
 ) -> int:  # fmt: skip
     """Measures speed and memory, of PROG or of the collection in programs/, each figure in a process of its own.
 
     Tokens and WASM instructions per second, tokens per instruction, memory, compile time, time to the first token, time
-    per token against the length of the trace; beside wasmtime and pywasm on the same invocations.
+    per token against the length of the trace; beside wasm3, wasmtime and pywasm on the same invocations: of each, one
+    after the other and again, the processor time of the call.
     """
-    from ..bench import BenchCase, BenchOptions, bench, collection, failures
+    from ..bench import BenchOptions, bench, failures
     from .bench_report import print_tables
-    from .values import parse_arguments
 
-    with refusals():
-        if prog:
-            source = load_source(prog)
-            calls = calls or default_calls(source.module)
-            types = {e.name: source.module.functions[e.index].type for e in source.module.exports if e.kind == "func"}
-            data, cases = read_stdin(stdin), []
-            for name, texts in calls:
-                if name not in types:
-                    raise click.UsageError(f"no exported function {name!r}; there are: {', '.join(types) or 'none'}")
-                values = parse_arguments(name, types[name].params, texts)
-                cases.append(BenchCase(Path(prog).stem, Path(prog), name, tuple(values), data, tuple(argv or ())))
-        else:
-            try:
-                cases = collection(only)
-            except ValueError as error:
-                raise click.UsageError(str(error)) from None
-            if not cases:
-                raise click.UsageError("there is no programs/ here; name a program: bench PROG --invoke NAME ARG...")
+    if plot is not None:
+        check_plot(plot, [prog] if prog else [])
+        draw = _drawing()
+    with refusals(), watching(timeout, None):
+        cases = _cases(prog, calls, host, argv, compiling) if prog else _collection(only)
         if longest is None:
             longest = 0 if prog or only else 10_000_000
         chosen = [int(level) for level in levels] or [0, 1]
-        options = BenchOptions(chosen, engines or default_engines(), repeat, longest, native)
+        options = BenchOptions(
+            chosen, engines or default_engines(), repeat, longest, others, max_tokens, device, max_memory_mib
+        )
         with working("measuring") as status:
             found = bench(cases, options, status)
-        if as_json:
+        if plot is not None:
+            figure = draw(found)
+            if figure is None:
+                complain("nothing was measured that could be drawn")
+                return FAILED
+            write_picture(lambda: figure, plot)
+        elif as_json:
             say(to_json(found))
         else:
             print_tables(found)
     return FAILED if failures(found) else 0
+
+
+def _drawing() -> Any:
+    from ..errors import needing
+
+    with refusals(), needing("--plot", "matplotlib", extra="plot"):
+        from ..bench.pictures import plot_bench
+
+    return plot_bench
+
+
+def _collection(only: tuple[str, ...]) -> list[BenchCase]:
+    from ..bench import collection
+
+    try:
+        cases = collection(only)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if not cases:
+        raise click.UsageError("there is no programs/ here; name a program: bench PROG --invoke NAME ARG...")
+    return cases
+
+
+def _cases(
+    prog: str, calls: list[Call], host: Host, argv: list[str] | None, compiling: dict[str, Any]
+) -> list[BenchCase]:  # fmt: skip
+    from ..bench import BenchCase
+    from .values import parse_arguments
+
+    source = load_source(prog)
+    calls = calls or default_calls(source.module)
+    types = {e.name: source.module.functions[e.index].type for e in source.module.exports if e.kind == "func"}
+    world, writes = host.world(prog, argv).fixed(), tuple(host.data())
+    options, cases = compile_options(source, [], opt_level="1", **compiling), []
+    for name, texts in calls:
+        if name not in types:
+            raise click.UsageError(f"no exported function {name!r}; there are: {', '.join(types) or 'none'}")
+        values = parse_arguments(name, types[name].params, texts)
+        cases.append(BenchCase(Path(prog).stem, Path(prog), name, tuple(values), world, writes, options))
+    return cases
 
 
 def default_engines() -> tuple[str, ...]:

@@ -30,12 +30,16 @@ def print_tables(found: dict[str, Any]) -> None:
              "#first token s", "#cached s"),
             map(_start_cells, found["start"]),
         )  # fmt: skip
-    if found["native"]:
+    if found["others"]:
         print_table(
-            console, "beside others, the same invocations",
-            ("program", "invocation", "#WASM instr.", "#fast s", "#wasmtime s", "#pywasm s", "#pywasm/fast"),
-            map(_native_cells, found["native"]),
+            console, "beside others: processor seconds of the call, one after the other and again",
+            ("program", "invocation", "#WASM instr.", "#fast s", "#wasm3 s", "#wasmtime s", "#pywasm s", "#fast/wasm3",
+             "#pywasm/fast"),
+            map(_others_cells, found["others"]),
         )  # fmt: skip
+        for row in found["others"]:
+            for name, note in row["notes"].items():
+                print_line(console, f"{row['program']}: no {name}: {note}")
     if found["scaling"]:
         rows = [
             (r["tokens"], r["refused"], "-")
@@ -70,12 +74,11 @@ def _start_cells(row: Row) -> Sequence[Any]:
     )  # fmt: skip
 
 
-def _native_cells(row: Row) -> Sequence[Any]:
+def _others_cells(row: Row) -> Sequence[Any]:
     fast, interpreted = row["fast_seconds"], row["pywasm_seconds"]
     return (
-        row["program"], row["invocation"], row["instructions"], _number(fast, ".4f"),
-        _number(row["wasmtime_seconds"], ".6f"),
-        _number(interpreted, ".4f") if interpreted is not None else row["pywasm_note"],
+        row["program"], row["invocation"], row["instructions"], _number(fast, ".4f"), _number(row["wasm3_seconds"], ".6f"),
+        _number(row["wasmtime_seconds"], ".6f"), _number(interpreted, ".4f"), _number(row["fast_by_wasm3"], ".1f"),
         _number(interpreted / fast if interpreted is not None and fast else None, ".0f"),
     )  # fmt: skip
 

@@ -62,6 +62,11 @@ def compiling_options(command: _Command) -> _Command:
     level = click.option(
         "-O", "opt_level", type=click.Choice(["0", "1"]), default="1", help="Optimisation level.", show_default=True
     )
+    return level(linking_options(command))
+
+
+def linking_options(command: _Command) -> _Command:
+    """The same without the level."""
     library = click.option("--library", "libraries", multiple=True, metavar="NAME=FILE",
                            help="A module (.wat, .wasm, .c) that provides the imports from NAME. Repeatable.")  # fmt: skip
     memory = click.option("--max-memory", type=Integer(1, MEMORY_PAGES), metavar="PAGES",
@@ -70,7 +75,7 @@ def compiling_options(command: _Command) -> _Command:
                            help="Compile although nobody provides an imported function; calling it traps.")  # fmt: skip
     alias = click.option("--import", "aliases", multiple=True, metavar="M.N=MODULE.NAME",
                          help="The program's import N from M is what MODULE calls NAME. Repeatable.")  # fmt: skip
-    return level(library(alias(memory(unknown(command)))))
+    return library(alias(memory(unknown(command))))
 
 
 exports_option = click.option(

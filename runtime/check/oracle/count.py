@@ -24,9 +24,10 @@ def count_instructions(
     args: Sequence[int | float] = (),
     libraries: Sequence[Library] = (),
     world: World = NOTHING,
+    writes: Sequence[tuple[int, bytes]] = (),
 ) -> int:
     """WASM instructions that the module as written executes for this call, in a fresh instance, traps included. An int
-    as an f32 or f64 argument is a bit pattern.
+    as an f32 or f64 argument is a bit pattern. writes: (address, bytes) that its exported memory is given before.
 
     They are counted as wasmtime's fuel: 1 for every instruction, except 0 for nop, drop, block, loop, else, end, return
     and unreachable; and 1 for every function entered. The start function is not counted.
@@ -43,7 +44,10 @@ def count_instructions(
     if wasi:
         wasi.begin(store)
     store.set_fuel(FUEL)
-    export: Any = instance.exports(store)[name]
+    exports: Any = instance.exports(store)
+    for address, data in writes:
+        next(e for e in exports.values() if isinstance(e, wasmtime.Memory)).write(store, bytearray(data), address)
+    export = exports[name]
     with suppress(wasmtime.Trap, wasmtime.WasmtimeError):
         call(store, lambda: export(store, *values))
     return FUEL - store.get_fuel()
