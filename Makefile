@@ -16,6 +16,7 @@
 #   make npm         modules that other people published on npm (needs npm)
 #   make simd        every instruction of SIMD against wasmtime, at both levels, on random operands
 #   make csmith      random C programs against wasmtime (needs csmith)
+#   make emscripten  C and C++ that throw, compiled by Emscripten, against wasmtime and Node (needs emcc)
 #   make wasi-files  random calls of WASI's functions on files against wasmtime
 #   make hf          programs as folders for Hugging Face, in a process without this project; other libraries that read them
 #   make hybrid      experts inside small language models: the tables of docs/hybrid.md
@@ -94,9 +95,12 @@ simd: $(DEV)
 	$(BIN)/python -m tests.simd --families
 	$(BIN)/python -m tests.simd --families --opt-level 0
 
-.PHONY: csmith wasi-files
+.PHONY: csmith wasi-files emscripten
 csmith: $(DEV)
 	$(BIN)/python -m tests.csmith
+
+emscripten: $(DEV)
+	$(BIN)/python -m tests.emscripten
 
 wasi-files: $(DEV)
 	$(BIN)/python -m tests.wasi_files --count 200

@@ -100,6 +100,126 @@ def test_invoke_calls_the_table(level: int):
     check(INVOKE, calls, opt_level=level)
 
 
+# longjmp as Emscripten compiles it. `deep` throws from several calls down, the stack moved; setThrew leaves what it is told.
+JUMPS = """(module
+  (import "env" "invoke_iii" (func $invoke (param i32 i32 i32) (result i32)))
+  (import "env" "invoke_j" (func $wide (param i32) (result i64)))
+  (import "env" "_emscripten_throw_longjmp" (func $jump))
+  (memory (export "memory") 1)
+  (table (export "__indirect_function_table") 4 funcref) (elem (i32.const 1) $deep $nested $wide_jump)
+  (global $stack (mut i32) (i32.const 1024)) (global $calls (mut i32) (i32.const 0))
+  (func (export "setThrew") (param i32 i32)
+    (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (local.get 0))) (i32.store (i32.const 4) (local.get 1)))
+  (func (export "{save}") (result i32) (global.get $stack))
+  (func (export "{restore}") (param i32) (global.set $stack (local.get 0)))
+  (func $down (param i32) (result i32)
+    (global.set $stack (i32.sub (global.get $stack) (i32.const 16)))
+    (if (i32.eqz (local.get 0)) (then (call $jump)))
+    (i32.add (call $down (i32.sub (local.get 0) (i32.const 1))) (i32.const 1)))
+  (func $deep (param i32 i32) (result i32)
+    (if (local.get 1) (then (return (i32.div_s (i32.const 100) (local.get 0)))))
+    (call $down (local.get 0)))
+  (func $nested (param i32 i32) (result i32)
+    (drop (call $invoke (i32.const 1) (local.get 0) (i32.const 0)))
+    (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+    (call $down (local.get 1)))
+  (func $wide_jump (result i64) (call $jump) (i64.const 5))
+  (func (export "call") (param i32 i32 i32) (result i32 i32 i32 i32)
+    (call $invoke (local.get 0) (local.get 1) (local.get 2)) (i32.load (i32.const 0)) (global.get $stack) (global.get $calls))
+  (func (export "wide") (result i64) (call $wide (i32.const 3)))
+  (func (export "uncaught") (call $jump)))"""
+
+
+def jumps(save: str, restore: str) -> str:
+    return JUMPS.format(save=save, restore=restore)
+
+
+@LEVELS
+@pytest.mark.parametrize(
+    "names", [("stackSave", "stackRestore"), ("emscripten_stack_get_current", "_emscripten_stack_restore")]
+)
+def test_invoke_catches_what_is_thrown(names: tuple[str, str], level: int):
+    calls = [
+        ("call", [1, 2, 1], [50, 0, 1024, 0]), ("call", [1, 2, 0], [0, 1, 1024, 0]), ("call", [2, 3, 1], [0, 3, 1024, 1]),
+        ("call", [1, 0, 1], "integer divide by zero"), ("wide", [], [0]), ("uncaught", [], "thrown Wasm exception"),
+        ("call", [1, 5, 1], [20, 4, 1024, 1]),
+    ]  # fmt: skip
+    check(jumps(*names), calls, opt_level=level)
+
+
+def test_a_program_that_throws_has_to_export_what_puts_the_stack_back():
+    with pytest.raises(w2x.CompileError) as error:
+        w2x.compile(jumps("a", "b"))
+    assert '"env" "_emscripten_throw_longjmp" (func) is not provided' in str(error.value)
+
+
+# C++: `catch` throws an object of a type (an address) and looks for handlers of two; the destructor leaves a mark.
+THROWS = """(module
+  (import "env" "invoke_vii" (func $invoke (param i32 i32 i32)))
+  (import "env" "__cxa_allocate_exception" (func $allocate (param i32) (result i32)))
+  (import "env" "__cxa_throw" (func $throw (param i32 i32 i32)))
+  (import "env" "__cxa_find_matching_catch_2" (func $any (result i32)))
+  (import "env" "__cxa_find_matching_catch_4" (func $find (param i32 i32) (result i32)))
+  (import "env" "__cxa_begin_catch" (func $begin (param i32) (result i32)))
+  (import "env" "__cxa_end_catch" (func $end)) (import "env" "__cxa_rethrow" (func $again))
+  (import "env" "__cxa_uncaught_exceptions" (func $uncaught (result i32)))
+  (import "env" "getTempRet0" (func $type (result i32)))
+  (memory (export "memory") 1)
+  (table (export "__indirect_function_table") 4 funcref) (elem (i32.const 1) $thrower $destroy $rethrower)
+  (global $heap (mut i32) (i32.const 4096)) (global $balance (mut i32) (i32.const 0)) (global $gone (mut i32) (i32.const 0))
+  (func (export "setThrew") (param i32 i32)) (func (export "stackSave") (result i32) (i32.const 0))
+  (func (export "stackRestore") (param i32))
+  (func (export "malloc") (param i32) (result i32)
+    (global.set $balance (i32.add (global.get $balance) (i32.const 1)))
+    (global.get $heap) (global.set $heap (i32.add (global.get $heap) (local.get 0))))
+  (func (export "free") (param i32) (global.set $balance (i32.sub (global.get $balance) (i32.const 1))))
+  (func (export "__cxa_is_pointer_type") (param i32) (result i32) (i32.eq (local.get 0) (i32.const 300)))
+  ;; Type 200 catches 100, whose part at 4 it is.
+  (func (export "__cxa_can_catch") (param $wanted i32) (param $thrown i32) (param $at i32) (result i32)
+    (i32.and (i32.eq (local.get $wanted) (i32.const 200)) (i32.eq (local.get $thrown) (i32.const 100)))
+    (if (i32.eq (local.get $wanted) (i32.const 200))
+      (then (i32.store (local.get $at) (i32.add (i32.load (local.get $at)) (i32.const 4))))))
+  (func $destroy (param i32) (result i32) (global.set $gone (i32.load (local.get 0))) (local.get 0))
+  (func $thrower (param $type i32) (param $value i32) (local $object i32)
+    (local.set $object (call $allocate (i32.const 8)))
+    (i32.store (local.get $object) (local.get $value))
+    (i32.store offset=4 (local.get $object) (i32.add (local.get $value) (i32.const 1)))
+    (call $throw (local.get $object) (local.get $type) (i32.const 2)))
+  (func $rethrower (param $type i32) (param $value i32)
+    (call $invoke (i32.const 1) (local.get $type) (local.get $value))
+    (drop (call $begin (call $any)))
+    (call $again))
+  ;; The type of the handler, what it gets (of an object the number there), how many are in flight in it, what was destroyed
+  ;; at its end, and blocks that are still allocated.
+  (func (export "catch") (param $function i32) (param $thrown i32) (param $a i32) (param $b i32)
+      (result i32 i32 i32 i32 i32) (local $got i32)
+    (global.set $gone (i32.const 0))
+    (call $invoke (local.get $function) (local.get $thrown) (i32.const 42))
+    (local.set $got (call $find (local.get $a) (local.get $b)))
+    (call $type)
+    (local.set $got (call $begin (local.get $got)))
+    (if (result i32) (i32.lt_u (local.get $got) (i32.const 4096)) (then (local.get $got)) (else (i32.load (local.get $got))))
+    (call $uncaught)
+    (call $end)
+    (global.get $gone)
+    (global.get $balance))
+  (func (export "nothing") (result i32 i32) (call $any) (call $type))
+  (func (export "outside") (call $again)))"""
+
+
+@LEVELS
+def test_cpp_exceptions_of_emscripten(level: int):
+    calls = [
+        ("nothing", [], [0, 0]), ("catch", [1, 100, 100, 5], [100, 42, 0, 42, 0]),
+        ("catch", [1, 100, 5, 200], [200, 43, 0, 42, 0]), ("catch", [1, 300, 5, 300], [300, 42, 0, 42, 0]),
+        ("catch", [1, 100, 5, 0], [100, 42, 0, 42, 0]), ("nothing", [], [0, 0]),
+        ("outside", [], "wasm `unreachable` instruction executed"),
+        # Its own handler is still open when the object is thrown again.
+        ("catch", [3, 100, 100, 5], [100, 42, 0, 0, 2]),
+    ]  # fmt: skip
+    check(THROWS, calls, opt_level=level)
+
+
 def test_what_the_pack_does_not_fit_is_refused():
     for name, type, message in (
         ("invoke_ii", "(param i32 f32) (result i32)", "is not provided"),
@@ -230,6 +350,27 @@ def test_what_w2x_gives_to_libraries_and_what_not():
         with pytest.raises(w2x.CompileError) as error:
             w2x.compile(text.format(own), libraries={"lib": library.format(entry, code)})
         assert message in str(error.value)
+
+
+@LEVELS
+def test_a_library_calls_the_program(level: int):
+    """Also when only one export is compiled, and what it calls."""
+    library = """(module (import "w2x.program" "twice" (func $twice (param i32) (result i32)))
+      (import "w2x.program" "absent" (func $absent))
+      (func (export "f") (param i32) (result i32) (call $twice (i32.add (local.get 0) (i32.const 1))))
+      (func (export "g") (call $absent)))"""
+    text = """(module (import "lib" "f" (func $f (param i32) (result i32)))
+      (func (export "twice") (param i32) (result i32)
+        (if (i32.eqz (local.get 0)) (then (unreachable))) (i32.shl (local.get 0) (i32.const 1)))
+      (func (export "call") (param i32) (result i32) (call $f (local.get 0))))"""
+    calls = [("call", [20], [42]), ("call", [-1], "wasm `unreachable` instruction executed"), ("call", [2], [6])]
+    for exports in (None, ["call"]):
+        check(text, calls, opt_level=level, libraries={"lib": library}, exports=exports)
+    for entry, message in (("", "the program exports no such func"), ('(func (export "absent") (param i32))', "incompatible")):
+        with pytest.raises(w2x.CompileError) as error:
+            caller = f'(module (import "lib" "g" (func $g)) {entry} (func (export "call") (call $g)))'
+            w2x.compile(caller, libraries={"lib": library})
+        assert message in str(error.value) and '"w2x.program" "absent"' in str(error.value)
 
 
 @LEVELS

@@ -8,7 +8,8 @@ from functools import cache
 from ..format.errors import CompileError, Reason
 from ..wasm.encode import encode
 from ..wasm.module import Export, Function, FuncType, Import, Module
-from .emscripten import ENV, legalised
+from .emscripten import ENV
+from .invoke import legalised
 from .routines import WASI_MODULES, load
 
 # A name that has been shortened has so many letters at most.

@@ -6,19 +6,16 @@ They are ordinary modules: what they use of the program they import from "w2x", 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from ..wasm.module import Export, Function, FuncType, Import, Instr, Limits, Module, TableType, ValType
+from ..wasm.module import Export, Function, FuncType, Import, Instr, Limits, Module, TableType
+from .invoke import NEEDED, THROWING, arguments, find_matching_catch, invoke, legalised, needed_exports
 from .reach import operands
 from .routines import WASI_MODULES, load
 from .units import INTRINSIC_MODULE
 
 ENV = "env"
-_INVOKE = re.compile(r"invoke_([vijfd])([ijfd]*)")
-_LETTERS = {"i": "i32", "j": "i64", "f": "f32", "d": "f64"}
-_UPPER = 2  # global of env.wat
 _STUB = (Instr("unreachable"), Instr("end"))
 
 
@@ -26,16 +23,9 @@ def packs(importers: Sequence[Module], given: Collection[tuple[str, str]] = ()) 
     """With their names. Only what the program and the given libraries import (importers), and no library has (given: module,
     name), is in them."""
     wanted = _imported(importers, ENV, given)
-    found = [(ENV, _env(wanted)), (ENV, _assemblyscript(wanted))]
+    found = [(ENV, _env(wanted, importers[0])), (ENV, _assemblyscript(wanted))]
     found += [(name, _legalised_wasi(name, _imported(importers, name, given))) for name in WASI_MODULES]
     return [(name, module) for name, module in found if module.exports]
-
-
-def legalised(type: FuncType) -> FuncType:
-    """As JavaScript without 64-bit integers sees it: each i64 parameter is two i32, the lower half first; of an i64 result
-    it gets the lower half."""
-    params = tuple(t for p in type.params for t in (("i32", "i32") if p == "i64" else (p,)))
-    return FuncType(params, tuple("i32" if t == "i64" else t for t in type.results))
 
 
 def _imported(importers: Sequence[Module], module: str, given: Collection[tuple[str, str]]) -> dict[str, FuncType]:
@@ -46,27 +36,51 @@ def _imported(importers: Sequence[Module], module: str, given: Collection[tuple[
     return found
 
 
-def _env(wanted: Mapping[str, FuncType]) -> Module:
-    pack = load("env")
+def _env(wanted: Mapping[str, FuncType], program: Module) -> Module:
+    needed = needed_exports(e.name for e in program.exports if e.kind == "func") if THROWING & wanted.keys() else None
+    pack = load("env") if needed is None else _calling(load("env_throwing"), needed)
     exports = [e for name, type in wanted.items() for e in _variant(pack, name, type)]
     functions, types = list(pack.functions), list(pack.types)
-    kept = {e.index for e in exports}
+    indices = {e.name: e.index for e in pack.exports}
     for name, type in wanted.items():
-        invoke = _invoke(name, type, types)
-        if invoke is not None:
-            kept.add(len(functions))
+        made = invoke(name, type, types, needed is not None)
+        if made is None and needed is not None:
+            made = find_matching_catch(name, type, indices)
+        if made is not None:
             exports.append(Export(name, "func", len(functions)))
-            functions.append(invoke)
-    for i in sorted(kept):
-        kept |= {x.args[0] for x in functions[i].body if x.name == "call"}  # none of these calls others
-    functions = [f if i in kept else replace(f, locals=(), body=_STUB) for i, f in enumerate(functions)]
-    kinds = {kind for f in functions for instruction in f.body for kind, _ in operands(instruction)}
-    type_ = TableType("funcref", Limits(0))
-    table = Import(INTRINSIC_MODULE, "table", "table", type_)
-    imports = tuple(i for i in (*pack.imports, table) if i.kind == "global" or i.kind in kinds)
+            functions.append(made)
+    return _only(replace(pack, types=tuple(types), functions=tuple(functions), exports=tuple(exports)))
+
+
+def _calling(pack: Module, needed: tuple[str, ...]) -> Module:
+    """env_throwing.wat, which imports the program's functions under the names that they have there."""
+    names = {names[0]: name for names, name in zip(NEEDED, needed, strict=True)}
+    functions = (
+        f if f.imported is None else replace(f, imported=replace(f.imported, name=names.get(f.imported.name, f.imported.name)))
+        for f in pack.functions
+    )
+    imports = (replace(i, name=names.get(i.name, i.name)) if i.kind == "func" else i for i in pack.imports)
+    return replace(pack, functions=tuple(functions), imports=tuple(imports))
+
+
+def _only(pack: Module) -> Module:
+    """Only what the exported functions need, with the indices that it has; the rest traps."""
+    kept = {e.index for e in pack.exports}
+    todo = sorted(kept)
+    while todo:
+        called = {x.args[0] for x in pack.functions[todo.pop()].body if x.name == "call"} - kept
+        kept |= called
+        todo += called
+    functions = [
+        f if i in kept or f.imported is not None else replace(f, locals=(), body=_STUB) for i, f in enumerate(pack.functions)
+    ]
+    kinds = {kind for f in functions for instruction in f.body for kind, _ in operands(instruction)} | {"global", "func"}
+    table = Import(INTRINSIC_MODULE, "table", "table", TableType("funcref", Limits(0)))
+    imports = (*(i for i in pack.imports if i.kind != "table"), table)
     return replace(
-        pack, types=tuple(types), functions=tuple(functions), exports=tuple(exports), imports=imports,
-        tables=(type_,) if "table" in kinds else (), memories=pack.memories if "memory" in kinds else (),
+        pack, functions=tuple(functions), imports=tuple(i for i in imports if i.kind in kinds),
+        tables=(TableType("funcref", Limits(0)),) if "table" in kinds else (),
+        memories=pack.memories if "memory" in kinds else (),
     )  # fmt: skip
 
 
@@ -84,44 +98,6 @@ def _variant(pack: Module, name: str, type: FuncType) -> Iterator[Export]:
     yield from (replace(e, name=name) for e in found[:1])
 
 
-# invoke_SIG(index, arguments ...): calls element `index` of the table. JavaScript also catches what is thrown in it: here
-# nothing is, and a trap ends the call as it does there.
-
-
-def _invoke(name: str, declared: FuncType, types: list[FuncType]) -> Function | None:
-    """None where the name says nothing of the type, or something else than the import."""
-    match = _INVOKE.fullmatch(name)
-    if match is None:
-        return None
-    results = () if match[1] == "v" else (_LETTERS[match[1]],)
-    type = FuncType(tuple(_LETTERS[c] for c in match[2]), results)
-    plain = FuncType(("i32", *type.params), type.results)
-    if declared not in (plain, legalised(plain)):
-        return None
-    types.append(type)
-    code = [*_arguments(declared, type.params, 1), Instr("local.get", (0,)), Instr("call_indirect", (len(types) - 1, 0))]
-    local: tuple[ValType, ...] = ()
-    if declared.results != type.results:
-        local = ("i64",)
-        result = len(declared.params)
-        code += [Instr("local.tee", (result,)), Instr("i64.const", (32,)), Instr("i64.shr_u")]
-        code += [Instr("i32.wrap_i64"), Instr("global.set", (_UPPER,)), Instr("local.get", (result,)), Instr("i32.wrap_i64")]
-    return Function(declared, local, (*code, Instr("end")), name)
-
-
-def _arguments(declared: FuncType, wanted: tuple[ValType, ...], first: int) -> Iterator[Instr]:
-    """The parameters from `first` on as `wanted`; a pair of i32 becomes an i64 where they are legalised."""
-    apart = len(declared.params) - first > len(wanted)
-    at = first
-    for type in wanted:
-        yield Instr("local.get", (at,))
-        if apart and type == "i64":
-            yield from (Instr("i64.extend_i32_u"), Instr("local.get", (at + 1,)), Instr("i64.extend_i32_u"))
-            yield from (Instr("i64.const", (32,)), Instr("i64.shl"), Instr("i64.or"))
-            at += 1
-        at += 1
-
-
 def _legalised_wasi(name: str, imported: Mapping[str, FuncType]) -> Module:
     """Functions of WASI with legalised types, where the program imports them so: they call the real ones."""
     standard = load("files")
@@ -137,7 +113,7 @@ def _legalised_wasi(name: str, imported: Mapping[str, FuncType]) -> Module:
     imports = [Import(name, key, "func", real[key]) for key in wanted]
     functions = [Function(real[key], imported=entry, name=entry.name) for key, entry in zip(wanted, imports, strict=True)]
     for index, (key, type) in enumerate(wanted.items()):
-        body = (*_arguments(type, real[key].params, 0), Instr("call", (index,)), Instr("end"))
+        body = (*arguments(type, real[key].params, 0), Instr("call", (index,)), Instr("end"))
         functions.append(Function(type, (), body, key))
     return Module(
         types=tuple(dict.fromkeys(f.type for f in functions)), functions=tuple(functions), memories=(Limits(0),),

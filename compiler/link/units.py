@@ -6,7 +6,7 @@ it. Resolving follows imports until a definition, an intrinsic of module "w2x", 
 
 From "w2x" a library can import the program's own "memory" and "table" (the one that it exports as
 "__indirect_function_table", else its first), and what the host says of the time (PUBLIC); everything else there is for
-what comes with this package.
+what comes with this package. From "w2x.program" it can import the functions that the program exports.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from .matching import mismatch
 
 # The module from which routines import what the linker decides per instance, see `routines`.
 LAYOUT_MODULE = "w2x.layout"
+# From here a library imports what the program exports.
+PROGRAM_MODULE = "w2x.program"
 # Modules of this name and below it are for libraries and routines only.
 PRIVATE = re.compile(rf"{INTRINSIC_MODULE}(\.|$)")
 # What any library may import from INTRINSIC_MODULE.
@@ -218,6 +220,8 @@ class Units:
                 return Intrinsic(kind, entry.name, entry.desc)  # type: ignore[arg-type]
             if entry.name in EXPORTED_AS and entry.name == kind:
                 return self._programs(unit, kind, index, entry)
+        if entry.module == PROGRAM_MODULE and unit != PROGRAM:
+            return self._exported(unit, kind, index, entry)
         if entry.module == LAYOUT_MODULE and here.own:
             return here.layout.get(entry.name, Layout(None, entry.name))
         if PRIVATE.match(entry.module) and not here.own:
@@ -235,6 +239,16 @@ class Units:
         if wrong:
             return self._unresolved(unit, kind, index, wrong, "incompatible import type for")
         return PROGRAM, kind, shared
+
+    def _exported(self, unit: int, kind: str, index: int, entry: Import) -> Unresolved | _Key:
+        """A function that the program exports."""
+        export = self.all[PROGRAM].exports.get(entry.name)
+        if kind != "func" or export is None or export.kind != kind:
+            return self._unresolved(unit, kind, index, f"is not provided: the program exports no such {kind}")
+        wrong = mismatch(entry.desc, self.all[PROGRAM].module.functions[export.index].type, "the program")
+        if wrong:
+            return self._unresolved(unit, kind, index, wrong, "incompatible import type for")
+        return PROGRAM, kind, export.index
 
     def _provided(self, unit: int, kind: str, index: int, entry: Import) -> Unresolved | _Key:
         """What the first library has that has it; one of this package that has another type is not asked."""

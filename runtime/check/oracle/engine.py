@@ -13,7 +13,7 @@ from ....compiler.format.limits import TABLE_ELEMENTS
 from ...errors import OracleError
 from ...world import World
 from .clock import Clock
-from .linking import Library, define
+from .linking import Library, instantiate_linked
 from .wasi import Wasi
 
 T = TypeVar("T")
@@ -76,7 +76,7 @@ def instantiate(
         else:
             store.set_wasi(wasmtime.WasiConfig())
         clock = wasi.clock if wasi else Clock(world)
-        return store, linker.instantiate(store, define(store, linker, wasm, libraries, clock))
+        return store, instantiate_linked(store, linker, wasm, libraries, clock)
     except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
         raise OracleError(f"wasmtime does not instantiate the program: {said(error)}") from None
 

@@ -1,7 +1,8 @@
 """Libraries in wasmtime: in the order in which they need each other, and what they import from "w2x".
 
 A library may import the program's memory and table, which do not exist before the program does. So they are made first,
-and the program is changed to import them too.
+and the program is changed to import them too. Functions of the program it calls through a table, which is filled once the
+program is there.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import TypeAlias
 
 import wasmtime
 
-from ....compiler.link.units import EXPORTED_AS, INTRINSIC_MODULE
+from ....compiler.link.units import EXPORTED_AS, INTRINSIC_MODULE, PROGRAM_MODULE
 from ....compiler.wasm.decode import decode
-from ....compiler.wasm.module import Export, Import, Module
+from ....compiler.wasm.encode import encode
+from ....compiler.wasm.module import Export, Function, FuncType, Import, Instr, Limits, Module, TableType
 from ...errors import OracleError
 from .clock import CLOCK_REGISTERS, Clock
 
@@ -48,11 +50,56 @@ def sharing(program: Module, libraries: Sequence[Library]) -> Module:
     return program
 
 
-def define(
+def instantiate_linked(
+    store: wasmtime.Store, linker: wasmtime.Linker, program: bytes, libraries: Sequence[Library], clock: Clock
+) -> wasmtime.Instance:
+    """The program (as `sharing` leaves it), with everything that it imports: of libraries of one name, later ones add to
+    earlier ones."""
+    called = called_by(libraries)
+    entries = linker.instantiate(store, wasmtime.Module(store.engine, encode(_entries(called)))) if called else None
+    if entries is not None:
+        linker.define_instance(store, PROGRAM_MODULE, entries)
+    instance = linker.instantiate(store, _define(store, linker, program, libraries, clock))
+    if entries is not None:
+        exports, table = dict(instance.exports(store).items()), entries.exports(store)[_TABLE]
+        for place, name in enumerate(called):
+            if isinstance(exports.get(name), wasmtime.Func):
+                table.set(store, place, exports[name])  # type: ignore[union-attr]
+    return instance
+
+
+# The table of `_entries`: no name of a program's function that begins like this is imported.
+_TABLE = "w2x:functions"
+
+
+def called_by(libraries: Sequence[Library]) -> dict[str, FuncType]:
+    """The functions of the program that libraries import."""
+    found: dict[str, FuncType] = {}
+    for _, wasm in libraries:
+        for entry in decode(wasm).imports if PROGRAM_MODULE.encode() in wasm else ():
+            if entry.module == PROGRAM_MODULE and isinstance(entry.desc, FuncType):
+                found.setdefault(entry.name, entry.desc)
+    return found
+
+
+def _entries(called: dict[str, FuncType]) -> Module:
+    """A module with these functions, each of which calls its element of a table."""
+    types = tuple(dict.fromkeys(called.values()))
+    functions = [
+        Function(type, (), (*(Instr("local.get", (k,)) for k in range(len(type.params))), Instr("i32.const", (place,)),
+                            Instr("call_indirect", (types.index(type), 0)), Instr("end")), name)
+        for place, (name, type) in enumerate(called.items())
+    ]  # fmt: skip
+    return Module(
+        types=types, functions=tuple(functions), tables=(TableType("funcref", Limits(len(called))),),
+        exports=(*(Export(name, "func", place) for place, name in enumerate(called)), Export(_TABLE, "table", 0)),
+    )  # fmt: skip
+
+
+def _define(
     store: wasmtime.Store, linker: wasmtime.Linker, program: bytes, libraries: Sequence[Library], clock: Clock
 ) -> wasmtime.Module:
-    """Defines everything that the program (as `sharing` leaves it) imports: of libraries of one name, later ones add to
-    earlier ones."""
+    """Defines what the program imports of libraries, and what these import from "w2x"."""
     whole = wasmtime.Module(store.engine, program)
     modules = [(name, wasmtime.Module(store.engine, wasm)) for name, wasm in libraries]
     wanted = {str(i.name) for _, m in modules for i in m.imports if i.module == INTRINSIC_MODULE}

@@ -12,7 +12,7 @@ from ....compiler.wasm.decode import decode
 from ....compiler.wasm.encode import encode
 from ...world import World
 from .changed_parts import unshared
-from .linking import Library, with_memory_export
+from .linking import Library, called_by, with_memory_export
 from .run import Bound, Oracle
 from .sites import Recorded, reachable
 from .wasi import NOTHING, uses_wasi
@@ -51,8 +51,9 @@ def oracle_for(
     start_steps: that the model executed of the start function, see `Bound`.
     """
     module = decode(wasm)
-    functions = reachable(module, program.entries)
-    recorded = Recorded(module, functions, quiet=program.opt_level == 0)
+    functions = reachable(module, {*program.entries, *called_by(libraries)})
+    throws = any(decode(library).tags for _, library in libraries)
+    recorded = Recorded(module, functions, quiet=program.opt_level == 0, throws=throws)
     claimed = {step.site for step in program.steps}
     bound = Bound(start_steps, np.array([site in claimed for site in recorded.sites], np.bool_))
     entries = [e for e in (*program.entries.values(), program.start) if e is not None]

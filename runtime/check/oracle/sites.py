@@ -94,13 +94,14 @@ def reachable(module: Module, exports: Iterable[str] | None = None) -> set[int]:
 class Recorded:
     """sites: what is recorded of these functions. beside: number of a site -> the quiet instructions that run as often.
 
-    quiet: whether constants and copies have records of their own, as at -O0.
+    quiet: whether constants and copies have records of their own, as at -O0. throws: whether libraries may throw; a module that
+    has tags may itself.
     """
 
-    def __init__(self, module: Module, functions: Iterable[int], quiet: bool):
+    def __init__(self, module: Module, functions: Iterable[int], quiet: bool, throws: bool = False):
         self.sites: list[Site] = []
         self.beside: dict[int, list[tuple[int, int]]] = {}
-        self._module, self._quiet = module, quiet
+        self._module, self._quiet, self._throws = module, quiet, throws or bool(module.tags)
         for index in sorted(functions):
             if module.functions[index].imported is None:
                 self._add(index, module.functions[index])
@@ -109,7 +110,7 @@ class Recorded:
         body = function.body
         hosts: dict[int, int] = {}  # quiet instruction -> the instruction that it is counted with
         if not self._quiet:
-            hosts = _hosts(body, throws=bool(self._module.tags))
+            hosts = _hosts(body, throws=self._throws)
         numbers: dict[int, int] = {}
         vectors = vector_values(self._module, function)
         for at, instr in enumerate(body):
