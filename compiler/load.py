@@ -10,10 +10,15 @@ from .format.checkpoint import Model
 
 def load(path: str | os.PathLike[str]) -> Model:
     """Reads a checkpoint: one file, or a folder for Hugging Face. Raises CheckpointError for anything that is neither, of this
-    version, whole and consistent."""
+    version, whole and consistent; and for a folder with experts that this compiler did not make of the steps in it
+    (`mixture_load`)."""
     path = os.fspath(path)
     if not os.path.isdir(path):
         return checkpoint.load(path)
-    from .huggingface.folder import load_folder  # here, because what runs one file needs none of it
+    from .huggingface.folder import has_experts, load_folder  # here, because what runs one file needs none of it
 
+    if has_experts(path):
+        from .mixture_load import load_joined
+
+        return load_joined(path)
     return load_folder(path)

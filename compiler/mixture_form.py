@@ -18,8 +18,10 @@ def mixture_form(model: Model) -> Mixture:
     """The stock form (`stock_form`) with its MLPs as a shared expert and one expert for each operation of the program.
 
     Which neurons are an operation's is worked out from the circuits (`graph/supports.py`); the router reads the flags of the
-    row that is executed. Raises CompileError as `stock_form` does.
+    row that is executed. Of a folder with experts it is what is in it. Raises CompileError as `stock_form` does.
     """
+    if model.mixture is not None:
+        return model.mixture
     graph, assembly = stock_graph(model)
     return build_mixture(graph, step_operations(assembly, model))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..compiler.format.mixture import Mixture
 from ..compiler.format.transformer import Transformer
 from .engine import Engine
 from .errors import MissingPackage, needing
@@ -33,19 +34,29 @@ def engine_class(name: str) -> type:
     raise ValueError(f"no engine {name!r}; there are {', '.join(ENGINES)}")
 
 
-def new_engine(name: str, transformer: Transformer, **chosen: Any) -> Engine:
-    """An engine that has read the prefix. name: see `Instance`."""
-    return AutoEngine(transformer, **chosen) if name == "auto" else engine_class(name)(transformer, **chosen)
+def new_engine(name: str, transformer: Transformer, mixture: Mixture | None = None, **chosen: Any) -> Engine:
+    """An engine that has read the prefix. name: see `Instance`. mixture: what "torch" and "hf" decode instead, as it is; `transformer`
+    is then its experts joined."""
+    if name == "auto":
+        return AutoEngine(transformer, mixture, **chosen)
+    if mixture is None or name == "fast":
+        return engine_class(name)(transformer, **chosen)
+    if name == "torch":
+        with needing("the torch engine", "torch"):
+            from .mixture_engine import MixtureEngine
+
+        return MixtureEngine(mixture, **chosen)
+    return engine_class(name)(mixture, **chosen)
 
 
 class AutoEngine:
     """Engine: "fast" as long as that can follow a checkpoint. Then "torch", which reads what was read and goes on; where torch is
     not installed, what "fast" raises."""
 
-    def __init__(self, model: Transformer, **chosen: Any):
+    def __init__(self, model: Transformer, mixture: Mixture | None = None, **chosen: Any):
         from .fast.interface import Refused
 
-        self._model, self._chosen = model, chosen
+        self._model, self._mixture, self._chosen = model, mixture, chosen
         try:
             self._engine: Engine = engine_class("fast")(model, **chosen)
         except (Refused, NotImplementedError) as refused:
@@ -53,10 +64,10 @@ class AutoEngine:
 
     def _torch(self, refused: Exception) -> Engine:
         try:
-            torch_engine = engine_class("torch")
+            engine_class("torch")
         except MissingPackage:
             raise refused from None
-        return torch_engine(self._model, **self._chosen)
+        return new_engine("torch", self._model, self._mixture, **self._chosen)
 
     @property
     def name(self) -> str:

@@ -55,32 +55,33 @@ def _filled(name: str, said: dict[str, Any], tensors: dict[str, np.ndarray], t: 
 
 
 class HFEngine:
-    """Engine over `LlamaForCausalLM` with its own KV cache. Raises EnvelopeError past the model's certificate, CheckpointError
-    for one that promises more than the tensors keep, CompileError for a transformer that is not in the stock form.
+    """Engine over `LlamaForCausalLM`, of a mixture `Qwen2MoeForCausalLM`, with its own KV cache. Raises EnvelopeError past the
+    model's certificate, CheckpointError for one that promises more than the tensors keep, CompileError for a transformer that is
+    not in the stock form.
 
     device: of torch, "cpu" or "cuda".
     """
 
-    def __init__(self, model: Transformer, probe: str | None = None, device: str | None = None):
-        check_certificate(model)
-        self.model, self.position = model, 0
+    def __init__(self, model: Transformer | Mixture, probe: str | None = None, device: str | None = None):
+        check_certificate(model.joined() if isinstance(model, Mixture) else model)
+        self.model, self.position = model.shared if isinstance(model, Mixture) else model, 0
         self.probed: list[np.ndarray] = []
-        self._llama = llama(model, device)
+        self._stock = qwen(model, device) if isinstance(model, Mixture) else llama(model, device)
         if probe:
-            self._record(*model.probes[probe])
+            self._record(*self.model.probes[probe])
         # Called otherwise up to transformers 5.23.
-        names = inspect.signature(self._llama.forward).parameters
+        names = inspect.signature(self._stock.forward).parameters
         self._cache = {"cache" if "cache" in names else "past_key_values": transformers.DynamicCache()}
         self._largest = 0.0  # running sum of the tokens that are being read
-        if model.certificate:
+        if self.model.certificate:
             self._watch_sums()
         self._next = 0
-        if len(model.prefix):
-            self.append(model.prefix)
+        if len(self.model.prefix):
+            self.append(self.model.prefix)
 
     def _record(self, layer: int, slot: int) -> None:
         """What enters a layer, or the last norm, is the residual stream."""
-        stack = self._llama.model
+        stack = self._stock.model
         module = stack.layers[layer] if layer < len(stack.layers) else stack.norm
 
         def see(module: Any, arguments: tuple[torch.Tensor, ...]) -> None:
@@ -91,8 +92,8 @@ class HFEngine:
     def _watch_sums(self) -> None:
         """What enters the output projection are the values of all heads: of uniform ones the means."""
         width = self.model.head_dim
-        for layer, module in zip(self.model.layers, self._llama.model.layers, strict=True):
-            heads = torch.from_numpy(uniform_heads(layer, width)).to(self._llama.device)
+        for layer, module in zip(self.model.layers, self._stock.model.layers, strict=True):
+            heads = torch.from_numpy(uniform_heads(layer, width)).to(self._stock.device)
             if not len(heads):
                 continue
 
@@ -108,8 +109,8 @@ class HFEngine:
         """Reads int tokens [k] behind the cached ones. Only the logits behind the last one are wanted."""
         if self.model.envelope and self.position + len(tokens) > self.model.envelope:
             raise past_certificate(self.position + len(tokens), self.model.certificate)
-        ids = torch.as_tensor(np.asarray(tokens, dtype=np.int64), device=self._llama.device)[None]
-        out = self._llama(input_ids=ids, use_cache=True, logits_to_keep=1, **self._cache)
+        ids = torch.as_tensor(np.asarray(tokens, dtype=np.int64), device=self._stock.device)[None]
+        out = self._stock(input_ids=ids, use_cache=True, logits_to_keep=1, **self._cache)
         check_sums(self.model, self.position + len(tokens), self._largest)
         self._largest = 0.0
         # As `generate` does: greedy over logits in float32.

@@ -79,7 +79,7 @@ class Instance:
         self._exclusive = Exclusive("instance")
         vocabulary = model.transformer.vocabulary
         chosen = {key: value for key, value in (("probe", probe), ("device", device)) if value is not None}
-        self._engine: Engine = new_engine(engine, model.transformer, **chosen)
+        self._engine: Engine = new_engine(engine, model.transformer, model.mixture, **chosen)
         self._probe = probe
         if probe:
             self.prefix_probed = self._take_probed()

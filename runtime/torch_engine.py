@@ -24,8 +24,8 @@ class TorchEngine:
     def __init__(
         self, model: Transformer, probe: str | None = None, read_prefix: bool = True, device: str | None = None
     ):
-        check_certificate(model)
         self.model, self._device = model, torch_device(device)
+        check_certificate(self._dense())
         self._probe = model.probes[probe] if probe else None
         self.probed: list[np.ndarray] = []
         t = lambda a: torch.from_numpy(np.ascontiguousarray(a)).to(self._device)  # noqa: E731
@@ -49,7 +49,7 @@ class TorchEngine:
         x = x + n[:, None] * self._positions[0] + (n * n)[:, None] * self._positions[1]
         largest = torch.zeros((), dtype=torch.float64, device=self._device)
         causal = torch.ones(k, start + k, dtype=torch.bool, device=self._device).tril(start) if k > 1 else None
-        for index, (q, key, v, o, gate, up, down) in enumerate(self._layers):
+        for index, (q, key, v, o, *_) in enumerate(self._layers):
             self._record(index, x)
             if len(q):
                 seen = self._read(x)
@@ -63,13 +63,20 @@ class TorchEngine:
                 if len(self._uniform[index]):
                     largest = torch.maximum(largest, (y[0, self._uniform[index]] * n[:, None]).abs().max())
                 x = x + y[0].transpose(0, 1).reshape(k, -1) @ o.T
-            if len(gate):
-                seen = self._read(x)
-                x = x + (torch.relu(seen @ gate.T) * (seen @ up.T)) @ down.T
+            x = x + self._mlp(index, self._read(x))
         self._record(len(self._layers), x)
         check_sums(self.model, start + k, float(largest))
         self.position += k
         return self._read(x) @ self._unembed.T
+
+    def _dense(self) -> Transformer:
+        """Whose certificate has to hold."""
+        return self.model
+
+    def _mlp(self, layer: int, seen: torch.Tensor) -> torch.Tensor:
+        """What a layer's MLP adds, of what it reads: both [k, d]."""
+        gate, up, down = self._layers[layer][4:]
+        return (torch.relu(seen @ gate.T) * (seen @ up.T)) @ down.T
 
     def _read(self, x: torch.Tensor) -> torch.Tensor:
         """The residual stream as the matrices see it."""

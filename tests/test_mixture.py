@@ -79,9 +79,7 @@ def test_the_router_has_no_weights_of_its_own():
         assert np.array_equal(y.router[:, 0], -(y.router[:, 1:] > 0).sum(1))
 
 
-def test_the_folder_runs_without_this_project_and_is_refused_where_it_is_not_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_the_folder_runs_without_this_project(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     program = PROGRAMS["gcd"]
     folder = tmp_path / "model"
     assert main([WAT, "-o", f"{folder}/", "--moe"]) == 0
@@ -95,6 +93,4 @@ def test_the_folder_runs_without_this_project_and_is_refused_where_it_is_not_rea
     assert found["tokens"][0][-len(run.tokens) :] == run.tokens.tolist()
     known = json.loads((folder / "wasm2xformer.json").read_text())["mixture"]
     assert ["i32.mul"] in [expert["operations"] for expert in known["experts"]]
-    assert main(["run", str(folder), "--invoke", "gcd", "48", "18"]) == 2
-    assert "a mixture of experts" in capsys.readouterr().err
     assert main([WAT, "-o", str(tmp_path / "x.safetensors"), "--moe"]) == 2

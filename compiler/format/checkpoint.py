@@ -30,6 +30,7 @@ from . import metadata as stored
 from .certificate import HeadBound
 from .consistency import check
 from .isa import Program
+from .mixture import Mixture
 from .printable import printable
 from .tensors import HEADER_LIMIT, Tensors, open_tensors, sparse_parts, write_tensors
 from .transformer import Layer, Transformer
@@ -51,6 +52,8 @@ class Model:
     entries: (name, first step) of each token I.{k}.
     inputs: token number s of G.{s} for each named input area.
     texts: for each step with a site: "function 0xoffset instruction" as people read it.
+    mixture: of a folder with experts what is in it; `transformer` is then `mixture.joined()`, and has been shown to decode the
+        same. A one-file checkpoint keeps `transformer` alone.
     """
 
     transformer: Transformer
@@ -59,6 +62,7 @@ class Model:
     entries: list[tuple[str, int]] = field(default_factory=list)
     inputs: dict[str, int] = field(default_factory=dict)
     texts: dict[int, str] = field(default_factory=dict)
+    mixture: Mixture | None = None
 
     def save(self, path: str | Path) -> None:
         """Writes the checkpoint; an existing file is replaced only when all of it has been written, and keeps its mode."""
@@ -259,12 +263,13 @@ def transformer_of(
     )
 
 
-def read_layer(metadata: stored.Metadata, tensors: Tensors, index: int) -> Layer:
-    """Takes the matrices of one layer, which have to be of the shapes that the metadata says."""
+def read_layer(metadata: stored.Metadata, tensors: Tensors, index: int, mlp: str = "mlp") -> Layer:
+    """Takes the matrices of one layer, which have to be of the shapes that the metadata says. mlp: where its MLP's stand."""
     config, names = metadata.config, metadata.names.layers[index]
     d, h, f = config.hidden_size, config.num_attention_heads[index] * config.head_dim, config.intermediate_size[index]
     shapes = {"q": (h, d), "k": (h, d), "v": (h, d), "o": (d, h), "gate": (f, d), "up": (f, d), "down": (d, f)}
-    matrices = {matrix: tensors.take(_name(index, matrix), shape, "F64") for matrix, shape in shapes.items()}
+    named = {matrix: _name(index, matrix).replace(".mlp.", f".{mlp}.") for matrix in shapes}
+    matrices = {matrix: tensors.take(named[matrix], shape, "F64") for matrix, shape in shapes.items()}
     return Layer(
         **matrices, head_names=list(names.heads), neuron_names=list(names.neurons), slot_names=list(names.slots)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..format.certificate import Certificate
+from ..format.mixture import NO_NEURON
 from ..format.sparse import SparseRows
 from ..format.transformer import HEAD_DIM, Layer, Transformer
 from .build import _certificate
@@ -90,7 +91,7 @@ class Weights:
             one = Expr.of(1.0)
             self._neuron(y, f"erase {variable.name}", one, Expr.of(variable), [(-1.0, variable)])
         y.head_names += ["no head"] * (self.plan.heads - len(y.head_names))
-        y.neuron_names += ["no neuron"] * (neurons - len(y.neuron_names))
+        y.neuron_names += [NO_NEURON] * (neurons - len(y.neuron_names))
         y.slot_names = self.slots.names(index)
         return y
 

@@ -6,6 +6,8 @@
     README.md                              see `card`
     wasm2xformer.json                      {"checkpoint": the metadata of a one-file checkpoint, "prefix": token ids}
 
+A folder with experts is `mixture_folder`'s.
+
 `load_folder` reads config.json, model.safetensors and wasm2xformer.json; like a one-file checkpoint they come from strangers.
 """
 
@@ -15,8 +17,9 @@ import json
 import os
 import stat
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -27,7 +30,7 @@ from ..format.consistency import check
 from ..format.errors import CompileError
 from ..format.files import read_file
 from ..format.output_folder import replace_folder
-from ..format.tensors import open_tensors, write_tensors
+from ..format.tensors import Tensors, open_tensors, write_tensors
 from .card import card
 from .config import config, generation_config, stock_problem
 from .tensors import byte_count, read_transformer, state
@@ -45,6 +48,9 @@ FILES = (NAMES, *(name for name in _TEXTS if name != NAMES), WEIGHTS, "README.md
 # The tensors of a folder are dense. Larger ones are refused unless the caller says that they are wanted.
 MAX_GIB = 2.0
 _JSON_LIMIT = 512 << 20  # bytes of a JSON file that is read
+
+
+_Names = TypeVar("_Names")
 
 
 class FolderMetadata(msgspec.Struct, forbid_unknown_fields=True):
@@ -106,35 +112,54 @@ def load_folder(path: str | os.PathLike[str]) -> Model:
     """Reads such a folder. Raises CheckpointError for anything that is not one of this version, whole and consistent."""
     folder = Path(path)
     with checkpoint_errors(folder):
-        model = _load(folder)
-        check(model)
-        if problem := stock_problem(model.transformer):
-            raise ValueError(problem)
-        _check_config(_read(folder, CONFIG), config(model.transformer))
+        found = read_names(folder, FolderMetadata)
+        prefix = prefix_of(found.prefix)
+        check_sizes(found.checkpoint, prefix.shape)
+        with folder_tensors(folder) as tensors:
+            model = model_of(found.checkpoint, read_transformer(found.checkpoint, tensors, prefix))
+        check_folder(folder, model, lambda: config(model.transformer))
     return model
 
 
-def _load(folder: Path) -> Model:
+def has_experts(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder says that it is a mixture of experts; False where it cannot be read."""
+    try:
+        return msgspec.json.decode(_read(Path(path), NAMES), type=_FolderKind).mixture is not None
+    except (OSError, ValueError, MemoryError, RecursionError, msgspec.MsgspecError):
+        return False
+
+
+def read_names(folder: Path, kind: type[_Names]) -> _Names:
+    """wasm2xformer.json, which has a field `checkpoint`. Raises CheckpointError, ValueError, OSError."""
     if not (folder / NAMES).exists() and not (folder / NAMES).is_symlink():
         raise CheckpointError(f"{folder}: a folder, but not one of wasm2xformer: there is no {NAMES} in it")
-    metadata, prefix = _names(_read(folder, NAMES))
-    check_sizes(metadata, prefix.shape)
-    _require_file(folder, WEIGHTS)
-    with open_tensors(folder / WEIGHTS) as tensors:
-        return model_of(metadata, read_transformer(metadata, tensors, prefix))
-
-
-def _names(data: bytes) -> tuple[stored.Metadata, np.ndarray]:
+    data = _read(folder, NAMES)
     try:
-        if msgspec.json.decode(data, type=_FolderKind).mixture is not None:
-            raise CheckpointError("a mixture of experts, which transformers loads; for use here compile without --moe")
         version = msgspec.json.decode(data, type=_FolderVersion).checkpoint.version
         if version != stored.VERSION:
             raise ValueError(f"version {version}, this is for version {stored.VERSION}; compile the program again")
-        found = msgspec.json.decode(data, type=FolderMetadata)
+        return msgspec.json.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise ValueError(f"{NAMES}: {error}") from None
-    return found.checkpoint, np.array(found.prefix, dtype=np.int64).astype(np.int32)
+
+
+def prefix_of(ids: tuple[int, ...]) -> np.ndarray:
+    return np.array(ids, dtype=np.int64).astype(np.int32)
+
+
+def folder_tensors(folder: Path) -> AbstractContextManager[Tensors]:
+    """model.safetensors, open. Raises ValueError, SafetensorError, OSError."""
+    _require_file(folder, WEIGHTS)
+    return open_tensors(folder / WEIGHTS)
+
+
+def check_folder(folder: Path, model: Model, settings: Callable[[], Mapping[str, Any]]) -> None:
+    """That the parts of a model fit together, and that config.json says what the stock class needs, `settings`. Raises
+    ValueError."""
+    check(model)
+    if problem := stock_problem(model.transformer):
+        raise ValueError(problem)
+    _check_config(_read(folder, CONFIG), settings())
 
 
 def _check_config(data: bytes, expected: Mapping[str, Any]) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -34,16 +36,20 @@ def state(t: Transformer) -> dict[str, np.ndarray]:
     return tensors
 
 
-def read_transformer(metadata: stored.Metadata, tensors: Tensors, prefix: np.ndarray) -> Transformer:
-    """The inverse of `state`. Raises ValueError for tensors that are not what the metadata says, and for norms that round
-    otherwise than to float32."""
+def read_transformer(
+    metadata: stored.Metadata, tensors: Tensors, prefix: np.ndarray, mlps: Mapping[int, str] = MappingProxyType({})
+) -> Transformer:
+    """The inverse of `state`. mlps: of layers whose MLP has another name than "mlp" that name.
+
+    Raises ValueError for tensors that are not what the metadata says, and for norms that round otherwise than to float32.
+    """
     check_layers(metadata)
     config = metadata.config
     vocab, width, count = config.vocab_size, config.hidden_size, config.num_hidden_layers
     for name in (_LAST_NORM, *(_norm(index, name) for index in range(count) for name in _LAYER_NORMS)):
         if (tensors.take(name, (width,), "F64") != NORM_WEIGHT).any():
             raise ValueError(f"{name} is not 2^63 everywhere, with which the norm rounds to float32")
-    layers = [_unscaled(read_layer(metadata, tensors, index), config.head_dim) for index in range(count)]
+    layers = [_unscaled(read_layer(metadata, tensors, index, mlps.get(index, "mlp")), config.head_dim) for index in range(count)]
     embed, unembed = (SparseRows.of(tensors.take(name, (vocab, width), "F64")) for name in (EMBED, UNEMBED))
     if tensors.left:
         raise ValueError(f"a tensor that belongs to nothing: {min(tensors.left)}")

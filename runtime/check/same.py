@@ -15,7 +15,9 @@ from ...compiler.compile import compile_with
 from ...compiler.format.checkpoint import Model
 from ...compiler.format.errors import CompileError
 from ...compiler.huggingface.folder import write_folder
+from ...compiler.huggingface.mixture_folder import write_mixture
 from ...compiler.load import load
+from ...compiler.mixture_form import mixture_form
 from ...compiler.options import CompileOptions
 from ...compiler.stock import in_stock_form
 from ...compiler.wasm.source import Source
@@ -28,13 +30,15 @@ def difference_from_source(model: Model, source: Source, options: CompileOptions
     """
     try:
         compiled = compile_with(source, options)
-        if model.transformer.float32_reads:
+        if model.transformer.float32_reads and model.mixture is None:
             compiled = in_stock_form(compiled)
     except (CompileError, ValueError) as error:
         return f"the program cannot be compiled for it ({str(error).splitlines()[0]})"
     with tempfile.TemporaryDirectory(prefix="verify") as folder:
         path = Path(folder) / "model"
-        if model.transformer.float32_reads:
+        if model.mixture is not None:
+            write_mixture(compiled, mixture_form(compiled), path, math.inf)
+        elif model.transformer.float32_reads:
             write_folder(compiled, path, math.inf)
         else:
             compiled.save(path)

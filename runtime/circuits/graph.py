@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from ...compiler.format.checkpoint import Model
 from ...compiler.format.transformer import Transformer
 from ...compiler.huggingface.config import longest
 from ...compiler.stock import in_stock_form
+from ...compiler.stock_form import stock_form
 from .edges import CircuitEdge, EdgeKind, node_edges, unit_edges
 from .operations import operation_units
 from .units import INPUT, LOGITS, StreamUnits, units
@@ -135,8 +136,10 @@ def circuits(model: Model) -> CircuitGraph:
     """The graph of circuits of `model` in the stock form, which unmodified classes of transformers compute.
 
     Edges are read from the matrices (`units`), what an operation needs from the circuits that they were made of (`operations`).
-    Raises CompileError for a model that has no such form.
+    Raises CompileError for a model that has no such form. Of a folder with experts it is the graph of the dense stock form.
     """
+    if model.mixture is not None:
+        model = replace(model, transformer=stock_form(model), mixture=None)
     stock = in_stock_form(model)
     found = units(stock.transformer)
     edges = node_edges(stock.transformer, found)

@@ -93,6 +93,10 @@ def _summary(model: Model) -> Iterator[tuple[str, Any]]:
     yield "heads", sum(len(y.head_names) for y in t.layers)
     yield "heads with queries and keys of their own", sum(_distinct(y, t.head_dim) for y in t.layers)
     yield "neurons", sum(len(y.neuron_names) for y in t.layers)
+    if model.mixture is not None:
+        yield "experts in the folder, joined in what is shown", len(model.mixture.experts)
+        yield "layers with experts", sum(y is not None for y in model.mixture.layers)
+        yield "neurons of an expert", model.mixture.own
     yield "non-zero weights in the layers", sum(_nonzero(y) for y in t.layers)
     yield "vocabulary", len(t.vocabulary)
     yield "tokens of the prompt's prefix", len(t.prefix)

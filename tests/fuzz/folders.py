@@ -7,6 +7,7 @@ import random
 import struct
 import tempfile
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,12 @@ FILES = ("config.json", "wasm2xformer.json", "model.safetensors")
 
 @cache
 def seeds() -> list[list[bytes]]:
-    """The files of a folder for each source."""
+    """The files of a folder for each source, behind them those of a folder with experts."""
     made = []
     with tempfile.TemporaryDirectory() as parent:
-        for index, source in enumerate(SOURCES):
+        for index, (moe, source) in enumerate(product((False, True), SOURCES)):
             folder = Path(parent, str(index))
-            w2x.save_folder(w2x.compile(source), folder)
+            w2x.save_folder(w2x.compile(source), folder, moe=moe)
             made.append([(folder / name).read_bytes() for name in FILES])
     return made
 
@@ -47,14 +48,14 @@ class Folder:
     """Each file with its length before it."""
 
     def make(self, rng: random.Random) -> bytes:
-        index = rng.randrange(len(SOURCES))
+        index = rng.randrange(2 * len(SOURCES))
         files = list(seeds()[index])
         for number in rng.sample(range(3), rng.choice((1, 1, 2))):
             match rng.randrange(5):
                 case 0:
                     files[number] = mutate_bytes(rng, files[number])
                 case 1:
-                    files[number] = seeds()[rng.randrange(len(SOURCES))][number]
+                    files[number] = seeds()[rng.randrange(2 * len(SOURCES))][number]
                 case _ if number == 2:
                     changed = dict(tensors(index))
                     change_tensor(rng, changed)
