@@ -35,8 +35,8 @@ def engine_class(name: str) -> type:
 
 
 def new_engine(name: str, transformer: Transformer, mixture: Mixture | None = None, **chosen: Any) -> Engine:
-    """An engine that has read the prefix. name: see `Instance`. mixture: what "torch" and "hf" decode instead, as it is; `transformer`
-    is then its experts joined."""
+    """An engine that has read the prefix. name: see `Instance`. mixture: what "torch" and "hf" decode instead, as it is;
+    `transformer` is then its experts joined."""
     if name == "auto":
         return AutoEngine(transformer, mixture, **chosen)
     if mixture is None or name == "fast":
