@@ -15,6 +15,7 @@ from ..format.limits import MEMORY_LIMIT, MEMORY_PAGES, PAGE
 from ..format.printable import printable
 from ..format.waiting import interruptible
 from .c import compile_c
+from .component import core_module, is_component
 from .decode import decode
 from .encode import encode
 from .legacy_exceptions import modern
@@ -44,7 +45,7 @@ class Source:
 
 
 def load(source: str | bytes | bytearray | memoryview | Path) -> Source:
-    """WAT text, or WASM bytes, or the path of a file with either or with C.
+    """WAT text, or WASM bytes, or the path of a file with either or with C. Of a component its core module, see `component`.
 
     Raises CompileError: a syntax error (with the line), an invalid module, or too much memory.
     """
@@ -53,7 +54,7 @@ def load(source: str | bytes | bytearray | memoryview | Path) -> Source:
     if not isinstance(source, str):
         source = _bytes(source)
     wasm = source if isinstance(source, bytes) and source[:4] == MAGIC else _assemble(source)
-    wasm = _validated(wasm)
+    wasm = _validated(core_module(wasm) if is_component(wasm) else wasm)
     module = decode(wasm)
     for memory in module.memories:
         if memory.minimum > MEMORY_PAGES:
@@ -119,7 +120,7 @@ _LEGACY = ("legacy_exceptions feature required", "legacy exceptions support is n
 def _validated(wasm: bytes) -> bytes:
     """The module; one with the older form of exceptions with the new form instead. Raises CompileError."""
     if wasm[4:8] != VERSION:
-        raise CompileError("not a core WASM module of version 1 (a component, or a truncated file)")
+        raise CompileError("not a core WASM module of version 1 (a truncated file, or a later version)")
     message = invalid(wasm, FEATURES)
     if message.startswith(_LEGACY) and (translated := _with_new_exceptions(wasm)) != wasm:
         return _validated(translated)
