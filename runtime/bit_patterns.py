@@ -5,22 +5,36 @@ from __future__ import annotations
 import operator
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from ..compiler.format.types import HIGH_HALF, LOW_HALF, ValType
+from ..compiler.format.types import HIGH_HALF, LOW_HALF, OBJECTS, ValType
 from .errors import ArgumentError
 
 _BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "v128": 128, LOW_HALF: 64, HIGH_HALF: 64}
-_BITS |= {"funcref": 32, "externref": 32, "exnref": 32}
+_BITS |= dict.fromkeys(("funcref", "externref", "exnref", *OBJECTS), 32)
 _FLOATS = {"f32": ("<f", "<I"), "f64": ("<d", "<Q")}
 
 
 # A reference to a function to which the module itself does not refer (of a library): it has no number.
 FOREIGN = -2
-EXTERNREF_LIMIT = 2**32 - 2  # the largest number of an externref
+EXTERNREF_LIMIT = 2**31 - 2  # the largest number of an externref
+_NUMBER = 2**31  # the bits of an i31ref are this and its number
+
+
+@dataclass(frozen=True)
+class ObjectReference:
+    """A struct or an array of the program, as a result. number: where it is in the program's heap."""
+
+    number: int
+
+    def __str__(self) -> str:
+        return f"object {self.number}"
+
+
 _NONE: Mapping[int, int] = MappingProxyType({})
 
 
@@ -40,6 +54,11 @@ def encode(function: str, index: int, type_: ValType, value: Any, functions: Map
     if type_ == "exnref":
         raise ArgumentError(f"{where} = {show(value)}: an exception cannot be passed, only null")
     bits, number = _BITS[type_], _integer(where, type_, value)
+    if type_ in OBJECTS:
+        if type_ != "anyref" or not -(2**30) <= number < 2**31:
+            which = "only null" if type_ != "anyref" else "only null and the number of an i31ref"
+            raise ArgumentError(f"{where} = {show(number)}: {which} can be passed")
+        return _NUMBER | number % _NUMBER
     if type_ == "funcref":
         return _function_reference(where, number, functions)
     if type_ == "externref":
@@ -60,8 +79,11 @@ def decode(type_: ValType, bits: int, functions: Mapping[int, int] = _NONE) -> A
         return struct.unpack(as_float, struct.pack(as_int, bits))[0]
     if type_ == "funcref":
         return None if bits == 0 else next((i for i, v in sorted(functions.items()) if v == bits), FOREIGN)
+    if type_ in OBJECTS:
+        number = bits % _NUMBER
+        return None if bits == 0 else ObjectReference(bits) if bits < _NUMBER else number - _NUMBER * (number >= 2**30)
     if type_ == "externref":
-        return None if bits == 0 else bits - 1
+        return None if bits == 0 else ObjectReference(bits - _NUMBER) if bits >= _NUMBER else bits - 1
     if type_ == "exnref":
         return bits or None
     if type_ in ("v128", LOW_HALF, HIGH_HALF):

@@ -19,7 +19,8 @@ from .operations import OPERATIONS, Operation
 from .types import FuncType, ValType
 
 # Traps for which only those programs have tokens that can meet one: of null where a reference has to be one; of exceptions
-# ("exceptions exhausted" is a limit of the machine); of atomic accesses. A program with the token of one has those of all before.
+# ("exceptions exhausted" is a limit of the machine); of atomic accesses; of casts and arrays ("heap exhausted" is a limit, too).
+# A program with the token of one has those of all before.
 SELDOM_TRAPS = {
     "null_access": "null reference",
     "uncaught_exception": "thrown Wasm exception",
@@ -27,6 +28,9 @@ SELDOM_TRAPS = {
     "unaligned_atomic": "unaligned atomic",
     "wait_unshared": "atomic wait on non-shared memory",
     "endless_wait": "atomic wait that no other thread can end",
+    "cast_failure": "cast failure",
+    "array_out_of_bounds": "out of bounds array access",
+    "heap_exhausted": "heap exhausted",
 }
 # Token classes of traps, in the order of their tokens; the text is what wasmtime says.
 TRAPS = {

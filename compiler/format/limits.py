@@ -37,5 +37,8 @@ DESCRIPTORS_BYTES = 256 * 32
 # Exceptions that a program holds on to as values (catch_ref, catch_all_ref) take so many bytes of hidden memory, of which
 # none comes back; one more traps "exceptions exhausted".
 EXCEPTION_BYTES = 2**22
+# Structs and arrays of a program that makes any take so many bytes of hidden memory, of which none comes back; one more traps
+# "heap exhausted".
+HEAP_BYTES = 2**25
 # The host reads hidden memory (what was written into files) so many words of four bytes at a time.
 HOST_WORDS = 32

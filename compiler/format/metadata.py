@@ -26,7 +26,7 @@ Name = Annotated[str, Meta(max_length=2**16)]
 Names = tuple[Name, ...]
 Key = Annotated[str, Meta(pattern="^(0|[1-9][0-9]{0,9})\\Z")]  # a number as a JSON key
 Operation = Annotated[str, Meta(pattern=r"^[a-z0-9_.]{1,40}\Z")]
-Type = Annotated[str, Meta(pattern=r"^(i32|i64|f32|f64|v128|v128\.low|v128\.high|funcref|externref|exnref|\(ref .{1,65536}\))\Z")]
+Type = Annotated[str, Meta(pattern=r"^(i32|i64|f32|f64|v128|v128\.low|v128\.high|funcref|externref|exnref|anyref|structref|arrayref|nullref|\(ref .{1,65536}\))\Z")]
 Types = tuple[Type, ...]
 Record = Annotated[str, Meta(pattern="^[a-z_]{1,20}\\Z")]
 
@@ -98,6 +98,7 @@ class StoredStep(Struct, omit_defaults=True, forbid_unknown_fields=True, gc=Fals
     targets: tuple[Natural, ...] = ()
     callee: Natural | None = None
     type: StoredType | None = None
+    type_names: Names = ()
     trap: Annotated[str, Meta(max_length=40)] = ""
     site: StoredSite | None = None
     taken: Annotated[int, Meta(ge=0, le=1)] = 1
@@ -112,6 +113,7 @@ class StoredFunction(Struct, omit_defaults=True, forbid_unknown_fields=True):
     end: Natural
     frame_size: Natural
     internal: bool = False
+    type_names: Names = ()
 
 
 class StoredEntry(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -238,13 +240,27 @@ def _stored_type(type_: FuncType) -> StoredType:
     return StoredType(tuple(map(str, type_.params)), tuple(map(str, type_.results)))
 
 
+def _type_names(type_: FuncType | None) -> Names:
+    """Of a function type with a name that, whether it is final, and the names of those above it."""
+    return () if type_ is None or not type_.name else (type_.name, "final" if type_.final else "", *type_.above)
+
+
+def _function_type(stored: StoredType, names: Names) -> FuncType:
+    """Raises ValueError."""
+    if not names:
+        return FuncType(stored.params, stored.results)
+    if len(names) < 2 or not names[0]:
+        raise ValueError("metadata: a function type with names that are none")
+    return FuncType(stored.params, stored.results, names[0], names[2:], bool(names[1]))
+
+
 def _stored_step(step: Step) -> StoredStep:
     slots = {name: None if slot is None else _stored_slot(slot) for name, slot in _slots(step).items()}
     site = None if step.site is None else StoredSite(step.site.function, step.site.instruction, step.site.record)
     return StoredStep(
         step.op, **slots, imm=step.imm, target=step.target, targets=step.targets, callee=step.callee,
-        type=None if step.type is None else _stored_type(step.type), trap=step.trap, site=site, taken=step.taken,
-        wide=step.wide,
+        type=None if step.type is None else _stored_type(step.type), type_names=_type_names(step.type), trap=step.trap,
+        site=site, taken=step.taken, wide=step.wide,
     )  # fmt: skip
 
 
@@ -253,7 +269,9 @@ def _slots(step: Any) -> dict[str, Any]:
 
 
 def _stored_function(f: StepFunction) -> StoredFunction:
-    return StoredFunction(f.index, f.name, _stored_type(f.type), f.entry, f.end, f.frame_size, f.internal)
+    return StoredFunction(
+        f.index, f.name, _stored_type(f.type), f.entry, f.end, f.frame_size, f.internal, _type_names(f.type)
+    )  # fmt: skip
 
 
 def _stored_entry(e: Entry) -> StoredEntry:
@@ -286,13 +304,13 @@ def _step(s: StoredStep) -> Step:
     site = None if s.site is None else Site(s.site.function, s.site.instruction, s.site.record)
     return Step(
         s.op, **slots, imm=s.imm, target=s.target, targets=s.targets, callee=s.callee,
-        type=None if s.type is None else FuncType(s.type.params, s.type.results), trap=s.trap, site=site,
+        type=None if s.type is None else _function_type(s.type, s.type_names), trap=s.trap, site=site,
         taken=s.taken, wide=s.wide,
     )  # fmt: skip
 
 
 def _function(f: StoredFunction) -> StepFunction:
-    type_ = FuncType(f.type.params, f.type.results)
+    type_ = _function_type(f.type, f.type_names)
     return StepFunction(f.index, f.name, type_, f.entry, f.end, f.frame_size, f.internal)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# Value types by their text names: "i32", "i64", "f32", "f64", "v128", "funcref", "externref", "exnref";
+# Value types by their text names: "i32", "i64", "f32", "f64", "v128", "funcref", "externref", "exnref", "anyref";
 # other references are `RefType`.
 ValType = str
 # A v128 is two values from the linker on, each of 64 bits: its low lanes and its high ones.
@@ -17,15 +18,64 @@ _WIDE = frozenset({"i64", "f64", LOW_HALF, HIGH_HALF})
 
 @dataclass(frozen=True)
 class FuncType:
+    """name, above, final: as of every `HeapType`; a function type without a name is told apart by its structure alone."""
+
     params: tuple[ValType, ...] = ()
     results: tuple[ValType, ...] = ()
+    name: str = ""
+    above: tuple[str, ...] = ()
+    final: bool = True
+
+    def takes(self, other: FuncType) -> bool:
+        """Whether a reference to a function of the other type is one to a function of this type."""
+        return self == other or bool(self.name and self.name in other.above)
+
+
+@dataclass(frozen=True)
+class FieldType:
+    """Of a struct's field or an array's elements. type: a value type, or "i8" or "i16"."""
+
+    type: str
+    mutable: bool = False
+
+    @property
+    def value(self) -> ValType:
+        """The type of the values that it takes and gives."""
+        return "i32" if self.type in PACKED else self.type
+
+
+PACKED = ("i8", "i16")
+
+
+@dataclass(frozen=True)
+class StructType:
+    """name: says which type it is: equal names are equal types, also of two modules (`wasm.type_names`). above: the names of its
+    supertypes, the nearest first. final: it has no subtypes."""
+
+    fields: tuple[FieldType, ...]
+    name: str
+    above: tuple[str, ...] = ()
+    final: bool = True
+
+
+@dataclass(frozen=True)
+class ArrayType:
+    """As `StructType`; all elements have the type of one field."""
+
+    element: FieldType
+    name: str
+    above: tuple[str, ...] = ()
+    final: bool = True
+
+
+HeapType = FuncType | StructType | ArrayType
 
 
 class RefType(str):
-    """A reference type that is no plain funcref, externref or exnref. to: "func", "extern", "exn", or the type of the functions
-    referred to.
+    """A reference type that is no plain funcref, externref, exnref or anyref.
 
-    As text it begins with REFERENCE, and says its structure, so that equal types of two modules are equal.
+    to: one of ABSTRACT, the type of the functions referred to, or the name of a type that has one.
+    As text it begins with REFERENCE, and says its structure or its name, so that equal types of two modules are equal.
     """
 
     nullable: bool
@@ -33,6 +83,8 @@ class RefType(str):
 
     def __new__(cls, nullable: bool, to: str | FuncType) -> RefType:
         types = lambda ts: " ".join(ts)  # noqa: E731
+        if isinstance(to, FuncType) and to.name:
+            to = to.name
         heap = to if isinstance(to, str) else f"(func ({types(to.params)}) -> ({types(to.results)}))"
         made = super().__new__(cls, f"{REFERENCE}{'null ' if nullable else ''}{heap})")
         made.nullable, made.to = nullable, to
@@ -43,17 +95,28 @@ class RefType(str):
 
 
 REFERENCE = "(ref "
+# Abstract heap types, with how hosts see references to them. A named type begins with one of these and a dot.
+ABSTRACT = {
+    "func": "funcref", "extern": "externref", "exn": "exnref", "any": "anyref", "eq": "anyref", "i31": "anyref",
+    "struct": "structref", "array": "arrayref",
+    "none": "nullref", "nofunc": "nullref", "noextern": "nullref", "noexn": "nullref",
+}  # fmt: skip
+# Of what hosts see: references of which one may be an object of the program's own, see `link.heap`.
+OBJECTS = ("anyref", "structref", "arrayref", "nullref")
+_KINDS = frozenset(ABSTRACT.values())
+_HEAP = re.compile(r"\(ref (?:null )?(\w+)(?:\.[\w.]+)?\)")
 
 
 def general(type: ValType) -> ValType:
     """Of a reference type the plain one that it is a kind of: how hosts see it; another type itself."""
     if type.startswith(REFERENCE):
-        return next((f"{kind}ref" for kind in ("extern", "exn") if type.endswith(f" {kind})")), "funcref")
+        heap = _HEAP.fullmatch(type)
+        return ABSTRACT.get(heap[1], "funcref") if heap else "funcref"
     return type
 
 
 def is_reference(type: ValType) -> bool:
-    return general(type) in ("funcref", "externref", "exnref")
+    return general(type) in _KINDS
 
 
 def is_wide(type: ValType) -> bool:

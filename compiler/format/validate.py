@@ -8,7 +8,7 @@ from typing import Any
 from .isa import EXCEPTION_REGISTER, FOLDING_RULES, TRAPS, Entry, Program, Site, Slot, Step, StepFunction
 from .limits import FRAME_SIZE_LIMIT, MEMORY_LIMIT, PAGE
 from .operations import OPERATIONS, Operation
-from .types import HIGH_HALF, LOW_HALF, FuncType, ValType, general, halved, is_wide
+from .types import HIGH_HALF, LOW_HALF, OBJECTS, FuncType, ValType, general, halved, is_wide
 
 # Which operations may answer for what the oracle records of an instruction.
 RECORDS = {
@@ -29,7 +29,7 @@ EXCEPTION_SLOT = Slot("hidden", EXCEPTION_REGISTER)
 _READ, _WRITTEN = ("frame", "const", "global", "hidden"), ("frame", "global", "hidden")
 _ABSENT: dict[str, Any] = {"a": None, "b": None, "c": None, "dest": None, "imm": 0, "target": None, "targets": (), "callee": None}
 _ABSENT |= {"type": None, "trap": ""}
-_TYPES = ("i32", "i64", "f32", "f64", "v128", LOW_HALF, HIGH_HALF, "funcref", "externref", "exnref")
+_TYPES = ("i32", "i64", "f32", "f64", "v128", LOW_HALF, HIGH_HALF, "funcref", "externref", "exnref", *OBJECTS)
 
 
 class InvalidProgram(ValueError):
@@ -181,7 +181,7 @@ def _check_control(program: Program, at: int, function: StepFunction) -> None:
         type_ = _called(program, at)
         if len(type_.params) > function.frame_size:
             raise InvalidProgram(f"{step.op} needs slots 0 to {len(type_.params)} of a frame of {function.frame_size}", at)
-        if type_.results != function.type.results:
+        if list(map(is_wide, type_.results)) != list(map(is_wide, function.type.results)):
             raise InvalidProgram(f"{step.op} of a function with other results than its own", at)
 
 
@@ -334,6 +334,17 @@ def _check_consecutive(references: Mapping[int, int], functions: Mapping[int, St
                 raise InvalidProgram(f"reference {reference} is not next to the others of its type")
             done.add(type_)
             before = type_
+    _check_subtypes([functions[references[reference]].type for reference in sorted(references)])
+
+
+def _check_subtypes(types: Sequence[FuncType]) -> None:
+    """And so do those to functions of a type and of all below it. types: of the functions, in the order of the references."""
+    last: dict[str, int] = {}
+    for at, type_ in enumerate(types):
+        for name in {type_.name, *type_.above} - {""}:
+            if last.get(name, at - 1) != at - 1:
+                raise InvalidProgram(f"references to functions of the type {name} are not next to each other")
+            last[name] = at
 
 
 __all__ = ["RECORDS", "InvalidProgram", "check_operands", "validate"]

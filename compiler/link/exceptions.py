@@ -68,15 +68,17 @@ def throwing(module: Module, references: Iterable[int]) -> tuple[frozenset[int],
         for call in calls:
             if call is not None:
                 name, target = call
-                callers.setdefault(target if name == "call" else module.types[target], []).append(index)
+                callers.setdefault(target if name == "call" else module.function_type(target), []).append(index)
+    named = {t.name: t for t in module.types if isinstance(t, FuncType) and t.name}
     todo = sorted(functions)
     while todo:
         index = todo.pop()
         found = list(callers.get(index, ()))
         type = module.functions[index].type
-        if index in referenced and type not in types:
-            types.add(type)
-            found += callers.get(type, ())
+        for called in (type, *(named[name] for name in type.above)) if index in referenced else ():
+            if called not in types:  # a call of a type may be of one below it
+                types.add(called)
+                found += callers.get(called, ())
         todo += sorted({*found} - functions)
         functions.update(found)
     return frozenset(functions), frozenset(types)

@@ -15,6 +15,7 @@ from ..format.limits import (
     ENVIRONMENT_BYTES,
     EXCEPTION_BYTES,
     FILES_BYTES,
+    HEAP_BYTES,
     HIDDEN_LIMIT,
     MEMORY_PAGES,
     PAGE,
@@ -23,8 +24,12 @@ from ..format.limits import (
     STDIN_BYTES,
     TABLE_ELEMENTS,
 )
+from ..format.types import RefType
 from ..wasm.module import Instr, Limits, Module
+from .constants import Constants
 from .exceptions import EXCEPTIONS
+from .heap import HEAP_TOP, HeapImage
+from .heap_routines import FUNCTIONS_COUNT, FUNCTIONS_FIRST
 from .indices import Indices
 from .linked import TableLayout
 from .reach import Reached
@@ -89,9 +94,14 @@ class _LayOut:
         self.max_memory_pages = max_memory_pages
         self.out = Instantiation()
         self.hidden: list[tuple[int, bytearray]] = []  # offset and first contents of what lies in hidden memory
+        self.objects = HeapImage(units.heap_types)
+        self.constants = Constants(units, indices, self._global, self.objects)
 
     def run(self) -> Instantiation:
         out = self.out
+        if self.reached.objects:
+            self._reserve(HEAP_BYTES)  # the first of all: objects are found at their own addresses
+        self._function_numbers()
         order = {unit: k for k, unit in enumerate(self.reached.instantiated)}
         # What a global's value depends on comes before it.
         for definition in sorted(self.reached.globals, key=lambda g: (order.get(g.unit, len(order)), g)):
@@ -102,6 +112,9 @@ class _LayOut:
         if self.reached.exceptions:
             self.out.constants[Layout(None, EXCEPTIONS)] = self._reserve(EXCEPTION_BYTES)
         self._tables()
+        if self.reached.objects:
+            out.registers[HEAP_TOP] = len(self.objects.bytes)
+            self.hidden.append((0, self.objects.bytes))
         for offset, contents in self.hidden:
             out.segments += _segments(contents, offset, hidden=True)
         self._memory()
@@ -119,31 +132,22 @@ class _LayOut:
             values[definition] = self._evaluate(definition.unit, code)
         return values[definition]
 
+    def _function_numbers(self) -> None:
+        """For casts to types of functions: the numbers of those that have one, also of a type below it."""
+        names = [y.name for y in self.reached.layouts if y.owner is None and y.name.startswith(FUNCTIONS_FIRST)]
+        for name in names:
+            wanted = name.removeprefix(FUNCTIONS_FIRST)
+            found = [number for f, number in self.indices.references.items() if wanted in self._types_of(f)]
+            self.out.constants[Layout(None, name)] = min(found, default=1)
+            self.out.constants[Layout(None, FUNCTIONS_COUNT + wanted)] = len(found)
+
+    def _types_of(self, function: Definition) -> list[str]:
+        """Of references to a function: its own type, and those above it."""
+        type_ = self._module(function).functions[function.index].type
+        return [str(RefType(False, type_)), *(str(RefType(False, name)) for name in type_.above)]
+
     def _evaluate(self, unit: int, code: Iterable[Instr]) -> int:
-        """The value of a constant expression as an unsigned bit pattern; a reference as its number."""
-        stack: list[int] = []
-        for instruction in code:
-            match instruction.name:
-                case "i32.const" | "i64.const" | "f32.const" | "f64.const":
-                    stack.append(instruction.args[0] & _mask(instruction.name))
-                case "ref.null":
-                    stack.append(0)
-                case "ref.func":
-                    target = self.units.resolve(unit, "func", instruction.args[0])
-                    assert isinstance(target, Definition)
-                    stack.append(self.indices.references[target])
-                case "global.get":
-                    target = self.units.resolve(unit, "global", instruction.args[0])
-                    if not isinstance(target, Definition):
-                        raise CompileError(f"global {target.name} has no value at instantiation")
-                    stack.append(self._global(target))
-                case "i32.add" | "i32.sub" | "i32.mul" | "i64.add" | "i64.sub" | "i64.mul":
-                    b, a = stack.pop(), stack.pop()
-                    result = {"add": a + b, "sub": a - b, "mul": a * b}[instruction.name[4:]]
-                    stack.append(result & _mask(instruction.name))
-                case _:
-                    raise CompileError([Reason("not supported in a constant expression", instruction=instruction.name)])
-        return stack[-1]
+        return self.constants.value(unit, code)
 
     # Hidden memory
 
@@ -313,10 +317,6 @@ class _LayOut:
 def memory_register(number: int) -> str:
     """The hidden register with the size in bytes of the memory with this index in the linked module."""
     return f"memory{number or ''}_bytes"
-
-
-def _mask(name: str) -> int:
-    return (1 << int(name[1:3])) - 1
 
 
 def _maximum(limits: Limits) -> int:

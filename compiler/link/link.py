@@ -91,6 +91,7 @@ def link(
         },
         start=tuple(functions[f] for f in reached.start),
         exceptions=exceptions,
+        casts={type: functions[f] for type, f in reached.casts.items()},
     )
     return with_places(linked, whole)
 

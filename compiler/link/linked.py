@@ -60,6 +60,7 @@ class LinkedModule:
         have all of the program's, and no others, nothing.
     table_capacity: original table index -> elements for which there is room, of tables that may grow.
     start: function indices to call at instantiation, in order.
+    casts: for each type that a br_on_cast asks for, the function that says whether a reference is of it.
     exceptions: of a program that can throw one.
     """
 
@@ -83,6 +84,7 @@ class LinkedModule:
     exported_globals: dict[str, tuple[int, ValType]] = field(default_factory=dict)
     start: tuple[int, ...] = ()
     exceptions: Exceptions | None = None
+    casts: Mapping[ValType, int] = field(default_factory=dict)
     places: Mapping[int, tuple[OriginalInstruction, ...]] = field(default_factory=dict)
 
     def site(self, function: int, at: int, record: str) -> Site | None:
@@ -136,6 +138,7 @@ def with_places(linked: LinkedModule, whole: SplitModule) -> LinkedModule:
 # Intrinsics: imports from module "w2x" that linked routines may use, and the steps they become.
 #   functions  stdout (param i32), stderr (param i32)                     one output token, the low byte
 #              hidden_load8 (param i32) (result i32)                      hidden memory byte at the address
+#              hidden_load8+12 (and of the others likewise)               the same, 12 bytes further on
 #              hidden_load32 (param i32) (result i32), hidden_store8 (param i32 i32), hidden_store32 (param i32 i32)
 #              exit (param i32)                                           emits the value as a result, then halts
 #              trap_<kind> (no parameters)                                stops with that kind of isa.TRAPS

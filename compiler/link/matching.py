@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from ..format.types import HeapType
 from ..wasm.module import FuncType, GlobalType, Limits, TableType, Tag
+from ..wasm.type_names import is_below, named_in
 
 
-def mismatch(wanted: Any, given: Any, of: str) -> str:
-    """ "" when `given` matches, else both types in words. Limits may be narrower than asked for. of: who has it."""
+def mismatch(wanted: Any, given: Any, of: str, types: Sequence[HeapType] = ()) -> str:
+    """ "" when `given` matches, else both types in words. Limits may be narrower than asked for. of: who has it. types: of the
+    module that has it."""
     match wanted, given:
-        case (FuncType(), FuncType()) | (GlobalType(), GlobalType()):
-            return "" if wanted == given else f"imported as {show(wanted)}, {of} has {show(given)}"
+        case FuncType(), FuncType():
+            return "" if wanted.takes(given) else f"imported as {show(wanted)}, {of} has {show(given)}"
+        case GlobalType(), GlobalType():
+            below = not wanted.mutable and not given.mutable and is_below(named_in(types), given.type, wanted.type)
+            return "" if wanted == given or below else f"imported as {show(wanted)}, {of} has {show(given)}"
         case Tag(), Tag():
             return mismatch(wanted.type, given.type, of)
         case TableType(), TableType():

@@ -76,6 +76,8 @@ class _Merge:
         if is_reference(type.type):
             if value == 0:
                 return (Instr("ref.null", (general(type.type),)),)
+            if value not in self.referenced or general(type.type) != "funcref":
+                return (Instr("i32.const", (value,)),)  # an object, an i31ref
             return (Instr("ref.func", (self.indices.functions[self.referenced[value]],)),)
         name = "i64" if type.type in (LOW_HALF, HIGH_HALF) else type.type
         if name in ("i32", "i64"):

@@ -7,10 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..format.errors import CompileError, Reason
-from ..wasm.module import FuncType, Instr
+from ..wasm.heap_types import CAST_BRANCHES, has_vectors
+from ..wasm.module import FuncType, Instr, ValType
 from ..wasm.opcodes import BY_NAME
 from .atomics import atomic_routine
 from .exceptions import exception_routines, hands_on, widths_of
+from .heap import makes_objects
+from .heap_routines import cast_routine, functions_of, heap_routine, routine_key
 from .routines import BETWEEN, ROUTINES, WASI_MODULES, Routine, layout_of, load, memory_layout, variant
 from .units import PROGRAM, Definition, Intrinsic, Layout, Target, Units, Unresolved
 
@@ -20,7 +23,7 @@ _INDIRECT = frozenset({"call_indirect", "return_call_indirect", "call_ref", "ret
 # Instructions that name nothing, most of all: nothing follows from them.
 _ALONE = frozenset(
     name for name, opcode in BY_NAME.items() if not {*INDEX_KINDS, "memarg"}.intersection(opcode.immediates)
-) - frozenset(ROUTINES) - _INDIRECT - {"try_table", "throw_ref"}
+) - frozenset(ROUTINES) - _INDIRECT - {"try_table", "throw_ref", *CAST_BRANCHES}
 
 
 @dataclass
@@ -33,6 +36,7 @@ class Reached:
     host_memories: those of modules that call hosts.
     layouts: layout values that code reads. instantiated: the program and its libraries, in the order of instantiation.
     exceptions: the routines of `exceptions`, by name, where exceptions are values.
+    casts: reference type -> the function that says whether a reference is of it. objects: some may be made.
     calls: (unit, instruction name, immediates) -> the function that does it. refused: by unit and place, why an import
     that is needed is not there.
     """
@@ -54,6 +58,8 @@ class Reached:
     layouts: set[Layout] = field(default_factory=set)
     instantiated: list[int] = field(default_factory=list)
     exceptions: dict[str, Definition] = field(default_factory=dict)
+    casts: dict[ValType, Definition] = field(default_factory=dict)
+    objects: bool = False
     calls: dict[tuple[int, str, tuple], Definition] = field(default_factory=dict)
     refused: dict[tuple[int, int], Reason] = field(default_factory=dict)
 
@@ -169,7 +175,7 @@ class _Reach:
     def _instruction(self, unit: int, instruction: Instr) -> None:
         name = instruction.name
         if name in _INDIRECT:
-            self._call_type(self.units.all[unit].module.types[instruction.args[0]])
+            self._call_type(self.units.all[unit].module.function_type(instruction.args[0]))
         uses = list(operands(instruction))
         if name == "ref.func":
             self._refer(unit, [instruction])
@@ -178,6 +184,8 @@ class _Reach:
                 self._use(unit, kind, index)
         if name in ROUTINES:
             self._routine(unit, instruction, uses)
+        if name in CAST_BRANCHES:
+            self._cast(instruction.args[2])
         if hands_on(instruction):
             self._exceptions()
 
@@ -241,14 +249,15 @@ class _Reach:
     def _call_type(self, type: FuncType) -> None:
         if type not in self.called:
             self.called.add(type)
-            for function in self.waiting.pop(type, ()):
-                self._function(function)
+            for other in [waiting for waiting in self.waiting if type.takes(waiting)]:
+                for function in self.waiting.pop(other):
+                    self._function(function)
 
     def _referenced(self, function: Definition) -> None:
         if function not in self.out.referenced:
             self.out.referenced.add(function)
             type = self.units.all[function.unit].module.functions[function.index].type
-            if type in self.called:
+            if type in self.called or (type.above and any(called.takes(type) for called in self.called)):
                 self._function(function)
             else:
                 self.waiting[type].append(function)
@@ -263,6 +272,7 @@ class _Reach:
     def _refer(self, unit: int, code: Iterable[Instr]) -> None:
         """Notes the functions that get a reference value, and the globals, in a constant expression or ref.func."""
         for instruction in code:
+            self.out.objects |= makes_objects(instruction)
             if instruction.name == "ref.func":
                 target = self._resolve(unit, "func", instruction.args[0])
                 if isinstance(target, Definition):
@@ -294,6 +304,9 @@ class _Reach:
         memories = list(dict.fromkeys(m for m in found if isinstance(m, Definition)))
         if len(definitions) < len(routine.parameters) or (found and not memories):
             return  # refused
+        if routine.file == "heap":
+            self._heap(unit, instruction, [o for kind, i in uses if isinstance(o := self._resolve(unit, kind, i), Definition)])
+            return
         if routine.file == "atomics":
             self._atomic(unit, instruction, memories[0])
             return
@@ -323,6 +336,30 @@ class _Reach:
         function = Definition(self.instances[key], "func", self.units.all[self.instances[key]].exports[name].index)
         self.out.calls[unit, instruction.name, instruction.args] = function
         self._function(function)
+
+    def _heap(self, unit: int, instruction: Instr, segments: list[Definition]) -> None:
+        """A routine of its own for each instruction and type."""
+        module = self.units.all[unit].module
+        if has_vectors(module, instruction):
+            return  # refused
+        name, key = instruction.name, ("heap", *routine_key(module, instruction), *segments)
+        self.out.objects |= makes_objects(instruction)
+        if key not in self.instances:
+            layout = {n: Layout(segments[0], n) for n in ("offset", "size")} if segments else functions_of(instruction)
+            label = "".join(f" {part}" for part in (*key[2 : len(key) - len(segments)], *map(self._label, segments)))
+            made = heap_routine(self.units.heap_types, module, instruction)
+            self.instances[key] = self.units.add("w2x.heap", made, layout, label, own=True)
+        function = Definition(self.instances[key], "func", self.units.all[self.instances[key]].exports[name].index)
+        self.out.calls[unit, name, instruction.args] = function
+        self._function(function)
+
+    def _cast(self, type_: ValType) -> None:
+        """A routine for the question that a br_on_cast asks."""
+        if type_ not in self.out.casts:
+            made = cast_routine(self.units.heap_types, type_)
+            unit = self.units.add("w2x.heap", made, functions_of(Instr("ref.test", (type_,))), f" {type_}", own=True)
+            self.out.casts[type_] = Definition(unit, "func", self.units.all[unit].exports["ref.test"].index)
+            self._function(self.out.casts[type_])
 
     def _wide(self, routine: Routine, owners: list[Definition], memories: list[Definition]) -> list[bool]:
         """Of the memories or tables, where to and where from: whether addresses are i64. A segment's are not."""

@@ -27,6 +27,7 @@ from ..wasm.decode import decode
 from ..wasm.module import Module
 from ..wasm.simd import HALF_FLOATS, HALF_INTEGERS
 from .atomics import ATOMICS, record_of
+from .heap_routines import RECORDS as HEAP_RECORDS
 from .units import Definition, Layout
 
 
@@ -71,6 +72,7 @@ ROUTINES: dict[str, Routine] = {
     "table.init": Routine("tables", "table.copy", "bulk", (("elem", "source_"), ("table", ""))),
     "ref.as_non_null": Routine("references", "ref.as_non_null", "value"),
     **{name: Routine("atomics", name, record_of(name)) for name in ATOMICS if name != "atomic.fence"},
+    **{name: Routine("heap", name, record) for name, record in HEAP_RECORDS.items()},
     "elem.drop": Routine("tables", "elem.drop", "bulk", _ELEMENTS),
 }
 

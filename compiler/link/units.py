@@ -15,10 +15,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
 from ..format.errors import CompileError, Reason
 from ..wasm.module import Export, FuncType, GlobalType, Import, Limits, Module, TableType
+from .heap import HeapTypes, heap_types
 from .linked import INTRINSIC_MODULE
 from .matching import mismatch
 
@@ -152,6 +154,11 @@ class Units:
         self.all.append(Unit(name, module, layout or {}, memories or {}, label, joint, exports, fallback, own))
         return len(self.all) - 1
 
+    @cached_property
+    def heap_types(self) -> HeapTypes:
+        """The types of structs and arrays of all modules: to be asked for when all are there but routines, which have none."""
+        return heap_types(unit.module for unit in self.all)
+
     def named(self, name: str) -> list[int]:
         """The units of the libraries of that name, in the order in which they are asked; made when first asked for."""
         if name not in self._by_name:
@@ -278,7 +285,7 @@ class Units:
             "memory": lambda: module.memories[export.index],
             "tag": lambda: module.tags[export.index],
         }[export.kind]()
-        return mismatch(entry.desc, entity, entry.module)
+        return mismatch(entry.desc, entity, entry.module, module.types)
 
     def _unresolved(self, unit: int, kind: str, index: int, why: str, what: str = "") -> Unresolved:
         position, entry = self.all[unit].imports[kind][index]

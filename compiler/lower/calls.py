@@ -36,7 +36,7 @@ class CallLowering(ExceptionLowering):
 
     def _call_indirect(self, instr: Instr) -> None:
         type_index, table = instr.args
-        type_ = self.module.types[type_index]
+        type_ = self.module.function_type(type_index)
         layout = self.linked.tables[table]
         index = self.stack.entries[-1].slot
         first = self._begin_call(type_, 1, keeps_globals=False)
@@ -50,7 +50,7 @@ class CallLowering(ExceptionLowering):
         self._end_call(type_, 1)
 
     def _call_ref(self, instr: Instr) -> None:
-        type_ = self.module.types[instr.args[0]]
+        type_ = self.module.function_type(instr.args[0])
         reference = self.stack.entries[-1].slot
         first = self._begin_call(type_, 1, keeps_globals=False)
         site = self._site("control")
@@ -59,7 +59,7 @@ class CallLowering(ExceptionLowering):
         self._end_call(type_, 1)
 
     def _return_call_ref(self, instr: Instr) -> None:
-        type_ = self.module.types[instr.args[0]]
+        type_ = self.module.function_type(instr.args[0])
         # Above all that is in use, the places of the arguments too.
         self.stack.reserve(len(type_.params))
         reference = Slot("frame", self._scratch())
@@ -81,7 +81,7 @@ class CallLowering(ExceptionLowering):
 
     def _return_call_indirect(self, instr: Instr) -> None:
         type_index, table = instr.args
-        type_ = self.module.types[type_index]
+        type_ = self.module.function_type(type_index)
         layout = self.linked.tables[table]
         # The reference is read first, and stands beyond the arguments' places and everything else.
         self.stack.reserve(len(type_.params))
@@ -131,13 +131,13 @@ class CallLowering(ExceptionLowering):
             self.reachable = False
         elif name != trap and trap in TRAPS:
             self._trap(trap, self._site("host"))
-        elif name in INTRINSICS:
-            op, parameters, results = INTRINSICS[name]
-            operands = self.stack.take(parameters)
+        elif (plain := name.partition("+")[0]) in INTRINSICS:
+            op, parameters, results = INTRINSICS[plain]
+            operands, offset = self.stack.take(parameters), int(name.partition("+")[2] or 0)
             if results:
-                self._compute(op, *operands, wide=False)
+                self._compute(op, *operands, wide=False, imm=offset)
             else:
                 a, b = ([o.slot for o in operands] + [None])[:2]
-                self.code.emit(Step(op, a=a, b=b, site=self._site("host")))
+                self.code.emit(Step(op, a=a, b=b, imm=offset, site=self._site("host")))
         else:
             raise self._refusal(f'no intrinsic is named "{name}"', instr)

@@ -14,7 +14,7 @@ from .stack import Operand
 
 
 class ControlLowering(ExceptionLowering):
-    """block, loop, if, else, try_table, end, br, br_if, br_on_null, br_table, return, unreachable, and the dead code behind
+    """block, loop, if, else, try_table, end, br, br_if, br_on_null, br_on_cast, br_table, return, unreachable, and the dead code behind
     some of them."""
 
     def _dead(self, instr: Instr) -> None:
@@ -207,6 +207,20 @@ class ControlLowering(ExceptionLowering):
         operand = self.stack.entries[-1]
         self._branch_out(Condition("i32.ne", operand.slot, ZERO), self.frames[-1 - instr.args[0]])
         self.stack.pop()
+
+    def _br_on_cast(self, instr: Instr) -> None:
+        """A routine says whether the reference is of the type; it stays where it is, carried or not."""
+        depth, _, type_ = instr.args
+        operand = self.stack.entries[-1]
+        self.stack.push(Operand(operand.slot, False))
+        self.stack.spill(lambda slot: slot.kind == "hidden", below=len(self.stack) - 1)
+        # The copy goes where the routine wants its argument, and its answer comes back there.
+        answer = self.stack.canonical(len(self.stack) - 1)
+        self.code.emit(Step("mov", a=operand.slot, dest=answer))
+        self.stack.pop()
+        self.code.emit(Step("call", callee=self.linked.casts[type_], imm=int(answer.index)))
+        comparison = "i32.ne" if instr.name == "br_on_cast" else "i32.eq"
+        self._branch_out(Condition(comparison, answer, ZERO), self.frames[-1 - depth])
 
     def _br_table(self, instr: Instr) -> None:
         depths, default = instr.args

@@ -26,7 +26,7 @@ SIGN_OPERATIONS = {
     f"{type_}.{name}": (f"i{type_[1:]}.{op}", constant)
     for type_, sign in SIGN.items()
     for name, op, constant in (("neg", "xor", sign), ("abs", "and", sign - 1))
-}
+} | {"ref.i31": ("i32.or", 2**31)}  # so are i31 references told from others
 CONSTANTS = frozenset({"i32.const", "i64.const", "f32.const", "f64.const"})
 WIDE = frozenset({"i64", "f64", LOW_HALF, HIGH_HALF})
 # Intrinsics of linked.py -> (step operation, number of parameters, number of results).

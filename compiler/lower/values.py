@@ -154,6 +154,10 @@ class ValueLowering(FunctionContext):
     def _ref_is_null(self, instr: Instr) -> None:
         self._compare(Condition("i32.eq", self.stack.pop().slot, ZERO))
 
+    def _ref_eq(self, instr: Instr) -> None:
+        a, b = self.stack.take(2)
+        self._compare(Condition("i32.eq", a.slot, b.slot))
+
     def _constant(self, instr: Instr) -> None:
         wide = instr.name[:3] in WIDE
         self._push_constant(instr.args[0] % (2**64 if wide else 2**32), wide)
@@ -199,7 +203,8 @@ class ValueLowering(FunctionContext):
             self._copy(replace(self.stack.pop(), wide=SIGNATURES[name][1][0] in WIDE))
         elif name in SIGN_OPERATIONS:
             op, constant = SIGN_OPERATIONS[name]
-            self._compute(op, self.stack.pop(), Operand(Slot("const", constant), True), wide=constant >= 2**32)
+            wide = op.startswith("i64")
+            self._compute(op, self.stack.pop(), Operand(Slot("const", constant), True), wide=wide)
         elif name in COMPARISONS:
             a, b = self.stack.take(2)
             self._compare(Condition(name, a.slot, b.slot))

@@ -13,7 +13,7 @@ class CallSites:
     """Call steps, numbered for each function: the caller numbers that its returns look up. owner: the function of each step.
 
     A function that takes another's place (a tail call) returns to where the other would, so functions that tail calls
-    connect are numbered as one. An indirect call has one number, whichever function it enters: where one function of its
+    connect are numbered as one, and so are those that calls of one type enter while they are of several. An indirect call has one number, whichever function it enters: where one function of its
     type is so connected, all that have a reference are.
     """
 
@@ -28,9 +28,8 @@ class CallSites:
                 assert step.callee is not None
                 self._direct[step.callee].append(index)
         self._referenced = set(program.references.values())
-        self._by_type: dict[FuncType, list[tuple[int, int]]] = defaultdict(list)
-        for reference, function in sorted(program.references.items()):
-            self._by_type[program.functions[function].type].append((reference, function))
+        self._named = {type_.name: type_ for type_ in self._indirect if type_.name}
+        self._choices: dict[FuncType, list[tuple[int, int]]] = {}
         groups = (*self._indirect.values(), *self._direct.values())
         self._number = {site: k for sites in groups for k, site in enumerate(sites)}
         self.owner = [-1] * len(program.steps)
@@ -45,7 +44,15 @@ class CallSites:
         """(reference, function) that an indirect call may enter, ascending."""
         type_ = self.program.steps[site].type
         assert type_ is not None
-        return self._by_type[type_]
+        return self._entered(type_)
+
+    def _entered(self, type_: FuncType) -> list[tuple[int, int]]:
+        """(reference, function) of those of the type, and of the types below it."""
+        if type_ not in self._choices:
+            functions = self.program.functions
+            found = [(r, f) for r, f in sorted(self.program.references.items()) if type_.takes(functions[f].type)]
+            self._choices[type_] = found
+        return self._choices[type_]
 
     def of(self, function: int) -> list[int]:
         """Call sites from which it may have been entered, in the order of their caller numbers: indirect ones come first."""
@@ -64,7 +71,13 @@ class CallSites:
         return self._number[site] + (0 if callee is None else len(self._indirect_callers(callee)))
 
     def _indirect_callers(self, function: int) -> list[int]:
-        return self._indirect[self.program.functions[function].type] if function in self._referenced else []
+        if function not in self._referenced:
+            return []
+        return [site for type_ in self._callable_as(self.program.functions[function].type) for site in self._indirect[type_]]
+
+    def _callable_as(self, type_: FuncType) -> list[FuncType]:
+        """The type, and those above it of which there are calls."""
+        return [type_, *(self._named[name] for name in type_.above if name in self._named)]
 
     def _connections(self) -> dict[int, list[int]]:
         """The call sites of each function that tail calls connect with others."""
@@ -87,8 +100,10 @@ class CallSites:
                 entered = [step.callee] if step.callee is not None else [f for _, f in self.choices(index)]
                 connect(self.owner[index], entered)
         for type_ in self._indirect:
-            referenced = [f for _, f in self._by_type[type_]]
+            referenced = [f for _, f in self._entered(type_)]
             first = next((f for f in referenced if f in parent), None)
+            if any(self.program.functions[f].type != type_ for f in referenced):
+                first = referenced[0]  # of several types: one numbering for all
             if first is not None:
                 connect(first, referenced)
         members: dict[int, list[int]] = defaultdict(list)
@@ -97,7 +112,8 @@ class CallSites:
         return {function: sites for group in members.values() for sites in [self._sites(group)] for function in group}
 
     def _sites(self, functions: list[int]) -> list[int]:
-        types = dict.fromkeys(self.program.functions[f].type for f in functions if f in self._referenced)
+        own = dict.fromkeys(self.program.functions[f].type for f in functions if f in self._referenced)
+        types = dict.fromkeys(above for type_ in own for above in self._callable_as(type_))
         sites = [site for type_ in types for site in self._indirect.get(type_, ())]
         return sites + [site for f in functions for site in self._direct.get(f, ())]
 

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ..format.errors import Reason
-from ..format.types import HIGH_HALF, LOW_HALF, general
+from ..format.types import HIGH_HALF, LOW_HALF, OBJECTS, general
 from .halves import has_expansion
+from .heap_types import CAST_BRANCHES, HEAP_INSTRUCTIONS, has_vectors
 from .module import Function, Module, ValType
 from .opcodes import ATOMICS, BY_NAME, SIGNATURES
 from .simd import HALF_INSTRUCTIONS, SIMD_SIGNATURES, V128
 
 # What can be compiled. An instruction or type that is not listed here is refused.
-SUPPORTED_TYPES = frozenset({"i32", "i64", "f32", "f64", V128, LOW_HALF, HIGH_HALF, "funcref", "externref", "exnref"})
+SUPPORTED_TYPES = frozenset({"i32", "i64", "f32", "f64", V128, LOW_HALF, HIGH_HALF, "funcref", "externref", "exnref", *OBJECTS})
 SUPPORTED = {
     "control": "unreachable nop block loop if else end br br_if br_table return call call_indirect return_call "
     "return_call_indirect call_ref return_call_ref br_on_null br_on_non_null drop select",
@@ -23,6 +24,7 @@ SUPPORTED = {
     "exceptions": "try_table throw throw_ref",
     "atomics": " ".join(ATOMICS),
     "references": "ref.null ref.is_null ref.func ref.as_non_null",
+    "garbage collection": " ".join((*HEAP_INSTRUCTIONS, *CAST_BRANCHES)),
     "integers": " ".join(name for name, (a, b) in SIGNATURES.items() if {"i32", "i64"}.issuperset(a + b)),
     "vectors": " ".join(name for name in SIMD_SIGNATURES if has_expansion(name)),
     "halves": " ".join(HALF_INSTRUCTIONS),  # what vectors become, see `split`
@@ -49,15 +51,17 @@ def refusals(
     for index in sorted(globals_):
         yield from _type_reasons([module.globals[index].type.type], f"{where}global {index}: ")
     for index in sorted(functions):
-        for reason in _function_reasons(module.functions[index]):
+        for reason in _function_reasons(module, module.functions[index]):
             yield replace(reason, function=prefix + module.functions[index].name)
 
 
-def _function_reasons(function: Function) -> Iterator[Reason]:
+def _function_reasons(module: Module, function: Function) -> Iterator[Reason]:
     yield from _type_reasons(dict.fromkeys(function.type.params + function.type.results + function.locals))
     for instruction in function.body:
         if instruction.name not in SUPPORTED_INSTRUCTIONS:
             yield Reason(_family(instruction.name), "", instruction.offset, instruction.name)
+        elif has_vectors(module, instruction):
+            yield Reason("values of type v128 in structs and arrays are not supported", "", instruction.offset, instruction.name)
 
 
 def _type_reasons(types: Iterable[ValType], where: str = "") -> Iterator[Reason]:

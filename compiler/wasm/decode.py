@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from ..format.errors import CompileError, Reason
 from ..format.limits import LOCALS
-from ..format.types import RefType
+from ..format.types import HeapType, RefType
 from .module import (
     BLOCKS,
     Data,
@@ -31,20 +31,29 @@ from .module import (
     ValType,
 )
 from .opcodes import (
+    ARRAY_TYPE,
     BY_CODE,
+    CAST_BRANCHES,
     EMPTY_BLOCK,
     EXTERNAL_KINDS,
+    FINAL_TYPE,
     FUNCTION_TYPE,
     HEAP_TYPES,
     MAGIC,
     NON_NULL,
     NULLABLE,
+    NULLABLE_CASTS,
+    OPEN_TYPE,
+    PACKED_TYPES,
     SECTIONS,
+    STRUCT_TYPE,
     TABLE_WITH_VALUE,
+    TYPE_GROUP,
     VALTYPES,
     VERSION,
 )
 from .reader import Reader
+from .type_names import RawDefinition, RawType, TypeIndex, named, reference_to
 
 T = TypeVar("T")
 
@@ -59,7 +68,8 @@ class _Decoder:
 
     def __init__(self, wasm: bytes):
         self.r = Reader(wasm)
-        self.types: list[FuncType] = []
+        self.types: list[HeapType] = []
+        self.groups: list[int] = []
         self.imports: list[Import] = []
         self.functions: list[Function] = []
         self.tables: list[TableType] = []
@@ -106,14 +116,15 @@ class _Decoder:
             data=tuple(self.segments),
             imports=tuple(self.imports),
             tags=tuple(self.tags),
+            groups=tuple(self.groups) if any(size != 1 for size in self.groups) else (),
         )
 
     def _section(self, section: int) -> None:
         r = self.r
         match section:
             case 1:
-                for _ in range(r.unsigned()):  # a type may name those before it
-                    self.types.append(self._function_type())
+                for _ in range(r.unsigned()):  # a type may name those before it, and those of its group
+                    self._type_group()
             case 2:
                 r.vector(self._import)
             case 3:
@@ -144,35 +155,84 @@ class _Decoder:
     # Types
 
     def _valtype(self) -> ValType:
+        type_ = self._raw_type()
+        return self._known(type_) if isinstance(type_, TypeIndex) else type_
+
+    def _raw_type(self) -> RawType:
         code = self.r.byte()
         if code in (NULLABLE, NON_NULL):
-            return self._reference(code == NULLABLE)
+            return self._heap_type(code == NULLABLE)
         if code not in VALTYPES:
             raise self._refusal(f"value type 0x{code:02x}")
         return VALTYPES[code]
 
-    def _reference(self, nullable: bool) -> ValType:
+    def _heap_type(self, nullable: bool) -> RawType:
         """The type of references to what the heap type that follows says."""
         code = self.r.signed(33)
         if code >= 0:
-            if code >= len(self.types):
-                raise self._refusal("a function type that names itself or a later one")
-            return RefType(nullable, self.types[code])
-        plain = VALTYPES.get(code & 0x7F)
-        if code & 0x7F in HEAP_TYPES and plain is not None:
-            return plain if nullable else RefType(False, HEAP_TYPES[code & 0x7F])
-        raise self._refusal(f"heap type 0x{code & 0x7F:02x}")
+            return TypeIndex(nullable, code)
+        heap = HEAP_TYPES.get(code & 0x7F)
+        if heap is None:
+            raise self._refusal(f"heap type 0x{code & 0x7F:02x}")
+        return VALTYPES[code & 0x7F] if nullable else RefType(False, heap)
 
-    def _function_type(self) -> FuncType:
-        if self.r.byte() != FUNCTION_TYPE:
-            raise self.r.error("not a function type (the GC proposal is not supported)")
-        return FuncType(tuple(self.r.vector(self._valtype)), tuple(self.r.vector(self._valtype)))
+    def _reference(self, nullable: bool) -> ValType:
+        type_ = self._heap_type(nullable)
+        return self._known(type_) if isinstance(type_, TypeIndex) else type_
+
+    def _known(self, type_: TypeIndex) -> ValType:
+        return reference_to(self._at(self.types, type_.index, "type"), type_.nullable)
+
+    def _type_group(self) -> None:
+        if self.r.data[self.r.position : self.r.position + 1] == bytes([TYPE_GROUP]):
+            self.r.byte()
+            group = self.r.vector(self._definition)
+        else:
+            group = [self._definition()]
+        indices = (t.index for d in group for t, _ in d.parts if isinstance(t, TypeIndex))
+        if max(indices, default=-1) >= len(self.types) + len(group):
+            raise self.r.error("unknown type")
+        self.types += named(group, self.types)
+        self.groups.append(len(group))
+
+    def _definition(self) -> RawDefinition:
+        form, above, final = self.r.byte(), None, True
+        if form in (OPEN_TYPE, FINAL_TYPE):
+            final = form == FINAL_TYPE
+            above = next(iter(self.r.vector(self.r.unsigned)), None)
+            form = self.r.byte()
+        if form == FUNCTION_TYPE:
+            params, results = self.r.vector(self._raw_type), self.r.vector(self._raw_type)
+            return RawDefinition("func", tuple((t, False) for t in (*params, *results)), len(params), above, final)
+        if form == STRUCT_TYPE:
+            return RawDefinition("struct", tuple(self.r.vector(self._field)), 0, above, final)
+        if form == ARRAY_TYPE:
+            return RawDefinition("array", (self._field(),), 0, above, final)
+        raise self._refusal(f"type of the form 0x{form:02x}")
+
+    def _field(self) -> tuple[RawType, bool]:
+        code = self.r.data[self.r.position : self.r.position + 1]
+        type_: RawType
+        if code and code[0] in PACKED_TYPES:
+            type_ = PACKED_TYPES[self.r.byte()]
+        else:
+            type_ = self._raw_type()
+        mutable = self.r.byte()
+        if mutable > 1:
+            raise self.r.error("unknown mutability")
+        return type_, bool(mutable)
 
     def _refusal(self, what: str) -> CompileError:
         return CompileError([Reason(f"{what} is not supported", offset=self.r.position)])
 
     def _type(self) -> FuncType:
-        return self._at(self.types, self.r.unsigned(), "type")
+        return self._function_type(self.r.unsigned())
+
+    def _function_type(self, index: int) -> FuncType:
+        type_ = self._at(self.types, index, "type")
+        if not isinstance(type_, FuncType):
+            raise self.r.error(f"type {index} is none of functions")
+        return type_
 
     def _at(self, items: Sequence[T], index: int, what: str) -> T:
         if not 0 <= index < len(items):
@@ -298,14 +358,17 @@ class _Decoder:
         r = self.r
         offset = r.position
         byte = r.byte()
-        code = (byte, r.unsigned()) if 0xFC <= byte <= 0xFE else (byte,)
+        code = (byte, r.unsigned()) if 0xFB <= byte <= 0xFE else (byte,)
         opcode = BY_CODE.get(code)
         if opcode is None:
             r.position = offset
             raise self._refusal(f"the instruction with opcode {' '.join(f'0x{c:02x}' for c in code)}")
         args: list[Any] = []
+        if opcode.code in CAST_BRANCHES:
+            flags, label = r.byte(), r.unsigned()
+            return Instr(opcode.name, (label, self._reference(bool(flags & 1)), self._reference(bool(flags & 2))), offset)
         for kind in opcode.immediates:
-            args += self._immediate(kind)
+            args += (self._reference(code in NULLABLE_CASTS),) if kind == "cast" else self._immediate(kind)
         if opcode.immediates[-1:] == ("memory",):
             memories = opcode.immediates.count("memory")
             if not any(args[-memories:]):
@@ -352,7 +415,7 @@ class _Decoder:
             return FuncType((), (self._valtype(),))
         code = self.r.signed(33)
         if code >= 0:
-            return self._at(self.types, code, "type")
+            return self._function_type(code)
         if code & 0x7F == EMPTY_BLOCK:
             return FuncType()
         if code & 0x7F not in VALTYPES:

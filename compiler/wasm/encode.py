@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from ..format.types import RefType
+from ..format.types import ArrayType, FieldType, HeapType, RefType, StructType
 from .module import (
     Data,
     Element,
@@ -22,15 +22,25 @@ from .module import (
     ValType,
 )
 from .opcodes import (
+    ARRAY_TYPE,
+    BY_CODE,
     BY_NAME,
+    CAST_BRANCHES,
     EMPTY_BLOCK,
     EXTERNAL_KINDS,
+    FINAL_TYPE,
     FUNCTION_TYPE,
+    HEAP_TYPES,
     MAGIC,
     NON_NULL,
     NULLABLE,
+    NULLABLE_CASTS,
+    OPEN_TYPE,
+    PACKED_TYPES,
     SECTIONS,
+    STRUCT_TYPE,
     TABLE_WITH_VALUE,
+    TYPE_GROUP,
     TYPED_SELECT,
     VALTYPES,
     VERSION,
@@ -38,6 +48,8 @@ from .opcodes import (
 )
 
 _VALTYPE_CODES = {name: code for code, name in VALTYPES.items()}
+_HEAP_CODES = {name: code for code, name in HEAP_TYPES.items()}
+_PACKED_CODES = {name: code for code, name in PACKED_TYPES.items()}
 
 
 def encode(module: Module, name: str = "") -> bytes:
@@ -88,10 +100,12 @@ def _limits(limits: Limits) -> bytes:
 class _Encoder:
     def __init__(self, module: Module, name: str):
         self.module, self.name = module, name
-        self.types = list(module.types)
-        self.type_indices: dict[FuncType, int] = {}
+        self.types: list[HeapType] = list(module.types)
+        self.type_indices: dict[HeapType, int] = {}
+        self.named: dict[str, int] = {}
         for index, type in enumerate(module.types):
             self.type_indices.setdefault(type, index)
+            self.named.setdefault(type.name, index)
 
     def wasm(self) -> bytes:
         module = self.module
@@ -113,7 +127,7 @@ class _Encoder:
             "code": _vector(_sized(self._body(f)) for f in functions),
             "data": _vector(map(self._data, module.data)),
         }
-        contents["type"] = _vector(map(self._function_type, self.types))  # complete only now
+        contents["type"] = _vector(self._type_groups())  # complete only now
         empty = b"\0"
         out = [MAGIC, VERSION]
         for section, number in SECTIONS.items():
@@ -147,7 +161,7 @@ class _Encoder:
             return bytes([_VALTYPE_CODES[type]])
         if isinstance(type.to, FuncType):
             return _signed(self._type_index(type.to))
-        return bytes([_VALTYPE_CODES[f"{type.to}ref"]])
+        return bytes([_HEAP_CODES[type.to]]) if type.to in _HEAP_CODES else _signed(self.named[type.to])
 
     def _table(self, table: TableType) -> bytes:
         if not table.init:
@@ -160,8 +174,31 @@ class _Encoder:
     def _global_type(self, type: GlobalType) -> bytes:
         return self._valtype(type.type) + bytes([type.mutable])
 
-    def _function_type(self, type: FuncType) -> bytes:
-        return bytes([FUNCTION_TYPE]) + _vector(map(self._valtype, type.params)) + _vector(map(self._valtype, type.results))
+    def _type_groups(self) -> Iterator[bytes]:
+        """Groups of several types first, as far as the module has any; a type that is named in its own group means that one."""
+        sizes = [*self.module.groups, *[1] * (len(self.types) - sum(self.module.groups))]
+        first = 0
+        for size in sizes:
+            group = self.types[first : first + size]
+            outside, self.named = self.named, {**self.named, **{t.name: first + k for k, t in enumerate(group) if t.name}}
+            text = [self._definition(type) for type in group]
+            self.named, first = outside, first + size
+            yield text[0] if size == 1 else bytes([TYPE_GROUP]) + _vector(text)
+
+    def _definition(self, type: HeapType) -> bytes:
+        above = _vector([_unsigned(self.named[type.above[0]])] if type.above else [])
+        prefix = b"" if type.final and not type.above else bytes([FINAL_TYPE if type.final else OPEN_TYPE]) + above
+        match type:
+            case StructType():
+                return prefix + bytes([STRUCT_TYPE]) + _vector(map(self._field, type.fields))
+            case ArrayType():
+                return prefix + bytes([ARRAY_TYPE]) + self._field(type.element)
+        lists = (_vector(map(self._valtype, types)) for types in (type.params, type.results))
+        return prefix + bytes([FUNCTION_TYPE]) + b"".join(lists)
+
+    def _field(self, field: FieldType) -> bytes:
+        packed = _PACKED_CODES.get(field.type)
+        return (self._valtype(field.type) if packed is None else bytes([packed])) + bytes([field.mutable])
 
     # Module fields
 
@@ -233,7 +270,11 @@ class _Encoder:
         opcode = BY_NAME[instruction.name]
         if instruction.name == "select" and instruction.args:
             opcode = TYPED_SELECT
+        elif opcode.immediates == ("cast",) and _nullable(instruction.args[0]):
+            opcode = BY_CODE[_NULLABLE_CAST[instruction.name]]
         out = [bytes(opcode.code[:1]), *map(_unsigned, opcode.code[1:])]
+        if opcode.code in CAST_BRANCHES:
+            out.append(bytes([sum(bit for bit, type in zip((1, 2), instruction.args[1:], strict=True) if _nullable(type))]))
         for kind, values in _by_kind(opcode, instruction.args):
             out.append(self._immediate(kind, values))
         return b"".join(out)
@@ -251,7 +292,7 @@ class _Encoder:
                 return _unsigned(align) + _unsigned(offset)
             case "valtypes":
                 return _vector(map(self._valtype, values))
-            case "reftype":
+            case "reftype" | "cast":
                 return self._heap_type(values[0])
             case "i32" | "i64":
                 return _signed(values[0])
@@ -274,6 +315,13 @@ class _Encoder:
         if not type.params and len(type.results) == 1:
             return self._valtype(type.results[0])
         return _signed(self._type_index(type))
+
+
+_NULLABLE_CAST = {BY_CODE[code].name: code for code in NULLABLE_CASTS}
+
+
+def _nullable(type: ValType) -> bool:
+    return type.nullable if isinstance(type, RefType) else True
 
 
 def _by_kind(opcode: Opcode, args: tuple) -> Iterable[tuple[str, tuple]]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ..format.types import FuncType
 from .module import Module
 from .opcodes import BY_NAME
 
 _NAMES = (
     (r"i(32|64)\.extend(8|16|32)_s", "sign extension"), (r"i(32|64)\.trunc_sat_.*", "saturating conversions"),
     (r"(memory\.(copy|fill|init)|data\.drop|table\.(copy|init)|elem\.drop)", "bulk memory"),
-    (r"(ref\..*|table\.(get|set|grow|size|fill))", "reference types"), (r"return_call.*", "tail calls"),
+    (r"(ref\.(null|is_null|func)|table\.(get|set|grow|size|fill))", "reference types"), (r"return_call.*", "tail calls"),
+    (r"((struct|array|i31|any|extern)\..*|ref\.(eq|i31|test|cast)|br_on_cast.*)", "garbage collection"),
+    (r"(ref\.as_non_null|br_on_(non_)?null|(return_)?call_ref)", "typed function references"),
     (r"(try|try_table|catch|catch_all|delegate|throw|throw_ref|rethrow)", "exceptions"),
 )  # fmt: skip
 _PREFIXES = {0xFD: "SIMD", 0xFE: "atomic operations"}
@@ -32,7 +35,7 @@ def _of_instructions(module: Module) -> Iterator[str]:
 
 
 def _of_types(module: Module) -> Iterator[str]:
-    types = [*(f.type for f in module.functions), *module.types]
+    types = [*(f.type for f in module.functions), *(t for t in module.types if isinstance(t, FuncType))]
     if any(len(type_.results) > 1 for type_ in types):
         yield "multi-value"
     if len(module.memories) > 1:

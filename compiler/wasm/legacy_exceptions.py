@@ -216,7 +216,7 @@ class _Rewriter:
             self.out.append(self._relabelled(instr))
 
     def _relabelled(self, instr: Instr) -> Instr:
-        if instr.name in ("br", "br_if", "br_on_null", "br_on_non_null"):
+        if instr.name in ("br", "br_if", "br_on_null", "br_on_non_null", "br_on_cast", "br_on_cast_fail"):
             return replace(instr, args=(self._depth(instr.args[0]),))
         if instr.name == "br_table":
             return replace(instr, args=(tuple(map(self._depth, instr.args[0])), self._depth(instr.args[1])))

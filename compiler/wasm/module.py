@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..format.types import FuncType, ValType
+from ..format.types import FuncType, HeapType, ValType
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,10 @@ class Instr:
       select                           () or (ValType,) for the typed form
       try_table                        (FuncType, ((kind, tag, depth) or (kind, depth), ...))   kind: its place in CATCHES
       throw                            (tag_index,)
+      ref.test, ref.cast               (type,)                  a reference type
+      br_on_cast, br_on_cast_fail      (depth, from_type, to_type)   reference types
+      struct.*, array.*                (type_index, ...)        then: the field's index, of array.new_fixed the number of elements,
+                                                                of array.copy the source's type, or the segment's index
       everything else                  () ; an opcode outside the table is decoded as far as its immediates are
                                        known, so that it can be refused by name
     """
@@ -148,9 +152,12 @@ class Data:
 
 @dataclass(frozen=True)
 class Module:
-    """Index spaces are joint: imported functions, tables, memories, globals and tags come first, as in the binary."""
+    """Index spaces are joint: imported functions, tables, memories, globals and tags come first, as in the binary.
 
-    types: tuple[FuncType, ...] = ()
+    groups: sizes of the groups in which the first types are defined; every other type is defined alone.
+    """
+
+    types: tuple[HeapType, ...] = ()
     functions: tuple[Function, ...] = ()
     tables: tuple[TableType, ...] = ()
     memories: tuple[Limits, ...] = ()
@@ -161,3 +168,10 @@ class Module:
     data: tuple[Data, ...] = ()
     imports: tuple[Import, ...] = field(default=())
     tags: tuple[Tag, ...] = ()
+    groups: tuple[int, ...] = ()
+
+    def function_type(self, index: int) -> FuncType:
+        """A type that is one of functions, as validation has shown."""
+        type_ = self.types[index]
+        assert isinstance(type_, FuncType)
+        return type_

@@ -1,7 +1,7 @@
 """The instructions of WebAssembly 2.0 as data: encodings, immediates, signatures, access widths.
 
 Source: WebAssembly Core Specification 2.0, section 5.4 and appendix A.7; the proposals' opcode lists for atomics, tail
-calls and exceptions; SIMD is in `simd.py`. What the compiler refuses is listed too: `decode` has to read past
+calls, exceptions and garbage collection; SIMD is in `simd.py`. What the compiler refuses is listed too: `decode` has to read past
 it, and `check` refuses it by its name.
 
 An immediate's kind says what it is and so how it is written:
@@ -9,7 +9,9 @@ An immediate's kind says what it is and so how it is written:
     block     block type                          func type table local global data elem tag label    an index (u32)
     labels    vector of labels                    memory    memory index; left out of `Instr.args` when 0
     memarg    alignment, offset, memory index     valtypes  vector of value types
-    reftype   reference type                      i32 i64   signed LEB128;  f32 f64 v128: bit pattern
+    reftype   reference type, nullable            i32 i64   signed LEB128;  f32 f64 v128: bit pattern
+    cast      reference type, of which the opcode says whether it is nullable
+    field count                                   a number (u32) that is no index
     lane      one byte                            lanes     sixteen bytes
     zero      one reserved byte                   catches   handlers of try_table
 """
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..format.types import RefType
 from . import simd
 from .module import ValType
 
@@ -58,6 +61,7 @@ _CONTROL = (
     (0x12, "func", "return_call"),
     (0x13, "type table", "return_call_indirect"),
     (0x14, "type", "call_ref return_call_ref"),
+    (0xD3, "", "ref.eq"),
     (0xD4, "", "ref.as_non_null"),
     (0xD5, "label", "br_on_null br_on_non_null"),
     (0x08, "tag", "throw"),
@@ -80,6 +84,25 @@ _BULK = (  # behind the prefix 0xFC
     (13, "elem", "elem.drop"),
     (14, "table table", "table.copy"),
     (15, "table", "table.grow table.size table.fill"),
+)
+
+_HEAP = (  # behind the prefix 0xFB
+    (0, "type", "struct.new struct.new_default"),
+    (2, "type field", "struct.get struct.get_s struct.get_u struct.set"),
+    (6, "type", "array.new array.new_default"),
+    (8, "type count", "array.new_fixed"),
+    (9, "type data", "array.new_data"),
+    (10, "type elem", "array.new_elem"),
+    (11, "type", "array.get array.get_s array.get_u array.set"),
+    (15, "", "array.len"),
+    (16, "type", "array.fill"),
+    (17, "type type", "array.copy"),
+    (18, "type data", "array.init_data"),
+    (19, "type elem", "array.init_elem"),
+    (20, "cast", "ref.test"),  # what casts to a nullable type is the opcode behind it
+    (22, "cast", "ref.cast"),
+    (24, "label reftype reftype", "br_on_cast br_on_cast_fail"),  # before these a byte: which of the types are nullable
+    (26, "", "any.convert_extern extern.convert_any ref.i31 i31.get_s i31.get_u"),
 )
 
 # (first opcode, operand and result types, bytes accessed by each, names)
@@ -171,6 +194,7 @@ def _opcodes() -> list[Opcode]:
     rows: list[tuple[tuple[int, ...], int, str, list[str]]] = []  # prefix, first code, immediates, names
     rows += [((), first, kinds, names.split()) for first, kinds, names in _CONTROL]
     rows += [((0xFC,), first, kinds, names.split()) for first, kinds, names in _BULK]
+    rows += [((0xFB,), first, kinds, names.split()) for first, kinds, names in _HEAP]
     rows += [((), first, "memarg", names.split()) for first, _, _, names in _MEMORY]
     rows += [((), first, "", [f"{t}.{n}" for n in names.split()]) for first, _, t, names in _NUMERIC]
     rows += [((0xFC,), first, "", [f"{t}.{n}" for n in names.split()]) for first, _, t, names in _SATURATING]
@@ -185,11 +209,15 @@ def _opcodes() -> list[Opcode]:
 
 # Encoding -> opcode, e.g. BY_CODE[(0x6A,)] is i32.add and BY_CODE[(0xFC, 10)] is memory.copy.
 BY_CODE: dict[tuple[int, ...], Opcode] = {opcode.code: opcode for opcode in _opcodes()}
+# Casts to a nullable type have the same names: the type says it.
+BY_CODE |= {(0xFB, code + 1): Opcode(BY_CODE[0xFB, code].name, (0xFB, code + 1), ("cast",)) for code in (20, 22)}
+CAST_BRANCHES = ((0xFB, 24), (0xFB, 25))
+NULLABLE_CASTS = ((0xFB, 21), (0xFB, 23))
 # Text name -> opcode; "select" is the untyped form, TYPED_SELECT the other one.
 TYPED_SELECT = BY_CODE[(0x1C,)]
 # Instructions on halves of vectors have no encoding.
 BY_NAME: dict[str, Opcode] = {
-    **{opcode.name: opcode for opcode in BY_CODE.values() if opcode is not TYPED_SELECT},
+    **{opcode.name: opcode for opcode in BY_CODE.values() if opcode is not TYPED_SELECT and opcode.code not in NULLABLE_CASTS},
     **{name: Opcode(name, ()) for name in simd.HALF_INSTRUCTIONS},
 }
 
@@ -222,15 +250,24 @@ STORES = frozenset(name for name in ACCESS_WIDTH if ".store" in name)
 # Encoding of types; the same numbers stand in block types and, for references, as heap types.
 VALTYPES: dict[int, ValType] = {
     0x7F: "i32", 0x7E: "i64", 0x7D: "f32", 0x7C: "f64", 0x7B: "v128",
-    0x70: "funcref", 0x6F: "externref", 0x69: "exnref",
+    0x70: "funcref", 0x6F: "externref", 0x69: "exnref", 0x6E: "anyref",
 }  # fmt: skip
 # Behind these stands a heap type: (ref null ...), (ref ...).
 NULLABLE, NON_NULL = 0x63, 0x64
-HEAP_TYPES = {0x70: "func", 0x6F: "extern", 0x69: "exn"}
+HEAP_TYPES = {
+    0x70: "func", 0x6F: "extern", 0x69: "exn", 0x6E: "any", 0x6D: "eq", 0x6C: "i31", 0x6B: "struct", 0x6A: "array",
+    0x71: "none", 0x72: "noextern", 0x73: "nofunc", 0x74: "noexn",
+}  # fmt: skip
+# The value types of nullable references to these that have no plain name here.
+VALTYPES |= {code: RefType(True, heap) for code, heap in HEAP_TYPES.items() if code not in VALTYPES}
 # Before the type of a table with an initial value.
 TABLE_WITH_VALUE = 0x40
 EMPTY_BLOCK = 0x40
-FUNCTION_TYPE = 0x60
+# The forms of types: of functions, structs and arrays. Before one may stand that it has a supertype or may have subtypes, before
+# several that they are a group.
+FUNCTION_TYPE, STRUCT_TYPE, ARRAY_TYPE = 0x60, 0x5F, 0x5E
+OPEN_TYPE, FINAL_TYPE, TYPE_GROUP = 0x50, 0x4F, 0x4E
+PACKED_TYPES = {0x78: "i8", 0x77: "i16"}
 MAGIC = b"\0asm"
 VERSION = b"\x01\0\0\0"
 # Section ids in the order in which they stand in a module (custom sections, id 0, may stand anywhere).

@@ -25,11 +25,11 @@ from .unicode import REFUSED, escaped, located
 from .unsupported import PROPOSALS, function_at, invalid, proposal
 
 # Validation accepts what `decode` can read, so that `check` names what is not supported with its function; what
-# would need other data types (GC, memory64, ...) ends here.
+# would need other data types ends here.
 FEATURES = {
     "bulk_memory": True, "reference_types": True, "multi_value": True,
     "simd": True, "threads": True, "tail_call": True, "multi_memory": True, "exceptions": True,
-    "memory64": True, "function_references": True, "relaxed_simd": True, "gc": False, "stack_switching": False,
+    "memory64": True, "function_references": True, "relaxed_simd": True, "gc": True, "stack_switching": False,
     "custom_page_sizes": False, "wide_arithmetic": False,
 }  # fmt: skip
 EVERYTHING = {**FEATURES, **{feature: True for needed in PROPOSALS for feature in needed}}

@@ -54,7 +54,7 @@ def split(module: Module) -> SplitModule:
 
     changed = replace(
         module,
-        types=tuple(map(halved_type, module.types)),
+        types=tuple(halved_type(t) if isinstance(t, FuncType) else t for t in module.types),
         functions=tuple(functions),
         tables=tuple(replace(t, element=halved_reference(t.element), init=constant(t.init)) for t in module.tables),
         tags=tuple(replace(t, type=halved_type(t.type)) for t in module.tags),
@@ -133,7 +133,7 @@ def _half_import(entry: Import, upper: bool) -> Import:
 
 
 def _has_vectors(module: Module) -> bool:
-    types = [t for f in module.types for t in (*f.params, *f.results)] + [g.type.type for g in module.globals]
+    types = [t for f in module.types if isinstance(f, FuncType) for t in (*f.params, *f.results)] + [g.type.type for g in module.globals]
     types += [t for f in module.functions for t in (*f.type.params, *f.type.results, *f.locals)]
     if any(V128 in t for t in types):
         return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..format.types import FuncType, RefType, ValType, halved
 from .expansion import SAME, Expansion, Tree
@@ -29,7 +29,8 @@ class OriginalInstruction:
 
 def halved_type(type_: FuncType) -> FuncType:
     """A function type with two halves for each v128."""
-    return FuncType(*(tuple(map(halved_reference, halved(types))) for types in (type_.params, type_.results)))
+    params, results = (tuple(map(halved_reference, halved(types))) for types in (type_.params, type_.results))
+    return replace(type_, params=params, results=results)
 
 
 def halved_reference(type_: ValType) -> ValType:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..format.types import RefType
+from .heap_types import popped_and_pushed
 from .module import BLOCKS, Function, FuncType, Module, ValType
 from .opcodes import ATOMICS, SIGNATURES
 from .simd import SIMD_SIGNATURES
@@ -92,10 +93,10 @@ def stack_tops(module: Module, function: Function) -> list[Top]:
             blocks[-1].live = False
         elif live:
             if name in ("call", "call_indirect"):
-                callee = module.functions[instr.args[0]].type if name == "call" else module.types[instr.args[0]]
+                callee = module.functions[instr.args[0]].type if name == "call" else module.function_type(instr.args[0])
                 popped, pushed = len(callee.params) + (name == "call_indirect"), callee.results
             elif name == "call_ref":
-                callee = module.types[instr.args[0]]
+                callee = module.function_type(instr.args[0])
                 popped, pushed = len(callee.params) + 1, callee.results
             elif name == "ref.func":
                 popped, pushed = 0, (RefType(False, module.functions[instr.args[0]].type),)
@@ -122,7 +123,10 @@ def stack_tops(module: Module, function: Function) -> list[Top]:
             elif name in _FIXED:
                 popped, pushed = _FIXED[name]
             else:
-                raise ValueError(f"the oracle does not know the instruction {name}")
+                found = popped_and_pushed(module, instr, before)
+                if found is None:
+                    raise ValueError(f"the oracle does not know the instruction {name}")
+                popped, pushed = found
             del stack[len(stack) - popped :]
             stack += pushed
         still_live = live and (not blocks or blocks[-1].live)

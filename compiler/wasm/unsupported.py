@@ -14,7 +14,6 @@ from .reader import Reader
 
 # Features that are off when a module is loaded (and what they need), and what a module that needs them is told.
 PROPOSALS = {
-    ("gc",): "garbage-collected types are not supported",
     ("wide_arithmetic",): "wide arithmetic is not supported",
     ("custom_page_sizes",): "custom page sizes are not supported",
     ("exceptions", "stack_switching"): "stack switching is not supported",

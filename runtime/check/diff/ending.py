@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from ....compiler.format.isa import TRAPS, Entry, Site
-from ....compiler.format.limits import EXCEPTION_BYTES
+from ....compiler.format.limits import EXCEPTION_BYTES, HEAP_BYTES
 from ....compiler.format.tokens import Kind
-from ....compiler.format.types import ValType, halved, is_reference, is_wide
+from ....compiler.format.types import OBJECTS, ValType, halved, is_reference, is_wide
 from ...bit_patterns import FOREIGN, decode, fits
 from ...trace import show_value
+from ..oracle import NUMBER_BITS
 from .context import Context
 from .divergence import Finding
 
@@ -56,17 +58,21 @@ def _reference_bits(c: Context, type_: ValType, result: int | None, actual: int)
     if result is None:
         return 0
     if type_ == "externref":
-        return result + 1
+        return result + 1 if result >= 0 else actual if actual >= NUMBER_BITS else -1
+    if type_ in OBJECTS:  # of an object wasmtime says only that it is one
+        return result if result >= 0 else actual if 0 < actual < NUMBER_BITS else -1
     if result < 0:
         return actual or -1
     return c.program.function_references.get(result, -1)
 
 
-def _reference(type_: ValType, value: int | None) -> str:
+def _reference(type_: ValType, value: Any) -> str:
     if value is None:
         return "null"
     if type_ == "exnref":
         return "an exception"
+    if type_ in OBJECTS or (type_ == "externref" and not isinstance(value, int)):
+        return "an object" if not isinstance(value, int) or value < 0 else f"i31 {value % NUMBER_BITS}"
     return f"externref {value}" if type_ == "externref" else "a function" if value < 0 else f"function {value}"
 
 
@@ -90,6 +96,10 @@ def check_outcome(c: Context) -> Iterator[Finding]:
     actual = TRAPS.get(trace.outcome, trace.outcome)
     if trace.outcome == "exceptions_exhausted":
         limit = f"exceptions that are values take {EXCEPTION_BYTES >> 20} MiB at most"
+        yield replace(c.at_end("record", "outcome", c.run_outcome(), c.trace_outcome()), limit=limit)
+        return
+    if trace.outcome == "heap_exhausted":
+        limit = f"structs and arrays take {HEAP_BYTES >> 20} MiB at most"
         yield replace(c.at_end("record", "outcome", c.run_outcome(), c.trace_outcome()), limit=limit)
         return
     if expected != actual:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from ....compiler.format.tokens import Kind
-from ..oracle import NULL, UNKNOWN
+from ....compiler.format.types import is_reference
+from ....compiler.wasm.heap_types import array_of, struct_of
+from ..oracle import NULL, NUMBER_BITS, OBJECT_BITS, UNKNOWN
 from .context import Context
 from .divergence import Finding
 from .steps import STORE
@@ -25,6 +27,25 @@ def check_range(c: Context, call: int, back: int, start: int, expected: np.ndarr
     finding = next(check(c, call, start, expected, _written(c, call + np.flatnonzero(stores))), None)
     if finding is not None:
         yield finding
+
+
+def check_stored(c: Context, call: int, back: int, expected: int) -> Iterator[Finding]:
+    """struct.set and array.set: the value that their routine has stored, of a reference what is recorded of it."""
+    site = c.program.steps[c.trace.step[call]].site
+    assert site is not None
+    instr = c.module.functions[site.function].body[site.instruction]
+    if instr.name not in ("struct.set", "array.set"):
+        return
+    field = struct_of(c.module, instr).fields[instr.args[1]] if instr.name == "struct.set" else array_of(c.module, instr).element
+    inside = slice(call, back)
+    stores = (c.steps.group[c.trace.step[inside]] == STORE) & (c.trace.kind[inside] == Kind.DIGIT)
+    written = _written(c, call + np.flatnonzero(stores))
+    actual = int.from_bytes(bytes(written[a] for a in sorted(written)), "little")
+    same = actual == expected
+    if is_reference(field.type) and expected < NUMBER_BITS:
+        same = (actual != 0) == (expected != 0) and (expected != OBJECT_BITS or actual < NUMBER_BITS)
+    if not same:
+        yield c.finding("record", f"value stored by {instr.name}", expected, actual, call)
 
 
 def _written(c: Context, stores: np.ndarray) -> dict[int, int]:
@@ -68,7 +89,9 @@ def _elements(c: Context, call: int, start: int, expected: np.ndarray, written: 
     for i, function in enumerate(expected.tolist()):
         reference = int.from_bytes(bytes(written[first + 4 * i + j] for j in range(4)), "little")
         actual = _function(c, reference)
-        if (function == NULL) != (actual == NULL) or (function >= 0 and actual >= 0 and function != actual):
+        if function >= NUMBER_BITS and function != reference:
+            yield c.finding("record", f"table element {start + i}", f"i31 {function - NUMBER_BITS}", reference, call)
+        if (function == NULL) != (actual == NULL) or (NUMBER_BITS > function >= 0 and actual >= 0 and function != actual):
             yield c.finding("record", f"table element {start + i}", _name(function), _name(actual), call)
 
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from ....compiler.format.isa import LinearMemory, Program, Slot
 from ....compiler.format.tokens import Kind, TokenTable
-from ....compiler.format.types import general, is_reference
+from ....compiler.format.types import OBJECTS, general, is_reference
 from ....compiler.link.linked import LinkedModule
 from ....compiler.wasm.split import SplitModule
 from ...trace import Trace, show_value
-from ..oracle import NULL, UNKNOWN, Oracle
+from ..oracle import NULL, NUMBER_BITS, UNKNOWN, Oracle
 from .memory import PAGE, SparseMemory
 from .steps import STORE, StepTable
 
@@ -143,13 +143,16 @@ class StateComparison:
 
     def _reference(self, what: str, type_: str, mine: int, theirs: int | None) -> Iterator[StateDifference]:
         """theirs: None for null, a host's number, or a function's index, UNKNOWN for one of another module."""
-        if general(type_) == "externref":
-            expected: int | None = 0 if theirs is None else theirs + 1
+        if general(type_) in OBJECTS and theirs is not None:  # of an object wasmtime says only that it is one
+            expected: int | None = theirs if theirs >= 0 else mine if 0 < mine < NUMBER_BITS else None
+        elif general(type_) == "externref":
+            expected = 0 if theirs is None else theirs + 1 if theirs >= 0 else mine if mine >= NUMBER_BITS else None
         elif theirs is None or theirs == NULL:
             expected = 0
         else:
             expected = None if theirs == UNKNOWN else self.program.function_references.get(theirs)
-        if mine != expected and (expected is not None or mine == 0):
+        told = expected is not None or mine == 0 or general(type_) in ("externref", *OBJECTS)
+        if mine != expected and told:
             yield StateDifference(what, f"reference {'' if expected is None else expected}", f"reference {mine}")
 
     def _tables(self, model: ModelState, used: dict[int, int]) -> Iterator[StateDifference]:

@@ -1,6 +1,7 @@
 """The oracle: wasmtime runs the original program, instrumented so that every step leaves a record to compare with."""
 
 from .count import count_instructions
+from .observed import NUMBER_BITS, OBJECT_BITS, REFERENCE_BITS
 from .plan import frame_deltas_of, oracle_for
 from .record import RECORD
 from .run import NULL, STILL_RUNNING, UNKNOWN, Bound, Oracle, OracleRun
@@ -10,7 +11,10 @@ from .wasi import NOTHING
 __all__ = [
     "NOTHING",
     "NULL",
+    "NUMBER_BITS",
+    "OBJECT_BITS",
     "RECORD",
+    "REFERENCE_BITS",
     "STILL_RUNNING",
     "UNKNOWN",
     "Bound",

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from ....compiler.format.types import general
+from ....compiler.format.types import OBJECTS, RefType, general
 from ....compiler.wasm.module import Function, FuncType, Instr, TableType, ValType
 from ....compiler.wasm.simd import V128
+from .observed import nullable, reference_bits
 from .record import FLUSH_SLOT, LOG_BYTES, PREFIX, RECORD, Added
 
-_BITS: dict[ValType, tuple[ValType, ...]] = {"f32": ("i32",), "f64": ("i64",), "exnref": ("i32",), V128: ("i64", "i64")}
+# What a host gets for a value of these types.
+_BITS: dict[ValType, tuple[ValType, ...]] = {
+    "f32": ("i32",), "f64": ("i64",), "exnref": ("i32",), V128: ("i64", "i64"), "externref": ("externref", "i32"),
+    **dict.fromkeys(OBJECTS, ("i32",)),
+}  # fmt: skip
+
+# Types of globals and elements that a host cannot look at by itself.
+LOOKED_INTO = ("exnref", "externref", *OBJECTS)
 
 
 def log_routine(added: Added) -> Function:
@@ -40,59 +48,81 @@ def forward(function: Function, index: int, prologue: Iterable[Instr]) -> Functi
 
 def bits_entry(function: Function, index: int) -> Function:
     """Calls `index` with floats passed as the integers of their bits, as a host's own floats may change a NaN, and
-    vectors as their two halves. Hosts have no exceptions as values: what they pass is null, and of what they get they learn
-    whether it is."""
-    type_ = FuncType(tuple(map(_general, function.type.params)), tuple(map(_general, function.type.results)))
-    bits = FuncType(_bits(type_.params), _bits(type_.results))
+    vectors as their two halves. Hosts have no exceptions as values: what they pass is null. Of what stands for objects they pass
+    null (0) or the number of an i31ref (see `observed`). What they get of both is what is recorded of a reference."""
+    params = [_seen(t) for t in function.type.params]
+    results = list(function.type.results)
     body: list[Instr] = []
     at = 0
-    for t in type_.params:
+    for t, whole in zip(params, function.type.params, strict=True):
         if t == "exnref":
             body.append(Instr("ref.null", ("exnref",)))
+        elif t in OBJECTS:
+            body += _object(whole, at)
         elif t == V128:
             body += [Instr("local.get", (at,)), Instr("i64x2.splat")]
             body += [Instr("local.get", (at + 1,)), Instr("i64x2.replace_lane", (1,))]
         else:
             body.append(Instr("local.get", (at,)))
-            body += [Instr(f"{t}.reinterpret_{_BITS[t][0]}")] if t in _BITS else []
-        at += len(_BITS.get(t, (t,)))
+            body += [Instr(f"{t}.reinterpret_{_BITS[t][0]}")] if t in ("f32", "f64") else []
+        at += len(_passed(t))
     body.append(Instr("call", (index,)))
     extra: list[ValType] = []
-    if any(t in _BITS for t in type_.results):
-        extra = list(type_.results)
+    if any(_seen(t) in _BITS for t in results):
+        extra = [nullable(t) for t in results]
         body += [Instr("local.set", (at + i,)) for i in reversed(range(len(extra)))]
-        for i, t in enumerate(extra):
-            body += _bits_of([Instr("local.get", (at + i,))], t)
-    return Function(bits, tuple(extra), (*body, Instr("end")), name=function.name)
+        for i, t in enumerate(results):
+            body += _bits_of([Instr("local.get", (at + i,))], t, at + i)
+            body += [Instr("ref.as_non_null")] if _bits([t]) == (t,) and t != nullable(t) else []
+    given = tuple(p for t in params for p in _passed(t))
+    return Function(FuncType(given, _bits(results)), tuple(extra), (*body, Instr("end")), name=function.name)
+
+
+def _seen(type_: ValType) -> ValType:
+    """The plain type where only that matters; other types themselves."""
+    kind = general(type_)
+    return kind if kind in ("exnref", "externref", *OBJECTS) else type_
+
+
+def _passed(type_: ValType) -> tuple[ValType, ...]:
+    """What a host passes."""
+    return (type_,) if type_ == "externref" else _BITS.get(type_, (type_,))
+
+
+def _object(type_: ValType, at: int) -> Iterator[Instr]:
+    """The reference for which bits stand: null, or an i31ref where there is one of the type."""
+    heap = type_.to if isinstance(type_, RefType) else "any"
+    if general(type_) != "anyref":
+        yield Instr("ref.null", (RefType(True, heap),))
+        return
+    yield from (Instr("local.get", (at,)), Instr("if", (FuncType((), (RefType(True, heap),)),)))
+    yield from (Instr("local.get", (at,)), Instr("ref.i31"), Instr("else"), Instr("ref.null", (RefType(True, heap),)), Instr("end"))
 
 
 def _bits(types: Iterable[ValType]) -> tuple[ValType, ...]:
-    return tuple(integer for t in types for integer in _BITS.get(t, (t,)))
+    return tuple(integer for t in types for integer in _BITS.get(_seen(t), (t,)))
 
 
-def _bits_of(get: Sequence[Instr], type_: ValType) -> list[Instr]:
-    """Code for the integers of a value's bits. get: what brings the value."""
-    if type_ == V128:
+def _bits_of(get: Sequence[Instr], type_: ValType, local: int) -> list[Instr]:
+    """Code for the integers of a value's bits. get: what brings the value. local: one of the value's type, with null."""
+    kind = _seen(type_)
+    if kind == V128:
         return [*get, Instr("i64x2.extract_lane", (0,)), *get, Instr("i64x2.extract_lane", (1,))]
-    if type_ == "exnref":
-        return [*get, Instr("ref.is_null"), Instr("i32.eqz")]
+    if kind == "externref":  # a host cannot tell null from what is no host's value
+        return [*get, *get, Instr("ref.is_null"), Instr("i32.eqz")]
+    if kind == "exnref" or kind in OBJECTS:
+        return [*get, *(Instr(name, tuple(args)) for name, *args in reference_bits(type_, local))]
     return [*get, *([Instr(f"{_BITS[type_][0]}.reinterpret_{type_}")] if type_ in _BITS else [])]
 
 
 def bits_of_global(type_: ValType, index: int) -> Function:
     """Returns a global's bits: a host's own float may change a NaN."""
-    type_ = _general(type_)
-    code = _bits_of([Instr("global.get", (index,))], type_)
-    return Function(FuncType((), _bits([type_])), body=(*code, Instr("end")))
+    code = _bits_of([Instr("global.get", (index,))], type_, 0)
+    return Function(FuncType((), _bits([type_])), (nullable(type_),), (*code, Instr("end")))
 
 
 def bits_of_element(table: TableType, index: int) -> Function:
-    """Of an element of a table of exceptions: whether it is one."""
+    """Returns what is recorded of an element of a table of exceptions, objects or hosts' values."""
     place: ValType = "i64" if table.limits.wide else "i32"
-    code = _bits_of([Instr("local.get", (0,)), Instr("table.get", (index,))], "exnref")
-    return Function(FuncType((place,), ("i32",)), body=(*code, Instr("end")))
-
-
-def _general(type_: ValType) -> ValType:
-    """Of exceptions that are never null the plain type; any other type itself."""
-    return "exnref" if general(type_) == "exnref" else type_
+    code = _bits_of([Instr("local.get", (0,)), Instr("table.get", (index,))], table.element, 1)
+    return Function(FuncType((place,), _bits([table.element])), (nullable(table.element),), (*code, Instr("end")))

@@ -38,6 +38,7 @@ def configuration(stack: int, fuel: bool = False) -> wasmtime.Config:
     config.wasm_memory64 = True
     config.wasm_function_references = True
     config.wasm_exceptions = True
+    config.wasm_gc = True
     config.wasm_threads = True
     config.cranelift_nan_canonicalization = True  # WebAssembly leaves the bits of a NaN open; the routines do not
     config.wasm_relaxed_simd = True

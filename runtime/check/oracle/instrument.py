@@ -24,7 +24,7 @@ from ....compiler.wasm.check import SUPPORTED_INSTRUCTIONS, SUPPORTED_TYPES
 from ....compiler.wasm.module import Export, Function, Global, GlobalType, Instr, Limits, Module, TableType
 from ....compiler.wasm.simd import V128
 from ....compiler.wasm.stack_types import DEAD, stack_tops
-from .added_functions import bits_entry, bits_of_element, bits_of_global, forward, log_routine
+from .added_functions import LOOKED_INTO, bits_entry, bits_of_element, bits_of_global, forward, log_routine
 from .changed_parts import (
     limited_memories,
     limited_tables,
@@ -208,10 +208,10 @@ def _bit_functions(module: Module) -> Iterator[tuple[str, Function]]:
         if export.kind == "func":
             yield ENTRY + export.name, bits_entry(module.functions[export.index], export.index)
     for index, entry in enumerate(module.globals):
-        if general(entry.type.type) in ("i32", "i64", "f32", "f64", V128, "exnref"):
+        if general(entry.type.type) in ("i32", "i64", "f32", "f64", V128, *LOOKED_INTO):
             yield f"{BITS}{index}", bits_of_global(entry.type.type, index)
     for index, table in enumerate(module.tables):
-        if general(table.element) == "exnref":
+        if general(table.element) in LOOKED_INTO:
             yield f"{BITS}{TABLE}{index}", bits_of_element(table, index)
 
 

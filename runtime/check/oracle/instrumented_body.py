@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from ....compiler.format.isa import Site
 from ....compiler.format.types import is_reference
 from ....compiler.wasm.check import SUPPORTED_INSTRUCTIONS
+from ....compiler.wasm.heap_types import CAST_BRANCHES, HEAP_INSTRUCTIONS, HEAP_WRITES, array_of, struct_of
 from ....compiler.wasm.module import BLOCKS, Function, FuncType, Instr, Module, ValType
 from ....compiler.wasm.opcodes import ACCESS_WIDTH, ATOMICS, STORES
 from ....compiler.wasm.simd import SIMD_ACCESS_WIDTH, SIMD_STORES, V128
 from ....compiler.wasm.stack_types import Top
+from .observed import nullable, reference_bits
 from .record import BULK_SLOT, MEMORY_SPACE, NOT_COMPILED, Added
 
 _NOT_A_SITE = 0xFFFFFFFF  # INDIRECT holds 0: no call_indirect in progress; this: one that is not recorded; site + 1
@@ -22,8 +24,8 @@ _MAY_TRAP = frozenset(
     if (".div" in name and name[0] == "i") or ".rem" in name or (".trunc_f" in name and name[0] == "i")
 ) | {*ACCESS_WIDTH, *SIMD_ACCESS_WIDTH} | set(ATOMICS) - {"atomic.fence"} | _BULK | {
     "table.get", "table.set", "unreachable", "call", "call_indirect", "return_call", "return_call_indirect", "call_ref",
-    "return_call_ref", "ref.as_non_null", "throw_ref",
-}  # fmt: skip
+    "return_call_ref", "ref.as_non_null", "throw_ref", "ref.cast", "i31.get_s", "i31.get_u",
+} | {name for name in HEAP_INSTRUCTIONS if name.startswith(("struct.", "array."))}  # fmt: skip
 _LANES = {1: "i8x16.extract_lane_u", 2: "i16x8.extract_lane_u", 4: "i32x4.extract_lane", 8: "i64x2.extract_lane"}
 _SAVED = 5  # which scratch local of type i32 holds a function's frame sum
 _TRANSFERS = frozenset(
@@ -91,7 +93,7 @@ class InstrumentedBody:
             self.emit(("i64x2.extract_lane", half))
         elif is_reference(type_):
             self.found.references.add(site)
-            self.emit(("ref.is_null",), ("i32.eqz",), ("i64.extend_i32_u",))
+            self.emit(*reference_bits(type_, self.scratch(nullable(type_), 8)), ("i64.extend_i32_u",))
         elif type_ != "i64":
             raise ValueError(f"a value of type {type_} cannot be logged")
         self.emit(("i32.const", _signed32(site)), ("call", self.added.log))
@@ -200,6 +202,8 @@ class InstrumentedBody:
             self._bulk(instr, after)
         elif ".atomic.store" in name:
             self._atomic_store(instr, after)
+        elif name in HEAP_WRITES:
+            self._heap_write(instr, after)
         elif name in ("memory.grow", "table.grow") and after[0][1].record == "value":
             type_: ValType = "i64" if self._wide(instr) else "i32"
             delta, value = self.scratch(type_, 4), self.scratch(type_)
@@ -221,7 +225,11 @@ class InstrumentedBody:
             reference = self.scratch(top.before)
             self.emit(("local.tee", reference))
             null = [("local.get", reference), ("ref.is_null",)]
-            self.log(number, null if instr.name == "br_on_null" else [*null, ("i32.eqz",)], "i32")
+            if instr.name in CAST_BRANCHES:
+                asked = [("local.get", reference), ("ref.test", instr.args[2])]
+                self.log(number, asked if instr.name == "br_on_cast" else [*asked, ("i32.eqz",)], "i32")
+            else:
+                self.log(number, null if instr.name == "br_on_null" else [*null, ("i32.eqz",)], "i32")
             return
         if site.record == "branch" and instr.name in ("br_if", "if"):
             condition = self.scratch("i32")
@@ -319,6 +327,28 @@ class InstrumentedBody:
             if site.record != "bulk":
                 raise _refusal(site, instr)
             self.read_range(number, space, effective, [("i32.const", ATOMICS[instr.name])])
+
+    def _heap_write(self, instr: Instr, sites: list[tuple[int, Site]]) -> None:
+        """Of struct.set and array.set the value as it is stored, of others nothing but having been here: what they write is seen
+        when it is read."""
+        stored = None
+        if instr.name == "struct.set":
+            stored = struct_of(self.module, instr).fields[instr.args[1]]
+        elif instr.name == "array.set":
+            stored = array_of(self.module, instr).element
+        value = self.scratch(nullable(stored.value), 9) if stored is not None else -1
+        self.emit(*[("local.tee", value)] if stored is not None else [], instr)
+        for number, site in sites:
+            if site.record != "bulk":
+                raise _refusal(site, instr)
+            self.emit(("i32.const", MEMORY_SPACE), ("i32.const", 0), ("i32.const", 0))
+            self.emit(("i32.const", BULK_SLOT), ("call_indirect", self.added.bulk_type, self.added.table))
+            if stored is None:
+                self.log(number, [("i32.const", 0)], "i32")
+                continue
+            mask = {"i8": 255, "i16": 65535}.get(stored.type)
+            packed = [("i32.const", mask), ("i32.and",)] if mask else []
+            self.log(number, [("local.get", value), *packed], stored.value)
 
     def _wait(self, instr: Instr) -> None:
         """On a shared memory, which here is none, as one thread sees it; on another the instruction traps by itself."""

@@ -15,7 +15,7 @@ from wasmtime import _ffi as ffi
 
 from ....compiler.format.isa import TRAPS, Site
 from ....compiler.format.limits import FRAME_LIMIT
-from ....compiler.format.types import general
+from ....compiler.format.types import OBJECTS, general
 from ....compiler.wasm.decode import decode
 from ....compiler.wasm.encode import encode
 from ....compiler.wasm.simd import V128
@@ -24,10 +24,12 @@ from ...errors import OracleError
 from ...exclusive import Exclusive
 from ...world import World
 from . import record as names
+from .added_functions import LOOKED_INTO
 from .count import exported
 from .engine import call, instantiate, said
 from .instrument import instrument
 from .linking import Library, sharing
+from .observed import NUMBER_BITS
 from .record import RECORD
 from .wasi import NOTHING, Wasi, host_trap, is_told
 
@@ -196,12 +198,11 @@ class Oracle:
     def value(self, index: int) -> int | None:
         """A global's bits, unsigned; for a reference None (null), what the host passed, or a function's index."""
         type_ = general(self.module.globals[index].type.type)
-        if type_ == "exnref":
-            return UNKNOWN if self._exports[f"{names.BITS}{index}"](self._store) else None
-        if type_ in ("funcref", "externref"):
-            value = self._exports[f"{names.GLOBAL}{index}"].value(self._store)
-            return self._from_wasm(value, type_)
+        if type_ == "funcref":
+            return self._from_wasm(self._exports[f"{names.GLOBAL}{index}"].value(self._store), type_)
         bits = self._exports[f"{names.BITS}{index}"](self._store)
+        if type_ in LOOKED_INTO:
+            return self._looked_into(bits, type_)
         if type_ == V128:
             return bits[0] % 2**64 | bits[1] % 2**64 << 64
         return bits % 2 ** (64 if type_ in ("i64", "f64") else 32)
@@ -211,12 +212,18 @@ class Oracle:
 
     def element(self, table: int, index: int) -> int | None:
         """As `value`."""
-        if general(self.module.tables[table].element) == "exnref":
-            return UNKNOWN if self._exports[f"{names.BITS}{names.TABLE}{table}"](self._store, index) else None
+        type_ = general(self.module.tables[table].element)
+        if type_ in LOOKED_INTO:
+            return self._looked_into(self._exports[f"{names.BITS}{names.TABLE}{table}"](self._store, index), type_)
         value = self._exports[f"{names.TABLE}{table}"].get(self._store, index)
         if isinstance(value, wasmtime.Val):
             value = value.value
-        return self._from_wasm(value, self.module.tables[table].element)
+        return self._from_wasm(value, type_)
+
+    def _looked_into(self, bits: Any, type_: str) -> int | None:
+        """bits: of one value, as a function that looks at it returns them."""
+        several = iter(bits if isinstance(bits, (list, tuple)) else [bits])
+        return self._from_wasm(next(several), type_, several)
 
     def _run(self, function: Any, values: Sequence[Any], types: Sequence[str], bound: Bound | None) -> OracleRun:
         store, exports = self._store, self._exports
@@ -297,8 +304,14 @@ class Oracle:
             self._log.bulk.append(data[start : start + length].copy())
         else:
             table = self._exports[f"{names.TABLE}{space}"]
-            elements = (table.get(store, i) for i in range(start, start + length))
-            self._log.bulk.append(np.array([self._element(e) for e in elements], dtype=np.int64))
+            found: list[int] = []
+            for i in range(start, start + length):
+                if general(self.module.tables[space].element) in LOOKED_INTO:
+                    value = self.element(space, i)
+                    found.append(NULL if value is None else value if value >= NUMBER_BITS else UNKNOWN)
+                else:
+                    found.append(self._element(table.get(store, i)))
+            self._log.bulk.append(np.array(found, dtype=np.int64))
 
     def _element(self, value: Any) -> int:
         if isinstance(value, wasmtime.Val):
@@ -318,6 +331,8 @@ class Oracle:
             if value is not None:
                 raise ValueError("an exception cannot be passed")
             return [0]
+        if type_ in OBJECTS:
+            return [0 if value is None else _signed(value | NUMBER_BITS, 32)]
         if value is None:
             raise ValueError(f"null is no {type_}")
         if type_ == V128:
@@ -325,7 +340,8 @@ class Oracle:
         return [_signed(value, 32 if type_ in ("i32", "f32") else 64)]
 
     def _from_wasm(self, value: Any, type_: str, further: Iterator[Any] | None = None) -> int | None:
-        """further: where the high half of a v128 is."""
+        """further: where the high half of a v128 is, and of an externref whether it is one. Of an i31ref NUMBER_BITS and its
+        number; of what the host cannot tell from others UNKNOWN."""
         type_ = general(type_)
         if type_ == V128:
             assert further is not None, "the host gives and takes no vectors"
@@ -335,6 +351,12 @@ class Oracle:
             return None if index == NULL else index
         if type_ == "exnref":
             return UNKNOWN if value else None
+        if type_ in OBJECTS:
+            bits = value % 2**32
+            return None if not bits else bits if bits >= NUMBER_BITS else UNKNOWN
+        if type_ == "externref":
+            assert further is not None, "whether it is null stands behind it"
+            return None if not next(further) else UNKNOWN if value is None else value
         if type_ in ("f32", "f64"):
             return value % 2 ** (32 if type_ == "f32" else 64)
         return value

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ....compiler.format.isa import HIGH_RECORDS, Site
+from ....compiler.wasm.heap_types import CAST_BRANCHES, HEAP_WRITES
 from ....compiler.wasm.module import BLOCKS, Function, Instr, Module
 from ....compiler.wasm.opcodes import ATOMICS, STORES
 from ....compiler.wasm.simd import SIMD_SIGNATURES, SIMD_STORES, V128, high_first
@@ -21,16 +22,17 @@ _NO_VECTOR: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
 _NOTHING = frozenset({"block", "loop", "try_table", "end", "nop", "atomic.fence", "drop"})
 _RECORDS = {
     "br_if": "branch", "if": "branch", "br_on_null": "branch", "br_on_non_null": "branch", "call_ref": "control",
+    **dict.fromkeys(CAST_BRANCHES, "branch"),
     "return_call_ref": "control", "br_table": "br_table", "br": "control", "return": "control", "else": "control",
     "unreachable": "control", "call_indirect": "control",
     "return_call_indirect": "control", "throw": "throw", "throw_ref": "throw", "table.set": "store", "memory.fill": "bulk",
     "memory.copy": "bulk", "memory.init": "bulk", "table.fill": "bulk", "table.copy": "bulk", "table.init": "bulk",
     "data.drop": "bulk", "elem.drop": "bulk", **dict.fromkeys(STORES | SIMD_STORES, "store"),
-    **{name: "bulk" for name in ATOMICS if ".store" in name},
+    **{name: "bulk" for name in ATOMICS if ".store" in name}, **dict.fromkeys(HEAP_WRITES, "bulk"),
 }  # fmt: skip
 # Behind these the next instruction in order does not run, or only sometimes.
 _LEAVES = frozenset({
-    "br", "br_if", "br_on_null", "br_on_non_null", "br_table", "return", "return_call", "return_call_indirect", "return_call_ref",
+    "br", "br_if", "br_on_null", "br_on_non_null", *CAST_BRANCHES, "br_table", "return", "return_call", "return_call_indirect", "return_call_ref",
     "unreachable", "if", "else", "throw", "throw_ref",
 })  # fmt: skip
 
@@ -161,7 +163,7 @@ def _joins(body: Sequence[Instr]) -> set[int]:
             kind, left = opened.pop()
             if left and kind != "loop":
                 joins.add(at + 1)
-        elif name in ("br", "br_if", "br_on_null", "br_on_non_null", "br_table"):
+        elif name in ("br", "br_if", "br_on_null", "br_on_non_null", "br_table", *CAST_BRANCHES):
             depths = [instr.args[0]] if name != "br_table" else [*instr.args[0], instr.args[1]]
             for depth in depths:
                 opened[-1 - depth][1] = True

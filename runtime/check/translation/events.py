@@ -10,6 +10,7 @@ from ....compiler.format.isa import TRAPS, Slot, Step
 from ....compiler.format.operations import comparison_of
 from ....compiler.format.types import FuncType, is_wide
 from ....compiler.link.linked import INTRINSIC_MODULE
+from ....compiler.wasm.heap_types import CAST_BRANCHES
 from ....compiler.wasm.module import Instr
 from ....compiler.wasm.opcodes import LOADS, STORES
 from .exceptions import ExceptionEvents
@@ -52,7 +53,7 @@ class Events:
         """The kind of record of the instruction, which follows from the module alone."""
         instr = self.instructions.instrs[at]
         name = instr.name
-        if name in ("br_if", "if", "br_on_null", "br_on_non_null"):
+        if name in ("br_if", "if", "br_on_null", "br_on_non_null", *CAST_BRANCHES):
             return "branch"
         if name == "br_table":
             return "br_table"
@@ -87,6 +88,8 @@ class Events:
         name = instr.name
         if name in ("br_if", "if", "br_on_null", "br_on_non_null"):
             return self._branch(at, index, state, step, instr)
+        if name in CAST_BRANCHES:
+            return self._cast_branch(at, index, state, step, instr, origin)
         if name == "br_table":
             return self._br_table(at, index, state, step, instr)
         self.same_state(index, state)
@@ -157,6 +160,37 @@ class Events:
         yes, no = state, state.copy()
         at_yes, at_no = self._ways(at, yes, no, instr)
         return self.decide(index, step, condition, (at_yes, yes), (at_no, no))
+
+    def _cast_branch(
+        self, at: int, index: int, state: AbstractState, step: Step, instr: Instr, origin: Hashable
+    ) -> list[Fork]:
+        """Two steps: the routine that says whether the reference is of the type, then the branch."""
+        if state.stage is None:
+            self.same_state(index, state)
+            kept = state.stack[-1]
+            answer = self.routine(self.linked.casts[instr.args[2]], (kept,), "i32", index, state, step, origin)
+            state.stage = answer
+            return [Fork(at, index + 1, state)]
+        comparison = "i32.ne" if instr.name == "br_on_cast" else "i32.eq"
+        condition = self.values.term(comparison, state.stage, self.values.const(0))
+        state.stage = None
+        self.check.check_site(index, step, at)
+        yes, no = state, state.copy()
+        return self.decide(
+            index, step, condition, (self.instructions.leave(yes, at, instr.args[0]), yes), (at + 1, no)
+        )  # fmt: skip
+
+    def routine(
+        self, routine: int | None, arguments: tuple[int, ...], result: str,
+        index: int, state: AbstractState, step: Step, origin: Hashable,
+    ) -> int:  # fmt: skip
+        """The result of a routine that is called on the way, with these arguments; the stack stays as it is."""
+        if step.op != "call" or step.callee != routine or step.site is not None:
+            raise self.wrong(index, f"a call of function {routine}, without a site", step.op)
+        state.stack += arguments
+        self.arguments(index, state, step, ("i32",) * len(arguments))
+        self.results(state, step, (result,), origin, keeps_globals=self.check.origin is not None)
+        return state.stack.pop()
 
     def decide(
         self, index: int, step: Step, condition: int, yes: tuple[int, AbstractState], no: tuple[int, AbstractState]
@@ -344,7 +378,7 @@ class Events:
         self, at: int, index: int, state: AbstractState, step: Step, instr: Instr, origin: Hashable
     ) -> list[Fork]:
         """Two steps: the reference out of the table, then the call of what it refers to."""
-        type_ = self.linked.module.types[instr.args[0]]
+        type_ = self.linked.module.function_type(instr.args[0])
         if state.stage is None:
             self._operation(index, step, "table.ref")
             self._field(index, "site", None, step.site)
@@ -369,7 +403,7 @@ class Events:
     ) -> list[Fork]:
         self._operation(index, step, instr.name)
         self.check.check_site(index, step, at)
-        type_ = self.linked.module.types[instr.args[0]]
+        type_ = self.linked.module.function_type(instr.args[0])
         self._field(index, "type", type_, step.type)
         self._operand(index, state, step, "a", state.stack.pop(), "reference")
         self.arguments(index, state, step, type_.params)
@@ -393,8 +427,9 @@ class Events:
             return self._exit(at, index, state, step)
         if name.removeprefix("trap_") != name and name.removeprefix("trap_") in TRAPS:
             return self._trap(at, index, step, name.removeprefix("trap_"))
+        name, _, offset = name.partition("+")
         self._operation(index, step, _INTRINSICS.get(name, name))
-        self._field(index, "offset", 0, step.imm)
+        self._field(index, "offset", int(offset or 0), step.imm)
         if (self.check.origin is not None and "load" not in name) or self.check.origin is None:
             self.check.check_site(index, step, at)
         if "store" in name:

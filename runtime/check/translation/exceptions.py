@@ -152,7 +152,7 @@ class ExceptionEvents:
         exceptions = self.points.linked.exceptions
         assert exceptions is not None
         self.events.same_state(index, state)
-        value = self._routine(exceptions.capture, (), "exnref", index, state, step, origin)
+        value = self.events.routine(exceptions.capture, (), "exnref", index, state, step, origin)
         depth = self.points.caught(state, of, handler)
         state.stack.append(value)
         return [self.events.fork(self.events.instructions.leave(state, of, depth), index + 1, state)]
@@ -161,22 +161,11 @@ class ExceptionEvents:
         """The routine that throws a value; the step behind it, which answers for the instruction, takes the tag from it."""
         exceptions = self.points.linked.exceptions
         assert exceptions is not None
-        value = self._routine(exceptions.restore, ("exnref",), "i32", index, state, step, origin)
+        value = self.events.routine(exceptions.restore, (state.stack.pop(),), "i32", index, state, step, origin)
         state.module[PENDING] = value
         if self.events.check.origin is not None:
             state.pending = ((at, value),)
         return [self.events.fork(self.points.landing(state, at, self.heights), index + 1, state)]
-
-    def _routine(
-        self, routine: int | None, params: tuple[str, ...], result: str,
-        index: int, state: AbstractState, step: Step, origin: Hashable,
-    ) -> int:  # fmt: skip
-        """Its result."""
-        if step.op != "call" or step.callee != routine or step.site is not None:
-            raise self.events.wrong(index, f"a call of function {routine}, without a site", step.op)
-        self.events.arguments(index, state, step, params)
-        self.events.results(state, step, (result,), origin, keeps_globals=self.events.check.origin is not None)
-        return state.stack.pop()
 
     def _unwind(self, index: int, state: AbstractState, step: Step) -> list[Fork]:
         """The function returns, and what is in flight stays so; its results are nobody's."""

@@ -19,7 +19,7 @@ _SAME_BITS = frozenset({
     "i64.extend_i32_u", "i32.reinterpret_f32", "i64.reinterpret_f64", "f32.reinterpret_i32", "f64.reinterpret_i64",
 })  # fmt: skip
 COMPUTES = PURE | {
-    "ref.is_null", "memory.size", "i32.eqz", "i64.eqz",
+    "ref.is_null", "ref.eq", "ref.i31", "memory.size", "i32.eqz", "i64.eqz",
     *(f"{t}.{name}" for t in _SIGN for name in ("neg", "abs", "copysign")),
 }  # fmt: skip
 # What is passed on the way to an event.
@@ -150,6 +150,11 @@ class Instructions:
         if name == "ref.is_null" or operation == "eqz":
             comparison = "i32.eq" if name == "ref.is_null" else f"{prefix}.eq"
             stack.append(values.term(comparison, stack.pop(), values.const(0)))
+        elif name == "ref.eq":
+            second, first = stack.pop(), stack.pop()
+            stack.append(values.term("i32.eq", first, second))
+        elif name == "ref.i31":
+            stack.append(values.term("i32.or", stack.pop(), values.const(2**31)))
         elif name in _SAME_BITS:
             pass
         elif prefix in _SIGN and operation in ("neg", "abs", "copysign"):

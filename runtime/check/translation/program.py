@@ -43,7 +43,9 @@ def _facts(program: Program, linked: LinkedModule) -> Iterator[tuple[str, object
     yield "access to globals from outside", wanted, [name for name in program.host if name.startswith(GLOBAL)]
     yield "access to files from outside", "files" in linked.inputs, "hidden.load32" in program.host
     if linked.exceptions is not None:
-        throwing = {linked.module.functions[f].type for f in linked.references.values() if f in linked.exceptions.functions}
+        named = {t.name: t for t in linked.module.types if isinstance(t, FuncType) and t.name}
+        thrown = {linked.module.functions[f].type for f in linked.references.values() if f in linked.exceptions.functions}
+        throwing = {above for t in thrown for above in (t, *(named[name] for name in t.above))}
         yield "types of functions that may throw", throwing, set(linked.exceptions.types)
     yield "memories", linked.memories_to_tell, program.memories
     for name in (

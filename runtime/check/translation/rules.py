@@ -33,6 +33,6 @@ def rule_of(instr: Instr) -> str:
         return "copy"
     if name in JUMPS:
         return "jump"
-    if name == "ref.is_null" or (name[:4] in ("i32.", "i64.") and name[4:] in _COMPARISONS):
+    if name in ("ref.is_null", "ref.eq") or (name[:4] in ("i32.", "i64.") and name[4:] in _COMPARISONS):
         return "comparison"
     return "offset" if name == "i32.add" else "dead"
