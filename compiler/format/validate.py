@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .isa import EXCEPTION_REGISTER, FOLDING_RULES, TRAPS, Entry, Program, Site, Slot, Step, StepFunction

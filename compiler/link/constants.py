@@ -58,7 +58,8 @@ class Constants:
         assert isinstance(type_, (StructType, ArrayType))
         fields = type_.fields if isinstance(type_, StructType) else (type_.element,)
         if any(f.type == "v128" for f in fields):
-            raise CompileError([Reason("values of type v128 in structs and arrays are not supported", instruction=instruction.name)])
+            words = "values of type v128 in structs and arrays are not supported"
+            raise CompileError([Reason(words, instruction=instruction.name)])
         if isinstance(type_, StructType):
             count = len(fields)
             values = [0] * count if instruction.name.endswith("default") else _taken(stack, count)

@@ -40,7 +40,7 @@ def _env(wanted: Mapping[str, FuncType], program: Module) -> Module:
     needed = needed_exports(e.name for e in program.exports if e.kind == "func") if THROWING & wanted.keys() else None
     pack = load("env") if needed is None else _calling(load("env_throwing"), needed)
     exports = [e for name, type in wanted.items() for e in _variant(pack, name, type)]
-    functions, types = list(pack.functions), list(pack.types)
+    functions, types = list(pack.functions), [t for t in pack.types if isinstance(t, FuncType)]
     indices = {e.name: e.index for e in pack.exports}
     for name, type in wanted.items():
         made = invoke(name, type, types, needed is not None)

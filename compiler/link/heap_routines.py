@@ -362,7 +362,7 @@ class _Code:
 
     def _segment_within(self, first: str, data: bool) -> str:
         """Traps unless a segment has $n elements from `first` on."""
-        count = f"(i64.extend_i32_u (local.get $n))"
+        count = "(i64.extend_i32_u (local.get $n))"
         if data and self._shift:
             count = f"(i64.shl {count} (i64.const {self._shift}))"
         end = f"(i64.add (i64.extend_i32_u (local.get {first})) {count})"

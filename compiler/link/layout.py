@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ..format.errors import CompileError, Reason
+from ..format.errors import CompileError
 from ..format.isa import INPUTS as INPUT_REGISTERS
 from ..format.isa import TRAPS, LinearMemory, Segment
 from ..format.limits import (

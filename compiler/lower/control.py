@@ -14,8 +14,8 @@ from .stack import Operand
 
 
 class ControlLowering(ExceptionLowering):
-    """block, loop, if, else, try_table, end, br, br_if, br_on_null, br_on_cast, br_table, return, unreachable, and the dead code behind
-    some of them."""
+    """block, loop, if, else, try_table, end, br, br_if, br_on_null, br_on_cast, br_table, return, unreachable, and the dead code
+    behind some of them."""
 
     def _dead(self, instr: Instr) -> None:
         """Code that cannot be reached makes no steps; only its structure matters."""

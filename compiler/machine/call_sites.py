@@ -13,8 +13,8 @@ class CallSites:
     """Call steps, numbered for each function: the caller numbers that its returns look up. owner: the function of each step.
 
     A function that takes another's place (a tail call) returns to where the other would, so functions that tail calls
-    connect are numbered as one, and so are those that calls of one type enter while they are of several. An indirect call has one number, whichever function it enters: where one function of its
-    type is so connected, all that have a reference are.
+    connect are numbered as one, and so are those that calls of one type enter while they are of several. An indirect call has
+    one number, whichever function it enters: where one function of its type is so connected, all that have a reference are.
     """
 
     def __init__(self, program: Program):

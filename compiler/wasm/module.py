@@ -38,8 +38,8 @@ class Instr:
       throw                            (tag_index,)
       ref.test, ref.cast               (type,)                  a reference type
       br_on_cast, br_on_cast_fail      (depth, from_type, to_type)   reference types
-      struct.*, array.*                (type_index, ...)        then: the field's index, of array.new_fixed the number of elements,
-                                                                of array.copy the source's type, or the segment's index
+      struct.*, array.*                (type_index, ...)        then: a field, of array.new_fixed how many elements, of
+                                                                array.copy the source's type, or a segment
       everything else                  () ; an opcode outside the table is decoded as far as its immediates are
                                        known, so that it can be refused by name
     """

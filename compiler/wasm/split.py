@@ -133,7 +133,8 @@ def _half_import(entry: Import, upper: bool) -> Import:
 
 
 def _has_vectors(module: Module) -> bool:
-    types = [t for f in module.types if isinstance(f, FuncType) for t in (*f.params, *f.results)] + [g.type.type for g in module.globals]
+    types = [t for f in module.types if isinstance(f, FuncType) for t in (*f.params, *f.results)]
+    types += [g.type.type for g in module.globals]
     types += [t for f in module.functions for t in (*f.type.params, *f.type.results, *f.locals)]
     if any(V128 in t for t in types):
         return True

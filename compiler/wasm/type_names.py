@@ -43,10 +43,10 @@ class RawDefinition:
 def named(group: Sequence[RawDefinition], known: Sequence[HeapType]) -> list[HeapType]:
     """The types of a group. known: those before it."""
     first = len(known)
-    if len(group) == 1 and group[0].kind == "func" and group[0].final and group[0].above is None:
-        if all(not isinstance(t, TypeIndex) or t.index < first for t, _ in group[0].parts):
-            parts = [_resolved(t, known) for t, _ in group[0].parts]
-            return [FuncType(tuple(parts[: group[0].params]), tuple(parts[group[0].params :]))]
+    alone = all(not isinstance(t, TypeIndex) or t.index < first for t, _ in group[0].parts) if len(group) == 1 else False
+    if alone and group[0].kind == "func" and group[0].final and group[0].above is None:
+        parts = [_resolved(t, known) for t, _ in group[0].parts]
+        return [FuncType(tuple(parts[: group[0].params]), tuple(parts[group[0].params :]))]
     digest = sha256(";".join(_text(d, known) for d in group).encode()).hexdigest()[:_DIGITS]
     names = [f"{d.kind}.{digest}" + (f".{k}" if len(group) > 1 else "") for k, d in enumerate(group)]
     made: list[HeapType] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ....compiler.format.types import OBJECTS, RefType, general
+from ....compiler.format.types import OBJECTS, general
 from ....compiler.wasm.module import Function, FuncType, Instr, TableType, ValType
 from ....compiler.wasm.simd import V128
 from .observed import nullable, reference_bits
@@ -91,12 +91,12 @@ def _passed(type_: ValType) -> tuple[ValType, ...]:
 
 def _object(type_: ValType, at: int) -> Iterator[Instr]:
     """The reference for which bits stand: null, or an i31ref where there is one of the type."""
-    heap = type_.to if isinstance(type_, RefType) else "any"
+    null = nullable(type_)
     if general(type_) != "anyref":
-        yield Instr("ref.null", (RefType(True, heap),))
+        yield Instr("ref.null", (null,))
         return
-    yield from (Instr("local.get", (at,)), Instr("if", (FuncType((), (RefType(True, heap),)),)))
-    yield from (Instr("local.get", (at,)), Instr("ref.i31"), Instr("else"), Instr("ref.null", (RefType(True, heap),)), Instr("end"))
+    yield from (Instr("local.get", (at,)), Instr("if", (FuncType((), (null,)),)), Instr("local.get", (at,)), Instr("ref.i31"))
+    yield from (Instr("else"), Instr("ref.null", (null,)), Instr("end"))
 
 
 def _bits(types: Iterable[ValType]) -> tuple[ValType, ...]:

@@ -32,7 +32,8 @@ _RECORDS = {
 }  # fmt: skip
 # Behind these the next instruction in order does not run, or only sometimes.
 _LEAVES = frozenset({
-    "br", "br_if", "br_on_null", "br_on_non_null", *CAST_BRANCHES, "br_table", "return", "return_call", "return_call_indirect", "return_call_ref",
+    "br", "br_if", "br_on_null", "br_on_non_null", *CAST_BRANCHES, "br_table", "return", "return_call",
+    "return_call_indirect", "return_call_ref",
     "unreachable", "if", "else", "throw", "throw_ref",
 })  # fmt: skip
 

@@ -1,0 +1,188 @@
+"""Garbage collection: i31, structs, arrays, casts, function types with subtypes; every step against wasmtime."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import wasm2xformer as w2x
+from wasm2xformer.compiler.compile import compile_steps, realise
+from wasm2xformer.compiler.format.errors import CompileError
+from wasm2xformer.compiler.options import CompileOptions
+from wasm2xformer.compiler.wasm.decode import decode
+from wasm2xformer.compiler.wasm.encode import encode
+from wasm2xformer.compiler.wasm.source import load
+from wasm2xformer.runtime.bit_patterns import ObjectReference
+from wasm2xformer.runtime.check.verify import Verifier
+
+MODULES = Path(__file__).parent / "garbage_collection"
+SMALL = (MODULES / "i31.wat").read_text()
+SMALL_CALLS: list[tuple] = [
+    ("new", 5), ("new", -1), ("new", 2**30), ("get_u", -1), ("get_s", -1), ("get_s", 2**30), ("null_u",), ("p", -7), ("p", None),
+    ("g", 3), ("g", -1), ("g", 0), ("set", 1, -5), ("get", 1), ("get", 0), ("eq", 1, 1), ("eq", 1, 2), ("eq", None, None),
+    ("is", 3), ("is", None), ("isn", 4), ("isn", None), ("iss", 4), ("iss", None), ("cast", 9), ("cast", None), ("castn", 9),
+    ("castn", None), ("br", 5), ("br", None), ("brf", 5), ("brf", None),
+]  # fmt: skip
+OBJECTS = (MODULES / "objects.wat").read_text()
+OBJECT_CALLS: list[tuple] = [
+    ("list", 5), ("start",), ("setd", -7, 1.25), ("start",), ("arr", 0), ("arr", 1), ("arr", 3), ("arr2", 3), ("arr2", 4),
+    *(("kind", i) for i in range(8)), *(("cast", i) for i in range(5)), *(("branch", i) for i in range(7)),
+    *(("branchf", i) for i in range(8)), *(("result", i) for i in range(8)),
+    ("new", 3, -9, 2), ("new", 3, -9, 3), ("new", 0, 1, 0),
+    ("new", 5, 0, 4), ("fill", 0, 5), ("fill", 1, 3), ("fill", 5, 0), ("fill", 5, 1), ("fill", 6, 0), ("fill", -1, 2),
+    ("copy", 0, 3, 4), ("copy", 3, 0, 4), ("copy", 2, 2, 3), ("copy", 9, 0, 0), ("copy", 0, 9, 1), ("copy", 8, 0, 2),
+    ("data", 0, 1, 0),
+    ("data", 1, 1, 0), ("data", 2, 1, 0), ("data", 0, 0, 0), ("data", 10, 0, 0), ("data", 0, 2**29, 0), ("datas", 1, 2, 2, 1),
+    ("datas", 0, 1, 4, 3), ("datas", 0, 2, 4, 1), ("datas", 3, 0, 2, 1), ("datas", 4, 9, 0, 1), ("elem", 0, 3, 1),
+    ("elem", 0, 3, 0),
+    ("elem", 0, 3, 2), ("elem", 1, 3, 0), ("elems", 1, 0, 2, 2), ("elems", 1, 0, 2, 3), ("elems", 1, 0, 2, 1),
+    ("elems", 2, 0, 3, 0),
+    ("aset", 1, 200, 1), ("aset", 3, 1, 1), ("aset", 0, 1, 0), ("extern", 5), ("extern", None), ("xi", 0), ("xi", 3), ("xi", 6),
+    ("xi", 1), ("drop",), ("elem", 0, 0, 0), ("elem", 0, 1, 0), ("data", 0, 1, 0), ("datas", 0, 0, 0, 0),
+]  # fmt: skip
+FUNCTIONS = (MODULES / "functions.wat").read_text()
+FUNCTION_CALLS: list[tuple] = [
+    *((name, i, 5) for name in ("ca", "cb", "cc", "cd", "cp", "ra", "ta", "tb") for i in range(6)),
+    *(("test", i) for i in range(5)),
+    ("catch", 9), ("catch", 8), ("direct",), ("ca", 2, 9),
+]  # fmt: skip
+
+
+def _verified(source: str, calls: list[tuple], level: int, single_jumps: int = 2048) -> None:
+    verifier = Verifier(
+        source, model=realise(*compile_steps(source, CompileOptions(level)), single_jumps), opt_level=level
+    )
+    for name, *args in calls:
+        report = verifier.invoke(name, args)
+        assert report.ok, f"{name} {args}: {report.divergence} {report.limit}"
+
+
+@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize(
+    ("source", "calls"),
+    [(SMALL, SMALL_CALLS), (OBJECTS, OBJECT_CALLS), (FUNCTIONS, FUNCTION_CALLS)],
+    ids=["i31", "objects", "functions"],
+)
+def test_every_step_is_that_of_wasmtime(source: str, calls: list[tuple], level: int) -> None:
+    _verified(source, calls, level)
+
+
+def test_functions_of_subtypes_are_called_over_far_jumps() -> None:
+    _verified(FUNCTIONS, FUNCTION_CALLS, 1, single_jumps=0)
+
+
+def test_a_saved_model_is_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "functions.safetensors"
+    w2x.compile(FUNCTIONS).save(path)
+    verifier = Verifier(FUNCTIONS, model=w2x.load(path))
+    for name, *args in FUNCTION_CALLS:
+        assert verifier.invoke(name, args).ok
+
+
+@pytest.mark.parametrize("source", [SMALL, OBJECTS, FUNCTIONS], ids=["i31", "objects", "functions"])
+def test_what_is_decoded_is_encoded_as_it_was(source: str) -> None:
+    module = load(source).module
+    again = decode(encode(module))
+    assert again.types == module.types and again.groups == module.groups
+    bodies = [[[(i.name, i.args) for i in f.body] for f in m.functions] for m in (module, again)]
+    assert bodies[0] == bodies[1]
+
+
+def test_types_of_equal_groups_are_one() -> None:
+    group = "(rec (type (sub (struct (field (ref null {0})) (field {1})))) (type (struct)))"
+    text = (
+        "(module"
+        + group.format(0, "i32")
+        + group.format(2, "i32")
+        + group.format(4, "i64")
+        + group.format(0, "i32")
+        + ")"
+    )
+    types = [t.name for t in load(text).module.types]
+    assert types[:2] == types[2:4] and types[0] != types[4] and types[0] != types[1]
+    assert types[6] != types[0]  # its first field is of the group before
+    assert [t.name for t in decode(encode(load(text).module)).types] == types
+
+
+def test_values_of_hosts() -> None:
+    instance = w2x.Instance(w2x.compile(OBJECTS))
+    (value,) = instance.invoke("result", 3).values
+    assert isinstance(value, ObjectReference) and str(value) == "object 1"
+    for name, argument in (("extern", 2**31 - 1), ("extern", -1)):
+        with pytest.raises(w2x.ArgumentError, match="externref"):
+            instance.invoke(name, argument)
+    instance = w2x.Instance(w2x.compile(SMALL))
+    for wrong in (2**31, -(2**30) - 1, value):
+        with pytest.raises(w2x.ArgumentError, match=r"i31ref|expected anyref"):
+            instance.invoke("is", wrong)
+
+
+def test_a_full_heap_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wasm2xformer.compiler.link.heap_routines.HEAP_BYTES", 1200)
+    source = """(module (type $a (array (mut i64))) (type $s (struct (field i64)))
+      (func (export "array") (param i32) (result i32) (array.len (array.new_default $a (local.get 0))))
+      (func (export "struct") (param $n i32) (result i32) (local $s (ref null $s))
+        (loop $l (local.set $s (struct.new $s (i64.const 1))) (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+        (ref.is_null (local.get $s))))"""
+    verifier = Verifier(source)
+    assert verifier.invoke("array", (100,)).ok and verifier.invoke("struct", (10,)).ok
+    for name, argument in (("array", 100), ("array", 2**31 - 1), ("struct", 100)):
+        report = verifier.invoke(name, (argument,))
+        assert not report.ok and "structs and arrays take" in report.limit
+
+
+@pytest.mark.parametrize(("name", "value"), [("struct.get", 5), ("array.get", 5), ("struct.set", 6), ("ref.test", 1)])
+def test_a_wrong_value_is_told(name: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The routine computes something else than the instruction does."""
+    from wasm2xformer.compiler.link import heap_routines
+
+    source = """(module (type $s (struct (field (mut i32)))) (type $a (array i32))
+      (func (export "struct.get") (result i32) (struct.get $s 0 (struct.new $s (i32.const 5))))
+      (func (export "array.get") (result i32) (array.get $a (array.new $a (i32.const 5) (i32.const 2)) (i32.const 1)))
+      (func (export "struct.set") (local (ref null $s)) (local.set 0 (struct.new_default $s))
+        (struct.set $s 0 (local.get 0) (i32.const 6)))
+      (func (export "ref.test") (result i32) (ref.test (ref $s) (struct.new_default $s))))"""
+    plain = heap_routines.routine_text
+
+    def wrong(routine: str, code: str) -> str:
+        if routine == name == "struct.set":
+            code = code.replace(
+                "(call $store32+1 (local.get $r) (local.get $v))", "(call $store32+1 (local.get $r) (i32.const 7))"
+            )
+        elif routine == name:
+            code += " (drop) (i32.const 0)"
+        return plain(routine, code)
+
+    assert Verifier(source).invoke(name).ok
+    monkeypatch.setattr(heap_routines, "routine_text", wrong)
+    report = Verifier(source).invoke(name)
+    assert report.divergence is not None and report.divergence.what in ("value", f"value stored by {name}")
+
+
+def test_a_branch_of_another_cast_is_told() -> None:
+    source = """(module (type $a (struct)) (type $b (array i32))
+      (func (export "f") (param $r anyref) (result i32)
+        (block $x (result anyref) (block $y (result anyref) (br_on_cast $y anyref (ref $a) (local.get $r))
+          (br_on_cast $x anyref (ref $b)) (drop) (return (i32.const 0))) (return (ref.is_null))) (ref.is_null)))"""
+    program, _ = compile_steps(source)
+    first, second = (i for i, s in enumerate(program.steps) if s.op == "call" and s.callee in (1, 2))
+    steps = list(program.steps)
+    steps[first] = replace(steps[first], callee=steps[second].callee)
+    changed = realise(replace(program, steps=tuple(steps)), load(source).module)
+    report = Verifier(source, model=changed).invoke("f", (None,))
+    assert report.divergence is not None and report.divergence.what.startswith("translation")
+
+
+def test_what_is_refused_is_told() -> None:
+    vector = """(module (type $s (struct (field v128)))
+      (func (export "f") (param v128) (drop (struct.new $s (local.get 0)))))"""
+    with pytest.raises(
+        CompileError, match=r"function f, offset 0x\w+, struct.new: values of type v128 in structs and arrays"
+    ):
+        compile_steps(vector)
+    constant = """(module (type $s (struct (field v128))) (global $g (ref $s) (struct.new_default $s))
+      (func (export "f") (result i32) (ref.is_null (global.get $g))))"""
+    with pytest.raises(CompileError, match="values of type v128 in structs and arrays"):
+        compile_steps(constant)
