@@ -161,6 +161,34 @@ def test_a_wrong_value_is_told(name: str, value: int, monkeypatch: pytest.Monkey
     assert report.divergence is not None and report.divergence.what in ("value", f"value stored by {name}")
 
 
+def test_what_objects_cost() -> None:
+    """As docs/machine.md says: tokens of one round of a loop, less those of the loop itself."""
+    objects = {
+        "struct.get": (6, "(drop (struct.get $s $v (global.get $r)))"), "struct.set": (9, "(struct.set $s $v (global.get $r) (i32.const 5))"),
+        "array.get": (11, "(drop (array.get $a (global.get $b) (i32.const 3)))"),
+        "array.set": (14, "(array.set $a (global.get $b) (i32.const 3) (i32.const 5))"),
+        "array.len": (6, "(drop (array.len (global.get $b)))"), "ref.test": (9, "(drop (ref.test (ref $t) (global.get $r)))"),
+        "ref.cast": (10, "(drop (ref.cast (ref $t) (global.get $r)))"),
+        "br_on_cast": (9, "(block $l (result (ref $s)) (br_on_cast $l (ref $s) (ref $t) (global.get $r))) (drop)"),
+        "struct.new": (23, "(drop (struct.new $s (i32.const 5) (ref.null $s)))"),
+    }  # fmt: skip
+    loop = """(func (export "{0}") (param $n i32)
+      (loop $l {1} (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))))"""
+    functions = "".join(loop.format(name, code) for name, (_, code) in {"": (0, ""), **objects}.items())
+    types = """(type $s (sub (struct (field $v (mut i32)) (field (mut (ref null $s))))))
+      (type $t (sub $s (struct (field (mut i32)) (field (mut (ref null $s))) (field i64)))) (type $a (array (mut i32)))
+      (global $r (ref $s) (struct.new $t (i32.const 7) (ref.null $s) (i64.const 9)))
+      (global $b (ref $a) (array.new_default $a (i32.const 10)))"""
+    model = w2x.compile(f"(module {types} {functions})")
+
+    def tokens(name: str) -> int:
+        """Of ten rounds, references staying below 256."""
+        return len(w2x.Instance(model).invoke(name, 12).tokens) - len(w2x.Instance(model).invoke(name, 2).tokens)
+
+    empty = tokens("")
+    assert {name: (tokens(name) - empty) / 10 for name in objects} == {name: cost for name, (cost, _) in objects.items()}
+
+
 def test_a_branch_of_another_cast_is_told() -> None:
     source = """(module (type $a (struct)) (type $b (array i32))
       (func (export "f") (param $r anyref) (result i32)
