@@ -10,7 +10,7 @@ import pytest
 from fast_models import Features
 
 from wasm2xformer.compiler.format.transformer import Transformer
-from wasm2xformer.runtime.fast import FastEngine, cache
+from wasm2xformer.runtime.fast import FastEngine, cache, counting
 
 
 @pytest.fixture
@@ -67,6 +67,24 @@ def test_everything_counts(folder, compiled):
     decoded(one)
     decoded(one, "index")
     assert len(compiled) == 4
+
+
+def test_what_was_proved_is_not_proved_again(folder, monkeypatch):
+    """Nor in another process. Of what is damaged, of something else and of what failed nothing is known."""
+    calls = []
+
+    def found(key: tuple, result: float | None) -> float | None:
+        monkeypatch.setattr(counting, "_PROVED", {})  # as in another process
+        return counting._proved(key, lambda: calls.append(key) or result)
+
+    assert [found(("digit", 0.5), 3.0) for _ in range(3)] == [3.0] * 3 and len(calls) == 1
+    assert found(("digit", 0.25), 2.0) == 2.0 and len(calls) == 2
+    assert [found(("none",), None) for _ in range(2)] == [None] * 2 and len(calls) == 4
+    for path in programs(folder):
+        path.write_bytes(flipped(path.read_bytes(), -1 % path.stat().st_size))
+    assert found(("digit", 0.5), 4.0) == 4.0 == found(("digit", 0.5), 5.0) and len(calls) == 5
+    decoded(model())  # its files are beside the others
+    assert len(programs(folder)) == 3
 
 
 def flipped(data: bytes, at: int) -> bytes:

@@ -1,4 +1,5 @@
-"""Compiled programs on disk: object code and the state it begins with, by a hash of everything they are made from.
+"""Compiled programs on disk: object code and the state it begins with, by a hash of everything they are made from. And numbers
+that took long to prove (`proved`), by a hash of what was proved.
 
 The cache only saves time: a file that cannot be read, or is not certainly this user's own and whole, does not exist; one that
 cannot be written is not written. The folder is `fast` in WASM2XFORMER_CACHE, or in the platform's place for applications' caches.
@@ -17,9 +18,10 @@ import hmac
 import os
 import secrets
 import stat
+import struct
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -39,6 +41,7 @@ CAPACITY = 256 * 2**20
 STALE = 3600.0
 KEY_FILE = "key"
 _DIGEST = 32
+_NUMBER = struct.Struct("<d")
 _POSIX = hasattr(os, "getuid")
 # No links, and no waiting for the other end of a pipe.
 _FLAGS = 0
@@ -70,6 +73,27 @@ def keep(program: CompiledModel, model: Transformer, probe: str | None, trusting
         with suppress(OSError), _opened(path) as folder:
             folder.write(f"{_name(model, probe, trusting)}.bin", program)
             folder.trim()
+
+
+def proved(what: object) -> float | None:
+    """The number that `keep_proof` kept with `what`, which its repr tells from all else; None where there is none."""
+    path = _folder()
+    if path is not None:
+        with suppress(OSError, ValueError, struct.error), _opened(path) as folder:
+            return folder.number(_proof(what))
+    return None
+
+
+def keep_proof(what: object, number: float) -> None:
+    """Puts it into the cache, where there is one."""
+    path = _folder()
+    if path is not None:
+        with suppress(OSError), _opened(path) as folder:
+            folder.write_parts(_proof(what), _NUMBER.pack(number))
+
+
+def _proof(what: object) -> str:
+    return hashlib.blake2b(_version() + repr(what).encode(), digest_size=_DIGEST).hexdigest() + ".bin"
 
 
 def _compile(model: Transformer, probe: str | None, trusting: bool) -> CompiledModel:
@@ -114,13 +138,22 @@ def digest(model: Transformer, more: bytes = b"") -> str:
 
 
 def encode(name: str, program: CompiledModel, key: bytes) -> bytes:
-    parts = program.code, zlib.compress(program.text.encode(), 1), program.image.to_bytes()
-    body = b"".join(len(part).to_bytes(8, "little") + part for part in parts)
-    return MAGIC + _mac(name, body, key) + body
+    return _sealed(name, (program.code, zlib.compress(program.text.encode(), 1), program.image.to_bytes()), key)
 
 
 def decode(name: str, data: bytes, key: bytes) -> CompiledModel:
     """Raises ValueError when the data is not what `encode` made under that name with that key."""
+    code, text, image = _parts(name, data, key)
+    return CompiledModel(code, Image.from_bytes(image), zlib.decompress(text).decode())
+
+
+def _sealed(name: str, parts: Sequence[bytes], key: bytes) -> bytes:
+    body = b"".join(len(part).to_bytes(8, "little") + part for part in parts)
+    return MAGIC + _mac(name, body, key) + body
+
+
+def _parts(name: str, data: bytes, key: bytes) -> list[bytes]:
+    """Raises ValueError when the data is not what `_sealed` made under that name with that key."""
     start = len(MAGIC) + _DIGEST
     body = data[start:]
     if data[: len(MAGIC)] != MAGIC or not hmac.compare_digest(data[len(MAGIC) : start], _mac(name, body, key)):
@@ -130,8 +163,7 @@ def decode(name: str, data: bytes, key: bytes) -> CompiledModel:
         size = 8 + int.from_bytes(body[:8], "little")
         parts.append(body[8:size])
         body = body[size:]
-    code, text, image = parts
-    return CompiledModel(code, Image.from_bytes(image), zlib.decompress(text).decode())
+    return parts
 
 
 def _mac(name: str, body: bytes, key: bytes) -> bytes:
@@ -210,14 +242,26 @@ class Folder:
 
     def read(self, name: str) -> CompiledModel:
         program = decode(name, self._bytes(name), self._key())
+        self._used(name)
+        return program
+
+    def number(self, name: str) -> float:
+        (packed,) = _parts(name, self._bytes(name), self._key())
+        (found,) = _NUMBER.unpack(packed)
+        self._used(name)
+        return float(found)
+
+    def _used(self, name: str) -> None:
         with suppress(OSError):
             os.utime(
                 self._place(name), dir_fd=self._handle, follow_symlinks=os.utime not in os.supports_follow_symlinks
             )
-        return program
 
     def write(self, name: str, program: CompiledModel) -> None:
         self._new(name, encode(name, program, self._key_or_new()))
+
+    def write_parts(self, name: str, *parts: bytes) -> None:
+        self._new(name, _sealed(name, parts, self._key_or_new()))
 
     def trim(self) -> None:
         """Removes temporary files that were left behind, and the oldest programs beyond the capacity."""

@@ -10,12 +10,13 @@ float64 leaves, it is the digit of a counter from then on: graph.n.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import blake2b
 
 import numpy as np
 
 from .atoms import Float32, Knots, Let, Position, PositionSquared, Relu, Share, Table, knots_value
+from .cache import keep_proof, proved
 from .interface import Refused
 from .linear import Form, linear
 from .stores import IndexSource
@@ -25,8 +26,9 @@ from .symbols import Symbols
 PLACES = 3
 LAST = 256**PLACES - 1
 ALL = 256
-# What has been proved stays proved, by what was evaluated: the same circuit is in many checkpoints.
-_PROVED: dict[tuple, int | float] = {}
+# What has been proved stays proved, by what was evaluated: the same circuit is in many checkpoints. In this process; and in the
+# cache on disk, for others.
+_PROVED: dict[tuple, float] = {}
 _BLOCK = 1 << 16
 
 
@@ -122,13 +124,13 @@ class Counting:
 
     def constant_behind(self, form: Form, first: int) -> float | None:
         """What a form is at every position from `first` on."""
-        key = ("constant", self.key(form), first)
-        if key not in _PROVED:
-            value = float(self.at(form, np.array([first]))[0])
-            if not all((self.at(form, n) == value).all() for n in self.blocks(first)):
-                return None
-            _PROVED[key] = value
-        return _PROVED[key]
+        if form.is_constant():
+            return form.constant
+        return _proved(("constant", self.key(form), first), lambda: self._prove_constant(form, first))
+
+    def _prove_constant(self, form: Form, first: int) -> float | None:
+        value = float(self.at(form, np.array([first]))[0])
+        return value if all((self.at(form, n) == value).all() for n in self.blocks(first)) else None
 
     # -- the counter ----------------------------------------------------------------------------------------------
 
@@ -136,19 +138,21 @@ class Counting:
         """Which digit of the counter the number of the best entry is: entries 0 .. 255 stand at positions start .. start + 255
         with keys a = first, first + 1, ..., and scores 2 a x - a^2 y. None if it is none, or leads by less than `least`."""
         key = ("place", self.key(x), self.key(y), first, start, least)
-        if key not in _PROVED:
-            possible = set(range(PLACES))
-            for n in self.blocks():
-                known: dict[int, np.ndarray] = {}
-                entry = _entries(self.at(x, n, known), self.at(y, n, known), np.clip(n - start, 0, 255), first, least)
-                if entry is None:
-                    return None
-                digits = counter(n).astype(np.int64)
-                possible = {p for p in possible if (entry == (digits >> 8 * p & 255)).all()}
-                if not possible:
-                    return None
-            _PROVED[key] = max(possible)
-        return int(_PROVED[key])
+        found = _proved(key, lambda: self._prove_place(x, y, first, start, least))
+        return None if found is None else int(found)
+
+    def _prove_place(self, x: Form, y: Form, first: int, start: int, least: float) -> int | None:
+        possible = set(range(PLACES))
+        for n in self.blocks():
+            known: dict[int, np.ndarray] = {}
+            entry = _entries(self.at(x, n, known), self.at(y, n, known), np.clip(n - start, 0, 255), first, least)
+            if entry is None:
+                return None
+            digits = counter(n).astype(np.int64)
+            possible = {p for p in possible if (entry == (digits >> 8 * p & 255)).all()}
+            if not possible:
+                return None
+        return max(possible)
 
     def source(self, place: int) -> int:
         return self.graph.source(IndexSource(("count", place), 256))
@@ -163,6 +167,19 @@ class Counting:
             graph.know(found, 0.0, 255.0)
         self._places[place] = found
         return found
+
+
+def _proved(key: tuple, prove: Callable[[], float | None]) -> float | None:
+    """What `prove` finds, without it where it has found that before. That there is no proof is not kept."""
+    if key not in _PROVED:
+        found = proved(key)
+        if found is None:
+            found = prove()
+            if found is None:
+                return None
+            keep_proof(key, found)
+        _PROVED[key] = found
+    return _PROVED[key]
 
 
 def _entries(x: np.ndarray, y: np.ndarray, top: np.ndarray, first: int, least: float) -> np.ndarray | None:
