@@ -116,3 +116,18 @@ def test_tables_share_what_room_there_is(limits: str, more: str, capacity: int):
     linked = link(load(GROWING.format(limits=limits, more=more)).module)
     assert linked.table_capacity[0] == capacity
     assert linked.hidden_bytes <= HIDDEN_LIMIT
+
+
+@pytest.mark.parametrize("opt_level", (0, 1))
+def test_a_null_in_a_global_after_a_call(opt_level: int):
+    """wasmtime gives a null there as an object without a value."""
+    source = """(module (import "m" "g" (global $imported externref)) (global $e (mut externref) (ref.null extern))
+      (global $f (mut funcref) (ref.null func))
+      (func (export "put") (param externref) (result i32)
+        (global.set $e (local.get 0)) (global.set $f (ref.null func))
+        (i32.add (ref.is_null (global.get $imported)) (ref.is_null (global.get $f)))))"""
+    library = '(module (global (export "g") externref (ref.null extern)))'
+    verifier = w2x.Verifier(source, opt_level=opt_level, libraries={"m": library})
+    for value in (None, 7, None):
+        report = verifier.invoke("put", [value])
+        assert report.ok and report.run.values == [2], report.divergence

@@ -22,15 +22,17 @@ from rich.progress import track
 
 from .check import Tally
 from .kinds import KINDS, run_job
+from .ttf3 import PROGRAM
 
 OWN = ("expressions", "structured", "exceptions")  # those that need no other program
+TTF = (*OWN, "ttf")
 TASKS = 40  # after which a process is replaced: compiled machine code stays in its memory
 COLUMNS = ("modules", "invocations", "traps", "tokens", "steps", "compared", "unfinished")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
-    kinds = options.kind or (tuple(KINDS) if options.ttf else OWN)
+    kinds = options.kind or (TTF if options.ttf else OWN)
     levels = (0, 1) if options.opt_level == "both" else (int(options.opt_level),)
     seeds = range(options.seed, options.seed + options.count)
     totals = {(kind, level): Tally() for kind in kinds for level in levels}
@@ -94,8 +96,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.count < 1:
         parser.error("--count must be at least 1")
-    if (options.ttf or any("ttf" in k for k in options.kind or ())) and not shutil.which("wasm-opt"):
+    if (options.ttf or "ttf" in (options.kind or ())) and not shutil.which("wasm-opt"):
         parser.error("wasm-opt is not there; it is part of binaryen")
+    if "ttf3" in (options.kind or ()) and not PROGRAM.exists():
+        parser.error("a newer wasm-opt is needed: make binaryen")
     if options.together < 1 or (options.together > 1 and options.without_weights):
         parser.error("--together is at least 1, and only with weights")
     return options

@@ -49,6 +49,10 @@ def run(case: Case, opt_level: int, *, engine: str = "fast", max_tokens: int = M
         tally.refused[error.reasons[0].message] += 1
         return tally
     tally.modules = 1
+    if verifier.started is not None and not (verifier.started.ok and verifier.started.run.returned):
+        if not verifier.started.ok:
+            tally.diverged.append(f"start: {verifier.started.divergence}")
+        return tally
     for call in case.calls:
         try:
             report = verifier.invoke(call.export, call.args, max_tokens=max_tokens)

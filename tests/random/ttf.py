@@ -6,6 +6,7 @@ import random
 import subprocess
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 from wasm2xformer import CompileError
@@ -31,14 +32,20 @@ def ttf(seed: int) -> Case:
 
 
 def translate(seed: int) -> bytes:
-    """wasm-opt's translation of the seed's bytes; every other one is optimised, which makes other shapes."""
-    rng = random.Random(f"ttf {seed}")
+    """wasm-opt's translation of the seed's bytes."""
+    return run_wasm_opt(["wasm-opt"], FLAGS, random.Random(f"ttf {seed}"))
+
+
+def run_wasm_opt(
+    command: list[str], flags: list[str], rng: random.Random, sizes: Sequence[int] = (60, 200, 600, 1500)
+) -> bytes:
+    """A module from random bytes, as many as one of `sizes`; every other one is optimised, which makes other shapes."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "in"), Path(folder, "out.wasm")
-        source.write_bytes(rng.randbytes(rng.choice((60, 200, 600, 1500))))
+        source.write_bytes(rng.randbytes(rng.choice(sizes)))
         optimise = ["-O1"] if rng.random() < 0.5 else []
         subprocess.run(
-            ["wasm-opt", "-ttf", *FLAGS, *optimise, source, "-o", target], check=True, capture_output=True, timeout=60
+            [*command, "-ttf", *flags, *optimise, source, "-o", target], check=True, capture_output=True, timeout=60
         )
         return target.read_bytes()
 
