@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.format.types import HIGH_HALF, LOW_HALF, OBJECTS, ValType
+from ..compiler.format.types import HIGH_HALF, LOW_HALF, OBJECTS, ValType, general, is_reference
+from ..compiler.link.heap import NUMBER, OUTSIDE
 from .errors import ArgumentError
 
 _BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "v128": 128, LOW_HALF: 64, HIGH_HALF: 64}
@@ -21,18 +22,22 @@ _FLOATS = {"f32": ("<f", "<I"), "f64": ("<d", "<Q")}
 
 # A reference to a function to which the module itself does not refer (of a library): it has no number.
 FOREIGN = -2
-EXTERNREF_LIMIT = 2**31 - 2  # the largest number of an externref
-_NUMBER = 2**31  # the bits of an i31ref are this and its number
+EXTERNREF_LIMIT = OUTSIDE - 2  # the largest number of an externref
 
 
 @dataclass(frozen=True)
-class ObjectReference:
-    """A struct or an array of the program, as a result. number: where it is in the program's heap."""
+class Reference:
+    """A value that a program passes as an anyref or an externref, and that is not simply a number there.
 
+    kind: "object", a struct or an array of the program, and number says where it is; "host", the host's value of this number as
+    an anyref; "i31", an i31ref as an externref.
+    """
+
+    kind: str
     number: int
 
     def __str__(self) -> str:
-        return f"object {self.number}"
+        return f"{self.kind} {self.number}"
 
 
 _NONE: Mapping[int, int] = MappingProxyType({})
@@ -49,16 +54,21 @@ def encode(function: str, index: int, type_: ValType, value: Any, functions: Map
     where = f"{function}: argument {index + 1}"
     if type_ in _FLOATS and isinstance(value, (float, np.floating)):
         return _float_bits(where, type_, value)
-    if value is None and type_.endswith("ref"):
+    if value is None and is_reference(type_):
+        if general(type_) != type_:
+            raise ArgumentError(f"{where} is null, expected {type_}")
         return 0
+    type_ = general(type_)
     if type_ == "exnref":
         raise ArgumentError(f"{where} = {show(value)}: an exception cannot be passed, only null")
+    if type_ == "anyref" and isinstance(value, Reference) and value.kind == "host":
+        return OUTSIDE | encode(function, index, "externref", value.number)
     bits, number = _BITS[type_], _integer(where, type_, value)
     if type_ in OBJECTS:
-        if type_ != "anyref" or not -(2**30) <= number < 2**31:
-            which = "only null" if type_ != "anyref" else "only null and the number of an i31ref"
-            raise ArgumentError(f"{where} = {show(number)}: {which} can be passed")
-        return _NUMBER | number % _NUMBER
+        if type_ not in ("anyref", "eqref", "i31ref") or not -(2**30) <= number < 2**31:
+            which = "null and the number of an i31ref" if type_ in ("anyref", "eqref", "i31ref") else "null"
+            raise ArgumentError(f"{where} = {show(number)}: only {which} can be passed")
+        return NUMBER | number % NUMBER
     if type_ == "funcref":
         return _function_reference(where, number, functions)
     if type_ == "externref":
@@ -73,17 +83,15 @@ def encode(function: str, index: int, type_: ValType, value: Any, functions: Map
 def decode(type_: ValType, bits: int, functions: Mapping[int, int] = _NONE) -> Any:
     """A result from its bit pattern: i32 and i64 signed, floats as floats, a v128 unsigned (lane 0 in its lowest bits),
     references as None or an int as for `encode` (of an exception which one it is; of a function that stands for several
-    indices the lowest; FOREIGN where it has none). bits: one that `fits`."""
+    indices the lowest; FOREIGN where it has none), or as a `Reference`. bits: one that `fits`."""
+    type_ = general(type_)
     if type_ in _FLOATS:
         as_float, as_int = _FLOATS[type_]
         return struct.unpack(as_float, struct.pack(as_int, bits))[0]
     if type_ == "funcref":
         return None if bits == 0 else next((i for i, v in sorted(functions.items()) if v == bits), FOREIGN)
-    if type_ in OBJECTS:
-        number = bits % _NUMBER
-        return None if bits == 0 else ObjectReference(bits) if bits < _NUMBER else number - _NUMBER * (number >= 2**30)
-    if type_ == "externref":
-        return None if bits == 0 else ObjectReference(bits - _NUMBER) if bits >= _NUMBER else bits - 1
+    if type_ in OBJECTS or type_ == "externref":
+        return _reference(type_ == "externref", bits)
     if type_ == "exnref":
         return bits or None
     if type_ in ("v128", LOW_HALF, HIGH_HALF):
@@ -92,9 +100,21 @@ def decode(type_: ValType, bits: int, functions: Mapping[int, int] = _NONE) -> A
     return bits - 2**width if bits >= 2 ** (width - 1) else bits
 
 
+def _reference(outside: bool, bits: int) -> Any:
+    """outside: it is an externref."""
+    if bits == 0:
+        return None
+    if bits >= NUMBER:
+        number = bits - NUMBER if bits < NUMBER + 2**30 else bits - 2 * NUMBER
+        return Reference("i31", number) if outside else number
+    if outside:
+        return bits - 1 if bits < OUTSIDE else Reference("object", bits - OUTSIDE)
+    return Reference("object", bits) if bits < OUTSIDE else Reference("host", bits - OUTSIDE - 1)
+
+
 def fits(type_: ValType, bits: int) -> bool:
     """Whether a value that stands in tokens, as so many digits as there are, is a bit pattern of this type."""
-    return 0 <= bits < 1 << _BITS[type_]
+    return 0 <= bits < 1 << _BITS[general(type_)]
 
 
 def show(value: Any) -> str:

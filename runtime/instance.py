@@ -113,7 +113,7 @@ class Instance:
         """Calls an exported function and decodes until it halts.
 
         args: one per parameter: ints (signed or unsigned) for i32 and i64, floats for f32 and f64 (rounded to f32; an
-        int is a bit pattern); for an externref None or an int from 0 to 2^31 - 2, for a funcref None or the index of one
+        int is a bit pattern); for an externref None or an int from 0 to 2^30 - 2, for a funcref None or the index of one
         of the module's functions that has a reference; numpy's numbers too. max_tokens, timeout: give up after so
         many tokens, after so many seconds (looked at about every tenth of a second). progress: called with the tokens
         decoded so far. output: called with "stdout" or "stderr" and the bytes that the program wrote since the last call.

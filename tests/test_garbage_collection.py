@@ -14,7 +14,7 @@ from wasm2xformer.compiler.options import CompileOptions
 from wasm2xformer.compiler.wasm.decode import decode
 from wasm2xformer.compiler.wasm.encode import encode
 from wasm2xformer.compiler.wasm.source import load
-from wasm2xformer.runtime.bit_patterns import ObjectReference
+from wasm2xformer.runtime.bit_patterns import Reference
 from wasm2xformer.runtime.check.verify import Verifier
 
 MODULES = Path(__file__).parent / "garbage_collection"
@@ -39,7 +39,9 @@ OBJECT_CALLS: list[tuple] = [
     ("elem", 0, 3, 0),
     ("elem", 0, 3, 2), ("elem", 1, 3, 0), ("elems", 1, 0, 2, 2), ("elems", 1, 0, 2, 3), ("elems", 1, 0, 2, 1),
     ("elems", 2, 0, 3, 0),
-    ("aset", 1, 200, 1), ("aset", 3, 1, 1), ("aset", 0, 1, 0), ("extern", 5), ("extern", None), ("xi", 0), ("xi", 3), ("xi", 6),
+    ("aset", 1, 200, 1), ("aset", 3, 1, 1), ("aset", 0, 1, 0), ("extern", 5), ("extern", None),
+    ("out", None), ("out", 7), ("out", Reference("host", 7)), ("in", 7), ("keep", 7),
+    ("keep", None), ("xi", 0), ("xi", 3), ("xi", 6),
     ("xi", 1), ("drop",), ("elem", 0, 0, 0), ("elem", 0, 1, 0), ("data", 0, 1, 0), ("datas", 0, 0, 0, 0),
 ]  # fmt: skip
 FUNCTIONS = (MODULES / "functions.wat").read_text()
@@ -109,8 +111,8 @@ def test_types_of_equal_groups_are_one() -> None:
 def test_values_of_hosts() -> None:
     instance = w2x.Instance(w2x.compile(OBJECTS))
     (value,) = instance.invoke("result", 3).values
-    assert isinstance(value, ObjectReference) and str(value) == "object 1"
-    for name, argument in (("extern", 2**31 - 1), ("extern", -1)):
+    assert isinstance(value, Reference) and str(value) == "object 1"
+    for name, argument in (("extern", 2**30 - 1), ("extern", -1)):
         with pytest.raises(w2x.ArgumentError, match="externref"):
             instance.invoke(name, argument)
     instance = w2x.Instance(w2x.compile(SMALL))

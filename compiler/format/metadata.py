@@ -26,7 +26,7 @@ Name = Annotated[str, Meta(max_length=2**16)]
 Names = tuple[Name, ...]
 Key = Annotated[str, Meta(pattern="^(0|[1-9][0-9]{0,9})\\Z")]  # a number as a JSON key
 Operation = Annotated[str, Meta(pattern=r"^[a-z0-9_.]{1,40}\Z")]
-_REFERENCES = r"funcref|externref|exnref|anyref|structref|arrayref|nullref|\(ref .{1,65536}\)"
+_REFERENCES = r"funcref|externref|exnref|anyref|eqref|i31ref|structref|arrayref|nullref|\(ref .{1,65536}\)"
 Type = Annotated[str, Meta(pattern=rf"^(i32|i64|f32|f64|v128|v128\.low|v128\.high|{_REFERENCES})\Z")]
 Types = tuple[Type, ...]
 Record = Annotated[str, Meta(pattern="^[a-z_]{1,20}\\Z")]

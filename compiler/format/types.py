@@ -97,12 +97,12 @@ class RefType(str):
 REFERENCE = "(ref "
 # Abstract heap types, with how hosts see references to them. A named type begins with one of these and a dot.
 ABSTRACT = {
-    "func": "funcref", "extern": "externref", "exn": "exnref", "any": "anyref", "eq": "anyref", "i31": "anyref",
+    "func": "funcref", "extern": "externref", "exn": "exnref", "any": "anyref", "eq": "eqref", "i31": "i31ref",
     "struct": "structref", "array": "arrayref",
     "none": "nullref", "nofunc": "nullref", "noextern": "nullref", "noexn": "nullref",
 }  # fmt: skip
-# Of what hosts see: references of which one may be an object of the program's own, see `link.heap`.
-OBJECTS = ("anyref", "structref", "arrayref", "nullref")
+# Of what hosts see: references that may be to objects of the program's own, or can be nothing but null; see `link.heap`.
+OBJECTS = ("anyref", "eqref", "i31ref", "structref", "arrayref", "nullref")
 _KINDS = frozenset(ABSTRACT.values())
 _HEAP = re.compile(r"\(ref (?:null )?(\w+)(?:\.[\w.]+)?\)")
 
@@ -113,6 +113,13 @@ def general(type: ValType) -> ValType:
         heap = _HEAP.fullmatch(type)
         return ABSTRACT.get(heap[1], "funcref") if heap else "funcref"
     return type
+
+
+def passed(type: ValType) -> ValType:
+    """Of a parameter's type how hosts see it: as `general`, but of references that are never null it says so."""
+    if type.startswith(REFERENCE) and not type.startswith(f"{REFERENCE}null "):
+        return RefType(False, general(type).removesuffix("ref"))
+    return general(type)
 
 
 def is_reference(type: ValType) -> bool:

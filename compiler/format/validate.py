@@ -8,7 +8,7 @@ from typing import Any
 from .isa import EXCEPTION_REGISTER, FOLDING_RULES, TRAPS, Entry, Program, Site, Slot, Step, StepFunction
 from .limits import FRAME_SIZE_LIMIT, MEMORY_LIMIT, PAGE
 from .operations import OPERATIONS, Operation
-from .types import HIGH_HALF, LOW_HALF, OBJECTS, FuncType, ValType, general, halved, is_wide
+from .types import HIGH_HALF, LOW_HALF, OBJECTS, FuncType, ValType, general, halved, is_wide, passed
 
 # Which operations may answer for what the oracle records of an instruction.
 RECORDS = {
@@ -207,7 +207,7 @@ def _entries(program: Program) -> Iterator[Entry]:
 def _check_entry(program: Program, entry: Entry, owners: list[int]) -> None:
     """Registers, parameters, then calls (with what follows one that may throw) or one access, results, halt."""
     types = (*entry.params, *entry.results)
-    if type(entry.entry) is not int or not 0 <= entry.entry < len(program.steps) or any(t not in _TYPES for t in types):
+    if type(entry.entry) is not int or not 0 <= entry.entry < len(program.steps) or any(general(t) not in _TYPES for t in types):
         raise InvalidProgram(f"entry {entry.name!r} at step {entry.entry!r} of type {types!r} is not possible")
     at = entry.entry
     wanted: list[Slot] = [Slot("hidden", name) for name in entry.registers]
@@ -246,7 +246,7 @@ def _expect(program: Program, entry: Entry, at: int, ops: tuple[str, ...], **val
             raise InvalidProgram(f"entry {entry.name!r}: `{name}` is {getattr(step, name)!r}, not {value!r}", at)
     if step.operation.calls:
         type_ = _called(program, at)
-        called = tuple(map(general, type_.params)), tuple(map(general, type_.results))
+        called = tuple(map(passed, type_.params)), tuple(map(general, type_.results))
         if step.imm != 1 or called not in ((params, results), ((), ())):
             raise InvalidProgram(f"entry {entry.name!r} calls a function of another type", at)
     return at + 1

@@ -8,7 +8,7 @@ from ..format.errors import CompileError, Reason
 from ..format.limits import HEAP_BYTES
 from ..format.types import ArrayType, StructType
 from ..wasm.module import Instr
-from .heap import SMALL, HeapImage
+from .heap import NUMBER, HeapImage, converted
 from .indices import Indices
 from .units import Definition, Units
 
@@ -42,11 +42,9 @@ class Constants:
                     result = {"add": a + b, "sub": a - b, "mul": a * b}[instruction.name[4:]]
                     stack.append(result & _mask(instruction.name))
                 case "ref.i31":
-                    stack.append(SMALL | stack.pop() % SMALL)
-                case "any.convert_extern":
-                    stack.append(self._internal(stack.pop()))
-                case "extern.convert_any":
-                    stack.append(self._external(stack.pop()))
+                    stack.append(NUMBER | stack.pop() % NUMBER)
+                case "any.convert_extern" | "extern.convert_any":
+                    stack.append(converted(stack.pop()))
                 case "struct.new" | "struct.new_default" | "array.new" | "array.new_default" | "array.new_fixed":
                     stack.append(self._object(unit, instruction, stack))
                 case _:
@@ -70,24 +68,6 @@ class Constants:
         if count > HEAP_BYTES:
             raise CompileError(f"an array of {count:,} elements: objects take {HEAP_BYTES >> 20} MiB at most")
         return self.objects.array(type_, [0 if instruction.name.endswith("default") else stack.pop()] * count)
-
-    def _internal(self, reference: int) -> int:
-        """any.convert_extern. A value from outside is a host's."""
-        if reference < SMALL:
-            return self.objects.box(self.objects.types.host_box, reference) if reference else 0
-        at, types = reference - SMALL, self.objects.types
-        return self._boxed(at) if self.objects.number(at) == types.number_box else at
-
-    def _external(self, reference: int) -> int:
-        """extern.convert_any"""
-        if reference >= SMALL:
-            return SMALL | self.objects.box(self.objects.types.number_box, reference)
-        if reference and self.objects.number(reference) == self.objects.types.host_box:
-            return self._boxed(reference)
-        return SMALL | reference if reference else 0
-
-    def _boxed(self, at: int) -> int:
-        return self.objects.word(at + self.objects.types.header)
 
 
 def _taken(stack: list[int], count: int) -> list[int]:

@@ -2,10 +2,13 @@
 
 A reference is one i32:
 
-    0                      null
-    1 ... 2^31 - 1         where in the heap the object begins; or the number of a function, an exception, a host's value
-    2^31 + v               the number v of an i31ref, 31 bits
-    of an externref        from 2^31 on what `extern.convert_any` made of an object, less 2^31 where that begins
+    0                         null
+    1 ... 2^30 - 1            where in the heap an object begins; or the number of a function or of an exception
+    2^30 + n + 1              the host's value n as an anyref
+    2^31 + v                  an i31ref with the number v, of 31 bits
+
+Of an externref a host's value n is n + 1, and objects are at 2^30 and where they begin; so `any.convert_extern` and
+`extern.convert_any` exchange the two by changing one bit, and leave null and i31 references as they are.
 
 An object is the number of its type, of an array its length (4 bytes), then the fields or elements one behind the other,
 little-endian and without gaps. The heap is the first part of hidden memory, so where an object begins is its address there.
@@ -13,7 +16,7 @@ Objects are made one behind the other (HEAP_TOP says where the next one goes), a
 written is 0, so default values need no stores.
 
 Types are numbered so that subtypes come right behind their supertype, structs before arrays: whether an object is of a type is
-a question of two bounds. The last two numbers are those of boxes: a host's value as an anyref, and an i31ref as an externref.
+a question of two bounds.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from ..wasm.module import Instr, Module
 HEAP_TOP = "heap_top"
 # Where the first object begins.
 FIRST_OBJECT = 1
-SMALL = 2**31
+OUTSIDE, NUMBER = 2**30, 2**31
 LENGTH_BYTES = 4
 _SIZES = {"i8": 1, "i16": 2, "i64": 8, "f64": 8, "v128": 16}
 
@@ -42,7 +45,7 @@ def size_of(type_: str) -> int:
 class HeapTypes:
     """The types of all modules of a link. numbers: of each type by name; last: the last number among its subtypes and itself.
 
-    structs, arrays: last number of each. Of host values and boxed i31 the numbers are `host_box` and `number_box`.
+    structs, arrays: last number of each.
     """
 
     numbers: dict[str, int] = field(default_factory=dict)
@@ -51,17 +54,9 @@ class HeapTypes:
     arrays: int = 0
 
     @property
-    def host_box(self) -> int:
-        return self.arrays + 1
-
-    @property
-    def number_box(self) -> int:
-        return self.arrays + 2
-
-    @property
     def header(self) -> int:
         """Bytes of the number of an object's type."""
-        return 1 if self.number_box < 256 else 4
+        return 1 if self.arrays < 256 else 4
 
     def range_of(self, heap: str) -> tuple[int, int]:
         """First and last number of the objects of a heap type: a name, "struct", "array", or "eq" for all."""
@@ -114,7 +109,12 @@ def _in_order(roots: Sequence[str], below: dict[str, list[str]]) -> Iterator[str
 
 
 def makes_objects(instr: Instr) -> bool:
-    return instr.name.startswith(("struct.new", "array.new")) or instr.name in ("any.convert_extern", "extern.convert_any")
+    return instr.name.startswith(("struct.new", "array.new"))
+
+
+def converted(reference: int) -> int:
+    """any.convert_extern, and extern.convert_any."""
+    return reference ^ OUTSIDE if 0 < reference < NUMBER else reference
 
 
 class HeapImage:
@@ -138,20 +138,6 @@ class HeapImage:
         for value in values:
             self._field(type_.element, value)
         return at
-
-    def box(self, number: int, value: int) -> int:
-        """A reference to a new box. number: of its type."""
-        at = len(self.bytes)
-        self.bytes += number.to_bytes(self.types.header, "little") + value.to_bytes(4, "little")
-        return at
-
-    def number(self, at: int) -> int:
-        """Of the type of the object there."""
-        return int.from_bytes(self.bytes[at : at + self.types.header], "little")
-
-    def word(self, at: int) -> int:
-        """Four bytes."""
-        return int.from_bytes(self.bytes[at : at + 4], "little")
 
     def _begin(self, name: str) -> int:
         at = len(self.bytes)

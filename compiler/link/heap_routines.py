@@ -12,7 +12,7 @@ from ..format.types import ArrayType, FuncType, RefType, StructType, ValType
 from ..wasm.decode import decode
 from ..wasm.heap_types import HEAP_INSTRUCTIONS, HEAP_WRITES
 from ..wasm.module import Instr, Module
-from .heap import HEAP_TOP, SMALL, HeapTypes, size_of
+from .heap import HEAP_TOP, NUMBER, OUTSIDE, HeapTypes, size_of
 from .units import Layout
 
 # Of a cast to a type of functions, the names under which its routine finds the first number of such a function and how many
@@ -37,6 +37,13 @@ def routine_key(module: Module, instr: Instr) -> tuple:
     type_ = module.types[instr.args[0]].name
     # The elements of where array.copy copies from take as much room; and a segment is no part of the type.
     return (instr.name, type_) if instr.name in _TYPE_ALONE else (instr.name, type_, *instr.args[1:])
+
+
+def routine_label(instr: Instr) -> tuple[object, ...]:
+    """What tells its routine from others of its name: the type by its index where it was met first."""
+    if not instr.name.startswith(("struct.", "array.")) or not instr.args:
+        return instr.args
+    return (f"type{instr.args[0]}", *(() if instr.name in _TYPE_ALONE else instr.args[1:]))
 
 
 _TYPE_ALONE = ("array.copy", "array.new_data", "array.new_elem", "array.init_data", "array.init_elem")
@@ -94,8 +101,8 @@ def test(types: HeapTypes, type_: ValType) -> str:
     else:
         first, last = types.range_of(to)  # type: ignore[arg-type]
         inside = f"(i32.lt_u (i32.sub {_header(types)} (i32.const {first})) (i32.const {last - first + 1}))"
-        number = int(to == "eq")
-        inner = f"(if (result i32) (i32.lt_s {_R} (i32.const 0)) (then (i32.const {number})) (else {inside}))"
+        number = f"(i32.lt_s {_R} (i32.const 0))" if to == "eq" else "(i32.const 0)"
+        inner = f"(if (result i32) (i32.ge_u {_R} (i32.const {OUTSIDE})) (then {number}) (else {inside}))"
     return f"(if (result i32) (i32.eqz {_R}) (then (i32.const {int(nullable)})) (else {inner}))"
 
 
@@ -163,33 +170,17 @@ class _Code:
         yield f"(param $r i32) (result i32) (if (i32.eqz {test(self.types, self.instr.args[0])}) (then (call $failed))) {_R}"
 
     def _i31_get_u(self) -> Iterator[str]:
-        yield f"(param $r i32) (result i32) {_not_null()} (i32.and {_R} (i32.const {SMALL - 1}))"
+        yield f"(param $r i32) (result i32) {_not_null()} (i32.and {_R} (i32.const {NUMBER - 1}))"
 
     def _i31_get_s(self) -> Iterator[str]:
         number = f"(i32.shr_s (i32.shl {_R} (i32.const 1)) (i32.const 1))"
         yield f"(param $r i32) (result i32) {_not_null()} {number}"
 
     def _any_convert_extern(self) -> Iterator[str]:
-        types, inner = self.types, f"(i32.and {_R} (i32.const {SMALL - 1}))"
-        yield f"(param $r i32) (result i32) (local $at i32) (if (i32.eqz {_R}) (then (return (i32.const 0))))"
-        yield f"(if (i32.lt_s {_R} (i32.const 0)) (then (local.set $at {inner})"
-        yield f"(if (i32.eq {_header(types, _AT)} (i32.const {types.number_box})) (then"
-        yield f"(return (call $load32+{types.header} {_AT})))) (return {_AT})))"
-        yield self._box(types.host_box)
-        yield _AT
+        other = f"(i32.xor {_R} (i32.const {OUTSIDE}))"
+        yield f"(param $r i32) (result i32) (if (result i32) (i32.gt_s {_R} (i32.const 0)) (then {other}) (else {_R}))"
 
-    def _extern_convert_any(self) -> Iterator[str]:
-        types, outer = self.types, f"(i32.or {_AT} (i32.const {SMALL - 2**32}))"
-        yield f"(param $r i32) (result i32) (local $at i32) (if (i32.eqz {_R}) (then (return (i32.const 0))))"
-        yield f"(if (i32.lt_s {_R} (i32.const 0)) (then {self._box(types.number_box)} (return {outer})))"
-        yield f"(if (i32.eq {_header(types)} (i32.const {types.host_box})) (then"
-        yield f"(return (call $load32+{types.header} {_R}))))"
-        yield f"(i32.or {_R} (i32.const {SMALL - 2**32}))"
-
-    def _box(self, number: int) -> str:
-        """Puts $r into a new box at $at."""
-        header = self.types.header
-        return f"{self._place(header + 4)} {self._head(number)} (call $store32+{header} {_AT} {_R})"
+    _extern_convert_any = _any_convert_extern
 
     # Room
 

@@ -13,7 +13,7 @@ from ..wasm.opcodes import BY_NAME
 from .atomics import atomic_routine
 from .exceptions import exception_routines, hands_on, widths_of
 from .heap import makes_objects
-from .heap_routines import cast_routine, functions_of, heap_routine, routine_key
+from .heap_routines import cast_routine, functions_of, heap_routine, routine_key, routine_label
 from .routines import BETWEEN, ROUTINES, WASI_MODULES, Routine, layout_of, load, memory_layout, variant
 from .units import PROGRAM, Definition, Intrinsic, Layout, Target, Units, Unresolved
 
@@ -346,7 +346,7 @@ class _Reach:
         self.out.objects |= makes_objects(instruction)
         if key not in self.instances:
             layout = {n: Layout(segments[0], n) for n in ("offset", "size")} if segments else functions_of(instruction)
-            label = "".join(f" {part}" for part in (*key[2 : len(key) - len(segments)], *map(self._label, segments)))
+            label = "".join(f" {part}" for part in (*routine_label(instruction), *map(self._label, segments)))
             made = heap_routine(self.units.heap_types, module, instruction)
             self.instances[key] = self.units.add("w2x.heap", made, layout, label, own=True)
         function = Definition(self.instances[key], "func", self.units.all[self.instances[key]].exports[name].index)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..format.errors import CompileError, Reason
 from ..format.isa import Entry, LinearMemory, Program, Site, Slot, Step, StepFunction
 from ..format.limits import FRAME_SIZE_LIMIT, HOST_WORDS
-from ..format.types import FuncType, general, is_wide, joined_halves
+from ..format.types import FuncType, general, is_wide, joined_halves, passed
 from ..link.linked import LinkedModule
 from .exceptions import uncaught
 from .lower import LoweredFunction
@@ -70,7 +70,7 @@ def program_of(linked: LinkedModule, lowered: Sequence[LoweredFunction], opt_lev
 
 def _entry(linked: LinkedModule, steps: list[Step], name: str, callees: tuple[int, ...], type_: FuncType) -> Entry:
     """Append the steps that call these functions (one, unless they take and return nothing)."""
-    params, results = (joined_halves(map(general, types)) for types in (type_.params, type_.results))
+    params, results = joined_halves(map(passed, type_.params)), joined_halves(map(general, type_.results))
     entry = Entry(name, len(steps), params, results, linked.input_registers)
     steps += [Step("param", dest=Slot("hidden", register)) for register in linked.input_registers]
     # A callee's frame may begin at slot 1 at the earliest, so this is where its parameters stand.

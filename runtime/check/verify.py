@@ -15,6 +15,7 @@ from ...compiler.compile import compile_with, link_source
 from ...compiler.format.checkpoint import Model
 from ...compiler.format.isa import Program
 from ...compiler.format.limits import MEMORY_PAGES
+from ...compiler.format.types import is_reference
 from ...compiler.link.libraries import made_for
 from ...compiler.options import CompileOptions
 from ...compiler.stock import in_stock_form
@@ -22,6 +23,7 @@ from ...compiler.wasm.encode import encode
 from ...compiler.wasm.module import ValType
 from ...compiler.wasm.source import Source, load
 from .. import host
+from ..bit_patterns import Reference
 from ..bit_patterns import encode as encode_value
 from ..errors import Trap, Unfinished, needing
 from ..exclusive import Exclusive
@@ -334,8 +336,8 @@ def verify(
     return verifier.invoke(name, args, progress=progress, max_tokens=max_tokens, timeout=timeout, replay=replay)
 
 
-def _bits(type_: ValType, value: Any) -> int | None:
+def _bits(type_: ValType, value: Any) -> int | Reference | None:
     """Numbers as bit patterns, references as they are."""
-    if type_.endswith("ref"):
-        return None if value is None else operator.index(value)
+    if is_reference(type_):
+        return value if value is None or isinstance(value, Reference) else operator.index(value)
     return encode_value("", 0, type_, value)

@@ -13,6 +13,7 @@ import click
 
 from ...compiler.format.files import words
 from ...compiler.format.printable import printable
+from ..bit_patterns import Reference
 from .streams import write_bytes
 
 LONGEST_LINE = 2000  # characters, of an error
@@ -58,7 +59,7 @@ def _writing(what: str) -> Iterator[None]:
 
 
 def to_json(value: Any) -> str:
-    """One line of JSON. It has no infinities and no NaN: these become "inf", "-inf", "nan"."""
+    """One line of JSON. It has no infinities and no NaN: these become "inf", "-inf", "nan"; a reference is a text, too."""
     return json.dumps(_finite(value), allow_nan=False)
 
 
@@ -69,7 +70,7 @@ def _finite(value: Any) -> Any:
         return {key: _finite(v) for key, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_finite(v) for v in value]
-    return value
+    return str(value) if isinstance(value, Reference) else value
 
 
 def dump(data: bytes, address: int) -> str:

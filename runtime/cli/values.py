@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...compiler.format.types import ValType
+from ...compiler.format.types import ValType, general, is_reference
 from ..bit_patterns import encode
 from ..errors import ArgumentError
 
@@ -40,6 +40,8 @@ _KINDS = {
     "i32": "an integer", "i64": "an integer", "f32": "a number", "f64": "a number",
     "v128": "an integer or lanes such as i32x4:1,2,3,4",
     "funcref": "null or an integer", "externref": "null or an integer", "exnref": "null",
+    **dict.fromkeys(("anyref", "eqref", "i31ref"), "null or an integer"),
+    **dict.fromkeys(("structref", "arrayref", "nullref"), "null"),
 }  # fmt: skip
 
 
@@ -49,11 +51,11 @@ def _parse(function: str, index: int, type_: ValType, text: str) -> Any:
             return _parse_float(type_, text)
         if type_ == "v128" and ":" in text:
             return _parse_lanes(text)
-        if type_.endswith("ref") and text == "null":
+        if is_reference(type_) and text == "null":
             return None
         return int(text, 0) if text.lstrip("+-").lower().startswith("0x") else int(text)
     except (ValueError, OverflowError):
-        kind = _KINDS.get(type_, "a value")
+        kind = _KINDS.get(general(type_), "a value")
         raise ArgumentError(f"{function}: argument {index + 1} is {text!r}, expected {type_}, {kind}") from None
 
 
@@ -115,7 +117,7 @@ def format_value(type_: ValType, value: Any) -> str:
         return np.format_float_positional(np.float32(value) if type_ == "f32" else value, trim="-")
     if type_ == "v128":
         return f"0x{value:032x}"
-    if type_.endswith("ref"):
+    if is_reference(type_):
         return "null" if value is None else f"{type_} {value}"
     return str(value)
 

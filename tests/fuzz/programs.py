@@ -12,6 +12,7 @@ import wasm2xformer as w2x
 from tests.programs import FOLDER
 from tests.random.kinds import KINDS
 from wasm2xformer.compiler.format.errors import EnvelopeError
+from wasm2xformer.compiler.format.types import is_reference
 from wasm2xformer.compiler.wasm.source import Source, load
 from wasm2xformer.runtime.errors import MissingPackage, OracleError
 
@@ -108,7 +109,7 @@ def compiled(read: Callable[[], Source]) -> str:
 
 
 def _argument(rng: random.Random, type_: str) -> int | float | None:
-    if type_.endswith("ref"):
+    if is_reference(type_):
         return None
     if type_.startswith("f"):
         return rng.choice((0.0, -1.5, float("inf"), 1e30))

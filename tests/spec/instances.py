@@ -13,6 +13,7 @@ from pathlib import Path
 
 from wasm2xformer import CompileError, Instance, Model, Run, Trap
 from wasm2xformer.compiler.compile import compile_steps, realise
+from wasm2xformer.compiler.format.types import is_reference
 from wasm2xformer.compiler.options import CompileOptions
 from wasm2xformer.compiler.wasm.encode import encode
 from wasm2xformer.compiler.wasm.module import Export, Function, FuncType, Import, Instr, Module
@@ -218,7 +219,7 @@ class Instances:
 
 def _results(model: Model, name: str, run: Run) -> list[int | None]:
     types = model.program.entries[name].results
-    return [v if t.endswith("ref") else bits for v, bits, t in zip(run.values, run.bits, types, strict=True)]
+    return [v if is_reference(t) else bits for v, bits, t in zip(run.values, run.bits, types, strict=True)]
 
 
 def _libraries(units: Sequence[Unit]) -> dict[str, Unit]:

@@ -12,11 +12,12 @@ from ....compiler.format.isa import TRAPS, Entry, Site
 from ....compiler.format.limits import EXCEPTION_BYTES, HEAP_BYTES
 from ....compiler.format.tokens import Kind
 from ....compiler.format.types import OBJECTS, ValType, halved, is_reference, is_wide
-from ...bit_patterns import FOREIGN, decode, fits
+from ....compiler.link.heap import NUMBER, OUTSIDE
+from ...bit_patterns import FOREIGN, Reference, decode, fits
 from ...trace import show_value
-from ..oracle import NUMBER_BITS
 from .context import Context
 from .divergence import Finding
+from .state import external_bits
 
 
 def check_results(c: Context) -> Iterator[Finding]:
@@ -58,9 +59,9 @@ def _reference_bits(c: Context, type_: ValType, result: int | None, actual: int)
     if result is None:
         return 0
     if type_ == "externref":
-        return result + 1 if result >= 0 else actual if actual >= NUMBER_BITS else -1
+        return external_bits(result, actual)
     if type_ in OBJECTS:  # of an object wasmtime says only that it is one
-        return result if result >= 0 else actual if 0 < actual < NUMBER_BITS else -1
+        return result if result >= 0 else actual if 0 < actual < OUTSIDE else -1
     if result < 0:
         return actual or -1
     return c.program.function_references.get(result, -1)
@@ -71,8 +72,10 @@ def _reference(type_: ValType, value: Any) -> str:
         return "null"
     if type_ == "exnref":
         return "an exception"
-    if type_ in OBJECTS or (type_ == "externref" and not isinstance(value, int)):
-        return "an object" if not isinstance(value, int) or value < 0 else f"i31 {value % NUMBER_BITS}"
+    if isinstance(value, Reference):
+        return str(value)
+    if type_ in OBJECTS or (type_ == "externref" and not 0 <= value < NUMBER):
+        return "an object" if value < 0 else f"i31 {value % NUMBER}"
     return f"externref {value}" if type_ == "externref" else "a function" if value < 0 else f"function {value}"
 
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from ....compiler.format.tokens import Kind
 from ....compiler.format.types import is_reference
+from ....compiler.link.heap import NUMBER
 from ....compiler.wasm.heap_types import array_of, struct_of
-from ..oracle import NULL, NUMBER_BITS, OBJECT_BITS, UNKNOWN
+from ..oracle import NULL, REFERENCE_BITS, UNKNOWN, as_record
 from .context import Context
 from .divergence import Finding
 from .steps import STORE
@@ -42,8 +43,8 @@ def check_stored(c: Context, call: int, back: int, expected: int) -> Iterator[Fi
     written = _written(c, call + np.flatnonzero(stores))
     actual = int.from_bytes(bytes(written[a] for a in sorted(written)), "little")
     same = actual == expected
-    if is_reference(field.type) and expected < NUMBER_BITS:
-        same = (actual != 0) == (expected != 0) and (expected != OBJECT_BITS or actual < NUMBER_BITS)
+    if is_reference(field.type):
+        same = actual != 0 if expected == REFERENCE_BITS else int(as_record(np.array(actual, np.uint64))) == expected
     if not same:
         yield c.finding("record", f"value stored by {instr.name}", expected, actual, call)
 
@@ -89,9 +90,9 @@ def _elements(c: Context, call: int, start: int, expected: np.ndarray, written: 
     for i, function in enumerate(expected.tolist()):
         reference = int.from_bytes(bytes(written[first + 4 * i + j] for j in range(4)), "little")
         actual = _function(c, reference)
-        if function >= NUMBER_BITS and function != reference:
-            yield c.finding("record", f"table element {start + i}", f"i31 {function - NUMBER_BITS}", reference, call)
-        if (function == NULL) != (actual == NULL) or (NUMBER_BITS > function >= 0 and actual >= 0 and function != actual):
+        if function >= NUMBER and function != reference:
+            yield c.finding("record", f"table element {start + i}", f"i31 {function - NUMBER}", reference, call)
+        if (function == NULL) != (actual == NULL) or (NUMBER > function >= 0 and actual >= 0 and function != actual):
             yield c.finding("record", f"table element {start + i}", _name(function), _name(actual), call)
 
 

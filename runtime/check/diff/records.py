@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....compiler.format.tokens import Kind
+from ....compiler.link.heap import NUMBER
 from ....compiler.wasm.heap_types import HEAP_WRITES
 from ...trace import show_value
-from ..oracle import NUMBER_BITS, REFERENCE_BITS
+from ..oracle import REFERENCE_BITS, as_record
 from .context import Context, Window
 from .divergence import Finding
 from .ranges import check_range, check_stored
@@ -105,7 +106,8 @@ def _check_values(pairs: Pairs) -> Iterator[Finding]:
     for i in w.first(wrong):
         step, expected, actual = c.program.steps[index[i]], int(recorded[i]), int(digits[i])
         if reference[i]:
-            yield w.finding("record", "value", _reference(expected), _reference(actual, expected), at[i])
+            found = _reference(int(as_record(np.array(actual, np.uint64))), actual)
+            yield w.finding("record", "value", _reference(expected), found, at[i])
         else:
             what = "stored value" if STORED[pairs.record[k[i]]] else "value"
             wide = step.wide or (step.operation.effect == "store" and step.operation.type == "i64")
@@ -115,18 +117,15 @@ def _check_values(pairs: Pairs) -> Iterator[Finding]:
 
 def _other_reference(digits: np.ndarray, recorded: np.ndarray) -> np.ndarray:
     """Where a reference is not what is recorded of it, see `oracle.observed`."""
-    number = (digits >= NUMBER_BITS) | (recorded >= NUMBER_BITS)
-    alike = np.where(number, digits == recorded, (digits != 0) == (recorded != 0))
-    return ~np.where(recorded == REFERENCE_BITS, digits != 0, alike)
+    return np.where(recorded == REFERENCE_BITS, digits == 0, as_record(digits) != recorded)
 
 
-def _reference(bits: int, expected: int = -1) -> str:
-    """What is recorded of a reference, in words. expected: the record, where the bits are the model's own."""
-    if bits == 0:
-        return "null"
-    if bits >= NUMBER_BITS and expected != REFERENCE_BITS:
-        return f"i31 {bits - NUMBER_BITS}"
-    return "a reference"
+def _reference(bits: int, actual: int | None = None) -> str:
+    """What is recorded of a reference, in words. actual: what the model has, if it is the model's."""
+    if bits >= NUMBER:
+        return f"i31 {bits - NUMBER}"
+    words = ("null", "a reference", "an object", "a value of the host's")[bits]
+    return words if actual is None or not bits else f"{words} ({actual})"
 
 
 def _growth_limit(c: Context, index: int, before: int, actual: int, delta: int) -> str:

@@ -10,15 +10,24 @@ import numpy as np
 from ....compiler.format.isa import LinearMemory, Program, Slot
 from ....compiler.format.tokens import Kind, TokenTable
 from ....compiler.format.types import OBJECTS, general, is_reference
+from ....compiler.link.heap import NUMBER, OUTSIDE
 from ....compiler.link.linked import LinkedModule
 from ....compiler.wasm.split import SplitModule
 from ...trace import Trace, show_value
-from ..oracle import NULL, NUMBER_BITS, UNKNOWN, Oracle
+from ..oracle import NULL, UNKNOWN, Oracle
 from .memory import PAGE, SparseMemory
 from .steps import STORE, StepTable
 
 # Elements of a table that are looked at one by one; of a larger one those that the call has written.
 _ELEMENTS = 1 << 14
+
+
+def external_bits(theirs: int, mine: int) -> int:
+    """What an externref should be in the model: a host's number, an i31ref, or of an object (UNKNOWN), of which wasmtime says
+    only that it is one, what it is if it is one, else -1."""
+    if theirs < 0:
+        return mine if OUTSIDE < mine < NUMBER else -1
+    return theirs if theirs >= NUMBER else theirs + 1
 
 
 @dataclass(frozen=True)
@@ -144,9 +153,9 @@ class StateComparison:
     def _reference(self, what: str, type_: str, mine: int, theirs: int | None) -> Iterator[StateDifference]:
         """theirs: None for null, a host's number, or a function's index, UNKNOWN for one of another module."""
         if general(type_) in OBJECTS and theirs is not None:  # of an object wasmtime says only that it is one
-            expected: int | None = theirs if theirs >= 0 else mine if 0 < mine < NUMBER_BITS else None
+            expected: int | None = theirs if theirs >= 0 else mine if 0 < mine < OUTSIDE else None
         elif general(type_) == "externref":
-            expected = 0 if theirs is None else theirs + 1 if theirs >= 0 else mine if mine >= NUMBER_BITS else None
+            expected = 0 if theirs is None else external_bits(theirs, mine)
         elif theirs is None or theirs == NULL:
             expected = 0
         else:

@@ -1,7 +1,7 @@
 """The oracle: wasmtime runs the original program, instrumented so that every step leaves a record to compare with."""
 
 from .count import count_instructions
-from .observed import NUMBER_BITS, OBJECT_BITS, REFERENCE_BITS
+from .observed import REFERENCE_BITS, as_record
 from .plan import frame_deltas_of, oracle_for
 from .record import RECORD
 from .run import NULL, STILL_RUNNING, UNKNOWN, Bound, Oracle, OracleRun
@@ -11,8 +11,6 @@ from .wasi import NOTHING
 __all__ = [
     "NOTHING",
     "NULL",
-    "NUMBER_BITS",
-    "OBJECT_BITS",
     "RECORD",
     "REFERENCE_BITS",
     "STILL_RUNNING",
@@ -21,6 +19,7 @@ __all__ = [
     "Oracle",
     "OracleRun",
     "Recorded",
+    "as_record",
     "count_instructions",
     "folded_counts",
     "frame_deltas_of",

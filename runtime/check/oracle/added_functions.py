@@ -12,8 +12,8 @@ from .record import FLUSH_SLOT, LOG_BYTES, PREFIX, RECORD, Added
 
 # What a host gets for a value of these types.
 _BITS: dict[ValType, tuple[ValType, ...]] = {
-    "f32": ("i32",), "f64": ("i64",), "exnref": ("i32",), V128: ("i64", "i64"), "externref": ("externref", "i32"),
-    **dict.fromkeys(OBJECTS, ("i32",)),
+    "f32": ("i32",), "f64": ("i64",), "exnref": ("i32",), V128: ("i64", "i64"), "externref": ("i32", "externref"),
+    **dict.fromkeys(OBJECTS, ("i32",)), "anyref": ("i32", "externref"),
 }  # fmt: skip
 
 # Types of globals and elements that a host cannot look at by itself.
@@ -49,30 +49,33 @@ def forward(function: Function, index: int, prologue: Iterable[Instr]) -> Functi
 def bits_entry(function: Function, index: int) -> Function:
     """Calls `index` with floats passed as the integers of their bits, as a host's own floats may change a NaN, and
     vectors as their two halves. Hosts have no exceptions as values: what they pass is null. Of what stands for objects they pass
-    null (0) or the number of an i31ref (see `observed`). What they get of both is what is recorded of a reference."""
-    params = [_seen(t) for t in function.type.params]
+    null (0) or the number of an i31ref (see `observed`), or for an anyref a value of theirs. What they get of both is what is
+    recorded of a reference."""
+    whole = [nullable(t) for t in function.type.params]
+    params = [_seen(t) for t in whole]
     results = list(function.type.results)
     body: list[Instr] = []
     at = 0
-    for t, whole in zip(params, function.type.params, strict=True):
+    for t, full, declared in zip(params, whole, function.type.params, strict=True):
         if t == "exnref":
             body.append(Instr("ref.null", ("exnref",)))
         elif t in OBJECTS:
-            body += _object(whole, at)
+            body += _object(full, at)
         elif t == V128:
             body += [Instr("local.get", (at,)), Instr("i64x2.splat")]
             body += [Instr("local.get", (at + 1,)), Instr("i64x2.replace_lane", (1,))]
         else:
             body.append(Instr("local.get", (at,)))
             body += [Instr(f"{t}.reinterpret_{_BITS[t][0]}")] if t in ("f32", "f64") else []
+        body += [Instr("ref.as_non_null")] if declared != full else []
         at += len(_passed(t))
     body.append(Instr("call", (index,)))
     extra: list[ValType] = []
     if any(_seen(t) in _BITS for t in results):
-        extra = [nullable(t) for t in results]
-        body += [Instr("local.set", (at + i,)) for i in reversed(range(len(extra)))]
+        extra = [*map(nullable, results), "anyref"]
+        body += [Instr("local.set", (at + i,)) for i in reversed(range(len(results)))]
         for i, t in enumerate(results):
-            body += _bits_of([Instr("local.get", (at + i,))], t, at + i)
+            body += _bits_of([Instr("local.get", (at + i,))], t, at + (len(results) if _seen(t) == "externref" else i))
             body += [Instr("ref.as_non_null")] if _bits([t]) == (t,) and t != nullable(t) else []
     given = tuple(p for t in params for p in _passed(t))
     return Function(FuncType(given, _bits(results)), tuple(extra), (*body, Instr("end")), name=function.name)
@@ -86,17 +89,24 @@ def _seen(type_: ValType) -> ValType:
 
 def _passed(type_: ValType) -> tuple[ValType, ...]:
     """What a host passes."""
-    return (type_,) if type_ == "externref" else _BITS.get(type_, (type_,))
+    return (type_,) if type_ == "externref" else _BITS.get(type_, (type_,))  # of an anyref 0, or null, or both
 
 
 def _object(type_: ValType, at: int) -> Iterator[Instr]:
     """The reference for which bits stand: null, or an i31ref where there is one of the type."""
     null = nullable(type_)
-    if general(type_) != "anyref":
+    kind = general(type_)
+    if kind not in ("anyref", "eqref", "i31ref"):
         yield Instr("ref.null", (null,))
         return
+    if kind == "anyref":
+        host = Instr("local.get", (at + 1,))
+        yield from (host, Instr("any.convert_extern"), host, Instr("ref.is_null"))
+        yield from (Instr("if", (FuncType(("anyref",), ("anyref",)),)), Instr("drop"))
     yield from (Instr("local.get", (at,)), Instr("if", (FuncType((), (null,)),)), Instr("local.get", (at,)), Instr("ref.i31"))
     yield from (Instr("else"), Instr("ref.null", (null,)), Instr("end"))
+    if kind == "anyref":
+        yield Instr("end")
 
 
 def _bits(types: Iterable[ValType]) -> tuple[ValType, ...]:
@@ -109,20 +119,31 @@ def _bits_of(get: Sequence[Instr], type_: ValType, local: int) -> list[Instr]:
     if kind == V128:
         return [*get, Instr("i64x2.extract_lane", (0,)), *get, Instr("i64x2.extract_lane", (1,))]
     if kind == "externref":  # a host cannot tell null from what is no host's value
-        return [*get, *get, Instr("ref.is_null"), Instr("i32.eqz")]
+        inside = [*get, Instr("any.convert_extern"), *_observed("anyref", local)]
+        return [*inside, *get]
     if kind == "exnref" or kind in OBJECTS:
-        return [*get, *(Instr(name, tuple(args)) for name, *args in reference_bits(type_, local))]
+        outside = [*get, Instr("extern.convert_any")] if kind == "anyref" else []
+        return [*get, *_observed(type_, local), *outside]
     return [*get, *([Instr(f"{_BITS[type_][0]}.reinterpret_{type_}")] if type_ in _BITS else [])]
+
+
+def _observed(type_: ValType, local: int) -> Iterator[Instr]:
+    return (Instr(name, tuple(args)) for name, *args in reference_bits(type_, local))
+
+
+def _looking(type_: ValType) -> ValType:
+    """The type of the local that looking at a value takes."""
+    return "anyref" if general(type_) == "externref" else nullable(type_)
 
 
 def bits_of_global(type_: ValType, index: int) -> Function:
     """Returns a global's bits: a host's own float may change a NaN."""
     code = _bits_of([Instr("global.get", (index,))], type_, 0)
-    return Function(FuncType((), _bits([type_])), (nullable(type_),), (*code, Instr("end")))
+    return Function(FuncType((), _bits([type_])), (_looking(type_),), (*code, Instr("end")))
 
 
 def bits_of_element(table: TableType, index: int) -> Function:
     """Returns what is recorded of an element of a table of exceptions, objects or hosts' values."""
     place: ValType = "i64" if table.limits.wide else "i32"
     code = _bits_of([Instr("local.get", (0,)), Instr("table.get", (index,))], table.element, 1)
-    return Function(FuncType((place,), _bits([table.element])), (nullable(table.element),), (*code, Instr("end")))
+    return Function(FuncType((place,), _bits([table.element])), (_looking(table.element),), (*code, Instr("end")))

@@ -16,10 +16,12 @@ from wasmtime import _ffi as ffi
 from ....compiler.format.isa import TRAPS, Site
 from ....compiler.format.limits import FRAME_LIMIT
 from ....compiler.format.types import OBJECTS, general
+from ....compiler.link.heap import NUMBER, OUTSIDE
 from ....compiler.wasm.decode import decode
 from ....compiler.wasm.encode import encode
 from ....compiler.wasm.simd import V128
 from ...arrays import join
+from ...bit_patterns import Reference
 from ...errors import OracleError
 from ...exclusive import Exclusive
 from ...world import World
@@ -29,7 +31,7 @@ from .count import exported
 from .engine import call, instantiate, said
 from .instrument import instrument
 from .linking import Library, sharing
-from .observed import NUMBER_BITS
+from .observed import HOST_BITS
 from .record import RECORD
 from .wasi import NOTHING, Wasi, host_trap, is_told
 
@@ -157,9 +159,10 @@ class Oracle:
         elif any(decode(library).start is not None for _, library in libraries):
             self.start = self._run(lambda store: None, (), (), bound)
 
-    def invoke(self, name: str, args: Sequence[int | None] = (), bound: Bound | None = None) -> OracleRun:
+    def invoke(self, name: str, args: Sequence[int | Reference | None] = (), bound: Bound | None = None) -> OracleRun:
         """Calls an exported function. i32 and i64 arguments may be signed or unsigned, floats are bit patterns,
-        an externref any int, a funcref the index of a function that the module takes references to; null is None.
+        an externref any int, an anyref, eqref or i31ref the number of an i31ref, an anyref also a host's `Reference`, a funcref
+        the index of a function that the module takes references to; null is None.
 
         Raises ValueError for an unknown function or the wrong number of arguments, OracleError for a call that wasmtime does
         not finish, and InstanceError after such a call or one that was interrupted.
@@ -308,7 +311,7 @@ class Oracle:
             for i in range(start, start + length):
                 if general(self.module.tables[space].element) in LOOKED_INTO:
                     value = self.element(space, i)
-                    found.append(NULL if value is None else value if value >= NUMBER_BITS else UNKNOWN)
+                    found.append(NULL if value is None else value if value >= NUMBER else UNKNOWN)
                 else:
                     found.append(self._element(table.get(store, i)))
             self._log.bulk.append(np.array(found, dtype=np.int64))
@@ -320,7 +323,7 @@ class Oracle:
             return NULL
         return self._functions.get(self._raw(value), UNKNOWN) if isinstance(value, wasmtime.Func) else UNKNOWN
 
-    def _to_wasm(self, value: int | None, type_: str) -> list[Any]:
+    def _to_wasm(self, value: Any, type_: str) -> list[Any]:
         """The arguments that stand for it: of a v128 its halves."""
         type_ = general(type_)
         if type_ == "funcref":
@@ -332,7 +335,9 @@ class Oracle:
                 raise ValueError("an exception cannot be passed")
             return [0]
         if type_ in OBJECTS:
-            return [0 if value is None else _signed(value | NUMBER_BITS, 32)]
+            host = type_ == "anyref" and isinstance(value, Reference)
+            number = 0 if value is None or host else _signed(value | NUMBER, 32)
+            return [number, value.number if host else None] if type_ == "anyref" else [number]
         if value is None:
             raise ValueError(f"null is no {type_}")
         if type_ == V128:
@@ -340,8 +345,9 @@ class Oracle:
         return [_signed(value, 32 if type_ in ("i32", "f32") else 64)]
 
     def _from_wasm(self, value: Any, type_: str, further: Iterator[Any] | None = None) -> int | None:
-        """further: where the high half of a v128 is, and of an externref whether it is one. Of an i31ref NUMBER_BITS and its
-        number; of what the host cannot tell from others UNKNOWN."""
+        """further: where the high half of a v128 is, and the host's value that an externref or anyref may be. Of an i31ref
+        NUMBER and its number, of a host's value as an anyref what the model has, of what the host cannot tell from others
+        UNKNOWN."""
         type_ = general(type_)
         if type_ == V128:
             assert further is not None, "the host gives and takes no vectors"
@@ -353,10 +359,12 @@ class Oracle:
             return UNKNOWN if value else None
         if type_ in OBJECTS:
             bits = value % 2**32
-            return None if not bits else bits if bits >= NUMBER_BITS else UNKNOWN
+            host: Any = next(further) if type_ == "anyref" and further is not None else None
+            return None if not bits else bits if bits >= NUMBER else OUTSIDE + host + 1 if bits == HOST_BITS else UNKNOWN
         if type_ == "externref":
-            assert further is not None, "whether it is null stands behind it"
-            return None if not next(further) else UNKNOWN if value is None else value
+            assert further is not None, "the value itself stands behind what is recorded of it"
+            bits, host = value % 2**32, next(further)
+            return None if not bits else host if bits == HOST_BITS else bits if bits >= NUMBER else UNKNOWN
         if type_ in ("f32", "f64"):
             return value % 2 ** (32 if type_ == "f32" else 64)
         return value

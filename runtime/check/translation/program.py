@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ....compiler.format.consistency import GLOBAL
 from ....compiler.format.isa import EXCEPTION_REGISTER, Entry, Program, Slot, Step
 from ....compiler.format.limits import HOST_WORDS
-from ....compiler.format.types import FuncType, general, is_wide, joined_halves
+from ....compiler.format.types import FuncType, general, is_wide, joined_halves, passed
 from ....compiler.link.linked import LinkedModule
 from .function import Mistranslation
 
@@ -90,7 +90,7 @@ def _check_entry(
             wanted += _uncaught(entry.entry + len(wanted))
     wanted += [Step("result", a=Slot("frame", 1 + i), wide=_wide(t)) for i, t in enumerate(type_.results)]
     _check_steps(program, entry, [*wanted, Step("halt")])
-    params, results = (joined_halves(map(general, types)) for types in (type_.params, type_.results))
+    params, results = joined_halves(map(passed, type_.params)), joined_halves(map(general, type_.results))
     declared = Entry(entry.name, entry.entry, params, results, tuple(registers))
     if entry != declared:
         raise Mistranslation(entry.entry, str(declared), str(entry))
