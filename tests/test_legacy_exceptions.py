@@ -91,6 +91,28 @@ def test_blocks_with_parameters():
     assert report.ok and report.run.trap == "thrown Wasm exception"
 
 
+@pytest.mark.parametrize("level", [0, 1])
+def test_casts_that_branch_out_of_a_try(level: int):
+    """They have types beside their label."""
+    text = """(module (tag $t (param i32))
+      (func (export "f") (param i32) (result i32)
+        block $no (result anyref)
+          try (result i31ref)
+            local.get 0 i32.eqz if local.get 0 throw $t end
+            local.get 0 ref.i31
+            br_on_cast_fail $no anyref i31ref
+          catch $t
+            drop i32.const 99 ref.i31
+          end
+          i31.get_s return
+        end
+        drop i32.const -1))"""
+    verifier = Verifier(text, opt_level=level)
+    for value, result in ((5, 5), (0, 99), (-3, -3)):
+        report = verifier.invoke("f", [value])
+        assert report.ok and report.run.values == [result], report.divergence
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -217,7 +217,7 @@ class _Rewriter:
 
     def _relabelled(self, instr: Instr) -> Instr:
         if instr.name in ("br", "br_if", "br_on_null", "br_on_non_null", "br_on_cast", "br_on_cast_fail"):
-            return replace(instr, args=(self._depth(instr.args[0]),))
+            return replace(instr, args=(self._depth(instr.args[0]), *instr.args[1:]))
         if instr.name == "br_table":
             return replace(instr, args=(tuple(map(self._depth, instr.args[0])), self._depth(instr.args[1])))
         return instr

@@ -35,7 +35,15 @@ HOOKS = """
   (func (export "call-ref") (param funcref i32))
   (func (export "call-ref-catch") (param funcref) (result i32) (ref.is_null (local.get 0)))
   (func (export "sleep") (param i32 i32) (result i32) (local.get 1))"""
-LOGS = " ".join(f'(func (export "log-{t}") (param {t}))' for t in ("i32", "i64", "f32", "f64", "v128"))
+LOGGED = ("i32", "i64", "f32", "f64", "v128", "funcref", "externref", "anyref", "exnref")
+LOGS = " ".join(f'(func (export "log-{t}") (param {t}))' for t in LOGGED)
+I31 = "(ref.i31 (i32.const 9))"
+CONSTANTS = {
+    "externref": "(ref.null extern)", "funcref": "(ref.null func)", "exnref": "(ref.null exn)",
+    **{f"{kind}ref": f"(ref.null {kind})" for kind in ("any", "eq", "i31", "struct", "array")},
+    "(ref extern)": f"(extern.convert_any {I31})", **{f"(ref {kind})": I31 for kind in ("any", "eq", "i31")},
+    "v128": "(v128.const i64x2 3 4)",
+}  # fmt: skip
 CALLS = 2
 OUTSIDE = ("i32", "i64", "f32", "f64", "v128", "externref", "funcref")  # what a caller can pass and take
 SIZES = (600, 1500, 4000)  # of the random bytes
@@ -44,7 +52,7 @@ SIZES = (600, 1500, 4000)  # of the random bytes
 def ttf3(seed: int) -> Case:
     """The exports of one module that take and give what a caller has."""
     rng = random.Random(f"ttf3 {seed}")
-    wasm = run_wasm_opt([str(PROGRAM)], FLAGS, rng, SIZES)
+    wasm = run_wasm_opt([str(PROGRAM)], [*FLAGS, *["--enable-gc"] * (seed % 2)], rng, SIZES)
     module = load(wasm).module
     libraries = {SUPPORT: f"(module {HOOKS} {LOGS})"}
     if given := [i for i in module.imports if i.module == GIVEN]:
@@ -80,9 +88,6 @@ def _argument(rng: random.Random, type_: str) -> int | None:
 def _global(given: Import, module: Module) -> str:
     index = [i for i in module.imports if i.kind == "global"].index(given)
     type_ = module.globals[index].type
-    zero = {
-        "externref": "(ref.null extern)", "funcref": "(ref.null func)", "exnref": "(ref.null exn)",
-        "v128": "(v128.const i64x2 3 4)",
-    }.get(type_.type, f"({type_.type}.const 5)")  # fmt: skip
+    zero = CONSTANTS.get(type_.type, f"({type_.type}.const 5)")
     shown = f"(mut {type_.type})" if type_.mutable else type_.type
     return f'(global (export "{given.name}") {shown} {zero})'
