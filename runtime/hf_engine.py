@@ -44,7 +44,8 @@ def _filled(name: str, said: dict[str, Any], tensors: dict[str, np.ndarray], t: 
     kind, of = getattr(transformers, f"{name}ForCausalLM"), getattr(transformers, f"{name}Config")
     with torch.device("meta"):
         model = kind(of(**settings)).to(torch.float64)
-    weights = {name: torch.from_numpy(np.ascontiguousarray(tensor)) for name, tensor in tensors.items()}
+    # Copies, so that whoever changes the object does not change the transformer; each original goes as its copy is made.
+    weights = {name: torch.tensor(tensors.pop(name)) for name in list(tensors)}
     model.load_state_dict(weights, strict=True, assign=True)
     # What is no weight is left on the meta device: the frequencies of the rotation, which are 0.
     rotary = model.model.rotary_emb

@@ -15,6 +15,7 @@ def to_hf(model: Model, device: str | None = None, *, moe: bool = False) -> Any:
 
     `prompt` writes what `generate` is given, behind the prefix (`model.transformer.prefix`). device: of torch, "cpu" or "cuda".
     moe: as a `Qwen2MoeForCausalLM` instead, with an expert for each operation of the program; its `.mixture` says which.
+    The object has weights of its own: what is done to it does not change `model`.
     Raises CompileError for a model that has no such form, MissingPackage.
     """
     with needing("to_hf", "torch", "transformers", extra="hf"):

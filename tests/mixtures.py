@@ -1,6 +1,7 @@
 """Compiled programs as mixtures of experts: what `generate` decodes, which expert the routers choose, and what is true of both.
 
-    python -m tests.mixtures            20 programs: tokens and choices compared at every token, parameters read for one
+    python -m tests.mixtures            20 programs: tokens and choices compared at every token, parameters read for one; and how
+                                        fast the torch engines decode, with the experts that are chosen alone and with all
     python -m tests.mixtures gcd        one of them
 
 Exit code 1 when a token or a choice differs.
@@ -18,7 +19,13 @@ import torch
 import wasm2xformer as w2x
 from tests.hf import run_of
 from tests.programs import ProgramCase, load_programs
+from wasm2xformer.compiler.format.mixture import Mixture
+from wasm2xformer.compiler.format.tokens import TokenTable
+from wasm2xformer.compiler.format.transformer import Transformer
 from wasm2xformer.compiler.stock_form import stock_form
+from wasm2xformer.runtime.engine import Engine
+from wasm2xformer.runtime.mixture_engine import MixtureEngine
+from wasm2xformer.runtime.torch_engine import TorchEngine
 from wasm2xformer.runtime.trace import decode, table_of
 
 PROGRAMS = {
@@ -28,6 +35,8 @@ PROGRAMS = {
 }  # fmt: skip
 # Of each run so many tokens are compared at most.
 TOKENS = 300
+# So many tokens are decoded at a time where engines take turns.
+PART = 25
 
 
 def routed(model, ids: np.ndarray) -> np.ndarray:
@@ -57,8 +66,8 @@ def generated(model, prefix: np.ndarray, run: w2x.Run, count: int = TOKENS) -> n
     return found[0, ids.shape[1] :].numpy()
 
 
-def compare(program: ProgramCase, number: int) -> tuple[str, bool]:
-    """A line for people, and whether all is as it should be."""
+def compare(program: ProgramCase, number: int) -> tuple[str, str, bool]:
+    """A line for people, one on speed, and whether all is as it should be."""
     compiled = w2x.compile(program.module())
     run = run_of(program, compiled, number)
     dense, stock = stock_form(compiled), w2x.to_hf(compiled, moe=True)
@@ -85,7 +94,33 @@ def compare(program: ProgramCase, number: int) -> tuple[str, bool]:
         f"{right.sum():>6} of {len(right):<6}{read:>10,}{active:>10,}{stored:>12,}{active / read:>7.2f}{used:>7}{mine:>8.0f}"
         f"{len(tokens) / seconds[0]:>8.1f}{len(tokens) / seconds[1]:>8.1f}"
     )
-    return line, bool(same and right.all())
+    fast_line, equal = speeds(program.id, compiled, dense, m, run)
+    return line, fast_line, bool(same and right.all() and equal)
+
+
+def speeds(name: str, compiled: w2x.Model, dense: Transformer, m: Mixture, run: w2x.Run) -> tuple[str, bool]:
+    """Three engines take turns, PART tokens at a time: the dense form, the mixture with all experts computed, and with the
+    chosen ones alone."""
+    engines: list[Engine] = [TorchEngine(dense), MixtureEngine(m, sparse=False), MixtureEngine(m)]
+    stops, wanted = TokenTable.build(dense.vocabulary, compiled.jumps, compiled.entries).stops, run.tokens[:TOKENS]
+    found: list[list[np.ndarray]] = [[] for _ in engines]
+    seconds = np.zeros(len(engines))
+    for engine in engines:
+        engine.append(run.prompt)
+    for done in range(0, len(wanted), PART):
+        for k in range(len(engines)):
+            start = time.process_time()
+            found[k].append(engines[k].decode(stops, min(PART, len(wanted) - done)))
+            seconds[k] += time.process_time() - start
+    same = all(np.array_equal(np.concatenate(parts), wanted) for parts in found)
+    every, one = (sum(3 * y.gate[which].size for y in m.layers if y) for which in (slice(None), slice(1)))
+    shared = m.active()[0] - one
+    read = [sum(3 * y.gate.size for y in dense.layers), shared + every, shared + one]
+    rates = "".join(f"{len(wanted) / s:>9.0f}" for s in seconds)
+    return (
+        f"{name:<20}{len(wanted):>7}{'yes' if same else 'NO':>6}{read[0]:>12,}{read[1]:>12,}{read[2]:>12,}{rates}"
+        f"{seconds[1] / seconds[2]:>9.2f}{seconds[0] / seconds[2]:>9.2f}"
+    ), same
 
 
 def main(ids: Sequence[str]) -> int:
@@ -96,10 +131,18 @@ def main(ids: Sequence[str]) -> int:
         f"{'':<60}parameters of MLPs                     neurons       tokens/s\n{'program':<20} experts layers  tokens  same"
         "  router right     dense    active      stored  ratio  dense mixture   dense mixture"
     )
+    lines = []
     for id_ in ids or PROGRAMS:
-        line, fine = compare(programs[id_], PROGRAMS.get(id_, 0))
+        line, speed, fine = compare(programs[id_], PROGRAMS.get(id_, 0))
         print(line, flush=True)
+        lines.append(speed)
         wrong += not fine
+    print(
+        f"\nthe torch engines\n{'':<35}parameters of MLPs computed        tokens/s                   "
+        "chosen alone, times as fast as\n"
+        f"{'program':<20} tokens  same       dense all experts      chosen    dense      all   chosen      all    dense"
+    )
+    print("\n".join(lines), flush=True)
     return 1 if wrong else 0
 
 

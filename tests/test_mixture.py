@@ -29,8 +29,8 @@ def gcd() -> tuple[w2x.Model, w2x.Run]:
 
 @pytest.mark.parametrize("name", ["sum", "string_reverse"])
 def test_tokens_and_choices_are_those_of_the_program(name: str):
-    line, fine = compare(PROGRAMS[name], 0)
-    assert fine, line
+    line, speed, fine = compare(PROGRAMS[name], 0)
+    assert fine, (line, speed)
 
 
 def test_every_expert_is_chosen_by_its_operations_and_works_for_them_alone(gcd: tuple[w2x.Model, w2x.Run]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from collections import Counter
@@ -173,6 +174,16 @@ def test_the_definition_of_a_mixture_computes_what_the_stock_class_does(gcd: w2x
         assert np.allclose(single, expected, atol=1e-9) and np.allclose(
             all_.forward(tokens).numpy(), expected, atol=1e-9
         )
+
+
+@pytest.mark.parametrize("moe", [False, True])
+def test_an_object_of_the_stock_class_has_weights_of_its_own(loaded: w2x.Model, moe: bool):
+    pytest.importorskip("transformers")
+    kept, stock = copy.deepcopy(loaded), w2x.to_hf(loaded, moe=moe)
+    for weights in stock.parameters():
+        weights.data.zero_()
+    changed = next(differences(loaded, kept), "")
+    assert not changed
 
 
 # -- what is refused -------------------------------------------------------------------------------------------------
