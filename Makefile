@@ -91,7 +91,7 @@ binaryen: build/binaryen/node_modules
 build/binaryen/node_modules:
 	npm install --prefix build/binaryen --no-fund --no-audit --silent binaryen@132.0.0
 random3: $(DEV) binaryen
-	$(BIN)/python -m tests.random --kind ttf3 --count 100 --seed $(SEED)
+	$(BIN)/python -m tests.random --kind ttf3 --kind ttf_gc --count 100 --seed $(SEED)
 
 fuzz: $(DEV)
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(filter-out 0,$(SEED)),--seed $(SEED))

@@ -40,7 +40,7 @@ OBJECT_CALLS: list[tuple] = [
     ("elem", 0, 3, 2), ("elem", 1, 3, 0), ("elems", 1, 0, 2, 2), ("elems", 1, 0, 2, 3), ("elems", 1, 0, 2, 1),
     ("elems", 2, 0, 3, 0),
     ("aset", 1, 200, 1), ("aset", 3, 1, 1), ("aset", 0, 1, 0), ("extern", 5), ("extern", None),
-    ("out", None), ("out", 7), ("out", Reference("host", 7)), ("in", 7), ("keep", 7),
+    ("out", None), ("out", 7), ("out", Reference("host", 7)), ("in", 7), ("keep", 7), ("certain", 44),
     ("keep", None), ("xi", 0), ("xi", 3), ("xi", 6),
     ("xi", 1), ("drop",), ("elem", 0, 0, 0), ("elem", 0, 1, 0), ("data", 0, 1, 0), ("datas", 0, 0, 0, 0),
 ]  # fmt: skip

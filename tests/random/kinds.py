@@ -12,11 +12,11 @@ from .expressions import expressions
 from .structured import structured
 from .together import together
 from .ttf import ttf
-from .ttf3 import ttf3
+from .ttf3 import ttf3, ttf_gc
 
 KINDS: dict[str, Callable[[int], Case]] = {
     "expressions": expressions, "structured": structured, "exceptions": exceptions, "ttf": ttf,
-    "ttf3": ttf3,
+    "ttf3": ttf3, "ttf_gc": ttf_gc,
 }  # fmt: skip
 
 

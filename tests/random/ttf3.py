@@ -9,8 +9,9 @@ import random
 from pathlib import Path
 
 from wasm2xformer import CompileError
+from wasm2xformer.compiler.format.types import ABSTRACT, OBJECTS, RefType, general, is_reference, passed
 from wasm2xformer.compiler.link.link import link
-from wasm2xformer.compiler.wasm.module import Import, Module
+from wasm2xformer.compiler.wasm.module import GlobalType, Import, Module
 from wasm2xformer.compiler.wasm.source import load
 
 from .case import Call, Case, argument
@@ -35,26 +36,30 @@ HOOKS = """
   (func (export "call-ref") (param funcref i32))
   (func (export "call-ref-catch") (param funcref) (result i32) (ref.is_null (local.get 0)))
   (func (export "sleep") (param i32 i32) (result i32) (local.get 1))"""
-LOGGED = ("i32", "i64", "f32", "f64", "v128", "funcref", "externref", "anyref", "exnref")
-LOGS = " ".join(f'(func (export "log-{t}") (param {t}))' for t in LOGGED)
-I31 = "(ref.i31 (i32.const 9))"
-CONSTANTS = {
-    "externref": "(ref.null extern)", "funcref": "(ref.null func)", "exnref": "(ref.null exn)",
-    **{f"{kind}ref": f"(ref.null {kind})" for kind in ("any", "eq", "i31", "struct", "array")},
-    "(ref extern)": f"(extern.convert_any {I31})", **{f"(ref {kind})": I31 for kind in ("any", "eq", "i31")},
-    "v128": "(v128.const i64x2 3 4)",
-}  # fmt: skip
+_LOGGED = ("i32", "i64", "f32", "f64", "v128", "funcref", "externref", "exnref")
+_OBJECTS = ("anyref", "eqref", "i31ref", "structref", "arrayref", "nullref", "nullfuncref", "nullexternref", "nullexnref")
+LOGS = " ".join(f'(func (export "log-{t}") (param {t}))' for t in (*_LOGGED, *_OBJECTS))
 CALLS = 2
-OUTSIDE = ("i32", "i64", "f32", "f64", "v128", "externref", "funcref")  # what a caller can pass and take
+OUTSIDE = ("i32", "i64", "f32", "f64", "v128", "externref", "funcref", *OBJECTS)  # what a caller can pass and take
 SIZES = (600, 1500, 4000)  # of the random bytes
 
 
 def ttf3(seed: int) -> Case:
     """The exports of one module that take and give what a caller has."""
-    rng = random.Random(f"ttf3 {seed}")
-    wasm = run_wasm_opt([str(PROGRAM)], [*FLAGS, *["--enable-gc"] * (seed % 2)], rng, SIZES)
+    return _case(random.Random(f"ttf3 {seed}"), [*FLAGS, *["--enable-gc"] * (seed % 2)])
+
+
+def ttf_gc(seed: int) -> Case:
+    """The same with structs, arrays and casts, and without vectors, which they cannot hold."""
+    return _case(random.Random(f"ttf_gc {seed}"), [f for f in FLAGS if "simd" not in f] + ["--enable-gc"])
+
+
+def _case(rng: random.Random, flags: list[str]) -> Case:
+    wasm = run_wasm_opt([str(PROGRAM)], flags, rng, SIZES)
     module = load(wasm).module
     libraries = {SUPPORT: f"(module {HOOKS} {LOGS})"}
+    if any(_unknown(i) for i in module.imports if i.module == GIVEN):
+        return Case(wasm, (), (), libraries)
     if given := [i for i in module.imports if i.module == GIVEN]:
         libraries[GIVEN] = f"(module {' '.join(map(_global, given, [module] * len(given)))})"
     loaded = {name: load(text).module for name, text in libraries.items()}
@@ -64,7 +69,7 @@ def ttf3(seed: int) -> Case:
         if export.kind != "func":
             continue
         type_ = module.functions[export.index].type
-        if {*type_.params, *type_.results} - {*OUTSIDE}:
+        if {*map(passed, type_.params), *map(general, type_.results)} - {*OUTSIDE}:
             continue
         try:
             link(module, loaded, [export.name])
@@ -80,6 +85,11 @@ def ttf3(seed: int) -> Case:
 
 
 def _argument(rng: random.Random, type_: str) -> int | None:
+    type_ = general(type_)
+    if type_ in ("anyref", "eqref", "i31ref"):
+        return rng.choice((None, 0, -1, rng.randrange(1000)))
+    if type_ in OBJECTS:
+        return None
     if type_ == "externref":
         return rng.choice((None, 0, rng.randrange(1000)))
     return None if type_ == "funcref" else argument(rng, type_)
@@ -88,6 +98,21 @@ def _argument(rng: random.Random, type_: str) -> int | None:
 def _global(given: Import, module: Module) -> str:
     index = [i for i in module.imports if i.kind == "global"].index(given)
     type_ = module.globals[index].type
-    zero = CONSTANTS.get(type_.type, f"({type_.type}.const 5)")
+    zero = {"v128": "(v128.const i64x2 3 4)"}.get(type_.type, f"({type_.type}.const 5)")
+    if is_reference(type_.type):
+        plain = general(type_.type).removesuffix("ref")
+        never = isinstance(type_.type, RefType) and not type_.type.nullable
+        zero = _CERTAIN[plain] if never else f"(ref.null {plain})"
     shown = f"(mut {type_.type})" if type_.mutable else type_.type
     return f'(global (export "{given.name}") {shown} {zero})'
+
+
+_NUMBER = "(ref.i31 (i32.const 7))"
+# Values of types without null, as far as there are any without other definitions.
+_CERTAIN = {"extern": f"(extern.convert_any {_NUMBER})", "any": _NUMBER, "eq": _NUMBER, "i31": _NUMBER}
+
+
+def _unknown(given: Import) -> bool:
+    """Whether nothing here can be what the import asks for."""
+    type_ = given.desc.type if isinstance(given.desc, GlobalType) else ""
+    return isinstance(type_, RefType) and (type_.to not in ABSTRACT or not (type_.nullable or type_.to in _CERTAIN))

@@ -52,7 +52,7 @@ def bits_entry(function: Function, index: int) -> Function:
     null (0) or the number of an i31ref (see `observed`), or for an anyref a value of theirs. What they get of both is what is
     recorded of a reference."""
     whole = [nullable(t) for t in function.type.params]
-    params = [_seen(t) for t in whole]
+    params = [general(t) for t in whole]
     results = list(function.type.results)
     body: list[Instr] = []
     at = 0
@@ -67,24 +67,18 @@ def bits_entry(function: Function, index: int) -> Function:
         else:
             body.append(Instr("local.get", (at,)))
             body += [Instr(f"{t}.reinterpret_{_BITS[t][0]}")] if t in ("f32", "f64") else []
+            body += [Instr("ref.cast", (full,))] if t == "funcref" != full else []
         body += [Instr("ref.as_non_null")] if declared != full else []
         at += len(_passed(t))
     body.append(Instr("call", (index,)))
     extra: list[ValType] = []
-    if any(_seen(t) in _BITS for t in results):
+    if any(general(t) in _BITS for t in results):
         extra = [*map(nullable, results), "anyref"]
         body += [Instr("local.set", (at + i,)) for i in reversed(range(len(results)))]
         for i, t in enumerate(results):
-            body += _bits_of([Instr("local.get", (at + i,))], t, at + (len(results) if _seen(t) == "externref" else i))
-            body += [Instr("ref.as_non_null")] if _bits([t]) == (t,) and t != nullable(t) else []
+            body += _bits_of([Instr("local.get", (at + i,))], t, at + (len(results) if general(t) == "externref" else i))
     given = tuple(p for t in params for p in _passed(t))
     return Function(FuncType(given, _bits(results)), tuple(extra), (*body, Instr("end")), name=function.name)
-
-
-def _seen(type_: ValType) -> ValType:
-    """The plain type where only that matters; other types themselves."""
-    kind = general(type_)
-    return kind if kind in ("exnref", "externref", *OBJECTS) else type_
 
 
 def _passed(type_: ValType) -> tuple[ValType, ...]:
@@ -110,12 +104,12 @@ def _object(type_: ValType, at: int) -> Iterator[Instr]:
 
 
 def _bits(types: Iterable[ValType]) -> tuple[ValType, ...]:
-    return tuple(integer for t in types for integer in _BITS.get(_seen(t), (t,)))
+    return tuple(integer for t in types for integer in _BITS.get(general(t), (general(t),)))
 
 
 def _bits_of(get: Sequence[Instr], type_: ValType, local: int) -> list[Instr]:
     """Code for the integers of a value's bits. get: what brings the value. local: one of the value's type, with null."""
-    kind = _seen(type_)
+    kind = general(type_)
     if kind == V128:
         return [*get, Instr("i64x2.extract_lane", (0,)), *get, Instr("i64x2.extract_lane", (1,))]
     if kind == "externref":  # a host cannot tell null from what is no host's value

@@ -336,7 +336,7 @@ class InstrumentedBody:
             stored = struct_of(self.module, instr).fields[instr.args[1]]
         elif instr.name == "array.set":
             stored = array_of(self.module, instr).element
-        value = self.scratch(nullable(stored.value), 9) if stored is not None else -1
+        value = self.scratch(stored.value, 9) if stored is not None else -1
         self.emit(*[("local.tee", value)] if stored is not None else [], instr)
         for number, site in sites:
             if site.record != "bulk":
