@@ -40,7 +40,7 @@ def compile(
     source: WAT text, WASM bytes, or the path of a file with either (or C). opt_level: 0 (one step for each instruction)
     or 1 (operands folded, comparisons fused). exports: only what these exported functions reach is compiled (None: all of
     them). libraries: modules (WAT or WASM) that provide imports, by module name; they are linked in. max_memory_pages:
-    memory.grow beyond so many pages of 64 KiB gives -1 (1 to 65,535, the default), as beyond a declared maximum.
+    memory.grow beyond so many pages of 64 KiB gives -1 (1 to 65,536, the default), as beyond a declared maximum.
     unknown_imports_trap: an imported function that nobody provides is no reason to refuse the module; calling it traps.
 
     Raises CompileError with every reason when the module cannot be compiled exactly.

@@ -232,7 +232,7 @@ def test_memory_grows_up_to_its_maximum(shell: Shell):
     code, out, _ = shell("verify", "imports.wat", *limited, "--library", "env=memory.wat", *calls)
     assert code == 0 and "\nall 3 calls: " in out, out
     refused = _refused(shell, "grows.wat", "-o", "x", "--max-memory", "70000")[0]
-    assert "'70000' is no integer from 1 to 65,535" in refused
+    assert "'70000' is no integer from 1 to 65,536" in refused
     Path("large.wat").write_text('(module (memory 3) (func (export "f") (drop (i32.load (i32.const 0)))))')
     assert "3 pages at first" in _refused(shell, "large.wat", "-o", "x", "--max-memory", "2")[0]
 

@@ -12,6 +12,7 @@ import wasmtime
 
 from wasm2xformer.compiler.format.errors import CompileError
 from wasm2xformer.compiler.format.isa import TRAPS
+from wasm2xformer.compiler.format.limits import pages_of
 from wasm2xformer.compiler.link.libraries import provided_imports
 from wasm2xformer.compiler.link.link import link
 from wasm2xformer.compiler.wasm.decode import decode
@@ -151,7 +152,7 @@ class LinkedInstance:
                 register = self.linked.tables[args[0]].size_register
                 yield self._host(FuncType((), i32), lambda r=register: self.register(r))
             elif name == "memory.size":
-                yield self._host(FuncType((), i32), lambda: self.register("memory_bytes") >> 16)
+                yield self._host(FuncType((), i32), lambda: pages_of(self.register("memory_bytes")))
             elif name == "call_indirect":
                 type = _types(module.types[args[0]])
                 yield self._host(
@@ -207,7 +208,7 @@ class LinkedInstance:
         raise Exited(status)
 
     def _resize(self):
-        pages = self.register("memory_bytes") // 65536 - self.memory.size(self.store)
+        pages = pages_of(self.register("memory_bytes")) - self.memory.size(self.store)
         if pages:
             self.memory.grow(self.store, pages)
 
@@ -371,7 +372,7 @@ def test_memory_grow():
 @pytest.mark.parametrize(
     ("memory", "given", "maximum"),
     [
-        ("0", None, 65535), ("5", None, 65535), ("1 2", None, 2), ("1 500", None, 500), ("1 5000", None, 5000),
+        ("0", None, 65536), ("5", None, 65536), ("1 2", None, 2), ("1 500", None, 500), ("1 5000", None, 5000),
         ("0", 1, 1), ("1", 300, 300), ("1 2", 3, 2), ("1 500", 3, 3),
     ],
 )  # fmt: skip
@@ -558,7 +559,7 @@ def test_instantiation_that_traps_is_refused():
         "out of bounds table access (element segment 0)"
         in refused("(module (table 1 funcref) (func $f) (elem (i32.const 1) $f))")[0]
     )
-    assert "65535" in refused('(module (memory 65536) (func (export "f") (drop (i32.load (i32.const 0)))))')[0]
+    assert "65536" in refused('(module (memory i64 65537) (func (export "f") (drop (i32.load (i64.const 0)))))')[0]
 
 
 def test_float_globals_are_bit_patterns():

@@ -6,10 +6,24 @@ Addresses of bytes and slots are keys of lookups (docs/machine.md); these are as
 from __future__ import annotations
 
 PAGE = 2**16  # bytes of a page of linear memory, as WebAssembly has it
-# Linear memory has so many bytes at most: its size is an i32, so of 65,536 pages one is missing.
-MEMORY_LIMIT = 2**32 - PAGE
-# Linear memory has so many pages at most: more at the beginning are refused, memory.grow beyond them gives -1.
+# Linear memory has so many bytes, and so many pages, at most: more at the beginning are refused, memory.grow beyond them
+# gives -1.
+MEMORY_LIMIT = 2**32
 MEMORY_PAGES = MEMORY_LIMIT // PAGE
+# Several memories have so many pages together: then each one's size in bytes is an i32.
+PAGES_TOGETHER = MEMORY_PAGES - 1
+
+
+def size_register(pages: int) -> int:
+    """What the register of a memory's size holds: i32.rotl(pages, 16), its bytes, of 65,536 pages 1."""
+    return (pages << 16 | pages >> 16) & 0xFFFFFFFF
+
+
+def pages_of(register: int) -> int:
+    """The inverse, i32.rotr(register, 16)."""
+    return register >> 16 | (register & 0xFFFF) << 16
+
+
 # Hidden memory (tables, passive segments, input) lies at negative addresses, at most so many bytes.
 HIDDEN_LIMIT = 2**26 - 512
 # So many bytes of a segment or of input may follow one segment token: their distance from it has three digits.

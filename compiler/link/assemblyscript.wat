@@ -43,13 +43,13 @@
       (i32.and (i32.load (i32.sub (local.get $p) (i32.const 4))) (i32.const -2))))
     (block $done
       (loop $units
-        (br_if $done (i32.ge_u (local.get $p) (local.get $end)))
+        (br_if $done (i32.eq (local.get $p) (local.get $end)))
         (local.set $c (i32.load16_u (local.get $p)))
         (local.set $p (i32.add (local.get $p) (i32.const 2)))
         (if (i32.eq (i32.and (local.get $c) (i32.const 0xf800)) (i32.const 0xd800))
           (then
             (local.set $low (i32.const 0))
-            (if (i32.lt_u (local.get $p) (local.get $end)) (then (local.set $low (i32.load16_u (local.get $p)))))
+            (if (i32.ne (local.get $p) (local.get $end)) (then (local.set $low (i32.load16_u (local.get $p)))))
             (if (i32.and
                   (i32.lt_u (local.get $c) (i32.const 0xdc00))
                   (i32.eq (i32.and (local.get $low) (i32.const 0xfc00)) (i32.const 0xdc00)))

@@ -19,10 +19,12 @@ from ..format.limits import (
     HIDDEN_LIMIT,
     MEMORY_PAGES,
     PAGE,
+    PAGES_TOGETHER,
     RANDOM_BYTES,
     SEGMENT_LIMIT,
     STDIN_BYTES,
     TABLE_ELEMENTS,
+    size_register,
 )
 from ..format.types import RefType
 from ..wasm.module import Instr, Limits, Module
@@ -254,9 +256,10 @@ class _LayOut:
             self._check_minimum(each)
         growing = [m for m in limits if Layout(m, "maximum") in self.reached.layouts]
         pages = {m: each.minimum for m, each in limits.items()}
-        rest = MEMORY_PAGES - sum(pages.values())
+        most = MEMORY_PAGES if len(pages) == 1 else PAGES_TOGETHER
+        rest = most - sum(pages.values())
         if rest < 0:
-            raise CompileError(f"the memories have {MEMORY_PAGES - rest} pages at first; at most {MEMORY_PAGES} are supported")
+            raise CompileError(f"the memories have {most - rest} pages at first; at most {most} are supported")
         wanted = {m: min(_maximum(limits[m]), self.max_memory_pages or MEMORY_PAGES) - pages[m] for m in growing}
         for place, memory in enumerate(sorted(growing, key=lambda m: wanted[m])):  # who wants little leaves more
             more = max(0, min(wanted[memory], rest // (len(growing) - place)))
@@ -268,7 +271,7 @@ class _LayOut:
             out.memories[memory] = LinearMemory(
                 register, base, first, pages[memory], sources.get(memory, -1), limits[memory].wide
             )  # fmt: skip
-            out.registers[register] = first * PAGE
+            out.registers[register] = size_register(first)
             out.constants[Layout(memory, "maximum")] = pages[memory]
             base += pages[memory] * PAGE
         out.registers.setdefault("memory_bytes", 0)
@@ -315,7 +318,7 @@ class _LayOut:
 
 
 def memory_register(number: int) -> str:
-    """The hidden register with the size in bytes of the memory with this index in the linked module."""
+    """The hidden register with the size of the memory with this index in the linked module, see `limits.size_register`."""
     return f"memory{number or ''}_bytes"
 
 

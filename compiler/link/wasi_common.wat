@@ -10,7 +10,6 @@
   (import "w2x" "hidden_load8" (func $hidden_load8 (param i32) (result i32)))
   (import "w2x" "hidden_load32" (func $hidden_load32 (param i32) (result i32)))
   (import "w2x" "hidden_store32" (func $hidden_store32 (param i32 i32)))
-  (import "w2x" "trap_memory_out_of_bounds" (func $trap_memory_out_of_bounds))
   (import "w2x" "trap_host_error" (func $trap_host_error))
   (import "w2x" "stdin_length" (global $stdin_length (mut i32)))
   (import "w2x" "stdin_position" (global $stdin_position (mut i32)))
@@ -22,6 +21,7 @@
   (import "w2x" "clock_seconds" (global $clock_seconds (mut i32)))
   (import "w2x" "clock_nanoseconds" (global $clock_nanoseconds (mut i32)))
   (import "w2x.memory" "copy_hidden" (func $copy_hidden (param i32 i32 i32)))
+  (import "w2x.memory" "beyond" (func $beyond (param i32 i32)))
   ;; areas of hidden memory
   (import "w2x.layout" "stdin" (global $stdin i32))
   (import "w2x.layout" "args" (global $args i32))
@@ -32,9 +32,9 @@
     (if (i32.and (local.get $pointer) (local.get $mask)) (then (call $trap_host_error))))
 
   (func $check_range (param $pointer i32) (param $n i32)
-    (if (i32.gt_u (local.get $n) (global.get $memory_bytes)) (then (call $trap_memory_out_of_bounds)))
+    (if (i32.gt_u (local.get $n) (global.get $memory_bytes)) (then (call $beyond (local.get $pointer) (local.get $n))))
     (if (i32.gt_u (local.get $pointer) (i32.sub (global.get $memory_bytes) (local.get $n)))
-      (then (call $trap_memory_out_of_bounds))))
+      (then (call $beyond (local.get $pointer) (local.get $n)))))
 
   ;; Reads and writes use only the first buffer that is not empty: its address and length.
   (func $first_buffer (param $vectors i32) (param $count i32) (result i32 i32)
@@ -85,7 +85,7 @@
     (loop $bytes
       (call $stderr (i32.load8_u (local.get $p)))
       (local.set $p (i32.add (local.get $p) (i32.const 1)))
-      (br_if $bytes (i32.lt_u (local.get $p) (local.get $n)))))
+      (br_if $bytes (i32.ne (local.get $p) (local.get $n)))))
 
   (func $sizes (param $count_pointer i32) (param $bytes_pointer i32) (param $count i32) (param $bytes i32) (result i32)
     (call $check_aligned (local.get $count_pointer) (i32.const 3))

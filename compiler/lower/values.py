@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..format.isa import Slot, Step
+from ..format.limits import MEMORY_PAGES
 from ..wasm.module import Instr
 from ..wasm.opcodes import LOADS, SIGNATURES, STORES
 from .conditions import COMPARISONS, Condition
@@ -119,7 +120,8 @@ class ValueLowering(FunctionContext):
 
     def _memory_size(self, instr: Instr) -> None:
         size = Operand(self._memory_size_slot(instr), False)
-        self._compute("i32.shr_u", size, Operand(_PAGE_SHIFT, False), wide=False)
+        self._compute("i32.rotr", size, Operand(_PAGE_SHIFT, False), wide=False)
+        self.stack.push(replace(self.stack.pop(), limit=MEMORY_PAGES))
         if self.linked.memory_of(instr).wide:
             self.stack.push(replace(self.stack.pop(), wide=True))
 

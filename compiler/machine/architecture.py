@@ -17,7 +17,7 @@ class Architecture:
     value, 4 or 8.
     rows: how many rows there are; leading: those of them before the first step. spelled: constants and data segments have no
     tokens of their own, see `sections`. slots: addresses of constants, globals, registers and frames lie below. frame_limit: a
-    frame may begin so many slots above the first one.
+    frame may begin so many slots above the first one. whole_memory: memory may have 65,536 pages.
     lowest_address: of memory; hidden memory is negative, and the lowest 256 bytes are scratch. longest_segment: bytes that may
     follow one segment token.
     tokens: how many tokens of each class may be emitted, in the order of their ids; 0 for a class without use.
@@ -32,6 +32,7 @@ class Architecture:
     spelled: bool
     slots: int
     frame_limit: int
+    whole_memory: bool
     lowest_address: int
     longest_segment: int
     tokens: dict[str, int]

@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from ..format.isa import SELDOM_TRAPS, Program
+from ..format.limits import PAGES_TOGETHER
 from ..format.tokens import CLASSES, TokenClass, head_of
 from .addresses import memory_map, slot_map
 from .architecture import Architecture
@@ -80,6 +81,7 @@ def assemble(
         spelled=spelled,
         slots=slots.end,
         frame_limit=slots.frame_limit,
+        whole_memory=program.memory_maximum > PAGES_TOGETHER,
         lowest_address=memory.lowest,
         longest_segment=memory.longest,
         tokens=_tokens(program, rows, places, jumps),

@@ -10,6 +10,8 @@ from .state import State
 
 # How far the highest digit of an address is from 128: a table's element 2^32 - 1, four bytes each, at an offset of 2^32.
 EXTENT = 1280.0 - 128.0
+# The bytes of 65,536 pages.
+WHOLE = 2.0**32
 # Positions up to which the latest write to a byte is told from the one before.
 MEMORY_POSITION_BITS = 28
 
@@ -40,10 +42,12 @@ def memory(s: State, place: list[Variable], place_number: Expr) -> Memory:
         + entry
         + s.field("offset")
     )
-    # One comparison for both bounds: address + width > limit, or index >= size.
+    # One comparison for both bounds: address + width > limit, or index >= size. A memory of 65,536 pages has the size 1, of any
+    # other one the lowest byte is 0: see `limits.size_register`.
+    limit = s.c_low + ((WHOLE - 1.0) * s.c_byte if s.architecture.whole_memory else 0.0)
     excess = g.gated(
         "memory.excess",
-        (s.field("check_memory"), address - s.field("base") + s.field("access") - s.c_low),
+        (s.field("check_memory"), address - s.field("base") + s.field("access") - limit),
         (s.field("check_index"), s.a.low - s.c_low + 1.0),
     )
     beyond: Expr = Expr.of(excess)

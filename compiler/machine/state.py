@@ -52,8 +52,8 @@ class State:
     """What the arithmetic reads.
 
     fetched, field(name): the current row's fields (field: 0 when no row has it). frame: the frame base.
-    a, b: operands; c_low: low word of the third. popcount_a; shift_bits, shift_bytes: of b as a shift count (v mod 8 and
-    v div 8 mod 8). return_caller: caller number of the call that made this frame; return_step, return_frame: the step behind
+    a, b: operands; c_low, c_byte: low word of the third, and its lowest byte. popcount_a; shift_bits, shift_bytes: of b as a
+    shift count (v mod 8 and v div 8 mod 8). return_caller: caller number of the call that made this frame; return_step, return_frame: the step behind
     that call, and the number of its frame movement, for far returns.
     so_far_low/high: digits already emitted for the word in flight, with their weights. carry0, carry1: carries of a product
     already emitted. quotient: the quotient in flight, for remainders and negative quotients. data: the address where the byte
@@ -69,6 +69,7 @@ class State:
     a: Value
     b: Value
     c_low: Expr
+    c_byte: Expr
     popcount_a: Expr
     shift_bits: Expr
     shift_bytes: Expr
@@ -128,13 +129,13 @@ def state(graph: Graph, architecture: Architecture, features: Features) -> State
     *b_bytes, shift_bits, shift_bytes = operand(
         "b", byte_values | {"shift.bits": features["shift.bits"], "shift.bytes": features["shift.bytes"]}
     )
-    (c_low,) = operand("c", {"low": value.low})
+    c_low, c_byte = operand("c", {"low": value.low, "byte": value.bytes[0]})
 
     caller, return_step, return_frame = _calls(graph, architecture, features, fetched, frame)
     carry0, carry1, quotient = _scratch(graph, features, value)
     return State(
         graph, architecture, features, fetched, SLOT_DIGIT * frame_high + frame_low, Value([Expr.of(v) for v in a_bytes]),
-        Value([Expr.of(v) for v in b_bytes]), Expr.of(c_low), Expr.of(popcount_a), Expr.of(shift_bits),
+        Value([Expr.of(v) for v in b_bytes]), Expr.of(c_low), Expr.of(c_byte), Expr.of(popcount_a), Expr.of(shift_bits),
         Expr.of(shift_bytes), caller, return_step, return_frame, so_far_low, so_far_high, carry0, carry1, quotient,
         _data_address(graph, architecture, features, value),
     )  # fmt: skip

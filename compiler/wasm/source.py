@@ -58,7 +58,7 @@ def load(source: str | bytes | bytearray | memoryview | Path) -> Source:
     module = decode(wasm)
     for memory in module.memories:
         if memory.minimum > MEMORY_PAGES:
-            size = f"memory of {memory.minimum} pages ({memory.minimum * PAGE / 2**20:.4g} MiB)"
+            size = f"memory of {memory.minimum} pages ({memory.minimum * PAGE / 2**20:.6g} MiB)"
             raise CompileError(f"{size}: at most {MEMORY_PAGES} pages ({MEMORY_LIMIT >> 20} MiB)")
     return Source(module, wasm)
 

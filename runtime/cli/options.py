@@ -70,7 +70,7 @@ def linking_options(command: _Command) -> _Command:
     library = click.option("--library", "libraries", multiple=True, metavar="NAME=FILE",
                            help="A module (.wat, .wasm, .c) that provides the imports from NAME. Repeatable.")  # fmt: skip
     memory = click.option("--max-memory", type=Integer(1, MEMORY_PAGES), metavar="PAGES",
-                          help="How far memory may grow, in pages of 64 KiB.  [default: 65535]")  # fmt: skip
+                          help="How far memory may grow, in pages of 64 KiB.  [default: 65536]")  # fmt: skip
     unknown = click.option("--unknown-imports-trap", is_flag=True,
                            help="Compile although nobody provides an imported function; calling it traps.")  # fmt: skip
     alias = click.option("--import", "aliases", multiple=True, metavar="M.N=MODULE.NAME",

@@ -1,1 +1,1 @@
-(module (memory 65536) (func (export "f") (result i32) (i32.load (i32.const 0))))
+(module (memory i64 65537) (func (export "f") (result i32) (i32.load (i64.const 0))))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....compiler.format.isa import LinearMemory, Program, Slot
+from ....compiler.format.limits import pages_of
 from ....compiler.format.tokens import Kind, TokenTable
 from ....compiler.format.types import OBJECTS, general, is_reference
 from ....compiler.link.heap import NUMBER, OUTSIDE
@@ -118,7 +119,8 @@ class StateComparison:
         return next((difference for check in checks for difference in check), None)
 
     def _memory(self, model: ModelState, memory: LinearMemory) -> Iterator[StateDifference]:
-        mine, theirs = model.slots.get(Slot("hidden", memory.register), 0), self.oracle.memory(memory.source)
+        mine = PAGE * pages_of(model.slots.get(Slot("hidden", memory.register), 0))
+        theirs = self.oracle.memory(memory.source)
         of = f" of memory {memory.source}" if memory.source else ""
         if mine != len(theirs):
             pages = [f"{size // PAGE} pages" for size in (len(theirs), mine)]

@@ -137,7 +137,7 @@ class Instructions:
             stack.append(values.const(self._references[instr.args[0]]))
         elif name == "memory.size":
             size = state.module[Slot("hidden", self.linked.memory_of(instr).register)]
-            stack.append(values.term("i32.shr_u", size, values.const(16)))
+            stack.append(values.term("i32.rotr", size, values.const(16)))
         elif name == "table.size":
             stack.append(state.module[Slot("hidden", self.linked.tables[instr.args[0]].size_register)])
         else:
