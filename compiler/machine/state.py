@@ -53,8 +53,8 @@ class State:
 
     fetched, field(name): the current row's fields (field: 0 when no row has it). frame: the frame base.
     a, b: operands; c_low, c_byte: low word of the third, and its lowest byte. popcount_a; shift_bits, shift_bytes: of b as a
-    shift count (v mod 8 and v div 8 mod 8). return_caller: caller number of the call that made this frame; return_step, return_frame: the step behind
-    that call, and the number of its frame movement, for far returns.
+    shift count (v mod 8 and v div 8 mod 8). return_caller: caller number of the call that made this frame; return_step,
+    return_frame: the step behind that call, and the number of its frame movement, for far returns.
     so_far_low/high: digits already emitted for the word in flight, with their weights. carry0, carry1: carries of a product
     already emitted. quotient: the quotient in flight, for remainders and negative quotients. data: the address where the byte
     token at this position belongs, as low parts (modulo 256, 256^2, 256^3, all of it). (The features "in_flight.place" and
