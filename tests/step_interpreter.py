@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from wasm2xformer.compiler.format.isa import Entry, Program, Slot, Step
-from wasm2xformer.compiler.format.limits import FRAME_LIMIT, PAGE
+from wasm2xformer.compiler.format.limits import FRAME_LIMIT, PAGE, pages_of
 from wasm2xformer.compiler.format.operations import Operation
 
 
@@ -182,10 +182,11 @@ class StepInterpreter:
     def _address(self, step: Step, a: int, c: int) -> tuple[bytearray, int]:
         o = step.operation
         if o.space == "linear":
-            if a + step.imm + o.access > c:
+            size = PAGE * pages_of(c)
+            if a + step.imm + o.access > size:
                 raise StepTrap("memory_out_of_bounds")
             base = self.program.memory_base(step)
-            self.memory.extend(bytes(max(0, base + c - len(self.memory))))  # it has grown
+            self.memory.extend(bytes(max(0, base + size - len(self.memory))))  # it has grown
             return self.memory, base + a + step.imm
         if o.space == "table" and a >= c:
             raise StepTrap("table_out_of_bounds")

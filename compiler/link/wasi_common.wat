@@ -10,6 +10,7 @@
   (import "w2x" "hidden_load8" (func $hidden_load8 (param i32) (result i32)))
   (import "w2x" "hidden_load32" (func $hidden_load32 (param i32) (result i32)))
   (import "w2x" "hidden_store32" (func $hidden_store32 (param i32 i32)))
+  (import "w2x" "trap_memory_out_of_bounds" (func $trap_memory_out_of_bounds))
   (import "w2x" "trap_host_error" (func $trap_host_error))
   (import "w2x" "stdin_length" (global $stdin_length (mut i32)))
   (import "w2x" "stdin_position" (global $stdin_position (mut i32)))
@@ -36,17 +37,21 @@
     (if (i32.gt_u (local.get $pointer) (i32.sub (global.get $memory_bytes) (local.get $n)))
       (then (call $beyond (local.get $pointer) (local.get $n)))))
 
-  ;; Reads and writes use only the first buffer that is not empty: its address and length.
+  ;; Reads and writes use only the first buffer that is not empty: its address and length. Their list does not go on behind
+  ;; 4 GiB at address 0: a load there is out of bounds.
   (func $first_buffer (param $vectors i32) (param $count i32) (result i32 i32)
     (local $n i32)
     (block $none
+      (br_if $none (i32.eqz (local.get $count)))
+      (call $check_aligned (local.get $vectors) (i32.const 3))
+      (local.set $n (i32.load offset=4 (local.get $vectors)))
+      (if (local.get $n) (then (return (i32.load (local.get $vectors)) (local.get $n))))
       (loop $next
-        (br_if $none (i32.eqz (local.get $count)))
-        (call $check_aligned (local.get $vectors) (i32.const 3))
-        (local.set $n (i32.load offset=4 (local.get $vectors)))
-        (if (local.get $n) (then (return (i32.load (local.get $vectors)) (local.get $n))))
-        (local.set $vectors (i32.add (local.get $vectors) (i32.const 8)))
         (local.set $count (i32.sub (local.get $count) (i32.const 1)))
+        (br_if $none (i32.eqz (local.get $count)))
+        (local.set $n (i32.load offset=12 (local.get $vectors)))
+        (local.set $vectors (i32.add (local.get $vectors) (i32.const 8)))
+        (if (local.get $n) (then (return (i32.load (local.get $vectors)) (local.get $n))))
         (br $next)))
     (i32.const 0) (i32.const 0))
 
@@ -94,7 +99,8 @@
     (i32.store (local.get $bytes_pointer) (local.get $bytes))
     (i32.const 0))
 
-  ;; Copies `count` strings with their final zeros to `to` and their addresses to the array at `pointers`.
+  ;; Copies `count` strings with their final zeros to `to` and their addresses to the array at `pointers`. Neither may end at
+  ;; 4 GiB; the caller has checked that for the strings.
   (func $strings (param $pointers i32) (param $to i32) (param $from i32) (param $count i32) (result i32)
     (local $byte i32)
     (block $done
@@ -110,16 +116,22 @@
           (local.set $to (i32.add (local.get $to) (i32.const 1)))
           (local.set $from (i32.add (local.get $from) (i32.const 1)))
           (br_if $bytes (local.get $byte)))
-        (br $next)))
+        (br_if $next (local.get $pointers)))
+      (call $trap_memory_out_of_bounds))
     (i32.const 0))
+  (func $too_far (param $pointers i32)
+    (call $check_aligned (local.get $pointers) (i32.const 3))
+    (call $trap_memory_out_of_bounds))
 
   (func (export "args_sizes_get") (param i32 i32) (result i32)
     (call $sizes (local.get 0) (local.get 1) (global.get $args_count) (global.get $args_bytes)))
   (func (export "args_get") (param i32 i32) (result i32)
+    (if (i32.lt_u (i32.add (local.get 1) (global.get $args_bytes)) (local.get 1)) (then (call $too_far (local.get 0))))
     (call $strings (local.get 0) (local.get 1) (global.get $args) (global.get $args_count)))
   (func (export "environ_sizes_get") (param i32 i32) (result i32)
     (call $sizes (local.get 0) (local.get 1) (global.get $environ_count) (global.get $environ_bytes)))
   (func (export "environ_get") (param i32 i32) (result i32)
+    (if (i32.lt_u (i32.add (local.get 1) (global.get $environ_bytes)) (local.get 1)) (then (call $too_far (local.get 0))))
     (call $strings (local.get 0) (local.get 1) (global.get $environ) (global.get $environ_count)))
 
   (func (export "proc_exit") (param $status i32)
@@ -238,7 +250,10 @@
       (if (local.get $error) (then (return (local.get $error))))
       (local.set $least (select (local.get $wait) (local.get $least) (i64.lt_u (local.get $wait) (local.get $least))))
       (local.set $p (i32.add (local.get $p) (i32.const 48)))
-      (br_if $subscriptions (i32.ne (local.get $p) (local.get $end))))
+      (if (i32.ne (local.get $p) (local.get $end))
+        (then
+          (br_if $subscriptions (i32.ge_u (local.get $p) (i32.const 48)))
+          (call $trap_memory_out_of_bounds)))) ;; behind 4 GiB
     (local.set $p (local.get $in))
     (loop $ready
       (call $wait (local.get $p))
@@ -246,6 +261,8 @@
       (if (i64.eq (local.get $least))
         (then
           (call $check_aligned (local.get $out) (i32.const 7))
+          (if (i32.lt_u (local.get $out) (i32.shl (local.get $n) (i32.const 5)))
+            (then (call $trap_memory_out_of_bounds))) ;; behind 4 GiB
           (local.set $error (i32.load8_u offset=8 (local.get $p)))
           (i64.store (local.get $out) (i64.load (local.get $p)))
           (i32.store16 offset=8 (local.get $out) (i32.const 0))

@@ -23,6 +23,7 @@ NOTHING = World(random=bytes(RANDOM_BYTES), clock=0.0)  # no input, no arguments
 _ERRORS = {
     "exit with invalid exit status": "host_error",  # of proc_exit: 126 or more
     "Pointer out of bounds": "memory_out_of_bounds",
+    "Pointer overflow": "memory_out_of_bounds",  # behind 4 GiB
     "Pointer not aligned": "host_error",
     "Invalid enum value": "host_error",
     "Invalid flag": "host_error",
