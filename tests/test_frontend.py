@@ -253,7 +253,7 @@ def test_round_trip_of_the_specification(tmp_path):
             "function f, offset 0x1b, end: invalid module: type",
         ),
         ("(module (memory i64 65537))", "memory of 65537 pages (4096.06 MiB): at most 65536 pages (4096 MiB)"),
-        ("(component)", "not a core WASM module"),
+        ("(component)", "a component without a core module"),
         ("fib.wat", "; the name of a file has to be a pathlib.Path"),
         (b"\x7fELF\x02\xff", "neither WAT (text that begins with a parenthesis) nor WASM"),
         (b"", "neither WAT (text that begins with a parenthesis) nor WASM"),
