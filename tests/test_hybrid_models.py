@@ -28,6 +28,7 @@ from wasm2xformer.runtime import hybrid
 from wasm2xformer.runtime.hybrid import Bypass, Call, ExpertError, NativeExpert, ProbeRouter, load_probe, train_probe
 from wasm2xformer.runtime.hybrid.forcing import tokens_for
 from wasm2xformer.runtime.hybrid.layers import padded, states
+from wasm2xformer.runtime.hybrid.router_row import closed_form_row, trained_row
 
 PROMPTS = ["15 + 7 =", "name =", "Q: what is 100 / 8?\nA: 100 / 8 =", "sum(1, 100) =", "So 3 / 0 =", "12 * 12 = "]
 RESULTS = ["15 + 7 = 22", None, "100 / 8 = 12.5", "sum(1, 100) = 5050", None, "12 * 12 = 144"]
@@ -194,12 +195,12 @@ def lines(count: int, seed: int) -> list[str]:
     return made
 
 
-@pytest.mark.parametrize("slot", [None, 3])
-def test_a_native_expert_writes_the_result(olmoe: Any, experts: hybrid.Experts, slot: int | None):
+@pytest.mark.parametrize(("slot", "trained"), [(None, False), (3, False), (None, True), (3, True)])
+def test_a_native_expert_writes_the_result(olmoe: Any, experts: hybrid.Experts, slot: int | None, trained: bool):
     model, tokenizer = olmoe
     before = texts_of(*olmoe, PROMPTS, max_new_tokens=12)
     native = NativeExpert(model, tokenizer, experts, slot=slot)
-    native.install(lines(40, 2))
+    native.install(lines(40, 2), trained=trained)
     check(texts_of(*olmoe, PROMPTS, max_new_tokens=12))
     assert all(r.answer is not None for r in native.results) and native.chosen > native.declined
     scores, digits = torch.zeros(1, len(tokenizer)), tokenizer("0123456789", add_special_tokens=False).input_ids
@@ -208,6 +209,25 @@ def test_a_native_expert_writes_the_result(olmoe: Any, experts: hybrid.Experts, 
         assert bool(masked[0, digits].isinf().all()) == closed and int(masked.isinf().sum()) == 10 * closed
     native.remove()
     assert texts_of(*olmoe, PROMPTS, max_new_tokens=12) == before
+
+
+def test_training_finds_the_row_that_only_wants_the_slot_where_it_is_wanted():
+    """Two of three inputs decide; against other experts whose logits it is told. A class that no row tells apart is refused."""
+    made = torch.Generator().manual_seed(1)
+    states, others = torch.randn(400, 3, generator=made), torch.randn(400, 4, generator=made)
+    wanted = states[:, 0] > 0.5 + states[:, 1]
+    kept = (states[:, 0] - states[:, 1] - 0.5).abs() > 0.1
+    found = trained_row(states[kept], wanted[kept], others[kept], 2, with_bias=True)
+    assert found is not None
+    score = states[kept] @ found[0] + found[1]
+    top, second = others[kept].topk(2).values.unbind(1)
+    assert float((score > top + 10)[wanted[kept]].float().mean()) > 0.98
+    assert float((score < second)[~wanted[kept]].float().mean()) > 0.9
+    assert abs(float(found[0][2])) < 0.1 * abs(float(found[0][0]))
+    assert trained_row(states, torch.rand(400, generator=made) > 0.5, others, 2, with_bias=True) is None
+    for find in (trained_row, closed_form_row):
+        with pytest.raises(ExpertError):
+            find(states, torch.zeros(400, dtype=torch.bool), others, 2, False)
 
 
 def test_an_added_slot_leaves_other_tokens_as_they_were(olmoe: Any, experts: hybrid.Experts):

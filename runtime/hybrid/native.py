@@ -1,7 +1,7 @@
 """The native expert: one expert slot of a mixture-of-experts layer is the compiled transformer. Needs torch.
 
-The model stays of its stock class (OLMoE, Mixtral, Qwen2-MoE, Qwen3-MoE, GPT-OSS). Its router's row for the slot is set in
-closed form; the slot's own weights are 0; what the slot puts out, for the tokens that the router gives it, is
+The model stays of its stock class (OLMoE, Mixtral, Qwen2-MoE, Qwen3-MoE, GPT-OSS). Its router's row for the slot is set by
+`router_row`; the slot's own weights are 0; what the slot puts out, for the tokens that the router gives it, is
 
     u_t = alpha pinv(W_U diag(gamma)) e_t        t: the token of the result that comes next
 
@@ -22,12 +22,10 @@ from .errors import ExpertError
 from .experts import Answer, Experts
 from .forcing import Closing, text_of, tokens_for
 from .layers import decoder_layers
+from .router_row import closed_form_row, trained_row
 from .routers import GrammarRouter
 from .slot import ExpertSlot, block_of, make_slot
 
-# The slot's score is that far above the highest of the others, or below the lowest, on all but these parts of the examples: a
-# call that is missed is the model's own answer, a token that is chosen for nothing only costs a look.
-MARGIN, MISSED, FOR_NOTHING = 20.0, 0.02, 0.1
 LONGEST_RESULT = 20_000  # tokens
 
 
@@ -73,12 +71,21 @@ class NativeExpert:
     def results(self) -> list[NativeResult]:
         return [self._by_prefix[before] for before in self._begun]
 
-    def install(self, texts: Sequence[str]) -> None:
+    def install(self, texts: Sequence[str], *, trained: bool = False) -> None:
         """Sets the router's row from texts in which calls are written out with their results ("15 + 7 = 22. ..."): the slot is
-        wanted at "=" of every call and at every token of its result, or where no row tells these apart, at "=" alone. Raises
-        ExpertError where none does that either."""
+        wanted at "=" of every call and at every token of its result, or where no row tells these apart, at "=" alone.
+
+        trained: by gradient descent on that row, with everything else frozen, instead of in closed form (`router_row`).
+        Raises ExpertError where no row does that."""
         states, wanted, signs = self._examples(texts)
-        row = self._row(states, wanted) or self._row(states[~wanted | signs], signs[~wanted | signs])
+        others = self._block.logits(states)
+        if self.replaced is not None:
+            others = torch.cat([others[:, : self.replaced], others[:, self.replaced + 1 :]], 1)
+        find = trained_row if trained else closed_form_row
+        with_bias, top_k = self._block.bias is not None, int(self._block.router.top_k)
+        row = None
+        for kept, chosen in ((torch.ones_like(wanted), wanted), (~wanted | signs, signs)):
+            row = row or find(states[kept], chosen[kept], others[kept], top_k, with_bias)
         if row is None:
             raise ExpertError("no row of the router tells the tokens of calls from others")
         self.install_row(*row)
@@ -262,31 +269,6 @@ class NativeExpert:
         finally:
             hook.remove()
         return torch.cat([s[k] for s, k in zip(states, kept)]).float(), torch.tensor(wanted), torch.tensor(signs)
-
-    def _row(self, states: torch.Tensor, wanted: torch.Tensor) -> tuple[torch.Tensor, float] | None:
-        """The router's row w by ridge regression of +1 and -1 on the states, both classes weighing the same, then scaled so
-        far that the slot's score is above all others where it is wanted, and below them elsewhere, by MARGIN on almost all
-        tokens. None where no row does that."""
-        if not wanted.any() or wanted.all():
-            raise ExpertError("the texts show no call with its result, or nothing else")
-        x, y = states.double(), wanted.double() * 2 - 1
-        with_bias = self._block.bias is not None
-        if with_bias:
-            x = torch.cat([x, torch.ones(len(x), 1, dtype=x.dtype, device=x.device)], 1)
-        wanted = wanted.to(x.device)
-        weight = torch.where(wanted, 0.5 / wanted.sum(), 0.5 / (~wanted).sum()).double()
-        gram = (x * weight[:, None]).T @ x
-        ridge = 1e-6 * gram.diagonal().mean() * torch.eye(len(gram), dtype=x.dtype, device=x.device)
-        row = torch.linalg.solve(gram + ridge, (x * weight[:, None]).T @ y.to(x.device))
-        score = x @ row
-        low, high = float(score[wanted].quantile(MISSED)), float(score[~wanted].quantile(1 - FOR_NOTHING))
-        if with_bias:
-            row[-1] -= (low + high) / 2
-            low, high = (low - high) / 2, (high - low) / 2
-        if low <= 0 or high >= 0:
-            return None
-        row = row * (float(self._block.logits(states).abs().max()) + MARGIN) / min(low, -high)
-        return (row[:-1].float(), float(row[-1])) if with_bias else (row.float(), 0.0)
 
 
 def final_norm(model: Any) -> torch.Tensor:

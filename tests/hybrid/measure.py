@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from wasm2xformer.runtime.hybrid import Bypass, GrammarRouter, NativeExpert, par
 from wasm2xformer.runtime.hybrid.layers import decoder_layers, padded, states
 
 from . import corpus
-from .statistics import rate
+from .statistics import median, rate
 from .texts import free_texts
 
 LOOPS = {
@@ -139,7 +140,10 @@ def loss(model: Any, tokenizer: Any, text: str, start: int) -> float:
     return float(-scores.gather(1, ids[0, 1:, None])[start - 1 :].mean())
 
 
-def native(model: Any, tokenizer: Any, experts: hybrid.Experts, count: int = 100) -> Iterator[str]:
+def native(
+    model: Any, tokenizer: Any, experts: hybrid.Experts, count: int = 100, rows: Sequence[bool] = (False, True)
+) -> Iterator[str]:
+    """rows: whether the router's row is trained."""
     chosen = random.Random(31)
     shown = []
     for _ in range(120):
@@ -151,9 +155,11 @@ def native(model: Any, tokenizer: Any, experts: hybrid.Experts, count: int = 100
     made = [corpus.sample(chosen) for _ in range(count)]
     before, load_before = _others(model, other)
     least = int(load_before.argmin())
-    for slot in (None, least):
+    for trained, slot in itertools.product(rows, (None, least)):
         expert = NativeExpert(model, tokenizer, experts, slot=slot)
-        expert.install(shown)
+        began = time.process_time()
+        expert.install(shown, trained=trained)
+        seconds = time.process_time() - began
         after, load_after = _others(model, other)
         begun = expert.chosen = expert.declined = expert.finished = 0
         right = closed = 0
@@ -165,11 +171,12 @@ def native(model: Any, tokenizer: Any, experts: hybrid.Experts, count: int = 100
             text, _ = generated(model, tokenizer, one.expression, [expert], 12)
             closed += text.startswith(f" {one.result}.")
         begun = sum(tuple(tokenizer(one.expression).input_ids) in {r.before for r in expert.results} for one in made)
-        name = "a slot added" if slot is None else f"slot {slot} replaced, the least used"
+        name = "row trained, " if trained else "row in closed form, "
+        name += "a slot added" if slot is None else f"slot {slot} replaced, the least used"
         yield (
             f"{name}: selected at =: {begun} of {count}; right: {rate(right, count)}, with its processor "
             f"{rate(closed, count)}; tokens the router gave it: {chosen_count[0]}, nothing to say at {chosen_count[1]}; written "
-            f"because begun: {chosen_count[2]}"
+            f"because begun: {chosen_count[2]}; set in {seconds:.1f} s of processor time"
         )
         difference = (before["logits"] - after["logits"]).abs()[other["attention_mask"].bool()].max()
         yield (
@@ -211,21 +218,26 @@ def tools(model: Any, tokenizer: Any, experts: hybrid.Experts, count: int = 100)
 
 
 def _compared(model: Any, tokenizer: Any, experts: hybrid.Experts, kind: str, asked: list[Any]) -> Iterator[str]:
-    count = len(asked)
-    for name, ask in (("tool call", _tool), ("bypass", _with_bypass)):
-        tokens, seconds, right, calls, wrong = 0, 0.0, 0, 0, 0
-        for one, question in asked:
+    """Each question both ways, one behind the other, the first way alternating."""
+    ways = {"tool call": _tool, "bypass": _with_bypass}
+    found: dict[str, list[tuple[float, int, bool, Any, bool]]] = {name: [] for name in ways}
+    for number, (one, question) in enumerate(asked):
+        for name in list(ways)[:: -1 if number % 2 else 1]:
             began = time.process_time()
-            text, used, call = ask(model, tokenizer, experts, question)
-            seconds += time.process_time() - began
-            tokens += used
-            right += text.startswith(f" {one.result}.")
-            calls += call is not None
-            wrong += call is not None and (call.name, *call.arguments) != (one.name, one.a, one.b)
+            text, used, call = ways[name](model, tokenizer, experts, question)
+            seconds = time.process_time() - began
+            wrong = call is not None and (call.name, *call.arguments) != (one.name, one.a, one.b)
+            found[name].append((seconds, used, text.startswith(f" {one.result}."), call, wrong))
+    count = len(asked)
+    for name, rows in found.items():
+        seconds, tokens, right, calls, wrong = zip(*rows, strict=True)
         yield (
-            f"{kind}: {name}: right {rate(right, count)}; {calls} calls, {wrong} of them not what was asked for; generated "
-            f"tokens a question {tokens / count:.1f}; {1000 * seconds / count:.0f} ms of processor time"
+            f"{kind}: {name}: right {rate(sum(right), count)}; {sum(c is not None for c in calls)} calls, {sum(wrong)} of them "
+            f"not what was asked for; generated tokens a question {sum(tokens) / count:.1f}; "
+            f"{1000 * sum(seconds) / count:.0f} ms of processor time"
         )
+    ratios = [b[0] / a[0] for a, b in zip(found["tool call"], found["bypass"], strict=True)]
+    yield f"{kind}: processor time of the bypass beside the tool call, paired: {median(ratios)} times"
 
 
 def _tool(model: Any, tokenizer: Any, experts: hybrid.Experts, question: str) -> tuple[str, int, Any]:

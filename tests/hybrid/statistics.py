@@ -1,4 +1,4 @@
-"""Rates with their intervals."""
+"""Rates and medians with their intervals."""
 
 from __future__ import annotations
 
@@ -16,3 +16,10 @@ def interval(right: int, count: int) -> tuple[float, float]:
 def rate(right: int, count: int) -> str:
     low, high = interval(right, count)
     return f"{right} of {count} (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
+
+
+def median(values: list[float]) -> str:
+    """The median, and an interval of 95 % for it: what stands n / 2 - 0.98 sqrt(n) from both ends."""
+    ordered, n = sorted(values), len(values)
+    low = max(0, math.floor(n / 2 - 0.98 * math.sqrt(n)) - 1)
+    return f"{(ordered[(n - 1) // 2] + ordered[n // 2]) / 2:.2f} ({ordered[low]:.2f} to {ordered[n - 1 - low]:.2f})"
