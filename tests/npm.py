@@ -16,15 +16,13 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import wasm2xformer as w2x
-from wasm2xformer.compiler.link.aliases import aliases
-from wasm2xformer.compiler.wasm.source import load
+from tests import npm_modules as more
+from tests.npm_session import Session
 
 DATA = b"the quick brown transformer jumps over the lazy dog, " * 3
 # name -> (arguments of Hash_Init, of Hash_Final, digest)
@@ -55,52 +53,6 @@ JAVASCRIPT = {
     "Math.round(1000 * Math.sin(1))": 841,
     "function fib(n) { return n < 2 ? n : fib(n - 1) + fib(n - 2) } fib(12)": 144,
 }
-
-
-class Session:
-    """A module on both sides. Prints a line when it is done."""
-
-    def __init__(
-        self, name: str, wasm: bytes, exports: list[str] | None = None, meant: dict[str, str] | None = None
-    ):  # fmt: skip
-        """meant: shortened names of imports, see `aliases`."""
-        self.name, self.tokens, self.steps, self.problems = name, 0, 0, 0
-        self._began, self.printed = time.monotonic(), b""
-        libraries = aliases(load(wasm).module, meant or {})
-        self._verifier = w2x.Verifier(wasm, exports=exports, libraries=libraries, unknown_imports_trap=True)
-
-    def call(self, function: str, *args: int | float) -> Any:
-        report = self._verifier.invoke(function, args)
-        self.printed += report.run.stdout
-        self.tokens, self.steps = self.tokens + report.tokens, self.steps + report.steps
-        if not report.ok or report.run.trap:
-            self._problem(f"{function}{args}: {report.divergence or report.run.trap}")
-        return report.run.values[0] if report.run.values else 0
-
-    def write(self, address: int, data: bytes) -> None:
-        self._verifier.write_memory(address, data)
-
-    def expect(self, what: str, actual: object, wanted: object) -> None:
-        if actual != wanted:
-            self._problem(f"{what}: {actual}, expected {wanted}")
-
-    def expect_bytes(self, address: int, wanted: bytes) -> None:
-        for side, data in zip(("model", "wasmtime"), self._verifier.read_memory(address, len(wanted)), strict=True):
-            self.expect(side, data.hex(), wanted.hex())
-
-    def done(self) -> int:
-        program = len(self._verifier.program.steps)
-        seconds = time.monotonic() - self._began
-        print(
-            f"{self.name:<28}{program:>10,}{self.steps:>12,}{self.tokens:>12,}{seconds:>9.1f}"
-            f"   {self.problems or 'no'} difference{'s' * (self.problems > 1)}",
-            flush=True,
-        )
-        return self.problems
-
-    def _problem(self, text: str) -> None:
-        self.problems += 1
-        print(f"{self.name}: {text}", flush=True)
 
 
 def hash_wasm(package: Path) -> Iterator[Session]:
@@ -248,6 +200,10 @@ PACKAGES: dict[str, Callable[[Path], Iterator[Session]]] = {
     "glpk.js@5.0.0": glpk,
     "argon2-browser@1.18.0": argon2_browser,
     "@echogarden/sonic-wasm@0.2.0": sonic_wasm,
+    "es-module-lexer@3.0.5": more.es_module_lexer,
+    "kissfft-wasm@1.1.2": more.kissfft,
+    "@echogarden/fvad-wasm@0.2.0": more.fvad,
+    "@cwasm/lodepng@0.1.9": more.lodepng,
 }
 
 

@@ -442,3 +442,32 @@ def test_assemblyscripts_env(level: int):
         assert report.ok, (name, str(report.divergence))
         assert (report.run.values, report.run.stdout.decode(), report.run.stderr.decode()) == (values, stdout, stderr)
         assert bool(report.run.trap) == (name == "abort")
+
+
+@LEVELS
+@pytest.mark.parametrize(
+    ("module", "name"), [("wbg", "__wbindgen_throw"), ("./x_bg.js", "__wbg___wbindgen_throw_1506f2235d1bdba0")]
+)
+def test_wasm_bindgens_message_goes_to_standard_error(module: str, name: str, level: int):
+    text = f"""(module (import "{module}" "{name}" (func $throw (param i32 i32)))
+      (memory (export "memory") 1) (data (i32.const 0) "first bytes stay, and the text is lost")
+      (func (export "f") (call $throw (i32.const 18) (i32.const 20)))
+      (func (export "g") (result i64) (i64.load (i32.const 0))))"""
+    verifier = w2x.Verifier(text, opt_level=level)
+    report = verifier.invoke("f")
+    assert report.ok and report.run.trap == "wasm `unreachable` instruction executed"
+    assert report.run.stderr == b"and the text is lost\n"
+    report = verifier.invoke("g")
+    assert report.ok and report.run.values == [int.from_bytes(b"first by", "little")]
+
+
+def test_what_javascript_has_to_do_is_refused_with_advice():
+    for name, type, message in (
+        ("__wbindgen_throw", "(param i32)", "is not provided; it works on JavaScript objects"),
+        ("__wbg_log_f1a1b8cd7d7c3b1f", "(param i32 i32)", "is not provided; it works on JavaScript objects"),
+        ("_embind_register_function", "(param i32)", "is not provided; embind registers functions in JavaScript"),
+        ("_emval_decref", "(param i32)", "is not provided; embind registers functions in JavaScript"),
+    ):
+        with pytest.raises(w2x.CompileError) as error:
+            w2x.compile(f'(module (import "env" "{name}" (func $f {type})) (memory 1) (func (export "f") (return) (call $f)))')
+        assert f'"{name}" (func) {message}' in str(error.value), str(error.value)

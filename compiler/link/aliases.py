@@ -8,6 +8,7 @@ from functools import cache
 from ..format.errors import CompileError, Reason
 from ..wasm.encode import encode
 from ..wasm.module import Export, Function, FuncType, Import, Module
+from .bindgen import advice
 from .emscripten import ENV
 from .invoke import legalised
 from .routines import WASI_MODULES, load
@@ -56,7 +57,9 @@ def _passing_on(entries: list[tuple[str, Import]]) -> Module:
 
 
 def suggestion(module: str, name: str, type: object) -> str:
-    """What an import with a shortened name may be, by its type; "" for others."""
+    """What an import with a shortened name may be, by its type, or what to do about one of JavaScript's; "" for others."""
+    if (said := advice(name)) and isinstance(type, FuncType):
+        return said
     if not isinstance(type, FuncType) or len(module) > _SHORT or len(name) > _SHORT:
         return ""
     found = [known for known, types in _known().items() if type in types]

@@ -1,5 +1,5 @@
-"""Libraries that are made for a program by what it imports: "env" of Emscripten and of AssemblyScript, and WASI as JavaScript is
-given it.
+"""Libraries that are made for a program by what it imports: "env" of Emscripten and of AssemblyScript, "wbg" of
+wasm-bindgen, and WASI as JavaScript is given it.
 
 They are ordinary modules: what they use of the program they import from "w2x", as any library can (see `units`).
 """
@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ..wasm.module import Export, Function, FuncType, Import, Instr, Limits, Module, TableType
+from .bindgen import bindgen_packs
 from .invoke import NEEDED, THROWING, arguments, find_matching_catch, invoke, legalised, needed_exports
 from .reach import operands
 from .routines import WASI_MODULES, load
@@ -25,6 +26,7 @@ def packs(importers: Sequence[Module], given: Collection[tuple[str, str]] = ()) 
     wanted = _imported(importers, ENV, given)
     found = [(ENV, _env(wanted, importers[0])), (ENV, _assemblyscript(wanted))]
     found += [(name, _legalised_wasi(name, _imported(importers, name, given))) for name in WASI_MODULES]
+    found += bindgen_packs(importers)
     return [(name, module) for name, module in found if module.exports]
 
 
