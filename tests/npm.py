@@ -204,6 +204,9 @@ PACKAGES: dict[str, Callable[[Path], Iterator[Session]]] = {
     "kissfft-wasm@1.1.2": more.kissfft,
     "@echogarden/fvad-wasm@0.2.0": more.fvad,
     "@cwasm/lodepng@0.1.9": more.lodepng,
+    "undici@7.30.2": more.llhttp,
+    "@cwasm/nsgif@0.1.2": more.nsgif,
+    "@squoosh/lib@0.3.1": more.squoosh,
 }
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from tests.npm_session import Session
 
+# Two pixels, black and white.
+GIF = bytes.fromhex("47494638396102000100800000000000ffffff2c0000000002000100000202440a003b")
+
 
 def png(pixels: bytes, width: int) -> bytes:
     """RGBA."""
@@ -21,6 +24,13 @@ def png(pixels: bytes, width: int) -> bytes:
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
     )
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def pixels_of(png: bytes) -> bytes:
+    """Of an image of one row, whose filter is 0."""
+    at = png.index(b"IDAT")
+    length = int.from_bytes(png[at - 4 : at], "big")
+    return zlib.decompress(png[at + 4 : at + 4 + length])[1:]
 
 
 PIXELS = bytes((255, 0, 0, 255, 0, 255, 0, 255, 0, 0, 255, 255, 9, 8, 7, 255))
@@ -51,6 +61,34 @@ def es_module_lexer(package: Path) -> Iterator[Session]:
         while session.call("ri"):
             found.append(source[session.call("is") : session.call("ie")])
         session.expect("imports", found, ["y", "'w'"])
+        yield session
+
+
+# Every callback counts what it is told; 0 goes on.
+CALLBACKS = """(module (memory (export "memory") 1)
+  (func $count (param $at i32) (result i32)
+    (i32.store (local.get $at) (i32.add (i32.load (local.get $at)) (i32.const 1))) (i32.const 0))
+  (func (export "wasm_on_message_begin") (param i32) (result i32) (call $count (i32.const 0)))
+  (func (export "wasm_on_message_complete") (param i32) (result i32) (call $count (i32.const 4)))
+  (func (export "wasm_on_headers_complete") (param i32 i32 i32 i32) (result i32) (call $count (i32.const 8)))
+  (func $part (param i32 i32 i32) (result i32) (call $count (i32.const 12)))
+  (export "wasm_on_url" (func $part)) (export "wasm_on_status" (func $part)) (export "wasm_on_header_field" (func $part))
+  (export "wasm_on_header_value" (func $part)) (export "wasm_on_body" (func $part)))"""
+
+
+def llhttp(package: Path) -> Iterator[Session]:
+    """C by clang: a response is parsed, and calls a library back. With vectors and without."""
+    response = b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\nServer: none\r\n\r\nhello"
+    for name in ("llhttp", "llhttp_simd"):
+        wasm = in_javascript(package / f"lib/llhttp/{name}-wasm.js")
+        session = Session(f"undici {name}", wasm, libraries={"env": CALLBACKS})
+        session.call("_initialize")
+        parser = session.call("llhttp_alloc", 2)
+        session.expect(
+            "llhttp_execute", session.call("llhttp_execute", parser, put(session, response), len(response)), 0
+        )
+        session.expect("status", session.call("llhttp_get_status_code", parser), 404)
+        session.expect("errno", session.call("llhttp_get_errno", parser), 0)
         yield session
 
 
@@ -90,4 +128,31 @@ def lodepng(package: Path) -> Iterator[Session]:
     session.expect("error", session.call("lodepng_decode32", out, out + 4, out + 8, put(session, image), len(image)), 0)
     session.expect("size", (session.word(out + 4), session.word(out + 8)), (4, 1))
     session.expect("pixels", session.read(session.word(out), 16), PIXELS)
+    yield session
+
+
+def nsgif(package: Path) -> Iterator[Session]:
+    """C by clang: an image of two pixels is decoded."""
+    session = Session("@cwasm/nsgif", (package / "nsgif.wasm").read_bytes())
+    out = session.call("malloc", 12)
+    session.expect("error", session.call("decode_gif", out, out + 4, out + 8, put(session, GIF), len(GIF)), 0)
+    session.expect("size", (session.word(out + 4), session.word(out + 8)), (2, 1))
+    session.expect("pixels", session.read(session.word(out), 8), bytes((0, 0, 0, 255, 255, 255, 255, 255)))
+    yield session
+
+
+def squoosh(package: Path) -> Iterator[Session]:
+    """Rust by wasm-bindgen: four pixels become a PNG, and are made two."""
+    session = Session("squoosh png", next(package.glob("build/squoosh_png_bg-*.wasm")).read_bytes())
+    result = session.call("__wbindgen_add_to_stack_pointer", -16)
+    session.call("encode", result, put(session, PIXELS, "__wbindgen_malloc"), len(PIXELS), 4, 1)
+    image = session.read(session.word(result), session.word(result + 4))
+    session.expect("a PNG", image[:8], b"\x89PNG\r\n\x1a\n")
+    session.expect("pixels", len(pixels_of(image)), 16)
+    yield session
+    session = Session("squoosh resize", next(package.glob("build/squoosh_resize_bg-*.wasm")).read_bytes())
+    result = session.call("__wbindgen_add_to_stack_pointer", -16)
+    session.call("resize", result, put(session, PIXELS[:8] * 2, "__wbindgen_malloc"), 16, 2, 2, 1, 1, 0, 0, 0)
+    session.expect("length", session.word(result + 4), 4)
+    session.expect("opaque", session.read(session.word(result), 4)[3], 255)
     yield session
