@@ -69,3 +69,9 @@ def test_every_folder_is_a_room_with_a_sentence():
     assert folders == set(ROOMS)
     for name in ROOMS:
         assert ast.get_docstring(ast.parse((ROOT / name / "__init__.py").read_text(encoding="utf-8"))), name
+
+
+def test_the_reference_is_short():
+    """The forward pass that every engine must equal is meant to be read."""
+    lines = (ROOT / "runtime" / "torch_engine.py").read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if line]) < 100
