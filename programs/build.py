@@ -5,7 +5,8 @@
     python programs/build.py --check         rebuild into a temporary folder and compare (exit code 1: a difference)
     python programs/build.py --readme        write the table of programs/README.md
 
-Needs Python 3.11 and `pip install ziglang` (the version that made the committed files is ZIG_VERSION below).
+Needs Python 3.11 and `pip install ziglang` (the version that made the committed files is ZIG_VERSION below); for programs in
+MoonBit node and npm.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 ZIG_VERSION = "0.17.1"
+# Where npm puts the MoonBit compiler, see `compile_moonbit`.
+MOONBIT = FOLDER.parent / "build" / "moonbit"
+MOONBIT_PACKAGE = "@moonbit/moonc-worker@0.1.202605123"
 
 # "mvp" leaves out everything after WebAssembly 1.0: no sign extension, bulk memory, multi-value or SIMD opcodes.
 COMMON = ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fno-sanitize=undefined"]
@@ -120,6 +124,15 @@ def throwing_objects(folder: Path) -> list[str]:
     return objects
 
 
+def compile_moonbit(program: dict, output: Path) -> None:
+    """Compiles MoonBit by its compiler from npm, which is installed the first time. Needs node and npm."""
+    compiler = MOONBIT / "node_modules" / "@moonbit" / "moonc-worker" / "moonc-worker.js"
+    if not compiler.exists():
+        subprocess.run(["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", MOONBIT, MOONBIT_PACKAGE], check=True)
+    names = exports(program)
+    subprocess.run(["node", FOLDER / "gc" / "moonc.js", compiler, FOLDER / program["source"], output, *names], check=True)
+
+
 def printf_object(folder: Path) -> str:
     """Compiles the printf without floating-point numbers; the path of the object file."""
     libc = ziglang() / "libc"
@@ -134,6 +147,11 @@ def build(program: dict, output: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         # the linker writes the output file's name into the name section
         raw = Path(folder) / output.name
+        if program["build"] == "moonbit":
+            compile_moonbit(program, raw)
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_bytes(strip(raw.read_bytes()))
+            return
         objects = [printf_object(Path(folder))] if program["build"] == "wasi_no_float" else []
         objects += throwing_objects(Path(folder)) if program["build"] == "cpp" else []
         names = [f"-Wl,--export={name}" for name in exports(program)]
