@@ -128,7 +128,8 @@ def compile_moonbit(program: dict, output: Path) -> None:
     """Compiles MoonBit by its compiler from npm, which is installed the first time. Needs node and npm."""
     compiler = MOONBIT / "node_modules" / "@moonbit" / "moonc-worker" / "moonc-worker.js"
     if not compiler.exists():
-        subprocess.run(["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", MOONBIT, MOONBIT_PACKAGE], check=True)
+        quietly = ["--silent", "--no-fund", "--no-audit"]
+        subprocess.run(["npm", "install", *quietly, "--prefix", MOONBIT, MOONBIT_PACKAGE], check=True)
     names = exports(program)
     subprocess.run(["node", FOLDER / "gc" / "moonc.js", compiler, FOLDER / program["source"], output, *names], check=True)
 
