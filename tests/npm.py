@@ -207,6 +207,7 @@ PACKAGES: dict[str, Callable[[Path], Iterator[Session]]] = {
     "undici@7.30.2": more.llhttp,
     "@cwasm/nsgif@0.1.2": more.nsgif,
     "@squoosh/lib@0.3.1": more.squoosh,
+    "brotli-wasm@3.0.1": more.brotli,
 }
 
 

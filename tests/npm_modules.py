@@ -11,6 +11,11 @@ from pathlib import Path
 
 from tests.npm_session import Session
 
+TEXT = b"the quick brown transformer jumps over the lazy dog, " * 3
+# TEXT as brotli's own encoder has it.
+BROTLI = bytes.fromhex(
+    "1b9e000015a1d2414e96ead7d56263049b40011c72c0fe4380cd43a262d49f908a669b8ecb1cca49488e0e96434affb00e0100"
+)
 # Two pixels, black and white.
 GIF = bytes.fromhex("47494638396102000100800000000000ffffff2c0000000002000100000202440a003b")
 
@@ -155,4 +160,14 @@ def squoosh(package: Path) -> Iterator[Session]:
     session.call("resize", result, put(session, PIXELS[:8] * 2, "__wbindgen_malloc"), 16, 2, 2, 1, 1, 0, 0, 0)
     session.expect("length", session.word(result + 4), 4)
     session.expect("opaque", session.read(session.word(result), 4)[3], 255)
+    yield session
+
+
+def brotli(package: Path) -> Iterator[Session]:
+    """Rust by wasm-bindgen: what brotli has packed is unpacked."""
+    session = Session("brotli-wasm", (package / "pkg.web/brotli_wasm_bg.wasm").read_bytes(),
+                      ["__wbindgen_add_to_stack_pointer", "__wbindgen_malloc", "decompress"])  # fmt: skip
+    result = session.call("__wbindgen_add_to_stack_pointer", -16)
+    session.call("decompress", result, put(session, BROTLI, "__wbindgen_malloc"), len(BROTLI))
+    session.expect("text", session.read(session.word(result), session.word(result + 4)), TEXT)
     yield session

@@ -34,6 +34,10 @@ def test_the_core_module_of_a_command_runs(text: str):
         (HELLO + '(component (core module $"in\\1bside"))', "a component of 2 core modules (main, in\\x1bside)"),
         (HELLO + "(core module)", "a component of 2 core modules (main, one without a name)"),
         (HELLO + "(core module $wit-component:adapter:other)", "2 core modules (main, wit-component:adapter:other)"),
+        (
+            HELLO.replace("wasi_snapshot_preview1", "wasi:cli/stdout@0.2.6"),
+            '"wasi:cli/stdout@0.2.6" "fd_write" (func) is not provided; of WASI, preview 1 is provided',
+        ),
         (HELLO.replace("fd_write", "fd_print"), '"wasi_snapshot_preview1" "fd_print" (func) is not provided'),
     ],
 )

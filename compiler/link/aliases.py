@@ -57,8 +57,8 @@ def _passing_on(entries: list[tuple[str, Import]]) -> Module:
 
 
 def suggestion(module: str, name: str, type: object) -> str:
-    """What an import with a shortened name may be, by its type, or what to do about one of JavaScript's; "" for others."""
-    if (said := advice(name)) and isinstance(type, FuncType):
+    """What an import with a shortened name may be, by its type, or what to do about one of another host's; "" for others."""
+    if (said := advice(module, name)) and isinstance(type, FuncType):
         return said
     if not isinstance(type, FuncType) or len(module) > _SHORT or len(name) > _SHORT:
         return ""

@@ -1,4 +1,4 @@
-"""wasm-bindgen and embind: imports that JavaScript makes for one program. What needs no JavaScript is a message at the end."""
+"""Hosts that are not here: JavaScript (wasm-bindgen, embind), of which only the message at the end is provided, and WASI 0.2."""
 
 from __future__ import annotations
 
@@ -28,8 +28,10 @@ def bindgen_packs(importers: Sequence[Module]) -> Iterator[tuple[str, Module]]:
         yield module, replace(pack, exports=(memory, *(Export(name, "func", throw) for name in names)))
 
 
-def advice(name: str) -> str:
+def advice(module: str, name: str) -> str:
     """What to do about an import of this name that nobody provides; "" for others."""
+    if module.startswith("wasi:"):
+        return "; of WASI, preview 1 is provided: compile for it (target wasm32-wasip1)"
     if name.startswith(_BINDGEN):
         return "; it works on JavaScript objects: call functions that need none (--unknown-imports-trap)"
     if name.startswith(_EMBIND):
