@@ -53,6 +53,10 @@ JAVASCRIPT = {
     "Math.round(1000 * Math.sin(1))": 841,
     "function fib(n) { return n < 2 ? n : fib(n - 1) + fib(n - 2) } fib(12)": 144,
 }
+PYTHON = {
+    b"print(6 * 7, [x * x for x in range(5)])": b"42 [0, 1, 4, 9, 16]\n",
+    b"try:\n 1 // 0\nexcept ZeroDivisionError as error:\n print('caught', error)\n": b"caught divide by zero\n",
+}
 
 
 def hash_wasm(package: Path) -> Iterator[Session]:
@@ -177,17 +181,18 @@ def glpk(package: Path) -> Iterator[Session]:
 
 
 def micropython(package: Path) -> Iterator[Session]:
-    """A Python by Emscripten, whose invoke_* are calls through the table. 8 KiB of stack and 64 KiB of heap."""
+    """A Python by Emscripten, whose exceptions are longjmp: invoke_* catch them. 8 KiB of stack and 64 KiB of heap."""
     exports = ["__wasm_call_ctors", "mp_js_init", "proxy_c_init", "mp_js_do_exec", "malloc"]
     session = Session("micropython", (package / "micropython.wasm").read_bytes(), exports)
     session.call("__wasm_call_ctors")
     session.call("mp_js_init", 8192, 65536)
     session.call("proxy_c_init")
-    code, out = session.call("malloc", 100), session.call("malloc", 16)
-    source = b"print(6 * 7, [x * x for x in range(5)])"
-    session.write(code, source)
-    session.call("mp_js_do_exec", code, len(source), out)
-    session.expect("print", session.printed, b"42 [0, 1, 4, 9, 16]\n")
+    code, out = session.call("malloc", 200), session.call("malloc", 16)
+    for source, printed in PYTHON.items():
+        session.printed = b""
+        session.write(code, source)
+        session.call("mp_js_do_exec", code, len(source), out)
+        session.expect("print", session.printed, printed)
     yield session
 
 
