@@ -217,3 +217,32 @@ def test_what_is_refused_is_told() -> None:
       (func (export "f") (result i32) (ref.is_null (global.get $g))))"""
     with pytest.raises(CompileError, match="values of type v128 in structs and arrays"):
         compile_steps(constant)
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_objects_go_from_module_to_module(level: int) -> None:
+    """Types of two modules are one where their groups are equal, at whatever index."""
+    types = "(rec (type $s (sub (struct (field (mut i32)) (field (ref null $s))))) (type $a (array (mut (ref null $s)))))"
+    library = f"""(module (type $other (struct (field i64))) {types}
+      (global (export "kept") (ref $s) (struct.new $s (i32.const 9) (ref.null $s)))
+      (func (export "sum") (param anyref) (result i32) (local $s (ref null $s))
+        (local.set $s (ref.cast (ref null $s) (local.get 0)))
+        (i32.add (struct.get $s 0 (local.get $s))
+          (block $none (result i32) (struct.get $s 0 (br_on_null $none (i32.const 100) (struct.get $s 1 (local.get $s)))) (br 1)))))"""
+    program = f"""(module {types} (type $alone (struct (field (mut i32))))
+      (import "lib" "kept" (global $kept (ref $s))) (import "lib" "sum" (func $sum (param anyref) (result i32)))
+      (func (export "own") (param i32) (result i32) (call $sum (struct.new $s (local.get 0) (global.get $kept))))
+      (func (export "kept") (result i32) (call $sum (global.get $kept)))
+      (func (export "other") (result i32) (call $sum (struct.new $alone (i32.const 1)))))"""
+    verifier = Verifier(program, libraries={"lib": library}, opt_level=level)
+    for call, *args in (("own", 5), ("kept",), ("other",)):
+        report = verifier.invoke(call, args)
+        assert report.ok, f"{call}: {report.divergence}"
+
+
+def test_imports_that_nobody_provides_may_have_such_types() -> None:
+    source = """(module (rec (type $s (struct (field (ref null $s)))))
+      (import "env" "make" (func $make (param (ref null $s)) (result (ref null $s))))
+      (func (export "f") (result i32) (ref.is_null (call $make (ref.null $s)))))"""
+    report = Verifier(source, unknown_imports_trap=True).invoke("f")
+    assert report.ok and report.run.missing_import

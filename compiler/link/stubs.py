@@ -16,6 +16,7 @@ def trapping(units: Units, given: Collection[tuple[str, str]]) -> dict[str, Modu
     `unreachable`. Of two imports of one name the first decides the type.
     """
     missing: dict[str, dict[str, FuncType]] = {}
+    first: dict[str, Module] = {}  # the first that imports from this name: its types are those that the functions may name
     for unit in units.instantiation_order():
         for index, (position, entry) in enumerate(units.all[unit].imports["func"]):
             if (entry.module, entry.name) in given or PRIVATE.match(entry.module):
@@ -23,13 +24,16 @@ def trapping(units: Units, given: Collection[tuple[str, str]]) -> dict[str, Modu
             found = units.find(unit, "func", index)
             if isinstance(found, Unresolved) and (found.unit, found.position) == (unit, position):
                 assert isinstance(entry.desc, FuncType)
+                first.setdefault(entry.module, units.all[unit].module)
                 missing.setdefault(entry.module, {}).setdefault(entry.name, entry.desc)
-    return {name: _module(name, functions) for name, functions in missing.items()}
+    return {name: _module(name, functions, first[name]) for name, functions in missing.items()}
 
 
-def _module(module: str, functions: dict[str, FuncType]) -> Module:
+def _module(module: str, functions: dict[str, FuncType], importer: Module) -> Module:
     body = (Instr("unreachable"), Instr("end"))
     return Module(
+        types=importer.types,
+        groups=importer.groups,
         functions=tuple(Function(t, body=body, name=f'{MISSING_IMPORT}"{module}" "{name}"') for name, t in functions.items()),
         exports=tuple(Export(name, "func", k) for k, name in enumerate(functions)),
     )
