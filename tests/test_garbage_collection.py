@@ -228,7 +228,8 @@ def test_objects_go_from_module_to_module(level: int) -> None:
       (func (export "sum") (param anyref) (result i32) (local $s (ref null $s))
         (local.set $s (ref.cast (ref null $s) (local.get 0)))
         (i32.add (struct.get $s 0 (local.get $s))
-          (block $none (result i32) (struct.get $s 0 (br_on_null $none (i32.const 100) (struct.get $s 1 (local.get $s)))) (br 1)))))"""
+          (block $none (result i32)
+            (struct.get $s 0 (br_on_null $none (i32.const 100) (struct.get $s 1 (local.get $s)))) (br 1)))))"""
     program = f"""(module {types} (type $alone (struct (field (mut i32))))
       (import "lib" "kept" (global $kept (ref $s))) (import "lib" "sum" (func $sum (param anyref) (result i32)))
       (func (export "own") (param i32) (result i32) (call $sum (struct.new $s (local.get 0) (global.get $kept))))
