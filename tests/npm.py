@@ -213,6 +213,7 @@ PACKAGES: dict[str, Callable[[Path], Iterator[Session]]] = {
     "@cwasm/nsgif@0.1.2": more.nsgif,
     "@squoosh/lib@0.3.1": more.squoosh,
     "brotli-wasm@3.0.1": more.brotli,
+    "@bokuweb/zstd-wasm@0.0.27": more.zstd,
 }
 
 

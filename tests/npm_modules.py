@@ -171,3 +171,21 @@ def brotli(package: Path) -> Iterator[Session]:
     session.call("decompress", result, put(session, BROTLI, "__wbindgen_malloc"), len(BROTLI))
     session.expect("text", session.read(session.word(result), session.word(result + 4)), TEXT)
     yield session
+
+
+def zstd(package: Path) -> Iterator[Session]:
+    """C by Emscripten: packed and unpacked again."""
+    names = dict(
+        re.findall(r"var _(\w+) = \(Module.*wasmExports\['(\w)'\]", (package / "dist/esm/zstd.js").read_text())
+    )
+    exports = {n: names[n] for n in ("malloc", "ZSTD_compress", "ZSTD_decompress")}
+    meant = {"a.b": "env.abort", "a.e": "env.emscripten_resize_heap"}
+    session = Session("zstd-wasm", (package / "dist/esm/zstd.wasm").read_bytes(), ["g", *exports.values()], meant)
+    session.call("g")
+    text = put(session, TEXT, exports["malloc"])
+    packed, unpacked = session.call(exports["malloc"], 300), session.call(exports["malloc"], 300)
+    length = session.call(exports["ZSTD_compress"], packed, 300, text, len(TEXT), 1)
+    session.expect("packed", 40 < length < 100, True)
+    session.expect("unpacked", session.call(exports["ZSTD_decompress"], unpacked, 300, packed, length), len(TEXT))
+    session.expect_bytes(unpacked, TEXT)
+    yield session
