@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..compiler.format.references import NUMBER, OUTSIDE
 from ..compiler.format.types import HIGH_HALF, LOW_HALF, OBJECTS, ValType, general, is_reference
-from ..compiler.link.heap import NUMBER, OUTSIDE
 from .errors import ArgumentError
 
 _BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "v128": 128, LOW_HALF: 64, HIGH_HALF: 64}

@@ -101,7 +101,7 @@ ABSTRACT = {
     "struct": "structref", "array": "arrayref",
     "none": "nullref", "nofunc": "nullref", "noextern": "nullref", "noexn": "nullref",
 }  # fmt: skip
-# Of what hosts see: references that may be to objects of the program's own, or can be nothing but null; see `link.heap`.
+# Of what hosts see: references that may be to objects of the program's own, or can be nothing but null; see `format.references`.
 OBJECTS = ("anyref", "eqref", "i31ref", "structref", "arrayref", "nullref")
 _KINDS = frozenset(ABSTRACT.values())
 _HEAP = re.compile(r"\(ref (?:null )?(\w+)(?:\.[\w.]+)?\)")

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 
 from ..format.errors import CompileError, Reason
 from ..format.limits import HEAP_BYTES
+from ..format.references import NUMBER
 from ..format.types import ArrayType, StructType
 from ..wasm.module import Instr
-from .heap import NUMBER, HeapImage, converted
+from .heap import HeapImage, converted
 from .indices import Indices
 from .units import Definition, Units
 

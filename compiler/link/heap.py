@@ -1,14 +1,4 @@
-"""Objects: structs and arrays in hidden memory, and what references to them are.
-
-A reference is one i32:
-
-    0                         null
-    1 ... 2^30 - 1            where in the heap an object begins; or the number of a function or of an exception
-    2^30 + n + 1              the host's value n as an anyref
-    2^31 + v                  an i31ref with the number v, of 31 bits
-
-Of an externref a host's value n is n + 1, and objects are at 2^30 and where they begin; so `any.convert_extern` and
-`extern.convert_any` exchange the two by changing one bit, and leave null and i31 references as they are.
+"""Objects: structs and arrays in hidden memory. What references to them are: `format.references`.
 
 An object is the number of its type, of an array its length (4 bytes), then the fields or elements one behind the other,
 little-endian and without gaps. The heap is the first part of hidden memory, so where an object begins is its address there.
@@ -25,13 +15,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from ..format.references import NUMBER, OUTSIDE
 from ..format.types import ArrayType, FieldType, HeapType, StructType
 from ..wasm.module import Instr, Module
 
 HEAP_TOP = "heap_top"
 # Where the first object begins.
 FIRST_OBJECT = 1
-OUTSIDE, NUMBER = 2**30, 2**31
 LENGTH_BYTES = 4
 _SIZES = {"i8": 1, "i16": 2, "i64": 8, "f64": 8, "v128": 16}
 

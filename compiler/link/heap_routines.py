@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import wasmtime
 
 from ..format.limits import HEAP_BYTES
+from ..format.references import NUMBER, OUTSIDE
 from ..format.types import ArrayType, FuncType, RefType, StructType, ValType
 from ..wasm.decode import decode
 from ..wasm.heap_types import HEAP_INSTRUCTIONS, HEAP_WRITES
 from ..wasm.module import Instr, Module
-from .heap import HEAP_TOP, NUMBER, OUTSIDE, HeapTypes, size_of
+from .heap import HEAP_TOP, HeapTypes, size_of
 from .units import Layout
 
 # Of a cast to a type of functions, the names under which its routine finds the first number of such a function and how many

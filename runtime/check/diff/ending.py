@@ -10,9 +10,9 @@ import numpy as np
 
 from ....compiler.format.isa import TRAPS, Entry, Site
 from ....compiler.format.limits import EXCEPTION_BYTES, HEAP_BYTES
+from ....compiler.format.references import NUMBER, OUTSIDE
 from ....compiler.format.tokens import Kind
 from ....compiler.format.types import OBJECTS, ValType, halved, is_reference, is_wide
-from ....compiler.link.heap import NUMBER, OUTSIDE
 from ...bit_patterns import FOREIGN, Reference, decode, fits
 from ...trace import show_value
 from .context import Context

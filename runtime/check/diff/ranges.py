@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ....compiler.format.references import NUMBER
 from ....compiler.format.tokens import Kind
 from ....compiler.format.types import is_reference
-from ....compiler.link.heap import NUMBER
 from ....compiler.wasm.heap_types import array_of, struct_of
 from ..oracle import NULL, REFERENCE_BITS, UNKNOWN, as_record
 from .context import Context

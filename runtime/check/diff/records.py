@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ....compiler.format.references import NUMBER
 from ....compiler.format.tokens import Kind
-from ....compiler.link.heap import NUMBER
 from ....compiler.wasm.heap_types import HEAP_WRITES
 from ...trace import show_value
 from ..oracle import REFERENCE_BITS, as_record

@@ -9,9 +9,9 @@ import numpy as np
 
 from ....compiler.format.isa import LinearMemory, Program, Slot
 from ....compiler.format.limits import pages_of
+from ....compiler.format.references import NUMBER, OUTSIDE
 from ....compiler.format.tokens import Kind, TokenTable
 from ....compiler.format.types import OBJECTS, general, is_reference
-from ....compiler.link.heap import NUMBER, OUTSIDE
 from ....compiler.link.linked import LinkedModule
 from ....compiler.wasm.split import SplitModule
 from ...trace import Trace, show_value

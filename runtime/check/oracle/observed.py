@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from ....compiler.format.references import NUMBER, OUTSIDE
 from ....compiler.format.types import OBJECTS, FuncType, RefType, ValType, general
-from ....compiler.link.heap import NUMBER, OUTSIDE
 
 # Of a host's value as an anyref the last one. An i31ref with the number v is recorded as NUMBER and v, as the model has it.
 NULL_BITS, REFERENCE_BITS, OBJECT_BITS, HOST_BITS = 0, 1, 2, 3
 
 
 def as_record(references: np.ndarray) -> np.ndarray:
-    """What is recorded of references to objects that the model has, see `link.heap`."""
+    """What is recorded of references to objects that the model has, see `format.references`."""
     kinds = np.select([references == 0, references < OUTSIDE, references < NUMBER], [NULL_BITS, OBJECT_BITS, HOST_BITS], -1)
     return np.where(kinds >= 0, kinds.astype(np.uint64), references)
 

@@ -15,8 +15,8 @@ from wasmtime import _ffi as ffi
 
 from ....compiler.format.isa import TRAPS, Site
 from ....compiler.format.limits import FRAME_LIMIT
+from ....compiler.format.references import NUMBER, OUTSIDE
 from ....compiler.format.types import OBJECTS, general
-from ....compiler.link.heap import NUMBER, OUTSIDE
 from ....compiler.wasm.decode import decode
 from ....compiler.wasm.encode import encode
 from ....compiler.wasm.simd import V128
