@@ -10,7 +10,7 @@ import pytest
 from fast_models import Features
 
 from wasm2xformer.compiler.format.transformer import Transformer
-from wasm2xformer.runtime.fast import FastEngine, cache, counting
+from wasm2xformer.runtime.fast import FastEngine, cache, counting, sealed
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_oldest_go_first(folder, compiled, monkeypatch):
     decoded(model(0))
     (first,) = programs(folder)
     os.utime(first, (1, 1))
-    monkeypatch.setattr(cache, "CAPACITY", int(1.5 * first.stat().st_size))
+    monkeypatch.setattr(sealed, "CAPACITY", int(1.5 * first.stat().st_size))
     decoded(model(1))
     assert len(programs(folder)) == 1
     assert not first.exists()
@@ -239,4 +239,4 @@ def test_relative_place_is_no_place(tmp_path, monkeypatch, compiled):
 
 def test_the_users_cache_is_not_the_tests_own():
     """tests/conftest.py chose another."""
-    assert cache._folder() == Path(os.environ["WASM2XFORMER_CACHE"]) / "fast"
+    assert sealed.cache_folder() == Path(os.environ["WASM2XFORMER_CACHE"]) / "fast"

@@ -205,7 +205,7 @@ class ValueLowering(FunctionContext):
             self._copy(replace(self.stack.pop(), wide=SIGNATURES[name][1][0] in WIDE))
         elif name in SIGN_OPERATIONS:
             op, constant = SIGN_OPERATIONS[name]
-            wide = op.startswith("i64")
+            wide = SIGNATURES[name][1][0] in WIDE
             self._compute(op, self.stack.pop(), Operand(Slot("const", constant), True), wide=wide)
         elif name in COMPARISONS:
             a, b = self.stack.take(2)

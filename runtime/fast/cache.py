@@ -1,66 +1,31 @@
-"""Compiled programs on disk: object code and the state it begins with, by a hash of everything they are made from. And numbers
-that took long to prove (`proved`), by a hash of what was proved.
+"""Compiled programs on disk: object code and the state it begins with, by a hash of everything they are made from.
 
-The cache only saves time: a file that cannot be read, or is not certainly this user's own and whole, does not exist; one that
-cannot be written is not written. The folder is `fast` in WASM2XFORMER_CACHE, or in the platform's place for applications' caches.
-A WASM2XFORMER_CACHE that is empty or no absolute path turns the cache off.
-
-Machine code is run, so it must be what this user's engine wrote. The folder and every file in it are opened without following
-links and must, as they are open, belong to this user; nobody else may write to the folder, nor read or write the files. And each
-file carries a keyed BLAKE2 of its name and contents; the key is 32 random bytes in a file of the same folder. Where owners and
-modes mean nothing (Windows), the key alone decides.
+The cache only saves time, see `sealed`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
-import os
-import secrets
-import stat
-import struct
-import time
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from functools import cache
-from pathlib import Path
+from contextlib import suppress
 
 import numpy as np
-from platformdirs import user_cache_path
 
 from ...compiler.format.transformer import Transformer
 from .image import CompiledModel, Image
 from .interface import tensors
 from .jit import host
-
-MAGIC = b"w2xfast3"
-# The oldest files are removed when the folder is larger than this, in bytes.
-CAPACITY = 256 * 2**20
-# A temporary file this old, in seconds, was left behind by a process that ended while it wrote.
-STALE = 3600.0
-KEY_FILE = "key"
-_DIGEST = 32
-_NUMBER = struct.Struct("<d")
-_POSIX = hasattr(os, "getuid")
-# No links, and no waiting for the other end of a pipe.
-_FLAGS = 0
-for _flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"):
-    _FLAGS |= getattr(os, _flag, 0)
-
-
-class Unusable(OSError):
-    """The cache, or a file in it, cannot be trusted."""
+from .sealed import DIGEST, cache_folder, opened, version
 
 
 def load_or_compile(model: Transformer, probe: str | None = None, trusting: bool = True) -> CompiledModel:
     """The program for a model (see compile.compile_model), from the cache if it is there."""
-    path = _folder()
+    path = cache_folder()
     if path is None:
         return _compile(model, probe, trusting)
     name = f"{_name(model, probe, trusting)}.bin"
-    with suppress(OSError, ValueError, KeyError, TypeError), _opened(path) as folder:
-        return folder.read(name)
+    with suppress(OSError, ValueError, KeyError, TypeError), opened(path) as folder:
+        return _program(*folder.read(name))
     program = _compile(model, probe, trusting)
     keep(program, model, probe, trusting)
     return program
@@ -68,32 +33,11 @@ def load_or_compile(model: Transformer, probe: str | None = None, trusting: bool
 
 def keep(program: CompiledModel, model: Transformer, probe: str | None, trusting: bool) -> None:
     """Puts it into the cache, where there is one."""
-    path = _folder()
+    path = cache_folder()
     if path is not None:
-        with suppress(OSError), _opened(path) as folder:
-            folder.write(f"{_name(model, probe, trusting)}.bin", program)
+        with suppress(OSError), opened(path) as folder:
+            folder.write(f"{_name(model, probe, trusting)}.bin", *_parts(program))
             folder.trim()
-
-
-def proved(what: object) -> float | None:
-    """The number that `keep_proof` kept with `what`, which its repr tells from all else; None where there is none."""
-    path = _folder()
-    if path is not None:
-        with suppress(OSError, ValueError, struct.error), _opened(path) as folder:
-            return folder.number(_proof(what))
-    return None
-
-
-def keep_proof(what: object, number: float) -> None:
-    """Puts it into the cache, where there is one."""
-    path = _folder()
-    if path is not None:
-        with suppress(OSError), _opened(path) as folder:
-            folder.write_parts(_proof(what), _NUMBER.pack(number))
-
-
-def _proof(what: object) -> str:
-    return hashlib.blake2b(_version() + repr(what).encode(), digest_size=_DIGEST).hexdigest() + ".bin"
 
 
 def _compile(model: Transformer, probe: str | None, trusting: bool) -> CompiledModel:
@@ -102,34 +46,14 @@ def _compile(model: Transformer, probe: str | None, trusting: bool) -> CompiledM
     return compile_model(model, probe, trusting)
 
 
-def _folder() -> Path | None:
-    """Where the cache is; None for no cache."""
-    chosen = os.environ.get("WASM2XFORMER_CACHE")
-    if chosen is None:
-        with suppress(RuntimeError):  # no home directory
-            base = user_cache_path("wasm2xformer", appauthor=False)
-            return base / "fast" if base.is_absolute() else None
-        return None
-    return Path(chosen) / "fast" if Path(chosen).is_absolute() else None
-
-
-@cache
-def _version() -> bytes:
-    """Of the engine's own source: code made by another version is never used."""
-    digest = hashlib.blake2b(digest_size=_DIGEST)
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.digest()
-
-
 def _name(model: Transformer, probe: str | None, trusting: bool) -> str:
     place = model.probes[probe] if probe else None
-    return digest(model, _version() + repr((host(), place, trusting)).encode())
+    return digest(model, version() + repr((host(), place, trusting)).encode())
 
 
 def digest(model: Transformer, more: bytes = b"") -> str:
     """Of all that the analysis sees of a model, and of what else it depends on."""
-    found = hashlib.blake2b(digest_size=_DIGEST)
+    found = hashlib.blake2b(digest_size=DIGEST)
     found.update(more + repr((len(model.layers), model.head_dim, model.float32_reads)).encode())
     for tensor in [*tensors(model), np.asarray(model.prefix, dtype=np.int64)]:
         found.update(repr((tensor.shape, tensor.dtype.str)).encode())
@@ -137,144 +61,10 @@ def digest(model: Transformer, more: bytes = b"") -> str:
     return found.hexdigest()
 
 
-def encode(name: str, program: CompiledModel, key: bytes) -> bytes:
-    return _sealed(name, (program.code, zlib.compress(program.text.encode(), 1), program.image.to_bytes()), key)
+def _parts(program: CompiledModel) -> tuple[bytes, bytes, bytes]:
+    return program.code, zlib.compress(program.text.encode(), 1), program.image.to_bytes()
 
 
-def decode(name: str, data: bytes, key: bytes) -> CompiledModel:
-    """Raises ValueError when the data is not what `encode` made under that name with that key."""
-    code, text, image = _parts(name, data, key)
+def _program(code: bytes, text: bytes, image: bytes) -> CompiledModel:
+    """What `_parts` made. Raises ValueError."""
     return CompiledModel(code, Image.from_bytes(image), zlib.decompress(text).decode())
-
-
-def _sealed(name: str, parts: Sequence[bytes], key: bytes) -> bytes:
-    body = b"".join(len(part).to_bytes(8, "little") + part for part in parts)
-    return MAGIC + _mac(name, body, key) + body
-
-
-def _parts(name: str, data: bytes, key: bytes) -> list[bytes]:
-    """Raises ValueError when the data is not what `_sealed` made under that name with that key."""
-    start = len(MAGIC) + _DIGEST
-    body = data[start:]
-    if data[: len(MAGIC)] != MAGIC or not hmac.compare_digest(data[len(MAGIC) : start], _mac(name, body, key)):
-        raise ValueError("not a file of this cache")
-    parts = []
-    while body:
-        size = 8 + int.from_bytes(body[:8], "little")
-        parts.append(body[8:size])
-        body = body[size:]
-    return parts
-
-
-def _mac(name: str, body: bytes, key: bytes) -> bytes:
-    return hashlib.blake2b(name.encode() + b"\0" + body, digest_size=_DIGEST, key=key).digest()
-
-
-def _check(status: os.stat_result, kind: int, others: int) -> None:
-    """Of an open file or folder: this user's, and without these permissions."""
-    if stat.S_IFMT(status.st_mode) != kind:
-        raise Unusable("not a plain file or folder")
-    if _POSIX and (status.st_uid != os.getuid() or status.st_mode & others):
-        raise Unusable("open to other users")
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Folder]:
-    """The folder, made if it is not there. Raises OSError where it cannot be used."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError):
-        path.mkdir(mode=0o700)
-    if os.open not in os.supports_dir_fd:
-        yield Folder(path, None)
-        return
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _FLAGS)
-    try:
-        _check(os.fstat(handle), stat.S_IFDIR, 0o022)
-        yield Folder(path, handle)
-    finally:
-        os.close(handle)
-
-
-class Folder:
-    """An open folder. Names in it are resolved from its handle: it stays the one that was looked at."""
-
-    def __init__(self, path: Path, handle: int | None):
-        self._path, self._handle = path, handle
-
-    def _place(self, name: str) -> str:
-        return name if self._handle is not None else str(self._path / name)
-
-    def _bytes(self, name: str) -> bytes:
-        with os.fdopen(os.open(self._place(name), os.O_RDONLY | _FLAGS, dir_fd=self._handle), "rb") as file:
-            status = os.fstat(file.fileno())
-            _check(status, stat.S_IFREG, 0o077)
-            if status.st_size > CAPACITY:
-                raise Unusable("larger than the cache")
-            return file.read(CAPACITY)
-
-    def _new(self, name: str, data: bytes) -> None:
-        """Under its name only when complete and on the disk."""
-        temporary = f"{secrets.token_hex(16)}.tmp"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
-        try:
-            with os.fdopen(os.open(self._place(temporary), flags, 0o600, dir_fd=self._handle), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(self._place(temporary), self._place(name), src_dir_fd=self._handle, dst_dir_fd=self._handle)
-        except BaseException:
-            with suppress(OSError):
-                os.unlink(self._place(temporary), dir_fd=self._handle)
-            raise
-
-    def _key(self) -> bytes:
-        key = self._bytes(KEY_FILE)
-        if len(key) != _DIGEST:
-            raise Unusable("not a key")
-        return key
-
-    def _key_or_new(self) -> bytes:
-        """Of two processes that make one at the same time, the one whose files the other's key does not fit compiles again."""
-        with suppress(FileNotFoundError):
-            return self._key()
-        self._new(KEY_FILE, secrets.token_bytes(_DIGEST))
-        return self._key()
-
-    def read(self, name: str) -> CompiledModel:
-        program = decode(name, self._bytes(name), self._key())
-        self._used(name)
-        return program
-
-    def number(self, name: str) -> float:
-        (packed,) = _parts(name, self._bytes(name), self._key())
-        (found,) = _NUMBER.unpack(packed)
-        self._used(name)
-        return float(found)
-
-    def _used(self, name: str) -> None:
-        with suppress(OSError):
-            os.utime(
-                self._place(name), dir_fd=self._handle, follow_symlinks=os.utime not in os.supports_follow_symlinks
-            )
-
-    def write(self, name: str, program: CompiledModel) -> None:
-        self._new(name, encode(name, program, self._key_or_new()))
-
-    def write_parts(self, name: str, *parts: bytes) -> None:
-        self._new(name, _sealed(name, parts, self._key_or_new()))
-
-    def trim(self) -> None:
-        """Removes temporary files that were left behind, and the oldest programs beyond the capacity."""
-        kept = []
-        for name in os.listdir(self._path if self._handle is None else self._handle):
-            status = os.stat(self._place(name), dir_fd=self._handle, follow_symlinks=False)
-            if name.endswith(".tmp") and status.st_mtime < time.time() - STALE:
-                os.unlink(self._place(name), dir_fd=self._handle)
-            elif name.endswith(".bin"):
-                kept.append((status.st_mtime, status.st_size, name))
-        total = sum(size for _, size, _ in kept)
-        for _, size, name in sorted(kept):
-            if total <= CAPACITY:
-                break
-            os.unlink(self._place(name), dir_fd=self._handle)
-            total -= size
