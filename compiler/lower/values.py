@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from ..format.isa import Slot, Step
 from ..format.limits import MEMORY_PAGES
+from ..format.operations import OPERATIONS
 from ..wasm.module import Instr
 from ..wasm.opcodes import LOADS, SIGNATURES, STORES
 from .conditions import COMPARISONS, Condition
@@ -205,7 +206,7 @@ class ValueLowering(FunctionContext):
             self._copy(replace(self.stack.pop(), wide=SIGNATURES[name][1][0] in WIDE))
         elif name in SIGN_OPERATIONS:
             op, constant = SIGN_OPERATIONS[name]
-            wide = SIGNATURES[name][1][0] in WIDE
+            wide = OPERATIONS[op].type in WIDE
             self._compute(op, self.stack.pop(), Operand(Slot("const", constant), True), wide=wide)
         elif name in COMPARISONS:
             a, b = self.stack.take(2)
