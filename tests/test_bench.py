@@ -98,6 +98,17 @@ def test_bounds(program: str, capfd: pytest.CaptureFixture[str]):
     assert "not finished after 0.2 seconds (--timeout)" in capfd.readouterr().err
 
 
+def test_vectors_are_measured_of_ours_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """wasmtime's Python package ends the process when it is given one."""
+    path = tmp_path / "v.wat"
+    path.write_text('(module (func (export "f") (param v128) (result v128) (i8x16.abs (local.get 0))))')
+    assert main(["bench", str(path), "--engine", "fast", "-O1", "--repeat", "1", "--json", "--invoke", "f", "5"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    (row,), (others,) = found["decode"], found["others"]
+    assert row["tokens"] > 0 and row["tokens_per_instruction"] is None and others["fast_seconds"] > 0
+    assert others["notes"]["wasmtime"] == others["notes"]["pywasm"] == "takes or gives what is no number"
+
+
 def test_a_picture(program: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     target = tmp_path / "bench.svg"
     options = ["--engine", "fast", "-O1", "--repeat", "1", "--plot", str(target), "--longest", "20000"]

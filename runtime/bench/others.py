@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from .cases import takes_numbers
 from .measure import fresh, improved
 from .request import Request
 
@@ -174,10 +175,13 @@ def _wasm(request: Request) -> bytes:
 def _alone(request: Request, imports: bool = True) -> None:
     from ...compiler.wasm.source import load_file
 
+    module = load_file(request.program).module
     if request.options.libraries:
         raise NotMeasured("has libraries")
-    if not imports and load_file(request.program).module.imports:
+    if not imports and module.imports:
         raise NotMeasured("has imports")
+    if not takes_numbers(module, request.export):
+        raise NotMeasured("takes or gives what is no number")
 
 
 CONTESTANTS: dict[str, Callable[[Request], Call]] = {"fast": _fast, "wasm3": _wasm3, "wasmtime": _wasmtime}
