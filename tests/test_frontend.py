@@ -22,6 +22,7 @@ from wasm2xformer.compiler.wasm import c
 from wasm2xformer.compiler.wasm.check import SUPPORTED_INSTRUCTIONS
 from wasm2xformer.compiler.wasm.decode import decode
 from wasm2xformer.compiler.wasm.encode import encode
+from wasm2xformer.compiler.wasm.heap_types import HEAP_HALVES
 from wasm2xformer.compiler.wasm.module import Data, Function, FuncType, Instr, Limits, Module
 from wasm2xformer.compiler.wasm.opcodes import ACCESS_WIDTH, BY_CODE, BY_NAME, LOADS, NULLABLE_CASTS, SIGNATURES, STORES
 from wasm2xformer.compiler.wasm.simd import HALF_INSTRUCTIONS
@@ -466,4 +467,4 @@ def test_a_refusal_names_the_library():
 
 def test_codes_are_unique():
     assert len({opcode.code for opcode in BY_CODE.values()}) == len(BY_CODE)
-    assert len(BY_CODE) == len(BY_NAME) - len(HALF_INSTRUCTIONS) + 1 + len(NULLABLE_CASTS)
+    assert len(BY_CODE) == len(BY_NAME) - len((*HALF_INSTRUCTIONS, *HEAP_HALVES)) + 1 + len(NULLABLE_CASTS)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from ..format.errors import CompileError, Reason
 from ..format.limits import HEAP_BYTES
 from ..format.references import NUMBER
-from ..format.types import ArrayType, StructType
+from ..format.types import ArrayType, FieldType, StructType
 from ..wasm.module import Instr
 from .heap import HeapImage, converted
 from .indices import Indices
@@ -56,25 +56,22 @@ class Constants:
         type_ = self.units.all[unit].module.types[instruction.args[0]]
         assert isinstance(type_, (StructType, ArrayType))
         fields = type_.fields if isinstance(type_, StructType) else (type_.element,)
-        if any(f.type == "v128" for f in fields):
-            words = "values of type v128 in structs and arrays are not supported"
-            raise CompileError([Reason(words, instruction=instruction.name)])
+        default = instruction.name.endswith("default")
         if isinstance(type_, StructType):
-            count = len(fields)
-            values = [0] * count if instruction.name.endswith("default") else _taken(stack, count)
+            values = [0] * len(fields) if default else _taken(stack, fields)
             return self.objects.struct(type_, values)
         if instruction.name == "array.new_fixed":
-            return self.objects.array(type_, _taken(stack, instruction.args[1]))
+            return self.objects.array(type_, _taken(stack, fields * instruction.args[1]))
         count = stack.pop()
         if count > HEAP_BYTES:
             raise CompileError(f"an array of {count:,} elements: objects take {HEAP_BYTES >> 20} MiB at most")
-        return self.objects.array(type_, [0 if instruction.name.endswith("default") else stack.pop()] * count)
+        return self.objects.array(type_, ([0] if default else _taken(stack, fields)) * count)
 
 
-def _taken(stack: list[int], count: int) -> list[int]:
-    taken = stack[len(stack) - count :]
-    del stack[len(stack) - count :]
-    return taken
+def _taken(stack: list[int], fields: Sequence[FieldType]) -> list[int]:
+    """The values of these fields, off the stack: of a vector both halves stand there."""
+    taken = [stack.pop() << 64 | stack.pop() if f.type == "v128" else stack.pop() for f in reversed(fields)]
+    return taken[::-1]
 
 
 def _mask(name: str) -> int:

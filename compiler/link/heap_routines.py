@@ -11,7 +11,7 @@ from ..format.limits import HEAP_BYTES
 from ..format.references import NUMBER, OUTSIDE
 from ..format.types import ArrayType, FuncType, RefType, StructType, ValType
 from ..wasm.decode import decode
-from ..wasm.heap_types import HEAP_INSTRUCTIONS, HEAP_WRITES
+from ..wasm.heap_types import HEAP_HALVES, HEAP_INSTRUCTIONS, HEAP_WRITES
 from ..wasm.module import Instr, Module
 from .heap import HEAP_TOP, HeapTypes, size_of
 from .units import Layout
@@ -27,7 +27,9 @@ _ACCESS = re.compile(r"\$((load|store)(8|32)\+(\d+))")
 _R, _AT = "(local.get $r)", "(local.get $at)"
 # What is stored is recorded as a write, what only computes as a value.
 RECORDS = {
-    name: "bulk" if name in HEAP_WRITES else "value" for name in HEAP_INSTRUCTIONS if name not in ("ref.eq", "ref.i31")
+    name: "bulk" if name in HEAP_WRITES else "value"
+    for name in (*HEAP_INSTRUCTIONS, *HEAP_HALVES)
+    if name not in ("ref.eq", "ref.i31")
 }  # fmt: skip
 
 
@@ -111,7 +113,14 @@ def _header(types: HeapTypes, of: str = _R) -> str:
     return f"(call $load{8 * types.header}+0 {of})"
 
 
-def word(type_: str) -> str:
+def _parameters(name: str, type_: str) -> str:
+    """Of a field's value: of a vector its two halves."""
+    if type_ == "v128":
+        return f"(param ${name}l i64) (param ${name}h i64)"
+    return f"(param ${name} {_word(type_)})"
+
+
+def _word(type_: str) -> str:
     """The type of a field's values in routines."""
     return "i64" if type_ in ("i64", "f64") else "i32"
 
@@ -132,9 +141,11 @@ def _load(type_: str, at: str, offset: int, signed: bool = False) -> str:
     return f"(i64.or (i64.extend_i32_u {low}) {high})"
 
 
-def _store(type_: str, at: str, offset: int, value: str) -> str:
-    """value: code that may run twice."""
-    size = size_of(type_)
+def _store(type_: str, at: str, offset: int, name: str) -> str:
+    """Of the value with this name."""
+    if type_ == "v128":
+        return _store("i64", at, offset, f"{name}l") + _store("i64", at, offset + 8, f"{name}h")
+    size, value = size_of(type_), f"(local.get ${name})"
     if size == 1:
         return f"(call $store8+{offset} {at} {value})"
     if size == 2:
@@ -144,6 +155,15 @@ def _store(type_: str, at: str, offset: int, value: str) -> str:
         return f"(call $store32+{offset} {at} {value})"
     low, high = f"(i32.wrap_i64 {value})", f"(i32.wrap_i64 (i64.shr_u {value} (i64.const 32)))"
     return f"(call $store32+{offset} {at} {low}) (call $store32+{offset + 4} {at} {high})"
+
+
+def _move(size: int, at: str, offset: int, source: str, further: int) -> str:
+    """Copies so many bytes, from `further` behind the source."""
+    width = min(size, 4) if size != 2 else 1
+    places = range(0, size, width)
+    return " ".join(
+        f"(call $store{8 * width}+{offset + k} {at} (call $load{8 * width}+{further + k} {source}))" for k in places
+    )
 
 
 def _not_null(name: str = "$r") -> str:
@@ -199,11 +219,11 @@ class _Code:
     def _struct_new(self) -> Iterator[str]:
         assert self.struct is not None
         fields = self.struct.fields
-        yield " ".join(f"(param $v{k} {word(f.type)})" for k, f in enumerate(fields))
+        yield " ".join(_parameters(f"v{k}_", f.type) for k, f in enumerate(fields))
         yield "(result i32) (local $at i32)"
         yield from self._new_struct()
         for k, (f, offset) in enumerate(zip(fields, self.types.offsets(self.struct), strict=False)):
-            yield _store(f.type, _AT, offset, f"(local.get $v{k})")
+            yield _store(f.type, _AT, offset, f"v{k}_")
         yield _AT
 
     def _struct_new_default(self) -> Iterator[str]:
@@ -218,7 +238,17 @@ class _Code:
 
     def _struct_get(self, signed: bool = False) -> Iterator[str]:
         type_, offset = self._field()
-        yield f"(param $r i32) (result {word(type_)}) {_not_null()} {_load(type_, _R, offset, signed)}"
+        yield from self._read_field(type_, offset, signed)
+
+    @staticmethod
+    def _read_field(type_: str, offset: int, signed: bool = False) -> Iterator[str]:
+        yield f"(param $r i32) (result {_word(type_)}) {_not_null()} {_load(type_, _R, offset, signed)}"
+
+    def _struct_get_low(self) -> Iterator[str]:
+        return self._read_field("i64", self._field()[1])
+
+    def _struct_get_high(self) -> Iterator[str]:
+        return self._read_field("i64", self._field()[1] + 8)
 
     _struct_get_u = _struct_get
 
@@ -227,7 +257,7 @@ class _Code:
 
     def _struct_set(self) -> Iterator[str]:
         type_, offset = self._field()
-        yield f"(param $r i32) (param $v {word(type_)}) {_not_null()} {_store(type_, _R, offset, '(local.get $v)')}"
+        yield f"(param $r i32) {_parameters('v', type_)} {_not_null()} {_store(type_, _R, offset, 'v')}"
 
     def _field(self) -> tuple[str, int]:
         assert self.struct is not None
@@ -262,11 +292,13 @@ class _Code:
         yield f"(call $store32+{self.types.header} {_AT} {count})"
 
     def _array_new(self) -> Iterator[str]:
-        type_ = word(self._type)
-        yield f"(param $v {type_}) (param $n i32) (result i32) (local $at i32) (local $end i32) (local $r i32)"
+        yield f"{_parameters('v', self._type)} (param $n i32) (result i32) (local $at i32) (local $end i32) (local $r i32)"
         yield from self._new_array("(local.get $n)")
         yield f"(local.set $r {_AT})"
-        yield f"(if (i32.eqz ({type_}.eqz (local.get $v))) (then"
+        word, value = _word(self._type), "(local.get $v)"
+        if self._type == "v128":
+            word, value = "i64", "(i64.or (local.get $vl) (local.get $vh))"
+        yield f"(if (i32.eqz ({word}.eqz {value})) (then"
         yield from self._loop(f"(i32.sub (local.get $end) (i32.const {self.types.elements}))")
         yield f")) {_R}"
 
@@ -275,7 +307,7 @@ class _Code:
         elements = self.types.elements
         yield f"(local.set $end {end})"
         yield f"(block $done (loop $next (br_if $done (i32.ge_u {_AT} (local.get $end)))"
-        yield _store(self._type, _AT, elements, "(local.get $v)")
+        yield _store(self._type, _AT, elements, "v")
         yield f"(local.set $at (i32.add {_AT} (i32.const {size_of(self._type)}))) (br $next)))"
 
     def _array_new_default(self) -> Iterator[str]:
@@ -285,11 +317,11 @@ class _Code:
 
     def _array_new_fixed(self) -> Iterator[str]:
         count, size = self.instr.args[1], size_of(self._type)
-        yield " ".join(f"(param $v{k} {word(self._type)})" for k in range(count))
+        yield " ".join(_parameters(f"v{k}_", self._type) for k in range(count))
         yield "(result i32) (local $at i32) (local $end i32)"
         yield from self._new_array(f"(i32.const {count})")
         for k in range(count):
-            yield _store(self._type, _AT, self.types.elements + k * size, f"(local.get $v{k})")
+            yield _store(self._type, _AT, self.types.elements + k * size, f"v{k}_")
         yield _AT
 
     def _element(self) -> Iterator[str]:
@@ -299,19 +331,28 @@ class _Code:
         yield f"(local.set $at (i32.add {_R} {self._scaled('(local.get $i)')}))"
 
     def _array_get(self, signed: bool = False) -> Iterator[str]:
-        yield f"(param $r i32) (param $i i32) (result {word(self._type)}) (local $at i32)"
+        return self._read_element(self._type, 0, signed)
+
+    def _read_element(self, type_: str, further: int, signed: bool = False) -> Iterator[str]:
+        yield f"(param $r i32) (param $i i32) (result {_word(type_)}) (local $at i32)"
         yield from self._element()
-        yield _load(self._type, _AT, self.types.elements, signed)
+        yield _load(type_, _AT, self.types.elements + further, signed)
 
     _array_get_u = _array_get
 
     def _array_get_s(self) -> Iterator[str]:
         return self._array_get(signed=True)
 
+    def _array_get_low(self) -> Iterator[str]:
+        return self._read_element("i64", 0)
+
+    def _array_get_high(self) -> Iterator[str]:
+        return self._read_element("i64", 8)
+
     def _array_set(self) -> Iterator[str]:
-        yield f"(param $r i32) (param $i i32) (param $v {word(self._type)}) (local $at i32)"
+        yield f"(param $r i32) (param $i i32) {_parameters('v', self._type)} (local $at i32)"
         yield from self._element()
-        yield _store(self._type, _AT, self.types.elements, "(local.get $v)")
+        yield _store(self._type, _AT, self.types.elements, "v")
 
     def _array_len(self) -> Iterator[str]:
         yield f"(param $r i32) (result i32) {_not_null()} (call $load32+{self.types.header} {_R})"
@@ -324,7 +365,7 @@ class _Code:
         yield f"(if (i32.gt_u (local.get $n) (i32.sub (local.get $length) (local.get {first}))) (then (call $beyond)))"
 
     def _array_fill(self) -> Iterator[str]:
-        yield f"(param $r i32) (param $i i32) (param $v {word(self._type)}) (param $n i32)"
+        yield f"(param $r i32) (param $i i32) {_parameters('v', self._type)} (param $n i32)"
         yield f"(local $at i32) (local $end i32) (local $length i32) {_not_null()}"
         yield from self._within("$r", "$i")
         yield f"(local.set $at (i32.add {_R} {self._scaled('(local.get $i)')}))"
@@ -340,7 +381,7 @@ class _Code:
         yield f"(local.set $at (i32.add {_R} {self._scaled('(local.get $i)')}))"
         yield f"(local.set $s (i32.add (local.get $s) {self._scaled('(local.get $j)')}))"
         yield f"(local.set $end (i32.add {_AT} {self._scaled('(local.get $n)')}))"
-        copied = _store(self._type, _AT, elements, _load(self._type, "(local.get $s)", elements))
+        copied = _move(size, _AT, elements, "(local.get $s)", elements)
         step = f"(i32.const {size})"
         yield f"(if (i32.le_u {_AT} (local.get $s)) (then"
         yield f"(block $done (loop $next (br_if $done (i32.eq {_AT} (local.get $end))) {copied}"
@@ -368,7 +409,7 @@ class _Code:
         yield f"(local.set $s (i32.add (global.get $segment) {start}))"
         yield f"(local.set $end (i32.add {_AT} {self._scaled('(local.get $n)')}))"
         yield f"(block $done (loop $next (br_if $done (i32.eq {_AT} (local.get $end)))"
-        yield _store(self._type, _AT, elements, _load(self._type, "(local.get $s)", 0))
+        yield _move(size_of(self._type), _AT, elements, "(local.get $s)", 0)
         step = f"(i32.const {size_of(self._type)})"
         yield f"(local.set $at (i32.add {_AT} {step})) (local.set $s (i32.add (local.get $s) {step})) (br $next)))"
 

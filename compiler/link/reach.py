@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..format.errors import CompileError, Reason
-from ..wasm.heap_types import CAST_BRANCHES, has_vectors
+from ..wasm.heap_types import CAST_BRANCHES
 from ..wasm.module import FuncType, Instr, ValType
 from ..wasm.opcodes import BY_NAME
 from .atomics import atomic_routine
@@ -340,8 +340,6 @@ class _Reach:
     def _heap(self, unit: int, instruction: Instr, segments: list[Definition]) -> None:
         """A routine of its own for each instruction and type."""
         module = self.units.all[unit].module
-        if has_vectors(module, instruction):
-            return  # refused
         name, key = instruction.name, ("heap", *routine_key(module, instruction), *segments)
         self.out.objects |= makes_objects(instruction)
         if key not in self.instances:

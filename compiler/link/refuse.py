@@ -31,7 +31,6 @@ def refuse(units: Units, reached: Reached) -> None:
         if index == 0:
             reasons += _memories(units, reached)
             reasons += _parameters(units, reached)
-            reasons += _tags(units, reached)
         if not unit.own:
             functions, tables, globals_ = (parts[kind].get(index, ()) for kind in ("func", "table", "global"))
             reasons += refusals(unit.module, functions, tables, globals_, unit.name)
@@ -55,13 +54,6 @@ def _parameters(units: Units, reached: Reached) -> Iterator[Reason]:
         for type in units.all[function.unit].module.functions[function.index].type.params:
             if isinstance(type, RefType) and not type.nullable and type.to not in _PASSED:
                 yield Reason(f"the exported function {name!r} has a parameter of type {type}, which a host cannot pass")
-
-
-def _tags(units: Units, reached: Reached) -> Iterator[Reason]:
-    for tag in sorted(reached.tags):
-        for type in units.all[tag.unit].module.tags[tag.index].type.params:
-            if type == "v128":
-                yield Reason(f"an exception that carries a value of type {type} is not supported (tag {tag.index})")
 
 
 def _memory(units: Units, memory: Definition) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from ..format.errors import Reason
 from ..format.types import HIGH_HALF, LOW_HALF, OBJECTS, general
 from .halves import has_expansion
-from .heap_types import CAST_BRANCHES, HEAP_INSTRUCTIONS, has_vectors
+from .heap_types import CAST_BRANCHES, HEAP_HALVES, HEAP_INSTRUCTIONS
 from .module import Function, Module, ValType
 from .opcodes import ATOMICS, BY_NAME, SIGNATURES
 from .simd import HALF_INSTRUCTIONS, SIMD_SIGNATURES, V128
@@ -27,7 +27,7 @@ SUPPORTED = {
     "garbage collection": " ".join((*HEAP_INSTRUCTIONS, *CAST_BRANCHES)),
     "integers": " ".join(name for name, (a, b) in SIGNATURES.items() if {"i32", "i64"}.issuperset(a + b)),
     "vectors": " ".join(name for name in SIMD_SIGNATURES if has_expansion(name)),
-    "halves": " ".join(HALF_INSTRUCTIONS),  # what vectors become, see `split`
+    "halves": " ".join((*HALF_INSTRUCTIONS, *HEAP_HALVES)),  # what vectors become, see `split`
     "floats": " ".join(name for name, (a, b) in SIGNATURES.items() if {"f32", "f64"}.intersection(a + b)),
 }
 SUPPORTED_INSTRUCTIONS = frozenset(name for names in SUPPORTED.values() for name in names.split())
@@ -60,8 +60,6 @@ def _function_reasons(module: Module, function: Function) -> Iterator[Reason]:
     for instruction in function.body:
         if instruction.name not in SUPPORTED_INSTRUCTIONS:
             yield Reason(_family(instruction.name), "", instruction.offset, instruction.name)
-        elif has_vectors(module, instruction):
-            yield Reason("values of type v128 in structs and arrays are not supported", "", instruction.offset, instruction.name)
 
 
 def _type_reasons(types: Iterable[ValType], where: str = "") -> Iterator[Reason]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..format.types import ArrayType, RefType, StructType, ValType
+from ..format.types import ArrayType, FieldType, HeapType, RefType, StructType, ValType
 from .module import Instr, Module
 from .type_names import reference_to
 
@@ -27,6 +27,11 @@ HEAP_INSTRUCTIONS = (
     *FIXED, *_POPPED, "struct.new", "struct.get", "struct.get_s", "struct.get_u", "array.new_fixed", "array.get", "array.get_s",
     "array.get_u", "ref.cast", "any.convert_extern", "extern.convert_any",
 )  # fmt: skip
+# What reads half a value of type v128: no binary has these, they are what its reading becomes (`split_body`).
+HEAP_HALVES = {
+    "struct.get_low": ("type", "field"), "struct.get_high": ("type", "field"),
+    "array.get_low": ("type",), "array.get_high": ("type",),
+}  # fmt: skip
 # What writes into objects.
 HEAP_WRITES = ("struct.set", "array.set", "array.fill", "array.copy", "array.init_data", "array.init_elem")
 CAST_BRANCHES = ("br_on_cast", "br_on_cast_fail")
@@ -46,11 +51,20 @@ def array_of(module: Module, instr: Instr) -> ArrayType:
     return type_
 
 
-def has_vectors(module: Module, instr: Instr) -> bool:
-    """Whether the instruction works on a struct or an array with values of type v128."""
-    if not instr.name.startswith(("struct.", "array.")) or not instr.args:
-        return False
-    type_ = module.types[instr.args[0]]
+def written_field(module: Module, instr: Instr) -> FieldType:
+    """What one of HEAP_WRITES writes: the field, or the elements."""
+    return struct_of(module, instr).fields[instr.args[1]] if instr.name == "struct.set" else array_of(module, instr).element
+
+
+def gives_vector(module: Module, instr: Instr) -> bool:
+    """Whether it reads a value of type v128 out of a struct or an array."""
+    if instr.name == "struct.get":
+        return struct_of(module, instr).fields[instr.args[1]].type == "v128"
+    return instr.name == "array.get" and array_of(module, instr).element.type == "v128"
+
+
+def holds_vectors(type_: HeapType) -> bool:
+    """Whether objects of the type hold values of type v128."""
     fields = type_.fields if isinstance(type_, StructType) else (type_.element,) if isinstance(type_, ArrayType) else ()
     return any(f.type == "v128" for f in fields)
 

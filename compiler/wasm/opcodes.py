@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from ..format.types import RefType
 from . import simd
+from .heap_types import HEAP_HALVES
 from .module import ValType
 
 
@@ -219,6 +220,7 @@ TYPED_SELECT = BY_CODE[(0x1C,)]
 BY_NAME: dict[str, Opcode] = {
     **{opcode.name: opcode for opcode in BY_CODE.values() if opcode is not TYPED_SELECT and opcode.code not in NULLABLE_CASTS},
     **{name: Opcode(name, ()) for name in simd.HALF_INSTRUCTIONS},
+    **{name: Opcode(name, (), kinds) for name, kinds in HEAP_HALVES.items()},
 }
 
 # Text name -> (operand types, result types), of every numeric instruction, load and store:

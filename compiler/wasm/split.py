@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 from ..format.types import HIGH_HALF, HIGH_NAME, LOW_HALF, FuncType
+from .heap_types import holds_vectors
 from .module import Export, Global, GlobalType, Import, Instr, Module, TableType, Tag
 from .simd import SIMD_SIGNATURES, V128
 from .split_body import OriginalInstruction, SplitBody, halved_reference, halved_type, signed
-
-_NONE: Mapping[int, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def split(module: Module) -> SplitModule:
             places[index] = tuple(body.places)
 
     def constant(code: Sequence[Instr]) -> tuple[Instr, ...]:
-        return tuple(_half_constant(code, low))
+        return tuple(_split_constant(code, low, high))
 
     changed = replace(
         module,
@@ -92,10 +90,10 @@ def _globals(module: Module, low: Sequence[int], high: Mapping[int, int]) -> tup
     for index, entry in enumerate(module.globals):
         parts = [_half_import(entry.imported, upper) for upper in (False, True)] if entry.imported is not None else [None, None]
         type_ = replace(entry.type, type=LOW_HALF if index in high else halved_reference(entry.type.type))
-        found[low[index]] = Global(type_, tuple(_half_constant(entry.init, low)), parts[0])
+        code = tuple(_split_constant(entry.init, low, high))
+        found[low[index]] = Global(type_, code[:1] if index in high else code, parts[0])
         if index in high:
-            code = tuple(_half_constant(entry.init, low, high))
-            found[high[index]] = Global(replace(entry.type, type=HIGH_HALF), code, parts[1])
+            found[high[index]] = Global(replace(entry.type, type=HIGH_HALF), code[1:2], parts[1])
     return tuple(found[i] for i in sorted(found))
 
 
@@ -136,18 +134,21 @@ def _has_vectors(module: Module) -> bool:
     types = [t for f in module.types if isinstance(f, FuncType) for t in (*f.params, *f.results)]
     types += [g.type.type for g in module.globals]
     types += [t for f in module.functions for t in (*f.type.params, *f.type.results, *f.locals)]
-    if any(V128 in t for t in types):
+    if any(V128 in t for t in types) or any(map(holds_vectors, module.types)):
         return True
     return any(i.name in SIMD_SIGNATURES for f in module.functions for i in f.body)
 
 
-def _half_constant(code: Iterable[Instr], low: Sequence[int], high: Mapping[int, int] = _NONE) -> Iterator[Instr]:
-    """A constant expression without vectors: the low half of what it gives, or with `high` the high one."""
+def _split_constant(code: Iterable[Instr], low: Sequence[int], high: Mapping[int, int]) -> Iterator[Instr]:
+    """A constant expression without vectors: both halves of each, the low one first. One that gives a vector has nothing else."""
     for instr in code:
         if instr.name == "v128.const":
-            yield replace(instr, name="i64.const", args=(signed(instr.args[0] >> 64 if high else instr.args[0]),))
+            for bits in (instr.args[0], instr.args[0] >> 64):
+                yield replace(instr, name="i64.const", args=(signed(bits),))
         elif instr.name == "global.get":
             index = instr.args[0]
-            yield replace(instr, args=(high.get(index, low[index]),))
+            yield replace(instr, args=(low[index],))
+            if index in high:
+                yield replace(instr, args=(high[index],))
         else:
             yield instr

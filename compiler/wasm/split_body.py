@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from ..format.types import FuncType, RefType, ValType, halved
 from .expansion import SAME, Expansion, Tree
 from .halves import expansion_of
+from .heap_types import gives_vector
 from .module import Function, Instr, Module
 from .opcodes import ACCESS_WIDTH, SIGNATURES
 from .simd import SIMD_SIGNATURES, V128, high_first
 from .stack_types import Top, stack_tops
+from .type_names import reference_to
 
 # Of an instruction: what it gives as it stands in the module (or its low half), the high half, what is only on the way there.
 WHOLE, HIGH, INNER = "", "high", "inner"
@@ -94,6 +96,8 @@ class SplitBody:
             self.emit("drop")
         elif name == "select" and (top.top == V128 or instr.args == (V128,)):
             self._select()
+        elif gives_vector(self.module, instr):
+            self._read(instr)
         elif (expansion := expansion_of(instr)) is not None:
             _Expander(self, instr, expansion).run()
         else:
@@ -119,6 +123,17 @@ class SplitBody:
             if write != instr.name:
                 self.emit("local.get", low)
                 self.emit("local.get", high)
+
+    def _read(self, instr: Instr) -> None:
+        """A vector in a struct or an array."""
+        operands = [self.local(reference_to(self.module.types[instr.args[0]], True), 0)]
+        operands += [self.local("i32", 0)] if instr.name == "array.get" else []
+        for local in reversed(operands):
+            self.emit("local.set", local)
+        for half, part in (("low", WHOLE), ("high", HIGH)):
+            for local in operands:
+                self.emit("local.get", local)
+            self.emit(f"{instr.name}_{half}", *instr.args, part=part)
 
     def _select(self) -> None:
         condition = self.local("i32", 0)

@@ -9,7 +9,8 @@ import numpy as np
 from ....compiler.format.references import NUMBER
 from ....compiler.format.tokens import Kind
 from ....compiler.format.types import is_reference
-from ....compiler.wasm.heap_types import array_of, struct_of
+from ....compiler.link.heap import size_of
+from ....compiler.wasm.heap_types import written_field
 from ..oracle import NULL, REFERENCE_BITS, UNKNOWN, as_record
 from .context import Context
 from .divergence import Finding
@@ -30,23 +31,32 @@ def check_range(c: Context, call: int, back: int, start: int, expected: np.ndarr
         yield finding
 
 
-def check_stored(c: Context, call: int, back: int, expected: int) -> Iterator[Finding]:
-    """struct.set and array.set: the value that their routine has stored, of a reference what is recorded of it."""
+def check_stored(c: Context, call: int, back: int, expected: np.ndarray) -> Iterator[Finding]:
+    """The first field or element that differs from what the instruction has written, of a reference what is recorded of it.
+
+    expected: the bytes that the oracle found there, fields one behind the other.
+    """
     site = c.program.steps[c.trace.step[call]].site
     assert site is not None
     instr = c.module.functions[site.function].body[site.instruction]
-    if instr.name not in ("struct.set", "array.set"):
-        return
-    field = struct_of(c.module, instr).fields[instr.args[1]] if instr.name == "struct.set" else array_of(c.module, instr).element
+    field = written_field(c.module, instr)
     inside = slice(call, back)
     stores = (c.steps.group[c.trace.step[inside]] == STORE) & (c.trace.kind[inside] == Kind.DIGIT)
     written = _written(c, call + np.flatnonzero(stores))
-    actual = int.from_bytes(bytes(written[a] for a in sorted(written)), "little")
-    same = actual == expected
-    if is_reference(field.type):
-        same = actual != 0 if expected == REFERENCE_BITS else int(as_record(np.array(actual, np.uint64))) == expected
-    if not same:
-        yield c.finding("record", f"value stored by {instr.name}", expected, actual, call)
+    size, what = size_of(field.type), f"value stored by {instr.name}"
+    if len(written) != len(expected) or (written and max(written) - min(written) >= len(written)):
+        yield c.finding("record", what, f"{len(expected)} bytes", f"{len(written)} bytes, or not adjacent", call)
+        return
+    theirs = expected.tobytes()
+    ours = bytes(written[address] for address in sorted(written))
+    for at in range(0, len(ours), size):
+        one, other = (int.from_bytes(values[at : at + size], "little") for values in (theirs, ours))
+        same = one == other
+        if is_reference(field.type):
+            same = other != 0 if one == REFERENCE_BITS else int(as_record(np.array(other, np.uint64))) == one
+        if not same:
+            yield c.finding("record", f"{what}, {at // size} behind the first" if at else what, one, other, call)
+            return
 
 
 def _written(c: Context, stores: np.ndarray) -> dict[int, int]:

@@ -88,8 +88,7 @@ class Records:
         for k in np.flatnonzero(pairs.record == BULK).tolist():
             call = pairs.window.start + int(pairs.at[k])
             if self.context.instr(pairs.index[k]).name in HEAP_WRITES:
-                next(self._bulk)
-                yield from check_stored(self.context, call, self.returned[call], int(pairs.value[k]))
+                yield from check_stored(self.context, call, self.returned[call], next(self._bulk))
                 continue
             yield from check_range(
                 self.context, call, self.returned[call], int(pairs.address[k]), next(self._bulk)

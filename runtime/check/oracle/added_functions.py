@@ -39,6 +39,19 @@ def log_routine(added: Added) -> Function:
     return Function(FuncType(("i32", "i64", "i32")), body=body, name=PREFIX + "log")
 
 
+def room_routine(added: Added) -> Function:
+    """room(bytes): sees to it that so many bytes fit behind the log."""
+    memory = (added.memory,) if added.memory else ()
+    more = [("local.get", 0), ("i32.const", LOG_BYTES + 65535), ("i32.add",), ("i32.const", 16), ("i32.shr_u",)]
+    code: list[tuple] = [
+        *more, ("memory.size", *memory), ("i32.gt_u",), ("if", FuncType()),
+        *more, ("memory.size", *memory), ("i32.sub",), ("memory.grow", *memory), ("drop",),
+        ("end",), ("end",),
+    ]  # fmt: skip
+    body = tuple(Instr(name, tuple(args)) for name, *args in code)
+    return Function(FuncType(("i32",)), body=body, name=PREFIX + "room")
+
+
 def forward(function: Function, index: int, prologue: Iterable[Instr]) -> Function:
     """A function that does what `index` does."""
     arguments = (Instr("local.get", (i,)) for i in range(len(function.type.params)))

@@ -19,12 +19,20 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ....compiler.format.isa import Site
-from ....compiler.format.types import general
+from ....compiler.format.types import ArrayType, StructType, general
 from ....compiler.wasm.check import SUPPORTED_INSTRUCTIONS, SUPPORTED_TYPES
 from ....compiler.wasm.module import Export, Function, Global, GlobalType, Instr, Limits, Module, TableType
 from ....compiler.wasm.simd import V128
 from ....compiler.wasm.stack_types import DEAD, stack_tops
-from .added_functions import LOOKED_INTO, bits_entry, bits_of_element, bits_of_global, forward, log_routine
+from .added_functions import (
+    LOOKED_INTO,
+    bits_entry,
+    bits_of_element,
+    bits_of_global,
+    forward,
+    log_routine,
+    room_routine,
+)
 from .changed_parts import (
     limited_memories,
     limited_tables,
@@ -44,10 +52,12 @@ from .record import (
     GLOBAL,
     HOST_TABLE,
     INDIRECT,
+    KEPT_PAGES,
     LOG_MEMORY,
     LOG_PAGES,
     LOG_POINTER,
     MEMORY,
+    MOST_KEPT_PAGES,
     REFERENCE,
     START,
     STOPPED,
@@ -100,7 +110,7 @@ def instrument(
         return InstrumentedBody(module, added, index, frame_limit, found)
 
     bodies, origins = _bodies(module, sites, frame_deltas, functions, referenced, empty)
-    bodies.append(log_routine(added))
+    bodies += [log_routine(added), room_routine(added)]
     wrappers = {}
     for index in sorted(i for i in referenced if module.functions[i].imported):
         wrappers[index] = len(bodies)
@@ -113,6 +123,9 @@ def instrument(
         exports.append(Export(name, "func", len(bodies)))
         bodies.append(function)
 
+    log = Limits(LOG_PAGES, LOG_PAGES)
+    if any(isinstance(type_, (StructType, ArrayType)) for type_ in module.types):
+        log = Limits(LOG_PAGES + KEPT_PAGES, LOG_PAGES + MOST_KEPT_PAGES)
     counter = Global(GlobalType("i32", True), (Instr("i32.const", (0,)),))
     changed = unshared(replace_references(module, wrappers))
     return Instrumented(
@@ -121,7 +134,7 @@ def instrument(
             types=(*module.types, FLUSH_TYPE, BULK_TYPE),
             functions=tuple(with_references(f, wrappers) for f in bodies),
             tables=(*limited_tables(module, table_limits), TableType("funcref", Limits(2, 2))),
-            memories=(*limited_memories(changed, memory_maximum), Limits(LOG_PAGES, LOG_PAGES)),
+            memories=(*limited_memories(changed, memory_maximum), log),
             globals=(*changed.globals, *[counter] * 4),
             exports=tuple(exports),
             start=None,
@@ -142,6 +155,7 @@ def _indices(module: Module) -> Added:
         stopped=first + 2,
         indirect=first + 3,
         log=len(module.functions),
+        room=len(module.functions) + 1,
         flush_type=len(module.types),
         bulk_type=len(module.types) + 1,
     )
@@ -193,7 +207,7 @@ def _exports(module: Module, added: Added, references: Mapping[int, int]) -> lis
         (INDIRECT, added.indirect),
     )
     exports += [Export(name, "global", index) for name, index in counters]
-    exports += [Export(f"{MEMORY}{i}", "memory", i) for i in range(len(module.memories))]
+    exports += [Export(f"{MEMORY}{i}", "memory", i) for i in (*range(len(module.memories)), added.memory)]
     exports += [Export(f"{TABLE}{i}", "table", i) for i in range(len(module.tables))]
     exports += [Export(f"{REFERENCE}{i}", "func", wrapper) for i, wrapper in references.items()]
     exports += [Export(f"{GLOBAL}{i}", "global", i) for i in range(len(module.globals))]

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from ....compiler.format.isa import Site
 from ....compiler.format.types import is_reference
 from ....compiler.wasm.check import SUPPORTED_INSTRUCTIONS
-from ....compiler.wasm.heap_types import CAST_BRANCHES, HEAP_INSTRUCTIONS, HEAP_WRITES, array_of, struct_of
+from ....compiler.wasm.heap_types import CAST_BRANCHES, HEAP_INSTRUCTIONS, HEAP_WRITES
 from ....compiler.wasm.module import BLOCKS, Function, FuncType, Instr, Module, ValType
 from ....compiler.wasm.opcodes import ACCESS_WIDTH, ATOMICS, STORES
 from ....compiler.wasm.simd import SIMD_ACCESS_WIDTH, SIMD_STORES, V128
 from ....compiler.wasm.stack_types import Top
+from .object_writes import keep_written, operands_of
 from .observed import nullable, reference_bits
-from .record import BULK_SLOT, MEMORY_SPACE, NOT_COMPILED, Added
+from .record import BULK_SLOT, LOG_BYTES, MEMORY_SPACE, NOT_COMPILED, Added
 
 _NOT_A_SITE = 0xFFFFFFFF  # INDIRECT holds 0: no call_indirect in progress; this: one that is not recorded; site + 1
 _BULK = frozenset({"memory.copy", "memory.fill", "memory.init", "table.copy", "table.fill", "table.init"})
@@ -329,26 +330,16 @@ class InstrumentedBody:
             self.read_range(number, space, effective, [("i32.const", ATOMICS[instr.name])])
 
     def _heap_write(self, instr: Instr, sites: list[tuple[int, Site]]) -> None:
-        """Of struct.set and array.set the value as it is stored, of others nothing but having been here: what they write is seen
-        when it is read."""
-        stored = None
-        if instr.name == "struct.set":
-            stored = struct_of(self.module, instr).fields[instr.args[1]]
-        elif instr.name == "array.set":
-            stored = array_of(self.module, instr).element
-        value = self.scratch(stored.value, 9) if stored is not None else -1
-        self.emit(*[("local.tee", value)] if stored is not None else [], instr)
+        """Copies the fields or elements that it has written behind the log, where the host reads them."""
+        operands = operands_of(self, instr)
+        for local in reversed(operands[1:]):
+            self.emit(("local.set", local))
+        self.emit(("local.tee", operands[0]), *(("local.get", local) for local in operands[1:]), instr)
         for number, site in sites:
             if site.record != "bulk":
                 raise _refusal(site, instr)
-            self.emit(("i32.const", MEMORY_SPACE), ("i32.const", 0), ("i32.const", 0))
-            self.emit(("i32.const", BULK_SLOT), ("call_indirect", self.added.bulk_type, self.added.table))
-            if stored is None:
-                self.log(number, [("i32.const", 0)], "i32")
-                continue
-            mask = {"i8": 255, "i16": 65535}.get(stored.type)
-            packed = [("i32.const", mask), ("i32.and",)] if mask else []
-            self.log(number, [("local.get", value), *packed], stored.value)
+            length = keep_written(self, instr, operands)
+            self.read_range(number, MEMORY_SPACE - self.added.memory, [("i32.const", LOG_BYTES)], [("local.get", length)])
 
     def _wait(self, instr: Instr) -> None:
         """On a shared memory, which here is none, as one thread sees it; on another the instruction traps by itself."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ....compiler.format.limits import HEAP_BYTES
 from ....compiler.wasm.module import FuncType
 
 # site: index into the list of sites. value: bits of the value, for a reference 0 (null) or 1, or what isa.Site says.
@@ -14,6 +15,8 @@ from ....compiler.wasm.module import FuncType
 RECORD = np.dtype([("site", "<u4"), ("address", "<u4"), ("value", "<u8")])
 LOG_PAGES = 16
 LOG_BYTES = LOG_PAGES * 65536
+# Behind the log, what has been written into an object.
+KEPT_PAGES, MOST_KEPT_PAGES = 1, 1 + HEAP_BYTES // 65536
 
 # Names of what is exported for the host.
 PREFIX = "w2x:"
@@ -40,5 +43,6 @@ class Added:
     stopped: int
     indirect: int
     log: int
+    room: int
     flush_type: int
     bulk_type: int

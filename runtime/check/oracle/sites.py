@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ....compiler.format.isa import HIGH_RECORDS, Site
-from ....compiler.wasm.heap_types import CAST_BRANCHES, HEAP_WRITES
+from ....compiler.wasm.heap_types import CAST_BRANCHES, HEAP_WRITES, gives_vector, holds_vectors
 from ....compiler.wasm.module import BLOCKS, Function, Instr, Module
 from ....compiler.wasm.opcodes import ATOMICS, STORES
 from ....compiler.wasm.simd import SIMD_SIGNATURES, SIMD_STORES, V128, high_first
@@ -60,7 +60,12 @@ def vector_values(module: Module, function: Function) -> set[int]:
     """The instructions of a function that give or set a v128."""
     types = function.type.params + function.locals
     globals_ = {i for i, g in enumerate(module.globals) if g.type.type == V128}
-    if not globals_ and V128 not in types and all(SIMD_SIGNATURES.get(i.name, _NO_VECTOR)[1] != (V128,) for i in function.body):
+    if (
+        not globals_
+        and V128 not in types
+        and not any(map(holds_vectors, module.types))
+        and all(SIMD_SIGNATURES.get(i.name, _NO_VECTOR)[1] != (V128,) for i in function.body)
+    ):
         return set()  # others have none, or only take one from a call and leave it
     found = set()
     for at, (instr, top) in enumerate(zip(function.body, stack_tops(module, function), strict=True)):
@@ -72,7 +77,7 @@ def vector_values(module: Module, function: Function) -> set[int]:
         elif name == "select":
             vector = V128 in (top.top, *instr.args)
         else:
-            vector = SIMD_SIGNATURES.get(name, _NO_VECTOR)[1] == (V128,)
+            vector = SIMD_SIGNATURES.get(name, _NO_VECTOR)[1] == (V128,) or gives_vector(module, instr)
         if vector:
             found.add(at)
     return found
