@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Generator
+from importlib import import_module
 
 import pytest
 
@@ -41,3 +42,11 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     refuse_to_skip(report)
     return report
+
+
+@pytest.fixture
+def without_popcnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """i32.popcnt and i64.popcnt as instructions that cannot be compiled: of real ones there are none."""
+    for name in ("compiler.wasm.check", "runtime.check.oracle.instrument"):
+        module = import_module(f"wasm2xformer.{name}")
+        monkeypatch.setattr(module, "SUPPORTED_INSTRUCTIONS", module.SUPPORTED_INSTRUCTIONS - {"i32.popcnt", "i64.popcnt"})

@@ -14,7 +14,7 @@ from wasm2xformer.compiler.link.link import link
 from wasm2xformer.compiler.link.routines import load as routines_of
 from wasm2xformer.compiler.options import CompileOptions
 from wasm2xformer.compiler.wasm.halves import has_expansion
-from wasm2xformer.compiler.wasm.simd import HALF_FLOATS, HALF_INTEGERS, SIMD_SIGNATURES
+from wasm2xformer.compiler.wasm.simd import HALF_FLOATS, HALF_FUSED, HALF_INTEGERS, SIMD_SIGNATURES
 from wasm2xformer.compiler.wasm.source import load
 from wasm2xformer.compiler.wasm.split import split
 from wasm2xformer.runtime.check.verify import Verifier
@@ -107,7 +107,7 @@ def test_a_program_without_vectors_stays_as_it_is():
 
 
 def test_every_routine_has_its_instruction_and_the_other_way_round():
-    for file, names in (("simd", HALF_INTEGERS), ("simd_floats", HALF_FLOATS)):
+    for file, names in (("simd", HALF_INTEGERS), ("simd_floats", HALF_FLOATS), ("fused", HALF_FUSED)):
         assert {e.name for e in routines_of(file).exports} == set(names)
 
 

@@ -25,7 +25,7 @@ import wasmtime
 from ..wasm.check import FLOAT_ARITHMETIC
 from ..wasm.decode import decode
 from ..wasm.module import Module
-from ..wasm.simd import HALF_FLOATS, HALF_INTEGERS
+from ..wasm.simd import HALF_FLOATS, HALF_FUSED, HALF_INTEGERS
 from .atomics import ATOMICS, record_of
 from .heap_routines import RECORDS as HEAP_RECORDS
 from .units import Definition, Layout
@@ -56,6 +56,7 @@ _VALUES = {
     "f64": tuple(name for name in FLOAT_ARITHMETIC if name.startswith("f64.")),
     "simd": HALF_INTEGERS,
     "simd_floats": HALF_FLOATS,
+    "fused": HALF_FUSED,
     "conversions": tuple(name for name in FLOAT_ARITHMETIC if name.startswith("i")),
 }
 

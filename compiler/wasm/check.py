@@ -10,10 +10,10 @@ from ..format.types import HIGH_HALF, LOW_HALF, OBJECTS, general
 from .halves import has_expansion
 from .heap_types import CAST_BRANCHES, HEAP_HALVES, HEAP_INSTRUCTIONS
 from .module import Function, Module, ValType
-from .opcodes import ATOMICS, BY_NAME, SIGNATURES
+from .opcodes import ATOMICS, SIGNATURES
 from .simd import HALF_INSTRUCTIONS, SIMD_SIGNATURES, V128
 
-# What can be compiled. An instruction or type that is not listed here is refused.
+# What can be compiled: all that `decode` reads. An instruction or type that were not listed here would be refused.
 SUPPORTED_TYPES = frozenset({"i32", "i64", "f32", "f64", V128, LOW_HALF, HIGH_HALF, "funcref", "externref", "exnref", *OBJECTS})
 SUPPORTED = {
     "control": "unreachable nop block loop if else end br br_if br_table return call call_indirect return_call "
@@ -59,18 +59,10 @@ def _function_reasons(module: Module, function: Function) -> Iterator[Reason]:
     yield from _type_reasons(dict.fromkeys(function.type.params + function.type.results + function.locals))
     for instruction in function.body:
         if instruction.name not in SUPPORTED_INSTRUCTIONS:
-            yield Reason(_family(instruction.name), "", instruction.offset, instruction.name)
+            yield Reason("not supported", "", instruction.offset, instruction.name)
 
 
 def _type_reasons(types: Iterable[ValType], where: str = "") -> Iterator[Reason]:
     for type in types:
         if general(type) not in SUPPORTED_TYPES:
             yield Reason(f"{where}values of type {type} are not supported")
-
-
-def _family(name: str) -> str:
-    """Why an instruction is refused."""
-    prefix = BY_NAME[name].code[0]
-    if prefix == 0xFD:
-        return "relaxed multiplication with addition is not supported"
-    return "exceptions are not supported"

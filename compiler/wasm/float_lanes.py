@@ -19,6 +19,8 @@ def _f32() -> dict[str, Expansion]:
         "neg": halfwise(f"(i64.xor a {Lanes(32).top})"),
         "relaxed_min": halfwise("(f32x2.min a b)"),
         "relaxed_max": halfwise("(f32x2.max a b)"),
+        "relaxed_madd": halfwise("(f32x2.fma a b c)"),
+        "relaxed_nmadd": halfwise(f"(f32x2.fma (i64.xor a {Lanes(32).top}) b c)"),
     }
     half = "(i64.extend_i32_u (i32.reinterpret_f32 (f32.demote_f64 (f64.reinterpret_i64 {}))))".format
     found["demote_f64x2_zero"] = whole(f"(i64.or {half('al')} (i64.shl {half('ah')} 32))", "0")
@@ -41,6 +43,8 @@ def _f64() -> dict[str, Expansion]:
         "pmax": halfwise(f"(select b a (f64.lt {a} {b}))"),
         "relaxed_min": halfwise(bits(f"(f64.min {a} {b})")),
         "relaxed_max": halfwise(bits(f"(f64.max {a} {b})")),
+        "relaxed_madd": halfwise("(f64x1.fma a b c)"),
+        "relaxed_nmadd": halfwise(f"(f64x1.fma (i64.xor a {2**63}) b c)"),
     }
     words = ("(i32.wrap_i64 al)", "(i32.wrap_i64 (i64.shr_u al 32))")
     floats = [bits(f"(f64.promote_f32 (f32.reinterpret_i32 {word}))") for word in words]

@@ -153,7 +153,8 @@ HALF_INTEGERS = tuple(
 )  # fmt: skip
 _F32X2 = "ceil floor trunc nearest sqrt add sub mul div min max pmin pmax eq ne lt le convert_i32_s convert_i32_u"
 HALF_FLOATS = (*(f"f32x2.{name}" for name in _F32X2.split()), "i32x2.trunc_sat_f32_s", "i32x2.trunc_sat_f32_u")
-HALF_INSTRUCTIONS = HALF_INTEGERS + HALF_FLOATS
+HALF_FUSED = ("f32x2.fma", "f64x1.fma")
+HALF_INSTRUCTIONS = HALF_INTEGERS + HALF_FLOATS + HALF_FUSED
 
 
 def high_first(instruction: Instr) -> bool:
