@@ -39,7 +39,7 @@ def model() -> Model:
 
 @pytest.fixture(scope="module")
 def clean(model: Model) -> w2x.Report:
-    report = w2x.Verifier(PROGRAM, model=model, engine="torch").invoke("f", [ARGUMENT])
+    report = w2x.Verifier(PROGRAM, model=model, engine="torch", keep_records=True).invoke("f", [ARGUMENT])
     assert report.ok and report.tokens < MAX_TOKENS / 2
     return report
 

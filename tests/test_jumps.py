@@ -57,7 +57,7 @@ def test_a_checkpoint_keeps_far_jumps(tmp_path: Path) -> None:
 
 def test_every_wrong_token_of_a_far_jump_is_a_difference() -> None:
     model, module = model_of(PROGRAM, 0), load(PROGRAM).module
-    report = Verifier(PROGRAM, model=model).invoke("table", (3, 1))
+    report = Verifier(PROGRAM, model=model, keep_records=True).invoke("table", (3, 1))
     ours, table = report.trace.tokens, report.trace.table
     heads = np.array([head_of(name) for name in table.names])
     seen = set()

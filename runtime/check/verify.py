@@ -6,6 +6,7 @@ import hashlib
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ from ..instance import Instance, memory_index
 from ..results import Run
 from ..trace import Trace, decode, table_of
 from ..world import World, plain_bytes
-from .diff import Comparison, Divergence, ModelState, StateComparison, StateDifference
+from .diff import Agreement, Comparison, Divergence, ModelState, StateComparison, StateDifference
 from .oracle import Bound, OracleRun, folded_counts, oracle_for
 from .translation import TranslationCheck
 
@@ -64,16 +65,18 @@ class Report:
 
     divergence: Divergence | None
     run: Run
-    trace: Trace
     oracle: OracleRun
+    steps: int
+    decoded: Callable[[], Trace] = field(repr=False)
     compared: int = 0
     folded: dict[str, int] = field(default_factory=dict)
     mismatch: Mismatch | None = None
     margins: Margins | None = None
 
     @property
-    def steps(self) -> int:
-        return len(self.trace)
+    def trace(self) -> Trace:
+        """Made when it is asked for first."""
+        return self.decoded()
 
     @property
     def tokens(self) -> int:
@@ -95,7 +98,8 @@ class Verifier:
     """A compiled program and its original side by side; state persists on both sides from one `invoke` to the next.
 
     Parameters as for `compile` and `Instance`. model: use this one instead of compiling (it must come from `source`).
-    world: all that a program sees of its host as one value, instead of stdin ... clock.
+    world: all that a program sees of its host as one value, instead of stdin ... clock. keep_records: reports
+    have wasmtime's records also of calls that agree (`Report.oracle.records`), 16 bytes each.
     Raises CompileError. A start function is run, within max_tokens and timeout, and compared at once (`started`), also
     when it traps. Threads, callbacks and calls that are given up: as for `Instance`.
     """
@@ -121,7 +125,9 @@ class Verifier:
         max_tokens: int | None = None,
         timeout: float | None = None,
         device: str | None = None,
+        keep_records: bool = False,
     ):
+        self._keep = keep_records
         self.source = source if isinstance(source, Source) else load(source)
         options = CompileOptions(opt_level, exports, libraries or {}, max_memory_pages, unknown_imports_trap)
         if model is None:
@@ -171,7 +177,9 @@ class Verifier:
         self._states = StateComparison(self.program, linked, self._oracle, keys is not None)
         self.started: Report | None = None
         if started and self._oracle.start:
-            self.started = self._compare(started, self._oracle.start)
+            agreement = self._agreement(started, keep=True)
+            agreement.take(self._oracle.start.records)
+            self.started = self._compare(started, self._oracle.start, agreement)
 
     def invoke(
         self, name: str, args: Sequence[Any] = (), *, max_tokens: int | None = None, timeout: float | None = None,
@@ -198,7 +206,8 @@ class Verifier:
             types = self.program.entries[name].params
             bound = Bound(run.steps, self._comparison.answered)
             values = [_bits(t, a) for t, a in zip(types, args)]
-            report = self._compare(run, self._oracle.invoke(name, values, bound))
+            agreement = self._agreement(run)
+            report = self._compare(run, self._oracle.invoke(name, values, bound, agreement), agreement)
         except Unfinished as error:
             tokens = error.tokens if run is None else (run.prompt, run.tokens)
             raise self._given_up(error, tokens) from None
@@ -269,18 +278,31 @@ class Verifier:
         self._state.follow(decode(tokens, self._table, self.program, run.probed), run.probed)
         return run
 
-    def _compare(self, run: Run, oracle: OracleRun) -> Report:
-        tokens = np.concatenate([run.prompt, run.tokens])
-        self._sequence.append(tokens)
-        trace = decode(tokens, self._table, self.program, run.probed)
-        self._state.follow(trace, run.probed)
-        run.probed = None  # the trace has what matters of it; a long one's is hundreds of megabytes
-        fault = self._translation.first(trace.step)
-        divergence = self._comparison.first(trace, oracle, fault=fault, after=self._left_behind)
-        counts = np.bincount(oracle.records["site"], minlength=len(oracle.sites))
+    def _agreement(self, run: Run, keep: bool = False) -> Agreement:
+        agreement = self._comparison.agreement(run, self._state, keep or self._keep)
+        self._sequence.append(agreement.tokens)
+        run.prompt, run.tokens = np.split(agreement.tokens, [len(run.prompt)])  # long ones are there once
+        return agreement
+
+    def _compare(self, run: Run, oracle: OracleRun, agreement: Agreement) -> Report:
+        keys, run.probed = run.probed, None
+        decoded = cache(lambda: decode(agreement.tokens, self._table, self.program, keys))
+        agreed = self._comparison.agrees(agreement, oracle, decoded)
+        if agreed:
+            self._state.end(agreement.values(), decoded)
+        else:
+            self._state.follow(decoded(), keys)
+        fault = self._translation.first(agreement.visited if agreed else decoded().step)
+        divergence = None
+        if not agreed or fault is not None or self._left_behind() is not None:  # which of all differences is the first one?
+            divergence = self._comparison.first(
+                decoded(), oracle, fault=fault, after=self._left_behind, compared=agreement.dropped
+            )  # fmt: skip
+        counts = agreement.counts + np.bincount(oracle.records["site"], minlength=len(agreement.counts))
         folded = folded_counts(self._recorded, self._translation.rules, counts.tolist())
         compared = int(counts[self._comparison.answered].sum())
-        return Report(divergence, run, trace, oracle, compared, dict(folded))
+        steps = agreement.steps if agreed else len(decoded())
+        return Report(divergence, run, oracle, steps, decoded, compared, dict(folded))
 
     def _folder_difference(self) -> StateDifference | None:
         """Of what the tokens say that is in the program's folders, and what is in wasmtime's copies."""

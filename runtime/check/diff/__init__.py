@@ -8,8 +8,9 @@ bytes. When a call has ended, the whole of memory, all globals and tables in use
 them.
 """
 
+from .agreement import Agreement
 from .compare import Comparison, compare
 from .divergence import Divergence
 from .state import ModelState, StateComparison, StateDifference
 
-__all__ = ["Comparison", "Divergence", "ModelState", "StateComparison", "StateDifference", "compare"]
+__all__ = ["Agreement", "Comparison", "Divergence", "ModelState", "StateComparison", "StateDifference", "compare"]

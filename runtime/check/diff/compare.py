@@ -8,17 +8,20 @@ import numpy as np
 
 from ....compiler.format.isa import Program, Site
 from ....compiler.wasm.module import Module
+from ...results import Run
 from ...trace import Location, Trace, location
 from ..oracle import OracleRun
 from ..translation import Mistranslation
+from .agreement import Agreement
 from .context import WINDOW, Context
 from .copies import Copies, SlotTable
 from .divergence import CONTEXT, Divergence, Finding
 from .ending import check_outcome, check_output, check_results
 from .records import Records
-from .state import StateDifference
+from .state import ModelState, StateDifference
 from .steps import BULK, StepTable
 from .structure import Calls, check_ends, check_form, check_jumps
+from .tables import PassTables, pass_tables
 
 
 class Comparison:
@@ -31,6 +34,7 @@ class Comparison:
     def __init__(self, program: Program, module: Module, sites: Sequence[Site], references: np.ndarray):
         self.program, self.module = program, module
         self._steps, self._slots = StepTable(program, sites, references), SlotTable(program)
+        self._tables: PassTables | None = None
 
     @property
     def steps(self) -> StepTable:
@@ -42,18 +46,31 @@ class Comparison:
         """bool, by site: a step answers for it."""
         return self._steps.answered
 
+    def agreement(self, run: Run, state: ModelState, keep: bool = False) -> Agreement:
+        """To be told wasmtime's records of the call while it runs there. state: before that call; its memory follows along. keep:
+        the records are kept in any case."""
+        self._tables = self._tables or pass_tables(self.program, self.module, state.table, self._steps, self._slots)
+        agreement = Agreement(self._tables, run, state.table, state.memory, state.hidden, keep)
+        state.begin(agreement.tokens[: agreement.entry], run.probed)
+        return agreement
+
+    def agrees(self, agreement: Agreement, oracle: OracleRun, trace: Callable[[], Trace]) -> bool:
+        """Whether `first` finds nothing, but for what the call leaves behind. See `Agreement.ends_with`."""
+        return agreement.ends_with(self.program, self.module, self._steps, oracle, trace)
+
     def first(
         self, trace: Trace, run: OracleRun, window: int = WINDOW, fault: Mistranslation | None = None,
-        after: Callable[[], StateDifference | None] | None = None,
+        after: Callable[[], StateDifference | None] | None = None, compared: int = 0,
     ) -> Divergence | None:  # fmt: skip
         """The first difference. window: executed steps that are checked at a time. fault: one of the program's own.
-        after: says what differs in what the call leaves behind, when nothing else does.
+        after: says what differs in what the call leaves behind, when nothing else does. compared: records that steps answer for
+        that have been compared and that the run has not kept.
         """
         c = Context(self.program, self.module, self._steps, trace, run)
         calls = Calls(BULK)
         findings = [*check_form(c), *check_results(c), *check_output(c), *check_outcome(c)]
         findings += _structure(c, calls, Copies(self._slots), window)
-        findings += _records(c, Records(c, calls.returned), window)
+        findings += _records(c, Records(c, calls.returned, compared), window)
         if fault is not None:
             findings.append(_fault(c, fault))
         if findings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 
@@ -21,9 +22,12 @@ class Context:
 
     def __init__(self, program: Program, module: Module, steps: StepTable, trace: Trace, run: OracleRun):
         self.program, self.module, self.steps, self.trace, self.run = program, module, steps, trace, run
-        # Those that a step answers for.
-        answered = steps.answered[run.records["site"]]
-        self.records = run.records if answered.all() else run.records[answered]
+
+    @cached_property
+    def records(self) -> np.ndarray:
+        """Those that a step answers for."""
+        answered = self.steps.answered[self.run.records["site"]]
+        return self.run.records if answered.all() else self.run.records[answered]
 
     def windows(self, size: int) -> Iterator[Window]:
         return (Window(self, start, min(start + size, len(self.trace))) for start in range(0, len(self.trace), size))

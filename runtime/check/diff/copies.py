@@ -27,6 +27,11 @@ class SlotTable:
         self.const = np.array([int(s.index) if s and s.kind == "const" else 0 for s in movs], np.uint64)
         self.target = self._slots([s.dest for s in program.steps])
 
+    @property
+    def fixed(self) -> tuple[Slot, ...]:
+        """The slots that are in no frame: the k-th has the number -1 - k."""
+        return tuple(self._fixed)
+
     def _slots(self, slots: list[Slot | None]) -> tuple[np.ndarray, np.ndarray]:
         """Kind and number of each slot."""
         kinds, numbers = np.zeros(len(slots), np.int8), np.zeros(len(slots), np.int64)

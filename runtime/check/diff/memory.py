@@ -14,14 +14,37 @@ class SparseMemory:
 
     def __init__(self) -> None:
         self._pages: dict[int, np.ndarray] = {}
+        self._pointers, self._first = np.empty(0, np.int64), 0  # see `pointers`
 
     def write(self, addresses: np.ndarray, values: np.ndarray) -> None:
         """int64 [n], uint8 [n], in order: of two bytes at one address the later one stays."""
         order = np.argsort(addresses // PAGE, kind="stable")
         pages, first = np.unique(addresses[order] // PAGE, return_index=True)
         for page, at in zip(pages.tolist(), np.split(order, first[1:])):
-            bytes_ = self._pages.setdefault(page, np.zeros(PAGE, np.uint8))
-            bytes_[addresses[at] % PAGE] = values[at]
+            self._page(page)[addresses[at] % PAGE] = values[at]
+
+    def _page(self, page: int) -> np.ndarray:
+        if page not in self._pages:
+            self._pages[page] = np.zeros(PAGE, np.uint8)
+            if 0 <= page - self._first < len(self._pointers):
+                self._pointers[page - self._first] = self._pages[page].ctypes.data
+        return self._pages[page]
+
+    def pointers(self, low: int, high: int) -> tuple[np.ndarray, int]:
+        """int64 [pages]: where the bytes of the pages from that of address `low` to that of `high` are now, 0 for those that take
+        no room yet; and the first page's number. The array is kept up to date, if it is for the same pages in every call."""
+        first, count = low // PAGE, high // PAGE + 1 - low // PAGE
+        if first != self._first or count != len(self._pointers):
+            self._first, self._pointers = first, np.zeros(count, np.int64)
+            for page, data in self._pages.items():
+                if 0 <= page - first < count:
+                    self._pointers[page - first] = data.ctypes.data
+        return self._pointers, first
+
+    def make_room(self, first: int, last: int) -> None:
+        """For the bytes from one address to another."""
+        for page in range(first // PAGE, last // PAGE + 1):
+            self._page(page)
 
     def read(self, address: int, count: int) -> np.ndarray:
         """uint8 [count]."""

@@ -10,19 +10,27 @@ from ....compiler.format.references import NUMBER
 from ....compiler.format.tokens import Kind
 from ....compiler.format.types import is_reference
 from ....compiler.link.heap import size_of
-from ....compiler.wasm.heap_types import written_field
+from ....compiler.wasm.heap_types import HEAP_WRITES, written_field
 from ..oracle import NULL, REFERENCE_BITS, UNKNOWN, as_record
 from .context import Context
 from .divergence import Finding
 from .steps import STORE
 
 
-def check_range(c: Context, call: int, back: int, start: int, expected: np.ndarray) -> Iterator[Finding]:
-    """The first byte or element that differs. Needs the trace's addresses.
+def check_bulk(c: Context, written: np.ndarray, call: int, back: int, address: int) -> Iterator[Finding]:
+    """What one bulk instruction has stored. Needs the trace's addresses.
 
-    call, back: the executed steps that call the instruction's routine and return from it. start, expected: address or
-    index of the range, and what the oracle read there.
+    call, back: the executed steps that call the instruction's routine and return from it. address: as recorded. written: what
+    the oracle read there.
     """
+    if c.instr(int(c.trace.step[call])).name in HEAP_WRITES:
+        yield from check_stored(c, call, back, written)
+    else:
+        yield from check_range(c, call, back, address, written)
+
+
+def check_range(c: Context, call: int, back: int, start: int, expected: np.ndarray) -> Iterator[Finding]:
+    """The first byte or element that differs. start, expected: address or index of the range, and what the oracle read there."""
     inside = slice(call, back)
     stores = (c.steps.group[c.trace.step[inside]] == STORE) & (c.trace.kind[inside] == Kind.DIGIT)
     check = _elements if expected.dtype == np.int64 else _bytes

@@ -9,12 +9,11 @@ import numpy as np
 
 from ....compiler.format.references import NUMBER
 from ....compiler.format.tokens import Kind
-from ....compiler.wasm.heap_types import HEAP_WRITES
 from ...trace import show_value
 from ..oracle import REFERENCE_BITS, as_record
 from .context import Context, Window
 from .divergence import Finding
-from .ranges import check_range, check_stored
+from .ranges import check_bulk
 from .steps import BR_TABLE, BRANCH, BULK, CALL_INDIRECT, STORED, TAIL_INDIRECT, VALUED
 
 
@@ -34,17 +33,19 @@ class Pairs:
 
 
 class Records:
-    """Goes through the records as the windows go through the trace. returned: call of a bulk instruction -> return."""
+    """Goes through the records as the windows go through the trace. returned: call of a bulk instruction -> return. compared: so
+    many are not there any more, none of them of a bulk instruction."""
 
-    def __init__(self, context: Context, returned: Mapping[int, int]):
+    def __init__(self, context: Context, returned: Mapping[int, int], compared: int = 0):
         self.context, self.returned = context, returned
         self._has_bulk = bool((context.steps.record == BULK).any())
         self._bulk = iter(context.run.bulk)
-        self.used = 0
+        self.used, self._before = 0, compared
 
     def check(self, w: Window) -> Iterator[Finding]:
         c = self.context
         events = self._events(w)
+        self._before, events = max(self._before - len(events), 0), events[self._before :]
         records = c.records[self.used : self.used + len(events)]
         n = len(records)
         other = np.flatnonzero(c.steps.site[w.index[events[:n]]] != records["site"])
@@ -87,12 +88,7 @@ class Records:
             return
         for k in np.flatnonzero(pairs.record == BULK).tolist():
             call = pairs.window.start + int(pairs.at[k])
-            if self.context.instr(pairs.index[k]).name in HEAP_WRITES:
-                yield from check_stored(self.context, call, self.returned[call], next(self._bulk))
-                continue
-            yield from check_range(
-                self.context, call, self.returned[call], int(pairs.address[k]), next(self._bulk)
-            )  # fmt: skip
+            yield from check_bulk(self.context, next(self._bulk), call, self.returned[call], int(pairs.address[k]))
 
 
 def _check_values(pairs: Pairs) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,9 +62,27 @@ class ModelState:
         self._writes = np.array([-1 if s is None else numbers[s] for s in state], np.int64)
         self._bytes = np.array([name.startswith("B.") for name in table.names])
         self.known = keys is not None  # what memory holds
-        self.touched: np.ndarray = np.empty(0, np.int64)  # addresses that the latest call has written
+        self._latest: Callable[[], Trace] | None = None
         if keys is not None:
             self._put_bytes(prefix, keys)
+
+    def begin(self, prompt: np.ndarray, keys: np.ndarray | None) -> None:
+        """What the prompt of a call, without its entry token, puts into memory. keys: as for the prefix, at its positions."""
+        if keys is not None:
+            self._put_bytes(prompt, keys)
+
+    def end(self, values: Mapping[Slot, int], trace: Callable[[], Trace]) -> None:
+        """Behind a call whose prompt and stores are in memory. values: of the slots that it has written and that are in no frame.
+        trace: the call's, for what is seldom asked for."""
+        self._latest = trace
+        self.slots |= {slot: value for slot, value in values.items() if slot.kind in ("global", "hidden")}
+
+    def touched(self) -> np.ndarray:
+        """Addresses that the latest call has written."""
+        trace = self._latest() if self._latest else None
+        if trace is None or trace.address is None:
+            return np.empty(0, np.int64)
+        return self._known_addresses(*self._stores(trace))[0]
 
     def follow(self, trace: Trace, keys: np.ndarray | None) -> None:
         """What one invocation changes. keys: as for the prefix, at its positions."""
@@ -74,8 +92,9 @@ class ModelState:
         numbers, last = np.unique(self._writes[trace.step[written]][::-1], return_index=True)
         values = trace.value[written][::-1][last]
         self.slots |= {self._names[n]: int(v) for n, v in zip(numbers.tolist(), values.tolist(), strict=True)}
+        self._latest = lambda: trace
         if trace.address is not None:
-            self._put_stores(trace)
+            self._put(*self._stores(trace))
 
     def _put_bytes(self, tokens: np.ndarray, keys: np.ndarray) -> None:
         """Bytes of the prompt. Each is written where the key at its own position says."""
@@ -86,20 +105,24 @@ class ModelState:
         first = int(np.flatnonzero(self._bytes)[0]) if self._bytes.any() else 0
         return (tokens - first).astype(np.uint8)
 
-    def _put_stores(self, trace: Trace) -> None:
+    def _stores(self, trace: Trace) -> tuple[np.ndarray, np.ndarray]:
+        """Addresses and bytes, in order."""
         assert trace.address is not None
         at = np.flatnonzero((self._steps.group[trace.step] == STORE) & (trace.kind == Kind.DIGIT))
         width = self._steps.width[trace.step[at]].astype(np.int64)
         which = np.repeat(np.arange(len(at)), width)
         place = np.arange(len(which)) - np.repeat(np.cumsum(width) - width, width)
         value = (trace.value[at][which] >> (place.astype(np.uint64) * np.uint64(8))) & np.uint64(255)
-        self._put(trace.address[at][which] + place, value.astype(np.uint8))
+        return trace.address[at][which] + place, value.astype(np.uint8)
+
+    def _known_addresses(self, addresses: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """An address that is none is left out."""
+        known = np.isfinite(addresses) & (addresses >= -self.hidden) & (addresses < 2**32)
+        return addresses[known].astype(np.int64), values[known]
 
     def _put(self, addresses: np.ndarray, values: np.ndarray) -> None:
-        """In order: of two bytes at one address the later one stays. An address that is none is left out."""
-        known = np.isfinite(addresses) & (addresses >= -self.hidden) & (addresses < 2**32)
-        self.touched = addresses[known].astype(np.int64)
-        self.memory.write(self.touched, values[known])
+        """In order: of two bytes at one address the later one stays."""
+        self.memory.write(*self._known_addresses(addresses, values))
 
 
 class StateComparison:
@@ -179,7 +202,8 @@ class StateComparison:
             at = np.arange(size)
             if size > _ELEMENTS:
                 first = layout.offset - model.hidden
-                near = model.touched[(model.touched >= first) & (model.touched < first + 4 * size)]
+                touched = model.touched()
+                near = touched[(touched >= first) & (touched < first + 4 * size)]
                 at = np.unique((near - first) // 4)[:_ELEMENTS]
             type_ = self.oracle.module.tables[index].element
             for i in at.tolist():

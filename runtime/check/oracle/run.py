@@ -7,7 +7,7 @@ import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import wasmtime
@@ -43,7 +43,7 @@ NULL, UNKNOWN = -1, -2  # elements of a table range that are no function of the 
 class OracleRun:
     """What one invocation did.
 
-    records: structured array (`RECORD`), in program order; `site` is an index into `sites`.
+    records: structured array (`RECORD`), in program order; `site` is an index into `sites`. Those that a `Watch` kept.
     bulk: for every record of a "bulk" site, in order: the bytes of the range (uint8 [length]), or, for tables, the
         function indices (int64 [length]; NULL, UNKNOWN for what is no function of this module).
     references: bool, by site: its value is a reference, of which a record holds only 0 (null) or 1.
@@ -68,7 +68,7 @@ class OracleRun:
 
     @property
     def executed(self) -> int:
-        """Instructions that completed and were recorded."""
+        """Instructions that completed and whose records were kept."""
         return len(self.records)
 
 
@@ -84,23 +84,38 @@ class Bound:
     answered: np.ndarray
 
 
+class Watch(Protocol):
+    """Who looks at the records as they come."""
+
+    @property
+    def compared(self) -> int:
+        """How many records he has looked at for which a step answers."""
+
+    def take(self, records: np.ndarray) -> bool:
+        """The next ones, which are there only as long as this runs. Returns whether they need not be kept."""
+
+
 class _Enough(Exception):
     """The run went past its bound."""
 
 
 @dataclass
 class _Log:
-    """answered, since: records within the bound so far, and all since the latest of them."""
+    """answered, since: records within the bound so far, and all since the latest of them. watch: sees them first."""
 
     chunks: list[np.ndarray] = field(default_factory=list)
     bulk: list[np.ndarray] = field(default_factory=list)
     bound: Bound | None = None
+    watch: Watch | None = None
     answered: int = 0
     since: int = 0
 
     def add(self, records: np.ndarray) -> None:
-        """Raises _Enough."""
-        self.chunks.append(records)
+        """Records that are there only now. Raises _Enough."""
+        if self.watch is not None and self.watch.take(records):
+            self.answered = self.watch.compared
+            return
+        self.chunks.append(records.copy())
         if self.bound is None:
             return
         at = np.flatnonzero(self.bound.answered[records["site"]])
@@ -159,10 +174,13 @@ class Oracle:
         elif any(decode(library).start is not None for _, library in libraries):
             self.start = self._run(lambda store: None, (), (), bound)
 
-    def invoke(self, name: str, args: Sequence[int | Reference | None] = (), bound: Bound | None = None) -> OracleRun:
+    def invoke(
+        self, name: str, args: Sequence[int | Reference | None] = (), bound: Bound | None = None, watch: Watch | None = None
+    ) -> OracleRun:  # fmt: skip
         """Calls an exported function. i32 and i64 arguments may be signed or unsigned, floats are bit patterns,
         an externref any int, an anyref, eqref or i31ref the number of an i31ref, an anyref also a host's `Reference`, a funcref
-        the index of a function that the module takes references to; null is None.
+        the index of a function that the module takes references to; null is None. bound: how far the run is followed. watch: sees
+        its records, and decides which of them `OracleRun.records` has.
 
         Raises ValueError for an unknown function or the wrong number of arguments, OracleError for a call that wasmtime does
         not finish, and InstanceError after such a call or one that was interrupted.
@@ -174,7 +192,7 @@ class Oracle:
         with self._exclusive.call(name):
             if self._wasi:
                 self._wasi.begin(self._store)
-            return self._run(self._exports[names.ENTRY + name], values, function.type.results, bound)
+            return self._run(self._exports[names.ENTRY + name], values, function.type.results, bound, watch)
 
     def write_memory(self, address: int, data: bytes) -> None:
         """What the host writes between two calls."""
@@ -228,9 +246,11 @@ class Oracle:
         several = iter(bits if isinstance(bits, (list, tuple)) else [bits])
         return self._from_wasm(next(several), type_, several)
 
-    def _run(self, function: Any, values: Sequence[Any], types: Sequence[str], bound: Bound | None) -> OracleRun:
+    def _run(
+        self, function: Any, values: Sequence[Any], types: Sequence[str], bound: Bound | None, watch: Watch | None = None
+    ) -> OracleRun:  # fmt: skip
         store, exports = self._store, self._exports
-        self._log = _Log(bound=bound)
+        self._log = _Log(bound=bound, watch=watch)
         for name, value in ((names.FRAMES, self._entry_delta), (names.STOPPED, 0), (names.INDIRECT, 0)):
             exports[name].set_value(store, value)
         results: list[int | None] = []
@@ -294,7 +314,7 @@ class Oracle:
             data = self._exports[names.LOG_MEMORY].data_ptr(store)
             buffer = np.ctypeslib.as_array(data, (names.LOG_BYTES,))
             pointer.set_value(store, 0)
-            self._log.add(buffer[:used].copy().view(RECORD))
+            self._log.add(buffer[:used].view(RECORD))
 
     def _bulk(self, space: int, start: int, length: int) -> None:
         store = self._store

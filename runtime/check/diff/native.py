@@ -1,0 +1,106 @@
+"""Functions on arrays of integers, written in a few words of Python, as machine code.
+
+What a function may consist of: parameters that are arrays (`U8`, `I32`, `I64`, `F64`); variables, all of them integers of 64 bits
+with a sign; assignments, `if`, `while`, `break`, `continue`, `return`; `+ - * & | ^ << >>`, single comparisons, `and`, `or`,
+`not`; integers, also such that its module names. Nothing else is translated. An element of an F64 is read as an integer, as
+-2^63 where it is none; `poke(address, byte)` writes one byte. Nothing is checked when it runs: the function itself has to see
+to it that it stays inside its arrays.
+
+Why not numba: it takes half a second of every process before such a function runs, more than most calls take to verify.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import inspect
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import llvmlite.binding as llvm
+import numpy as np
+
+from ...fast.jit import host
+from ...fast.sealed import DIGEST, cache_folder, opened
+
+# Arrays, by the name of the annotation.
+U8: TypeAlias = np.ndarray
+I32: TypeAlias = np.ndarray
+I64: TypeAlias = np.ndarray
+F64: TypeAlias = np.ndarray
+_TYPES = {"U8": np.uint8, "I32": np.int32, "I64": np.int64, "F64": np.float64}
+
+
+def poke(address: int, byte: int) -> None:
+    """For what reads the function as Python."""
+    ctypes.c_uint8.from_address(address).value = byte & 255
+
+
+class NativeFunction:
+    """A function of this module's kind, to be called with arrays of its parameters' types, each contiguous."""
+
+    def __init__(self, function: Callable[..., int]):
+        self._types = [_TYPES[name] for name in inspect.get_annotations(function).values() if name in _TYPES]
+        self._engine, self._call = _loaded(function, len(self._types))
+
+    def __call__(self, *arrays: np.ndarray) -> int:
+        for array, type_ in zip(arrays, self._types, strict=True):
+            if array.dtype != type_ or not array.flags.c_contiguous:
+                raise TypeError(f"an array of {array.dtype} in place of {np.dtype(type_)}, or not contiguous")
+        return int(self._call(*(array.ctypes.data for array in arrays)))
+
+
+def _loaded(function: Callable[..., int], parameters: int) -> tuple[Any, Callable[..., int]]:
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(_object(function)))
+    engine.finalize_object()
+    signature = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * parameters)
+    return engine, signature(engine.get_function_address(function.__name__))
+
+
+@cache
+def _target() -> llvm.TargetMachine:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    features = llvm.get_host_cpu_features().flatten()
+    target = llvm.Target.from_default_triple()
+    return target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=2, jit=True)
+
+
+def _object(function: Callable[..., int]) -> bytes:
+    """From the cache of the fast engine, if it is there."""
+    path = cache_folder()
+    name = f"{_digest(function)}.bin"
+    if path is not None:
+        with suppress(OSError, ValueError), opened(path) as folder:
+            return folder.read(name)[0]
+    code = compiled(function)
+    if path is not None:
+        with suppress(OSError), opened(path) as folder:
+            folder.write(name, code)
+    return code
+
+
+def _digest(function: Callable[..., int]) -> str:
+    """Of all that the code depends on."""
+    files = (Path(inspect.getfile(function)), *(Path(__file__).with_name(n) for n in ("native.py", "translate.py")))
+    found = hashlib.blake2b(f"{host()} {function.__name__}".encode(), digest_size=DIGEST)
+    for file in files:
+        found.update(file.read_bytes())
+    return found.hexdigest()
+
+
+def compiled(function: Callable[..., int]) -> bytes:
+    """Object code. Raises NotImplementedError for what is not translated."""
+    from .translate import translated  # not needed, and not loaded, when the cache has the code
+
+    text = translated(function)
+    module = llvm.parse_assembly(text, llvm.create_context())
+    module.verify()
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    passes = llvm.create_pass_builder(_target(), options)
+    passes.getModulePassManager().run(module, passes)
+    return _target().emit_object(module)
