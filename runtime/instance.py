@@ -26,6 +26,7 @@ from .folders import Folders, changes, contents
 from .limits import CallLimits
 from .prompts import Prompts
 from .results import Run, output_bytes, run_of
+from .sparse_values import SparseValues
 from .world import World, plain_bytes
 
 # Tokens decoded between two looks at the progress and at the output: few at first, then as many as take this long.
@@ -43,7 +44,7 @@ class Instance:
     stdin, args (argv, the program's name first) and env are what WASI programs see; they are part of every invocation's
     prompt, as are random (256 bytes, by default new ones each time) and clock (seconds since 1970, by default the time at which
     the invocation begins). folders: see `World`; they are told once, `read_folders` tells what became of them. probe: name of
-    a probe of the model to record along (see Transformer.probes). world: all that a
+    a probe of the model to record along (see Transformer.probes); sparse: `Run.probed` is a `SparseValues`. world: all that a
     program sees of its host as one value, instead of stdin ... clock.
     The start function, if there is one, runs now, within max_tokens and timeout (see `invoke`): `started` is its run.
     Raises Trap when it traps: there is no instance then, as in wasmtime. Raises ArgumentError, Unfinished.
@@ -69,6 +70,7 @@ class Instance:
         max_tokens: int | None = None,
         timeout: float | None = None,
         device: str | None = None,
+        sparse: bool = False,
     ):
         limits = CallLimits(max_tokens, timeout)
         if not isinstance(model, Model):
@@ -80,9 +82,10 @@ class Instance:
         vocabulary = model.transformer.vocabulary
         chosen = {key: value for key, value in (("probe", probe), ("device", device)) if value is not None}
         self._engine: Engine = new_engine(engine, model.transformer, model.mixture, **chosen)
-        self._probe = probe
+        self._probe, self._sparse = probe, sparse
+        self._probed = SparseValues()
         if probe:
-            self.prefix_probed = self._take_probed()
+            self.prefix_probed = join(self._engine.probed)
         self._tokens = TokenTable.build(vocabulary, model.jumps, model.entries)
         self.world = World(stdin, args, env or {}, random, clock, folders or {}) if world is None else world
         self._prompts = Prompts(model, self.world)
@@ -217,6 +220,7 @@ class Instance:
         try:
             for i in range(0, len(prompt), PROMPT_CHUNK):
                 self._engine.append(prompt[i : i + PROMPT_CHUNK])
+                self._thin_out()
                 limits.check(name, 0, until)
             self._decode(parts, name, limits, until, progress, output)
         except Unfinished as error:
@@ -241,6 +245,7 @@ class Instance:
         while True:
             began = time.perf_counter()
             part = self._engine.decode(self._tokens.stops, limits.next(chunk, count))
+            self._thin_out()
             if time.perf_counter() - began < CHUNK_SECONDS:
                 chunk = min(2 * chunk, LAST_CHUNK)
             else:
@@ -256,8 +261,18 @@ class Instance:
                 break
             limits.check(name, count, until)
 
-    def _take_probed(self) -> np.ndarray:
-        return join(self._engine.probed)
+    def _thin_out(self) -> None:
+        """Of what the probe has told since, keeps what is not 0."""
+        if self._sparse:
+            for part in self._engine.probed:
+                self._probed.append(part)
+            self._engine.probed.clear()
+
+    def _take_probed(self) -> np.ndarray | SparseValues:
+        if not self._sparse:
+            return join(self._engine.probed)
+        taken, self._probed = self._probed, SparseValues()
+        return taken
 
 
 def memory_index(what: str, value: Any) -> int:

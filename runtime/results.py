@@ -15,6 +15,7 @@ from ..compiler.format.types import halved
 from .bit_patterns import decode, fits, values_of
 from .errors import DecodingError
 from .missing import TAIL, missing_import
+from .sparse_values import SparseValues
 
 BLOCK = 1 << 20  # tokens of a finished trace looked at together
 
@@ -40,7 +41,7 @@ class Run:
     trap: str | None = None
     missing_import: str = ""
     exit_code: int | None = None
-    probed: np.ndarray | None = field(default=None, repr=False)
+    probed: np.ndarray | SparseValues | None = field(default=None, repr=False)
     bits: list[int] = field(default_factory=list)
 
     @property

@@ -20,6 +20,7 @@ from ..compiler.format.isa import Program, Slot, Step
 from ..compiler.format.printable import printable
 from ..compiler.format.tokens import Kind, TokenTable
 from ..compiler.wasm.module import Module
+from .sparse_values import SparseValues
 
 BLOCK = 1 << 18  # tokens decoded at a time
 
@@ -104,7 +105,7 @@ class Trace:
 
 
 def decode(
-    tokens: np.ndarray, table: TokenTable, program: Program, keys: np.ndarray | None = None, block: int = BLOCK
+    tokens: np.ndarray, table: TokenTable, program: Program, keys: np.ndarray | SparseValues | None = None, block: int = BLOCK
 ) -> Trace:
     """The trace of one invocation: int [T] token ids, the prompt (input bytes, entry token, arguments) included.
 
@@ -140,7 +141,7 @@ _COLUMN_TYPES = (np.int32, np.int64, np.int32, np.uint8, np.uint64, np.int32, np
 class _Blocks:
     """Decodes block after block; instruction pointer and frame base are carried along."""
 
-    def __init__(self, table: TokenTable, steps: int, ip: int, keys: np.ndarray | None, room: int):
+    def __init__(self, table: TokenTable, steps: int, ip: int, keys: np.ndarray | SparseValues | None, room: int):
         self.table, self.steps, self.ip, self.frame, self.keys = table, steps, ip, 0, keys
         # 0: no digit; p + 1: digit at place p. Behind digit p > 0 comes digit p - 1.
         self.digit = np.where(table.kind == Kind.DIGIT, table.place + 1, 0).astype(np.int8)

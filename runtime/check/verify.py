@@ -149,7 +149,8 @@ class Verifier:
         self._instance: Instance | None = None
         try:
             self._instance = Instance(
-                model, engine, world=world, probe=probe, max_tokens=max_tokens, timeout=timeout, device=device
+                model, engine, world=world, probe=probe, max_tokens=max_tokens, timeout=timeout, device=device,
+                sparse=True,
             )
             started = self._instance.started
         except Trap as trap:

@@ -14,6 +14,7 @@ from ...compiler.format.checkpoint import Model
 from ...compiler.format.isa import Program, Slot
 from ...compiler.format.tokens import Kind
 from ..results import Run
+from ..sparse_values import SparseValues
 from ..trace import Trace, TraceStep, decode, show_slot, table_of
 
 
@@ -43,12 +44,16 @@ class Moments:
     """
 
     def __init__(
-        self, model: Model, run: Run, keys: np.ndarray | None = None, before: Mapping[int, int] = MappingProxyType({})
+        self,
+        model: Model,
+        run: Run,
+        keys: np.ndarray | SparseValues | None = None,
+        before: Mapping[int, int] = MappingProxyType({}),
     ):
         self.model, self.program = model, model.program
         tokens = np.concatenate([run.prompt, run.tokens])
         self.trace: Trace = decode(tokens, table_of(model), model.program)
-        self.keys = keys
+        self.keys = None if keys is None else keys[:]
         self._slots: dict[tuple[str, int | str], _History] = {}
         self._bytes = {address: _History([-1], [byte]) for address, byte in before.items()}
         self.callers = self._read(model.program)

@@ -25,6 +25,7 @@ from .tables import PassTables
 
 # Values that a call's `result` steps give, at most; with more of them the slower checks look.
 _RESULTS = 4096
+_NEAR = 1 << 16  # keys that are laid out in a row at a time
 _SLOTS = FRAME_LIMIT + 2 * FRAME_SIZE_LIMIT
 
 
@@ -50,7 +51,7 @@ class Agreement:
         self.entry = int(np.argmax(table.kind[run.prompt] == Kind.ENTRY))
         self.tokens = np.concatenate([run.prompt, run.tokens], dtype=np.int32)
         self._has_keys = run.probed is not None
-        self._keys = np.empty(0) if run.probed is None else run.probed
+        self._keys, self._near = run.probed, np.empty(0)  # all of them, and some in a row
         self._pages, first_page = memory.pointers(-hidden, MEMORY_LIMIT - 1)
         self._bulks, self._ended = list[np.ndarray](), False
         self._keep = keep or tables.has_bulk
@@ -66,7 +67,7 @@ class Agreement:
         state[p.HIDDEN_BYTES], state[p.FIRST_PAGE], state[p.HAS_KEYS], state[p.USER] = hidden, first_page, self._has_keys, -1
         # Nothing is read outside of an array, whatever an engine gives.
         known = self.tokens.min() >= 0 and self.tokens.max() < len(table.kind)
-        self.agrees = bool(known) and (not self._has_keys or len(self._keys) == len(self.tokens))
+        self.agrees = bool(known) and (self._keys is None or len(self._keys) == len(self.tokens))
 
     @property
     def compared(self) -> int:
@@ -104,13 +105,16 @@ class Agreement:
         bulks = np.empty(p.BULK_WIDTH * (len(records) if t.has_bulk else 0), np.int64)
         while not self._ended:
             status = _follow()(
-                state, self.tokens, self._keys, words, t.tokens, t.steps, t.constants, t.bases, t.cases, t.answered, self.counts,
+                state, self.tokens, self._near, words, t.tokens, t.steps, t.constants, t.bases, t.cases, t.answered, self.counts,
                 self._visited, self._slots, self._known, self._stack, self._pages, self._results, bulks,
             )  # fmt: skip
             if status == p.DIFFERS:
                 return False
             if status == p.PAGES:
                 self._memory.make_room(int(state[p.NEEDED_FIRST]), int(state[p.NEEDED_LAST]))
+                continue
+            if status == p.KEYS:
+                self._come_near(int(state[p.NEEDED_FIRST]))
                 continue
             self._ended = status == p.ENDED
             break
@@ -123,6 +127,12 @@ class Agreement:
         state[p.RECORD] = len(records)
         self.counts += np.bincount(left, minlength=len(self.counts))
         return not self._tables.answered[left].any()
+
+    def _come_near(self, first: int) -> None:
+        """Has the keys at the positions from this one on at hand."""
+        assert self._keys is not None
+        self._near = np.ascontiguousarray(self._keys[first : first + _NEAR])
+        self._state[p.FIRST_KEY], self._state[p.KEYS_END] = first, first + len(self._near)
 
     def ends_with(
         self, program: Program, module: Module, steps: StepTable, oracle: OracleRun, trace: Callable[[], Trace]

@@ -9,8 +9,9 @@ from __future__ import annotations
 from .native import F64, I32, I64, U8, poke
 
 # How the pass ends: something is not as it should be; more records are needed; memory is needed for the pages of the bytes
-# from NEEDED_FIRST to NEEDED_LAST; the invocation has ended, and all records so far belong to it.
-DIFFERS, MORE, PAGES, ENDED = range(4)
+# from NEEDED_FIRST to NEEDED_LAST; the keys at the positions from NEEDED_FIRST on are needed; the invocation has ended, and all
+# records so far belong to it.
+DIFFERS, MORE, PAGES, KEYS, ENDED = range(5)
 
 # Of a token. VALUE, SHIFT: it adds VALUE << SHIFT to its step's value. BEHIND: what must stand right before it, 0 for most, as
 # the LEADS of that one. DIGIT_PLACE: 1 + its place, 0 for what is no digit. LEADS: what it is to the next token; -(1 + p): digit
@@ -30,7 +31,7 @@ NO_SLOT, CONST_SLOT, FIXED_SLOT, FRAME_SLOT = range(4)
 # Of the state.
 (AT, IP, FRAME, DEPTH, RECORD, STEPS, USER, USER_STEP, SINCE, RESULTS, BULKS, NEEDED_FIRST, NEEDED_LAST, COMPARED, TOKENS,
  RECORDS, PROGRAM, FIXED, SLOTS, STACK, PATIENCE, MOST_RESULTS, HIDDEN_BYTES, FIRST_PAGE, HAS_KEYS,
- OUTPUT) = range(26)  # fmt: skip
+ OUTPUT, FIRST_KEY, KEYS_END) = range(28)  # fmt: skip
 STATE_WIDTH = 32
 STACK_WIDTH, RESULT_WIDTH, BULK_WIDTH = 4, 4, 3
 
@@ -121,10 +122,16 @@ def follow(
             width = step_rows[at + WIDTH]
             if state[HAS_KEYS] == 0 or i - first != width or token_rows[tokens[first] * TOKEN_WIDTH + DIGIT_PLACE] != width:
                 return DIFFERS
-            address = keys[i - 2]
+            if first - 1 < state[FIRST_KEY] or i - 1 > state[KEYS_END]:
+                state[NEEDED_FIRST] = first - 1
+                i = first
+                status = KEYS
+                break
+            last_key = i - 2 - state[FIRST_KEY]
+            address = keys[last_key]
             k = 1
             while k < width:
-                if keys[i - 2 - k] - k != address:
+                if keys[last_key - k] - k != address:
                     return DIFFERS
                 k = k + 1
             if address < -state[HIDDEN_BYTES] or address + width - 1 > LOW:

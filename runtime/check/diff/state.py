@@ -14,6 +14,7 @@ from ....compiler.format.tokens import Kind, TokenTable
 from ....compiler.format.types import OBJECTS, general, is_reference
 from ....compiler.link.linked import LinkedModule
 from ....compiler.wasm.split import SplitModule
+from ...sparse_values import SparseValues
 from ...trace import Trace, show_value
 from ..oracle import NULL, UNKNOWN, Oracle
 from .memory import PAGE, SparseMemory
@@ -66,7 +67,7 @@ class ModelState:
         if keys is not None:
             self._put_bytes(prefix, keys)
 
-    def begin(self, prompt: np.ndarray, keys: np.ndarray | None) -> None:
+    def begin(self, prompt: np.ndarray, keys: np.ndarray | SparseValues | None) -> None:
         """What the prompt of a call, without its entry token, puts into memory. keys: as for the prefix, at its positions."""
         if keys is not None:
             self._put_bytes(prompt, keys)
@@ -84,7 +85,7 @@ class ModelState:
             return np.empty(0, np.int64)
         return self._known_addresses(*self._stores(trace))[0]
 
-    def follow(self, trace: Trace, keys: np.ndarray | None) -> None:
+    def follow(self, trace: Trace, keys: np.ndarray | SparseValues | None) -> None:
         """What one invocation changes. keys: as for the prefix, at its positions."""
         if keys is not None:
             self._put_bytes(trace.tokens[: trace.entry], keys)
@@ -96,10 +97,10 @@ class ModelState:
         if trace.address is not None:
             self._put(*self._stores(trace))
 
-    def _put_bytes(self, tokens: np.ndarray, keys: np.ndarray) -> None:
+    def _put_bytes(self, tokens: np.ndarray, keys: np.ndarray | SparseValues) -> None:
         """Bytes of the prompt. Each is written where the key at its own position says."""
         at = np.flatnonzero(self._bytes[tokens])
-        self._put(keys[at], self._digit(tokens[at]))
+        self._put(keys[: len(tokens)][at], self._digit(tokens[at]))
 
     def _digit(self, tokens: np.ndarray) -> np.ndarray:
         first = int(np.flatnonzero(self._bytes)[0]) if self._bytes.any() else 0
