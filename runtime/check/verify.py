@@ -287,7 +287,8 @@ class Verifier:
 
     def _compare(self, run: Run, oracle: OracleRun, agreement: Agreement) -> Report:
         keys, run.probed = run.probed, None
-        decoded = cache(lambda: decode(agreement.tokens, self._table, self.program, keys))
+        tokens = agreement.tokens  # all that a report keeps of it
+        decoded = cache(lambda: decode(tokens, self._table, self.program, keys))
         agreed = self._comparison.agrees(agreement, oracle, decoded)
         if agreed:
             self._state.end(agreement.values(), decoded)
