@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -43,11 +43,15 @@ class Reference:
 _NONE: Mapping[int, int] = MappingProxyType({})
 
 
-def encode(function: str, index: int, type_: ValType, value: Any, functions: Mapping[int, int] = _NONE) -> int:
+def encode(
+    function: str, index: int, type_: ValType, value: Any, functions: Mapping[int, int] = _NONE, objects: Collection[int] = ()
+) -> int:
     """Argument number `index` (from 0) as its bit pattern: ints (or anything with __index__) for all numeric types,
     for f32 and f64 as a pattern; Python's and numpy's floats for f32 and f64; None for a null reference, an int from 0 to
     EXTERNREF_LIMIT for an externref, only None for an exnref, the index of a function of the module for a funcref.
-    functions: the reference value of each function that has one (`Program.function_references`).
+    A `Reference` to an object goes back in as an anyref, eqref or externref, one to a host's value as an anyref.
+    functions: the reference value of each function that has one (`Program.function_references`). objects: those that the
+    instance has given out.
 
     Raises ArgumentError.
     """
@@ -63,6 +67,8 @@ def encode(function: str, index: int, type_: ValType, value: Any, functions: Map
         raise ArgumentError(f"{where} = {show(value)}: an exception cannot be passed, only null")
     if type_ == "anyref" and isinstance(value, Reference) and value.kind == "host":
         return OUTSIDE | encode(function, index, "externref", value.number)
+    if isinstance(value, Reference) and value.kind == "object":
+        return _object(where, type_, value, objects)
     bits, number = _BITS[type_], _integer(where, type_, value)
     if type_ in OBJECTS:
         if type_ not in ("anyref", "eqref", "i31ref") or not -(2**30) <= number < 2**31:
@@ -78,6 +84,15 @@ def encode(function: str, index: int, type_: ValType, value: Any, functions: Map
     if not -(2 ** (bits - 1)) <= number < 2**bits:
         raise ArgumentError(f"{where} = {show(number)} does not fit into {type_}")
     return number % 2**bits
+
+
+def _object(where: str, type_: ValType, value: Reference, objects: Collection[int]) -> int:
+    """Of what types an object is, only the program's own code asks."""
+    if type_ not in ("anyref", "eqref", "externref"):
+        raise ArgumentError(f"{where} is {value}, expected {type_}: an object can be passed as an anyref, eqref or externref")
+    if value.number not in objects:
+        raise ArgumentError(f"{where} is {value}: no call of this instance has returned that one")
+    return value.number | OUTSIDE if type_ == "externref" else value.number
 
 
 def decode(type_: ValType, bits: int, functions: Mapping[int, int] = _NONE) -> Any:

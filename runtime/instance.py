@@ -117,7 +117,8 @@ class Instance:
 
         args: one per parameter: ints (signed or unsigned) for i32 and i64, floats for f32 and f64 (rounded to f32; an
         int is a bit pattern); for an externref None or an int from 0 to 2^30 - 2, for a funcref None or the index of one
-        of the module's functions that has a reference; numpy's numbers too. max_tokens, timeout: give up after so
+        of the module's functions that has a reference; for an anyref, eqref or externref also an object that a call of
+        this instance has returned; numpy's numbers too. max_tokens, timeout: give up after so
         many tokens, after so many seconds (looked at about every tenth of a second). progress: called with the tokens
         decoded so far. output: called with "stdout" or "stderr" and the bytes that the program wrote since the last call.
         Raises Trap, ArgumentError, Unfinished, InstanceError.
@@ -126,6 +127,7 @@ class Instance:
         entry, values = self._prompts.values(name, args)
         with self._exclusive.call(name):
             run = self._run(entry, name, values, limits, progress, output)
+            self._prompts.given(run.values)
             if run.trap is not None:
                 raise Trap(run.missing_import or run.trap, run)
         return run
@@ -157,7 +159,9 @@ class Instance:
         """The value of an exported global, by an invocation. Raises ArgumentError for a name that is none, InstanceError."""
         program = self.model.program
         with self._exclusive.call(name):
-            return host.read_global(program, name, lambda access: self._run(program.host[access], name, []).values[0])
+            value = host.read_global(program, name, lambda access: self._run(program.host[access], name, []).values[0])
+            self._prompts.given([value])
+            return value
 
     def read_string(self, address: int) -> bytes:
         """Bytes of exported memory up to the first zero, which is left out. Raises as `read_memory` does."""

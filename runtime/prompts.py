@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import Entry
-from .bit_patterns import encode, slots_of
+from .bit_patterns import Reference, encode, slots_of
 from .errors import ArgumentError
 from .folders import image
 from .world import World
@@ -24,6 +24,7 @@ class Prompts:
         self._ids = {name: token for token, name in enumerate(model.transformer.vocabulary)}
         self._entry_numbers = {first: k for k, (_, first) in enumerate(model.entries)}
         self._inputs, self._registers = _inputs(model, world)
+        self._objects: set[int] = set()  # those that the host has been given
         # Where the folders go, until they have been told.
         self._folders = model.program.inputs["files"][0] if world.folders and "files" in model.program.inputs else None
         if world.folders and "files" not in model.program.inputs:
@@ -45,8 +46,14 @@ class Prompts:
                 f"{name} takes {len(entry.params)} arguments ({', '.join(entry.params)}), got {len(args)}"
             )
         functions = self._model.program.function_references
-        patterns = [encode(name, i, type_, v, functions) for i, (type_, v) in enumerate(zip(entry.params, args))]
+        patterns = [
+            encode(name, i, type_, v, functions, self._objects) for i, (type_, v) in enumerate(zip(entry.params, args))
+        ]
         return entry, slots_of(entry.params, patterns)
+
+    def given(self, values: Iterable[Any]) -> None:
+        """Objects among these values of the program's may be passed from now on."""
+        self._objects.update(v.number for v in values if isinstance(v, Reference) and v.kind == "object")
 
     def tokens(self, entry: Entry, values: Sequence[int]) -> np.ndarray:
         """int32 [p]: input bytes, the entry token, then the digits of hidden registers and arguments (unsigned)."""

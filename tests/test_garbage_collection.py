@@ -15,6 +15,7 @@ from wasm2xformer.compiler.wasm.encode import encode
 from wasm2xformer.compiler.wasm.source import load
 from wasm2xformer.runtime.bit_patterns import Reference
 from wasm2xformer.runtime.check.verify import Verifier
+from wasm2xformer.runtime.cli import main
 
 MODULES = Path(__file__).parent / "garbage_collection"
 SMALL = (MODULES / "i31.wat").read_text()
@@ -132,7 +133,7 @@ def test_values_of_hosts() -> None:
             instance.invoke(name, argument)
     instance = w2x.Instance(w2x.compile(SMALL))
     for wrong in (2**31, -(2**30) - 1, value):
-        with pytest.raises(w2x.ArgumentError, match=r"i31ref|expected anyref"):
+        with pytest.raises(w2x.ArgumentError, match=r"i31ref|no call of this instance"):
             instance.invoke("is", wrong)
 
 
@@ -294,3 +295,61 @@ def test_imports_that_nobody_provides_may_have_such_types() -> None:
       (func (export "f") (result i32) (ref.is_null (call $make (ref.null $s)))))"""
     report = Verifier(source, unknown_imports_trap=True).invoke("f")
     assert report.ok and report.run.missing_import
+
+
+HANDLES = (MODULES / "handles.wat").read_text()
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_objects_are_passed_again(level: int) -> None:
+    verifier = Verifier(HANDLES, opt_level=level)
+
+    def call(name: str, *args: object) -> list:
+        report = verifier.invoke(name, args)
+        assert report.ok, f"{name} {args}: {report.divergence}"
+        return report.run.values
+
+    (first,), (second,) = call("new", 5), call("new", 6)
+    _, array, _ = call("array", 3)
+    (outside,) = call("out", 7)
+    assert call("get", first) == [5] and call("get", second) == [6] and call("get", outside) == [7] and call("len", array) == [3]
+    call("set", first, 9)
+    assert call("get", first) == [9] and call("get", second) == [6]
+    assert call("in", first) == call("in", outside) == [1]
+    assert call("in", 5) == call("in", array) == call("in", None) == [0]
+    assert call("same", first, first) == [1] and call("same", first, second) == call("same", array, None) == [0]
+    for value in (first, 5, Reference("host", 5), None):
+        assert call("again", value) == [value]
+    call("keep", second)
+    assert verifier.read_global("g") == second
+    assert call("get", array) == [] and call("len", first) == []  # traps on both sides
+
+
+def test_objects_that_cannot_be_passed() -> None:
+    """Neither those that nobody was given, nor where the program does not ask what they are."""
+    instance = w2x.Instance(w2x.compile(HANDLES))
+    (given,) = instance.invoke("new", 5).values
+    assert instance.invoke("get", given).values == [5]
+    with pytest.raises(w2x.ArgumentError, match="get: argument 1 is object 2: no call of this instance has returned that one"):
+        instance.invoke("get", Reference("object", given.number + 1))
+    with pytest.raises(w2x.ArgumentError, match="typed: argument 1 is object 1, expected structref: an object can be passed as"):
+        instance.invoke("typed", given)
+    assert instance.invoke("typed", None).values == [1]
+    other = w2x.Instance(instance.model)
+    with pytest.raises(w2x.ArgumentError, match="no call of this instance"):
+        other.invoke("get", given)
+    instance.invoke("keep", given)
+    assert other.read_global("g") is None and instance.read_global("g") == given
+
+
+def test_objects_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "handles.wat").write_text(HANDLES)
+    program = str(tmp_path / "handles.wat")
+    for command in ("run", "verify"):
+        assert main([command, program, "--invoke", "new", "5", "--invoke", "get", "object:1"]) == 0
+        assert "5" in capsys.readouterr().out.splitlines()[1]
+    (tmp_path / "script").write_text("v = call new 5\nw = call out 6\ncall get v\ncall get w\n")
+    assert main(["run", program, "--script", str(tmp_path / "script")]) == 0
+    assert capsys.readouterr().out.splitlines() == ["5", "6"]
+    assert main(["run", program, "--invoke", "get", "object:1"]) == 2
+    assert "no call of this instance has returned that one" in capsys.readouterr().err

@@ -209,6 +209,7 @@ class Verifier:
             values = [_bits(t, a) for t, a in zip(types, args)]
             agreement = self._agreement(run)
             report = self._compare(run, self._oracle.invoke(name, values, bound, agreement), agreement)
+            self._oracle.know(run.values)
         except Unfinished as error:
             tokens = error.tokens if run is None else (run.prompt, run.tokens)
             raise self._given_up(error, tokens) from None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...compiler.format.types import ValType, general, is_reference
-from ..bit_patterns import encode
+from ..bit_patterns import Reference, encode
 from ..errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 def parse_arguments(function: str, types: Sequence[ValType], texts: Sequence[str]) -> list[Any]:
-    """One value per parameter. Integers also in hexadecimal (0x1f), `null` for references. Floats in decimal or hexadecimal
+    """One value per parameter. Integers also in hexadecimal (0x1f), `null` for references, object:1 and host:1 for those that
+    are printed as object 1 and host 1. Floats in decimal or hexadecimal
     (0x1.8p3), rounded to nearest, and inf, nan, nan:0x200001 (a NaN with this fraction). A vector as its lanes,
     i32x4:1,2,3,4, or as one number, lane 0 in the lowest bits.
 
@@ -39,8 +40,8 @@ def _count(types: Sequence[ValType]) -> str:
 _KINDS = {
     "i32": "an integer", "i64": "an integer", "f32": "a number", "f64": "a number",
     "v128": "an integer or lanes such as i32x4:1,2,3,4",
-    "funcref": "null or an integer", "externref": "null or an integer", "exnref": "null",
-    **dict.fromkeys(("anyref", "eqref", "i31ref"), "null or an integer"),
+    "funcref": "null or an integer", "externref": "null, an integer, or an object as object:1", "exnref": "null",
+    **dict.fromkeys(("anyref", "eqref"), "null, an integer, or an object as object:1"), "i31ref": "null or an integer",
     **dict.fromkeys(("structref", "arrayref", "nullref"), "null"),
 }  # fmt: skip
 
@@ -53,6 +54,8 @@ def _parse(function: str, index: int, type_: ValType, text: str) -> Any:
             return _parse_lanes(text)
         if is_reference(type_) and text == "null":
             return None
+        if is_reference(type_) and (found := re.fullmatch(r"(object|host)[: ](\d{1,10})", text)):
+            return Reference(found[1], int(found[2]))
         return int(text, 0) if text.lstrip("+-").lower().startswith("0x") else int(text)
     except (ValueError, OverflowError):
         kind = _KINDS.get(general(type_), "a value")

@@ -77,7 +77,7 @@ def _instance(case: Case) -> tuple[wasmtime.Store, Any]:
         )
     module = load(case.source).module
     functions = [e for e in module.exports if e.kind == "func"]
-    entries = [bits_entry(module.functions[e.index], e.index) for e in functions]
+    entries = [bits_entry(module.functions[e.index], e.index, objects=0) for e in functions]
     added = [Export(BITS + e.name, "func", len(module.functions) + k) for k, e in enumerate(functions)]
     module = replace(module, functions=(*module.functions, *entries), exports=(*module.exports, *added))
     return store, linker.instantiate(store, wasmtime.Module(engine, encode(module))).exports(store)

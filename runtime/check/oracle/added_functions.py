@@ -59,11 +59,13 @@ def forward(function: Function, index: int, prologue: Iterable[Instr]) -> Functi
     return Function(function.type, body=body, name=function.name)
 
 
-def bits_entry(function: Function, index: int) -> Function:
+def bits_entry(function: Function, index: int, objects: int) -> Function:
     """Calls `index` with floats passed as the integers of their bits, as a host's own floats may change a NaN, and
     vectors as their two halves. Hosts have no exceptions as values: what they pass is null. Of what stands for objects they pass
-    null (0) or the number of an i31ref (see `observed`), or for an anyref a value of theirs. What they get of both is what is
-    recorded of a reference."""
+    null (0), the number of an i31ref (see `observed`), a place in the table `objects` (1 for the first one), or, for an anyref
+    and an externref, a value of theirs. What they get of references is what is recorded of them, and those that may be objects
+    are added to that table, in order.
+    """
     whole = [nullable(t) for t in function.type.params]
     params = [general(t) for t in whole]
     results = list(function.type.results)
@@ -73,7 +75,11 @@ def bits_entry(function: Function, index: int) -> Function:
         if t == "exnref":
             body.append(Instr("ref.null", ("exnref",)))
         elif t in OBJECTS:
-            body += _object(full, at)
+            body += _object(full, at, objects)
+        elif t == "externref":
+            body += [Instr("local.get", (at,)), Instr("if", (FuncType((), ("externref",)),))]
+            body += [*_taken(at, objects), Instr("extern.convert_any")]
+            body += [Instr("else"), Instr("local.get", (at + 1,)), Instr("end")]
         elif t == V128:
             body += [Instr("local.get", (at,)), Instr("i64x2.splat")]
             body += [Instr("local.get", (at + 1,)), Instr("i64x2.replace_lane", (1,))]
@@ -89,18 +95,31 @@ def bits_entry(function: Function, index: int) -> Function:
         extra = [*map(nullable, results), "anyref"]
         body += [Instr("local.set", (at + i,)) for i in reversed(range(len(results)))]
         for i, t in enumerate(results):
+            if is_kept(t):
+                body += [Instr("local.get", (at + i,)), *[Instr("any.convert_extern")] * (general(t) == "externref")]
+                body += [Instr("i32.const", (1,)), Instr("table.grow", (objects,)), Instr("drop")]
             body += _bits_of([Instr("local.get", (at + i,))], t, at + (len(results) if general(t) == "externref" else i))
     given = tuple(p for t in params for p in _passed(t))
     return Function(FuncType(given, _bits(results)), tuple(extra), (*body, Instr("end")), name=function.name)
 
 
 def _passed(type_: ValType) -> tuple[ValType, ...]:
-    """What a host passes."""
-    return (type_,) if type_ == "externref" else _BITS.get(type_, (type_,))  # of an anyref 0, or null, or both
+    """What a host passes: of an anyref and an externref bits, or its own value and 0."""
+    return _BITS.get(type_, (type_,))
 
 
-def _object(type_: ValType, at: int) -> Iterator[Instr]:
-    """The reference for which bits stand: null, or an i31ref where there is one of the type."""
+def is_kept(type_: ValType) -> bool:
+    """Whether the results of this type are kept in a table."""
+    return general(type_) in ("externref", *OBJECTS) and general(type_) != "nullref"
+
+
+def _taken(at: int, objects: int) -> Iterator[Instr]:
+    """The object that was returned before, by its place."""
+    yield from (Instr("local.get", (at,)), Instr("i32.const", (1,)), Instr("i32.sub"), Instr("table.get", (objects,)))
+
+
+def _object(type_: ValType, at: int, objects: int) -> Iterator[Instr]:
+    """The reference for which bits stand: null, an i31ref or one of those kept, where there is one of the type."""
     null = nullable(type_)
     kind = general(type_)
     if kind not in ("anyref", "eqref", "i31ref"):
@@ -110,8 +129,12 @@ def _object(type_: ValType, at: int) -> Iterator[Instr]:
         host = Instr("local.get", (at + 1,))
         yield from (host, Instr("any.convert_extern"), host, Instr("ref.is_null"))
         yield from (Instr("if", (FuncType(("anyref",), ("anyref",)),)), Instr("drop"))
-    yield from (Instr("local.get", (at,)), Instr("if", (FuncType((), (null,)),)), Instr("local.get", (at,)), Instr("ref.i31"))
-    yield from (Instr("else"), Instr("ref.null", (null,)), Instr("end"))
+    bits, one_of = Instr("local.get", (at,)), Instr("if", (FuncType((), (null,)),))
+    yield from (bits, Instr("i32.const", (0,)), Instr("i32.lt_s"), one_of, bits, Instr("ref.i31"))
+    yield from (Instr("else"), bits, one_of, *_taken(at, objects))
+    if kind != "anyref":
+        yield Instr("ref.cast", (null,))
+    yield from (Instr("else"), Instr("ref.null", (null,)), Instr("end"), Instr("end"))
     if kind == "anyref":
         yield Instr("end")
 

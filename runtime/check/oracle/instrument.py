@@ -3,7 +3,8 @@
 What is added stands behind what was there, in every index space, so that no index of the original changes:
 
     memory     the log buffer
-    table      two functions of the host: FLUSH_SLOT empties the buffer, BULK_SLOT reads a range just written
+    tables     two functions of the host: FLUSH_SLOT empties the buffer, BULK_SLOT reads a range just written; and what exported
+               functions have returned that a host cannot hold, so that it can be passed again
     globals    log pointer, frame sum, what was about to run that may trap, site of the call_indirect in progress
     functions  the logging routine, wrappers of imported functions that tables may hold, exports that pass floats
                as bit patterns
@@ -119,7 +120,7 @@ def instrument(
         bodies.append(forward(module.functions[index], index, body.out))
         origins[wrappers[index]] = body.origins + [-1] * (len(bodies[-1].body) - len(body.origins))
     exports = _exports(module, added, {i: wrappers.get(i, i) for i in sorted(referenced)})
-    for name, function in _bit_functions(module):
+    for name, function in _bit_functions(module, added.objects):
         exports.append(Export(name, "func", len(bodies)))
         bodies.append(function)
 
@@ -133,7 +134,9 @@ def instrument(
             changed,
             types=(*module.types, FLUSH_TYPE, BULK_TYPE),
             functions=tuple(with_references(f, wrappers) for f in bodies),
-            tables=(*limited_tables(module, table_limits), TableType("funcref", Limits(2, 2))),
+            tables=(
+                *limited_tables(module, table_limits), TableType("funcref", Limits(2, 2)), TableType("anyref", Limits(0, None)),
+            ),
             memories=(*limited_memories(changed, memory_maximum), log),
             globals=(*changed.globals, *[counter] * 4),
             exports=tuple(exports),
@@ -150,6 +153,7 @@ def _indices(module: Module) -> Added:
     return Added(
         memory=len(module.memories),
         table=len(module.tables),
+        objects=len(module.tables) + 1,
         pointer=first,
         frames=first + 1,
         stopped=first + 2,
@@ -216,11 +220,11 @@ def _exports(module: Module, added: Added, references: Mapping[int, int]) -> lis
     return exports
 
 
-def _bit_functions(module: Module) -> Iterator[tuple[str, Function]]:
+def _bit_functions(module: Module, objects: int) -> Iterator[tuple[str, Function]]:
     """What passes floats as the integers of their bits: a call of each exported function, and a look at each global."""
     for export in module.exports:
         if export.kind == "func":
-            yield ENTRY + export.name, bits_entry(module.functions[export.index], export.index)
+            yield ENTRY + export.name, bits_entry(module.functions[export.index], export.index, objects)
     for index, entry in enumerate(module.globals):
         if general(entry.type.type) in ("i32", "i64", "f32", "f64", V128, *LOOKED_INTO):
             yield f"{BITS}{index}", bits_of_global(entry.type.type, index)

@@ -38,6 +38,7 @@ class Added:
 
     memory: int
     table: int
+    objects: int
     pointer: int
     frames: int
     stopped: int

@@ -26,7 +26,7 @@ from ...errors import OracleError
 from ...exclusive import Exclusive
 from ...world import World
 from . import record as names
-from .added_functions import LOOKED_INTO
+from .added_functions import LOOKED_INTO, is_kept
 from .count import exported
 from .engine import call, instantiate, said
 from .instrument import instrument
@@ -167,6 +167,8 @@ class Oracle:
         self._store, instance = instantiate(self._instrumented, libraries, self._wasi, world)
         self._exports: dict[str, Any] = dict(instance.exports(self._store).items())
         self._log = _Log()
+        self._kept, self._latest = 0, list[int]()  # how many results the program's table holds; the places of the latest call's
+        self._objects: dict[int, int] = {}
         self._connect()
         self.start: OracleRun | None = None
         if self.module.start is not None:
@@ -178,9 +180,10 @@ class Oracle:
         self, name: str, args: Sequence[int | Reference | None] = (), bound: Bound | None = None, watch: Watch | None = None
     ) -> OracleRun:  # fmt: skip
         """Calls an exported function. i32 and i64 arguments may be signed or unsigned, floats are bit patterns,
-        an externref any int, an anyref, eqref or i31ref the number of an i31ref, an anyref also a host's `Reference`, a funcref
-        the index of a function that the module takes references to; null is None. bound: how far the run is followed. watch: sees
-        its records, and decides which of them `OracleRun.records` has.
+        an externref any int, an anyref, eqref or i31ref the number of an i31ref, an anyref also a host's `Reference`, an
+        anyref, eqref or externref a `Reference` to an object (see `know`), a funcref the index of a function that the module
+        takes references to; null is None. bound: how far the run is followed. watch: sees its records, and decides which of
+        them `OracleRun.records` has.
 
         Raises ValueError for an unknown function or the wrong number of arguments, OracleError for a call that wasmtime does
         not finish, and InstanceError after such a call or one that was interrupted.
@@ -193,6 +196,12 @@ class Oracle:
             if self._wasi:
                 self._wasi.begin(self._store)
             return self._run(self._exports[names.ENTRY + name], values, function.type.results, bound, watch)
+
+    def know(self, values: Sequence[Any]) -> None:
+        """What the model calls the results of the latest call: objects among them can be passed under these names."""
+        if len(values) == len(self._latest):
+            named = zip(values, self._latest)
+            self._objects.update({v.number: k for v, k in named if isinstance(v, Reference) and v.kind == "object" and k >= 0})
 
     def write_memory(self, address: int, data: bytes) -> None:
         """What the host writes between two calls."""
@@ -254,12 +263,15 @@ class Oracle:
         for name, value in ((names.FRAMES, self._entry_delta), (names.STOPPED, 0), (names.INDIRECT, 0)):
             exports[name].set_value(store, value)
         results: list[int | None] = []
+        self._latest = []
         trap_site, self._limit = None, ""
         try:
             returned = call(store, lambda: function(store, *values))
             if types:
                 several = iter(returned if isinstance(returned, (list, tuple)) else [returned])
                 results = [self._from_wasm(next(several), t, several) for t in types]
+            self._latest = [self._kept + sum(map(is_kept, types[:k])) if is_kept(t) else -1 for k, t in enumerate(types)]
+            self._kept += sum(map(is_kept, types))
             outcome = "ok"
         except wasmtime.ExitTrap as exit_:
             outcome, results = "exit", [exit_.code]
@@ -348,15 +360,18 @@ class Oracle:
         type_ = general(type_)
         if type_ == "funcref":
             return [None if value is None else self._exports[f"{names.REFERENCE}{value}"]]
+        place = 0
+        if isinstance(value, Reference) and value.kind == "object":
+            place, value = self._objects[value.number] + 1, None
         if type_ == "externref":
-            return [value]
+            return [place, value]
         if type_ == "exnref":
             if value is not None:
                 raise ValueError("an exception cannot be passed")
             return [0]
         if type_ in OBJECTS:
             host = type_ == "anyref" and isinstance(value, Reference)
-            number = 0 if value is None or host else _signed(value | NUMBER, 32)
+            number = place if value is None or host else _signed(value | NUMBER, 32)
             return [number, value.number if host else None] if type_ == "anyref" else [number]
         if value is None:
             raise ValueError(f"null is no {type_}")
