@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ..compiler.format.checkpoint import Model
-from ..compiler.format.isa import TRAPS, Entry
+from ..compiler.format.isa import TRAPS, Entry, Program
 from ..compiler.format.tokens import Kind, TokenTable
 from ..compiler.format.types import halved
 from .bit_patterns import decode, fits, values_of
@@ -67,8 +66,7 @@ def run_of(
     results = _trailing_values(table, tokens, max(1, slots))
     # proc_exit emits the code and halts on the spot; a return halts behind the entry's own result steps.
     halted = _count(table.ip_delta, prompt) + _count(table.ip_delta, tokens)
-    ops = [step.op for step in model.program.steps]
-    if halted == ops.index("halt", entry.entry):
+    if halted == _halt_of(model.program, entry):
         run.bits = values_of(entry.results, results[:slots])
         functions = model.program.function_references
         for type_, bits in zip(entry.results, run.bits):
@@ -82,13 +80,20 @@ def run_of(
     return run
 
 
+def _halt_of(program: Program, entry: Entry) -> int:
+    """The step at which a call of this entry ends when it returns."""
+    at = entry.entry
+    while program.steps[at].op != "halt":
+        at += 1
+    return at
+
+
 def output_bytes(table: TokenTable, tokens: np.ndarray, kind: Kind) -> bytes:
     """What these tokens write to a stream. kind: STDOUT or STDERR."""
-    chosen = table.kind == kind
-    blocks: Sequence[np.ndarray] = ()
-    if chosen.any():
-        blocks = [tokens[i : i + BLOCK] for i in range(0, len(tokens), BLOCK)]
-    return b"".join(table.value[block[chosen[block]]].astype(np.uint8).tobytes() for block in blocks)
+    if kind not in table.kinds:
+        return b""
+    blocks = (tokens[i : i + BLOCK] for i in range(0, len(tokens), BLOCK))
+    return b"".join(table.value[block[table.kind[block] == kind]].astype(np.uint8).tobytes() for block in blocks)
 
 
 def _trailing_values(table: TokenTable, tokens: np.ndarray, count: int) -> list[int]:

@@ -195,6 +195,11 @@ class TokenTable:
         return np.add.reduceat(self.contribution[ids], starts) if len(starts) else np.zeros(0, np.uint64)
 
     @cached_property
+    def kinds(self) -> frozenset[int]:
+        """Those that a token is of."""
+        return frozenset(np.unique(self.kind).tolist())
+
+    @cached_property
     def contribution(self) -> np.ndarray:
         """uint64: what the token adds to the value of its step: digit v at place p is v * 256^p."""
         kinds = (Kind.DIGIT, Kind.STDOUT, Kind.STDERR, Kind.TRAP)

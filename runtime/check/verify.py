@@ -302,7 +302,7 @@ class Verifier:
                 decoded(), oracle, fault=fault, after=self._left_behind, compared=agreement.dropped
             )  # fmt: skip
         counts = agreement.counts + np.bincount(oracle.records["site"], minlength=len(agreement.counts))
-        folded = folded_counts(self._recorded, self._translation.rules, counts.tolist())
+        folded = folded_counts(self._recorded, self._translation.rules, counts)
         compared = int(counts[self._comparison.answered].sum())
         steps = agreement.steps if agreed else len(decoded())
         return Report(divergence, run, oracle, steps, decoded, compared, dict(folded))

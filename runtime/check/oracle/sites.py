@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from ....compiler.format.isa import HIGH_RECORDS, Site
 from ....compiler.wasm.heap_types import CAST_BRANCHES, HEAP_WRITES, gives_vector, holds_vectors
 from ....compiler.wasm.module import BLOCKS, Function, Instr, Module
@@ -176,17 +178,16 @@ def _joins(body: Sequence[Instr]) -> set[int]:
     return joins
 
 
-def folded_counts(recorded: Recorded, rules: dict[tuple[int, int], str], counts: Sequence[int]) -> Counter[str]:
-    """By rule, how often instructions ran that no step answers for. counts: records by site.
+def folded_counts(recorded: Recorded, rules: dict[tuple[int, int], str], counts: np.ndarray) -> Counter[str]:
+    """By rule, how often instructions ran that no step answers for. counts: records by site, int64.
 
     rules: (function, instruction) -> rule.
     """
     found: Counter[str] = Counter()
-    for number, count in enumerate(counts):
-        if count:
-            site = recorded.sites[number]
-            own = () if site.record in HIGH_RECORDS.values() else ((site.function, site.instruction),)  # once, not twice
-            for place in (*own, *recorded.beside.get(number, ())):
-                if place in rules:
-                    found[rules[place]] += int(count)
+    for number in np.flatnonzero(counts).tolist():  # a call runs few of a large program's instructions
+        site, count = recorded.sites[number], int(counts[number])
+        own = () if site.record in HIGH_RECORDS.values() else ((site.function, site.instruction),)  # once, not twice
+        for place in (*own, *recorded.beside.get(number, ())):
+            if place in rules:
+                found[rules[place]] += count
     return found
