@@ -274,6 +274,13 @@ def test_native_functions():
         code(np.zeros(6, np.int64)[::2], np.zeros(1, np.uint8), np.zeros(1))
 
 
+def test_native_functions_come_and_go(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WASM2XFORMER_CACHE", "")  # each one is compiled
+    byte = np.zeros(1, np.uint8)
+    for _ in range(3):
+        assert NativeFunction(sums)(np.array([0, 9, byte.ctypes.data], np.int64), byte, np.zeros(1)) == 9
+
+
 def divides(state: I64) -> int:
     return state[0] // 2
 

@@ -16,7 +16,6 @@ import hashlib
 import inspect
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -61,8 +60,8 @@ def _loaded(function: Callable[..., int], parameters: int) -> tuple[Any, Callabl
     return engine, signature(engine.get_function_address(function.__name__))
 
 
-@cache
 def _target() -> llvm.TargetMachine:
+    """A new one each time: an execution engine takes its own with it when it goes."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     features = llvm.get_host_cpu_features().flatten()
@@ -100,7 +99,7 @@ def compiled(function: Callable[..., int]) -> bytes:
     text = translated(function)
     module = llvm.parse_assembly(text, llvm.create_context())
     module.verify()
-    options = llvm.create_pipeline_tuning_options(speed_level=2)
-    passes = llvm.create_pass_builder(_target(), options)
+    target = _target()
+    passes = llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options(speed_level=2))
     passes.getModulePassManager().run(module, passes)
-    return _target().emit_object(module)
+    return target.emit_object(module)
