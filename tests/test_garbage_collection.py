@@ -138,7 +138,8 @@ def test_values_of_hosts() -> None:
 
 
 def test_a_full_heap_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wasm2xformer.compiler.link.heap_routines.HEAP_BYTES", 1200)
+    for file in ("heap_routines", "array_routines"):
+        monkeypatch.setattr(f"wasm2xformer.compiler.link.{file}.HEAP_BYTES", 1200)
     source = """(module (type $a (array (mut i64))) (type $s (struct (field i64)))
       (func (export "array") (param i32) (result i32) (array.len (array.new_default $a (local.get 0))))
       (func (export "struct") (param $n i32) (result i32) (local $s (ref null $s))
