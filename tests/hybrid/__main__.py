@@ -6,6 +6,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 
 import torch
 
@@ -30,6 +33,14 @@ def main() -> int:
     if unknown := set(chosen) - set(parts):
         print(f"no part {sorted(unknown)[0]!r}; there are: {', '.join(parts)}")
         return 2
+    needed = {small_models.LLAMA: {"router", "bypass", "in_context"}, small_models.OLMOE: {"native", "tools"}}
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:  # each trains on one core
+        list(
+            pool.map(
+                partial(small_models.folder_of, report=print),
+                [recipe for recipe, of in needed.items() if of & set(chosen)],
+            )
+        )
     for name in chosen:
         began = time.process_time()
         for line in parts[name]():

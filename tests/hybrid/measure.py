@@ -64,7 +64,7 @@ def router(model: Any, tokenizer: Any) -> Iterator[str]:
     """Probes on every layer, linear and MLP, on text that they were not trained on."""
     chosen = random.Random(11)
     kept: dict[str, str] = {}
-    while len(kept) < 2600:
+    while len(kept) < 6600:
         one = corpus.sample(chosen)
         kept[one.expression if chosen.random() < 0.7 else f"{one.call} ="] = one.name
         kept[corpus.other_equals(chosen).split("|")[0]] = "none"
@@ -77,16 +77,19 @@ def router(model: Any, tokenizer: Any) -> Iterator[str]:
     plain = list(dict.fromkeys(corpus.plain(chosen) for _ in range(2000)))[:900]
     plain_states = states(model, tokenizer, plain, layers)
     external = GrammarRouter()
-    read = [d.name if (d := external.decide(t).call) else "none" for t in texts[2000:]]
-    yield f"grammar: {rate(sum(a == b for a, b in zip(read, labels[2000:])), len(read))}"
+    read = [d.name if (d := external.decide(t).call) else "none" for t in texts[6000:]]
+    yield f"grammar: {rate(sum(a == b for a, b in zip(read, labels[6000:])), len(read))}"
     for hidden in (0, 64):
         for k in layers:
-            learnt = torch.cat([found[k][:2000], plain_states[k][:400]])
-            probe = train_probe(learnt, [*labels[:2000], *["none"] * 400], k, hidden=hidden)
-            read = [probe.decide(s)[0] or "none" for s in found[k][2000:]]
-            right = sum(a == b for a, b in zip(read, labels[2000:]))
-            none = [a for a, b in zip(read, labels[2000:]) if b == "none"]
-            alarms, elsewhere = sum(a != "none" for a in none), sum(probe.decide(s)[0] is not None for s in plain_states[k][400:])
+            learnt = torch.cat([found[k][:6000], plain_states[k][:400]])
+            probe = train_probe(learnt, [*labels[:6000], *["none"] * 400], k, hidden=hidden)
+            read = [probe.decide(s)[0] or "none" for s in found[k][6000:]]
+            right = sum(a == b for a, b in zip(read, labels[6000:]))
+            none = [a for a, b in zip(read, labels[6000:]) if b == "none"]
+            alarms, elsewhere = (
+                sum(a != "none" for a in none),
+                sum(probe.decide(s)[0] is not None for s in plain_states[k][400:]),
+            )
             yield (
                 f"{'MLP of 64' if hidden else 'linear'}, layer {k}: {rate(right, len(read))}; false alarms at other =: "
                 f"{alarms} of {len(none)}; at the end of sentences without =: {elsewhere} of {len(plain) - 400}"
@@ -212,7 +215,10 @@ def tools(model: Any, tokenizer: Any, experts: hybrid.Experts, count: int = 100)
     chosen = random.Random(41)
     usual = [corpus.sample(chosen) for _ in range(count)]
     longer = [corpus.Sample("add", chosen.randrange(1000, 10**5), chosen.randrange(1000, 10**5)) for _ in range(count)]
-    for kind, made in (("as in training", usual), ("sums of numbers of 4 and 5 digits, longer than in training", longer)):
+    for kind, made in (
+        ("as in training", usual),
+        ("sums of numbers of 4 and 5 digits, longer than in training", longer),
+    ):
         asked = [(one, one.question(chosen)) for one in made]
         yield from _compared(model, tokenizer, experts, kind, asked)
 
