@@ -303,3 +303,29 @@ def test_opposites_and_globals_beside_routines_are_no_false_alarm(body: str, lev
     module = f'(module (global $w (mut i64) (i64.const 5)) (func (export "f") (param i32) (result i32) {body}))'
     for argument in (3, 60):
         assert w2x.verify(module, "f", [argument], opt_level=level).ok
+
+
+@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "(i32.add (local.tee $l (i32.const 0)) (i32.const 100))",
+        "(i32.add (i32.const 100) (local.tee $l (i32.const 0)))",
+        "(i32.add (i32.add (local.tee $l (i32.const 60)) (i32.const 30)) (i32.const 10))",
+        "(i32.add (i32.const 10) (i32.add (local.tee $l (i32.const 60)) (i32.const 30)))",
+        "(i32.add (i32.add (local.tee $l (i32.const 60)) (i32.const 40)) (i32.and (local.get 0) (i32.const 0)))",
+        "(i32.add (local.tee $l (i32.const -32)) (i32.const 132))",  # passes 2^32
+        "(i32.add (i32.add (local.tee $l (i32.const -32)) (i32.const 32)) (i32.const 100))",
+        "(i32.add (local.tee $l (i32.const -32)) (i32.add (local.tee $l (i32.const 32)) (i32.const 100)))",
+    ],
+)
+def test_an_address_that_is_a_sum_of_constants(address: str, level: int):
+    """Kept in a register, since a local has it, and the rest folded into the offset."""
+    text = f"""(module (memory 1)
+      (func (export "f") (param i32) (result i32) (local $l i32)
+        (if (i32.eqz (i32.load (i32.const 32))) (then (i32.store (i32.const 32) (i32.const 5))))
+        (i32.store {address} (i32.const 8))
+        (i32.load8_u offset=3 {address.replace("100", "97").replace("132", "129")})
+        (i32.add (local.get $l)) (i32.add (i32.load (i32.const 100)))))"""
+    report = w2x.Verifier(text, opt_level=level).invoke("f", [3])
+    assert report.ok, report.divergence

@@ -155,6 +155,8 @@ def near_address(f: Emitter, depth: int) -> None:
         joined(f, depth)
     else:
         small(f, depth, negative=f.rng.random() < 0.5)
+    if f.rng.random() < 0.3:  # so that the value is kept, also where it is a constant
+        f.emit(f"local.tee {f.local('i32')}")
     f.emit(f"i32.const {BELOW + f.rng.choice((0, 1, 5, 100))}", "i32.add")
 
 

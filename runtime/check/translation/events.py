@@ -272,8 +272,8 @@ class Events:
         return [Fork(at + 1, index + 1, state)]
 
     def _whole(self, base: int) -> set[tuple[int, int]]:
-        """The base as the model has it: a constant is a number, anything else itself."""
-        constant = self.values.is_const(base)
+        """The base as the model has it: a constant, or a sum of constants, is a number, anything else itself."""
+        constant = self.values.numbers[base]
         return {(base, 0)} | (set() if constant is None else {(self.values.const(0), constant)})
 
     def _division(self, at: int, index: int, state: AbstractState, step: Step, instr: Instr) -> list[Fork]:

@@ -20,12 +20,14 @@ class Values:
     """Each name is a number. keys[n]: what it stands for:
 
     ("const", bits), (operation, names...) of PURE and DIVISIONS, ("given", origin, place) for what an event, a join of
-    paths or the caller made. wide[n]: it may have more than 32 bits. made_by[n]: origins that it depends on.
+    paths or the caller made. numbers[n]: the value of a constant, and of a sum of constants (i32). wide[n]: it may have more
+    than 32 bits. made_by[n]: origins that it depends on.
     """
 
     def __init__(self) -> None:
         self._numbers: dict[Key, int] = {}
         self.keys: list[Key] = []
+        self.numbers: list[int | None] = []
         self.wide: list[bool] = []
         self.made_by: list[frozenset[Hashable]] = []
 
@@ -34,9 +36,18 @@ class Values:
         if number is None:
             number = self._numbers[key] = len(self.keys)
             self.keys.append(key)
+            self.numbers.append(self._number(key))
             self.wide.append(wide)
             self.made_by.append(made_by)
         return number
+
+    def _number(self, key: Key) -> int | None:
+        if key[0] == "const":
+            return key[1]  # type: ignore[return-value]
+        if key[0] != "i32.add":
+            return None
+        a, b = (self.numbers[o] for o in key[1:])  # type: ignore[index]
+        return None if a is None or b is None else (a + b) % 2**32
 
     def const(self, bits: int) -> int:
         return self._name(("const", bits), bits >= 2**32, frozenset())
@@ -71,13 +82,13 @@ class Values:
             key = self.keys[name]
             if key[0] != "i32.add":
                 break
-            a, b = (self.is_const(o) for o in key[1:])  # type: ignore[arg-type]
+            a, b = (self.numbers[o] for o in key[1:])  # type: ignore[arg-type]
             if (a is None) == (b is None):
                 break
             name, extra = (key[2], extra + a) if a is not None else (key[1], extra + b)  # type: ignore
-        constant = self.is_const(name)
-        if constant is not None:
-            yield self.const(0), extra + constant
+        number = self.numbers[name]
+        if number is not None:
+            yield self.const(0), extra + number
 
     def opposite(self, name: int) -> int:
         """Of a comparison: the one that holds exactly when it does not."""
