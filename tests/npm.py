@@ -214,6 +214,9 @@ PACKAGES: dict[str, Callable[[Path], Iterator[Session]]] = {
     "@squoosh/lib@0.3.1": more.squoosh,
     "brotli-wasm@3.0.1": more.brotli,
     "@bokuweb/zstd-wasm@0.0.27": more.zstd,
+    "web-tree-sitter@0.27.2": more.tree_sitter,
+    "@sqlite.org/sqlite-wasm@3.41.2": more.sqlite,
+    "sql.js@1.13.0": more.sql_js,
 }
 
 

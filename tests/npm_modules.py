@@ -189,3 +189,71 @@ def zstd(package: Path) -> Iterator[Session]:
     session.expect("unpacked", session.call(exports["ZSTD_decompress"], unpacked, 300, packed, length), len(TEXT))
     session.expect_bytes(unpacked, TEXT)
     yield session
+
+
+# What Emscripten's JavaScript gives a module that loads others: memory, table, and where things lie.
+MAIN = """(module (memory (export "memory") 512 32768) (table (export "__indirect_function_table") 60 funcref)
+  (global (export "__stack_pointer") (mut i32) (i32.const 78112))
+  (global (export "__memory_base") i32 (i32.const 1024)) (global (export "__table_base") i32 (i32.const 1)))"""
+GOT = """(module (global (export "__stack_low") (mut i32) (i32.const 12576))
+  (global (export "__stack_high") (mut i32) (i32.const 78112)) (global (export "__heap_base") (mut i32) (i32.const 78112)))"""
+
+
+def tree_sitter(package: Path) -> Iterator[Session]:
+    """C by Emscripten, position-independent: a parser is made, and counts."""
+    session = Session("web-tree-sitter", (package / "web-tree-sitter.wasm").read_bytes(),
+                      ["__wasm_apply_data_relocs", "__wasm_call_ctors", "ts_init", "ts_parser_new_wasm", "strlen", "malloc"],
+                      libraries={"env": MAIN, "GOT.mem": GOT})  # fmt: skip
+    session.call("__wasm_apply_data_relocs")
+    session.call("__wasm_call_ctors")
+    shared = session.call("ts_init")
+    session.call("ts_parser_new_wasm")
+    session.expect("a parser", session.word(shared) != 0, True)
+    session.expect("strlen", session.call("strlen", put(session, b"parser\0")), 6)
+    yield session
+
+
+SQL = (b"CREATE TABLE t(x); INSERT INTO t VALUES(1),(20),(300);\0", b"SELECT sum(x) FROM t\0")
+
+
+def query(session: Session, names: dict[str, str]) -> None:
+    """CREATE, INSERT, SELECT."""
+
+    def call(name: str, *args: int | float) -> int:
+        return session.call(names.get(name, name), *args)
+
+    out = call("malloc", 8)
+    session.write(out, bytes(8))
+    memory = put(session, b":memory:\0", names.get("malloc", "malloc"))
+    session.expect("sqlite3_open", call("sqlite3_open", memory, out), 0)
+    database = session.word(out)
+    texts = [put(session, text, names.get("malloc", "malloc")) for text in SQL]
+    session.expect("sqlite3_exec", call("sqlite3_exec", database, texts[0], 0, 0, 0), 0)
+    session.expect("sqlite3_prepare_v2", call("sqlite3_prepare_v2", database, texts[1], -1, out, 0), 0)
+    statement = session.word(out)
+    session.expect("sqlite3_step", call("sqlite3_step", statement), 100)
+    session.expect("the sum", call("sqlite3_column_double", statement, 0), 321.0)
+
+
+SQLITE = ("sqlite3_open", "sqlite3_exec", "sqlite3_prepare_v2", "sqlite3_step", "sqlite3_column_double")
+
+
+def sqlite(package: Path) -> Iterator[Session]:
+    """C by Emscripten, with a memory that it imports."""
+    wasm = (package / "sqlite-wasm/jswasm/sqlite3.wasm").read_bytes()
+    exports = ["__wasm_call_ctors", "malloc", *SQLITE]
+    libraries = {"env": '(module (memory (export "memory") 256 32768))'}
+    session = Session("@sqlite.org/sqlite-wasm", wasm, exports, libraries=libraries)
+    session.call("__wasm_call_ctors")
+    query(session, {})
+    yield session
+
+
+def sql_js(package: Path) -> Iterator[Session]:
+    """C by Emscripten, whose names are shortened."""
+    script = (package / "dist/sql-wasm.js").read_text()
+    names = {n: re.search(rf"\._{n}=Z\.(\w+)", script)[1] for n in ("malloc", *SQLITE)}  # type: ignore[index]
+    session = Session("sql.js", (package / "dist/sql-wasm.wasm").read_bytes(), ["N", *names.values()])
+    session.call("N")
+    query(session, names)
+    yield session

@@ -66,6 +66,16 @@ def test_the_verifier_writes_to_both_sides():
     assert model == native == sum(DATA).to_bytes(4, "little") + bytes(4) + DATA + bytes(13)
 
 
+def test_a_memory_of_a_library_that_the_program_imports():
+    program = SUM.replace('(memory (export "memory") 1 1)', '(import "env" "shared" (memory 1 1))')
+    library = '(module (memory $own 1) (memory (export "shared") 1 1) (data $own (i32.const 0) "own"))'
+    verifier = w2x.Verifier(program, libraries={"env": library})
+    verifier.write_memory(8, DATA)
+    assert verifier.invoke("sum", [8, 8 + len(DATA)]).ok
+    model, native = verifier.read_memory(0, 32)
+    assert model == native == sum(DATA).to_bytes(4, "little") + bytes(4) + DATA + bytes(13)
+
+
 def test_the_entries_of_the_host_survive_the_checkpoint_and_are_no_exports(tmp_path):
     made = w2x.compile(SUM)
     made.save(tmp_path / "sum.safetensors")

@@ -97,11 +97,12 @@ def link(
 
 
 def _exported_memory(units: Units, indices: Indices) -> int | None:
-    """The memory that the program exports under the name "memory", else the first that it exports; None if it is not in use."""
-    exports = sorted(
-        (e for e in units.all[PROGRAM].module.exports if e.kind == "memory"), key=lambda e: e.name != "memory"
-    )
-    target = units.find(PROGRAM, "memory", exports[0].index) if exports else None
+    """The memory that the host reads and writes, if it is in use: what the program exports under the name "memory", else the
+    first that it exports, else the first that it imports, which a library exports."""
+    module = units.all[PROGRAM].module
+    exports = sorted((e for e in module.exports if e.kind == "memory"), key=lambda e: e.name != "memory")
+    imported = any(i.kind == "memory" for i in module.imports)
+    target = units.find(PROGRAM, "memory", exports[0].index if exports else 0) if exports or imported else None
     return indices.memories.get(target) if isinstance(target, Definition) else None
 
 

@@ -255,7 +255,8 @@ class Verifier:
             self._oracle.write_memory(address, data)
 
     def read_memory(self, address: int, length: int) -> tuple[bytes, bytes]:
-        """Bytes of exported memory: what the model has there, and what wasmtime has. Raises Trap, ArgumentError."""
+        """Bytes of the memory that the program exports, or else imports of a library: what the model has there, and what
+        wasmtime has. Raises Trap, ArgumentError."""
         address, length = memory_index("address", address), memory_index("length", length)
         with self._exclusive.call("read_memory"):
             values = [self._access(op, at).values[0] for op, at in host.reads(address, length)]
