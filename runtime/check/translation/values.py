@@ -46,7 +46,7 @@ class Values:
             return key[1]  # type: ignore[return-value]
         if key[0] != "i32.add":
             return None
-        a, b = (self.numbers[o] for o in key[1:])  # type: ignore[index]
+        a, b = (self.numbers[o] for o in key[1:])  # type: ignore[call-overload]
         return None if a is None or b is None else (a + b) % 2**32
 
     def const(self, bits: int) -> int:
@@ -82,7 +82,7 @@ class Values:
             key = self.keys[name]
             if key[0] != "i32.add":
                 break
-            a, b = (self.numbers[o] for o in key[1:])  # type: ignore[arg-type]
+            a, b = (self.numbers[o] for o in key[1:])  # type: ignore[call-overload]
             if (a is None) == (b is None):
                 break
             name, extra = (key[2], extra + a) if a is not None else (key[1], extra + b)  # type: ignore
