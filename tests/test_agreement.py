@@ -220,6 +220,20 @@ def test_other_addresses(sides: Sides):
         assert not (agrees and found), found
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_records_without_end_that_no_step_answers_for(sides: Sides, ended: bool):
+    """An endless loop of wasmtime's may leave no others."""
+    sites = np.flatnonzero(~sides.comparison.answered)
+    if not len(sites) or sides.oracle.bulk or sides.run.trap:
+        pytest.skip("all are answered for, or kept")
+    agreement = sides.comparison.agreement(sides.run, sides.state())
+    if ended:
+        assert agreement.take(sides.oracle.records)
+    more = np.zeros(len(sides.comparison.answered) // 2 + 1, sides.oracle.records.dtype)
+    more["site"] = sites[0]
+    assert agreement.take(more) and not agreement.take(more)
+
+
 def test_sparse_values():
     rng = np.random.default_rng(5)
     values = np.where(rng.random(500) < 0.2, rng.normal(size=500), 0.0)

@@ -126,7 +126,8 @@ class Agreement:
         left = records["site"][int(state[p.RECORD]) :]
         state[p.RECORD] = len(records)
         self.counts += np.bincount(left, minlength=len(self.counts))
-        return not self._tables.answered[left].any()
+        state[p.SINCE] += len(left)
+        return not self._tables.answered[left].any() and bool(state[p.SINCE] <= state[p.PATIENCE])
 
     def _come_near(self, first: int) -> None:
         """Has the keys at the positions from this one on at hand."""
