@@ -171,7 +171,7 @@ def test_every_sort_of_number_in_every_place(
         ("p.wat m.safetensors", "Got unexpected extra argument (m.safetensors); the checkpoint's name goes behind -o"),
         ("run m.safetensors f 1", "Got unexpected extra arguments (f 1); a call is --invoke NAME ARG..."),
         ("run m.safetensors --invoke f one", "argument 1 is 'one', expected i32, an integer"),
-        ("run m.safetensors --invoke reference x", "expected externref, null or an integer"),
+        ("run m.safetensors --invoke reference x", "expected externref, null, an integer, or an object as object:1"),
         ("run nomemory.wat --read 0:4 --invoke f", "--read: the program does not export a memory that it uses"),
         ("run m.safetensors --timeout 1m --invoke f 1", "'1m' is no number of seconds above 0"),
         ("run m.safetensors --max-tokens 0 --invoke f 1", "'0' is no integer of 1 or more"),
