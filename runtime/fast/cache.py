@@ -12,7 +12,7 @@ from contextlib import suppress
 import numpy as np
 
 from ...compiler.format.transformer import Transformer
-from .image import CompiledModel, Image
+from .image import ChainCode, CompiledModel, Image
 from .interface import tensors
 from .jit import host
 from .sealed import DIGEST, cache_folder, opened, version
@@ -23,9 +23,12 @@ def load_or_compile(model: Transformer, probe: str | None = None, trusting: bool
     path = cache_folder()
     if path is None:
         return _compile(model, probe, trusting)
-    name = f"{_name(model, probe, trusting)}.bin"
+    name = _name(model, probe, trusting)
     with suppress(OSError, ValueError, KeyError, TypeError), opened(path) as folder:
-        return _program(*folder.read(name))
+        program = _program(*folder.read(f"{name}.bin"))
+        with suppress(OSError, ValueError, TypeError):
+            program.chains = _chains(*folder.read(f"{name}.chains.bin"))
+        return program
     program = _compile(model, probe, trusting)
     keep(program, model, probe, trusting)
     return program
@@ -38,6 +41,19 @@ def keep(program: CompiledModel, model: Transformer, probe: str | None, trusting
         with suppress(OSError), opened(path) as folder:
             folder.write(f"{_name(model, probe, trusting)}.bin", *_parts(program))
             folder.trim()
+
+
+def keep_chains(chains: ChainCode, model: Transformer, probe: str | None, trusting: bool) -> None:
+    """Puts them into the cache, where there is one."""
+    path = cache_folder()
+    if path is not None:
+        with suppress(OSError), opened(path) as folder:
+            folder.write(f"{_name(model, probe, trusting)}.chains.bin", chains.code, chains.tokens.tobytes())
+            folder.trim()
+
+
+def _chains(code: bytes, tokens: bytes) -> ChainCode:
+    return ChainCode(code, np.frombuffer(tokens, dtype=np.int32))
 
 
 def _compile(model: Transformer, probe: str | None, trusting: bool) -> CompiledModel:

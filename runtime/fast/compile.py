@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ...compiler.format.transformer import Transformer
@@ -12,10 +14,25 @@ from .jit import compile_object
 from .layout import StateLayout
 from .lift import Lifted, lift
 from .linear import Form
-from .live import live
+from .live import Live, live
 from .loop import Split, generate
 from .pack import Packs, pack
 from .specialise import choose_split, rewrite, signatures, static_stores
+
+
+@dataclass
+class Analysis:
+    """What is known of a checkpoint once its code has been written. special: the state to keep up behind the prefix, where split
+    by row is how (None where it is not). text: LLVM IR."""
+
+    lifted: Lifted
+    layout: StateLayout
+    packs: Packs
+    special: Live
+    split: Split | None
+    settled: int
+    decodable: int
+    text: str
 
 
 def compile_model(model: Transformer, probe: str | None = None, trusting: bool = True) -> CompiledModel:
@@ -23,19 +40,26 @@ def compile_model(model: Transformer, probe: str | None = None, trusting: bool =
 
     probe: name of a probe whose values are wanted. trusting: whether generated code may give up with status UNEXPECTED.
     """
+    found = analyse(model, probe, trusting)
+    code = compile_object(found.text, quick=True)
+    return CompiledModel(code, image(found.layout, found.settled, found.decodable), found.text)
+
+
+def analyse(model: Transformer, probe: str | None = None, trusting: bool = True) -> Analysis:
+    """All passes but the last; arguments as above. Raises Refused."""
     try:
         with np.errstate(all="ignore"):  # numbers that are not finite are refused
             try:
-                return _compile(model, probe, trusting, splitting=True)
+                return _analyse(model, probe, trusting, splitting=True)
             except Refused:
-                return _compile(model, probe, trusting, splitting=False)  # takes less, if that was it
+                return _analyse(model, probe, trusting, splitting=False)  # takes less, if that was it
     except ArithmeticError:  # of Python's own numbers, which numpy's setting does not reach
         raise Refused("its numbers go to the ends of doubles, and what is computed from them beyond") from None
     except RecursionError:
         raise Refused("a number is computed in too many steps, one from the other") from None
 
 
-def _compile(model: Transformer, probe: str | None, trusting: bool, splitting: bool) -> CompiledModel:
+def _analyse(model: Transformer, probe: str | None, trusting: bool, splitting: bool) -> Analysis:
     lifted = lift(model, model.probes[probe] if probe else None, trusting)
     graph = lifted.graph
     roots = [*lifted.columns, *([lifted.probe] if lifted.probe else [])]
@@ -59,7 +83,7 @@ def _compile(model: Transformer, probe: str | None, trusting: bool, splitting: b
     layout = StateLayout(graph, general, Room("bytes of tables", TABLE_BYTES, bytes_))
     room = Room("instructions", INSTRUCTIONS, bytes_)
     text = generate(lifted, layout, packs, general, special, context, split, room)
-    return CompiledModel(compile_object(text, quick=True), image(layout, settled, decodable), text)
+    return Analysis(lifted, layout, packs, special, split, settled, decodable, text)
 
 
 def _decodable(lifted: Lifted) -> int:
@@ -75,5 +99,7 @@ def _split(graph, context: Rewriter, roots: list[Form]) -> Split | None:
         return None
     static = context.statics[lookup]
     groups = signatures(graph, lookup, len(static.keys), context.reached_atoms())
-    contexts = [Rewriter(graph, context.statics, (lookup, rows, g), context.tokens) for g, rows in enumerate(groups)]
+    contexts = [
+        Rewriter(graph, context.statics, (lookup, rows, g), context.tokens, context) for g, rows in enumerate(groups)
+    ]
     return Split(lookup, static, groups, contexts)

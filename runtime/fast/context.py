@@ -40,13 +40,14 @@ class Rewriter:
     """Rewrites forms for the positions behind the prefix, or, with `split`, for those whose row is in a group.
 
     split: (lookup, row numbers, name of the group). tokens: only for positions whose token is below this (0: for all).
-    assumptions: ranges that generated code must check here, (form, low, high).
+    assumptions: ranges that generated code must check here, (form, low, high). outer: a context in which this one is a case.
     """
 
     graph: Symbols
     statics: dict[int, Static]  # by lookup
     split: tuple[int, np.ndarray, int] | None = None
     tokens: int = 0
+    outer: Rewriter | None = None
     _atoms: dict[int, Form] = field(default_factory=dict)
     _forms: dict[Form, Form] = field(default_factory=dict)
     _within: dict[DigitWindow, bool] = field(default_factory=dict)
@@ -58,8 +59,10 @@ class Rewriter:
         self.assumptions += [(self(form), low, high) for form, low, high in self.graph.assumptions]
 
     def __call__(self, form: Form) -> Form:
-        if not self.statics:
-            return form
+        return self.inner(form) if self.statics else form
+
+    def inner(self, form: Form) -> Form:
+        """The rewritten form; of parts of forms that are being rewritten."""
         found = self._forms.get(form)
         if found is None:
             parts = [(c, self._atom(a)) for a, c in form.terms.items()]
@@ -76,7 +79,9 @@ class Rewriter:
             self._proofs = Rewriter(self.graph, self.statics, self.split, self.tokens)
         found = self._within.get(window)
         if found is None:
-            found = self._within[window] = self.graph.within(replace(window, form=self._proofs(window.form)))
+            proved = self.outer is not None and self.outer.within(window)
+            found = proved or self.graph.within(replace(window, form=self._proofs(window.form)))
+            self._within[window] = found
         return found
 
     def rewritten(self) -> list[Form]:
@@ -95,24 +100,24 @@ class Rewriter:
             case Table(source, vector):
                 return self._table(atom, source, graph.vectors[vector])
             case Relu(gate, up):
-                gate = self(gate)
+                gate = self.inner(gate)
                 if gate.is_constant() and gate.constant <= 0:
                     return ZERO
-                return graph.neuron(gate, self(up))
+                return graph.neuron(gate, self.inner(up))
             case Knots(x, knots):
-                x = self(x)
+                x = self.inner(x)
                 return graph.knots(x.without_constant(), [(t + x.constant, c) for t, c in knots])
             case Let(form):
-                return graph.named(self(form))
+                return graph.named(self.inner(form))
             case Round(query, low, high):
-                query = self(query)
+                query = self.inner(query)
                 if query.is_constant():
                     return Form({}, min(max(float(np.rint(query.constant)), low), high))
                 bounds = graph.bounds(query)
                 inside = low <= bounds.low and bounds.high <= high
                 return query if bounds.integer and inside else graph.of(Round(query, low, high))
             case Float32(form):
-                return float32(graph, self(form))
+                return float32(graph, self.inner(form))
             case Key(lookup) if lookup in self.statics:
                 static = self.statics[lookup]
                 source, rows = self._rows(static)

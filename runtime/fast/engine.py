@@ -9,10 +9,11 @@ import numpy as np
 from ...compiler.format.certificate import uniform_tokens
 from ...compiler.format.errors import EnvelopeError, past_certificate
 from ...compiler.format.transformer import Transformer
-from .cache import keep, load_or_compile
+from .cache import keep, keep_chains, load_or_compile
 from .certified import require
-from .image import UNLIMITED, CompiledModel, StateMemory
-from .interface import EXHAUSTED, FOREIGN, PREFIX_BYTES, STOP, UNEXPECTED, Refused, Room, size
+from .chained import Chains, Sample
+from .image import UNLIMITED, ChainCode, CompiledModel, StateMemory
+from .interface import EXHAUSTED, FOREIGN, PREFIX_BYTES, ROW, STOP, UNEXPECTED, Refused, Room, size
 from .jit import Loaded, compile_object
 
 # Tokens that one call of generated code reads or decodes: few at first, then as many as take about that many seconds. Nothing
@@ -21,6 +22,8 @@ FIRST_CHUNK, LAST_CHUNK, CHUNK_SECONDS = 1 << 8, 1 << 16, 0.1
 # Code that was made quickly is made once more after so many tokens for each byte of its text: by then, what it has lost is about
 # a quarter of what that takes.
 PATIENCE = 16
+# Chains are made after so many tokens for each byte of object code: making them takes about as long as decoding these.
+CHAINING = 1024
 # Sequences up to this length are kept, so that they can be read again when an assumption turns out wrong.
 HISTORY = 1 << 17
 
@@ -67,6 +70,7 @@ class FastEngine:
         if trusting:  # code that trusts nothing takes lookups as softmax that the first analysis knew
             require(self.model, self._image.exact_for, self._image.exact_by)
         self._code = Loaded(self._program.code)
+        self._chains = Chains(self._program.chains, lambda samples: self._make_chains(samples, trusting))
         self._state = StateMemory(self._image)
         self.position, self._settled, self._running = 0, False, False
         self._history, self.probed = [], []
@@ -138,12 +142,27 @@ class FastEngine:
         return done
 
     def improve(self) -> None:
-        """Makes the code as fast as it gets, if it was made quickly; its state stays. A long sequence comes to that by itself."""
+        """Makes the code as fast as it gets, if it was made quickly; its state stays. A long sequence comes to that by itself.
+
+        Chains are made for what has been decoded so far."""
+        if self._chains.missing:
+            self._chains.make()
+        self._optimise()
+
+    def _optimise(self) -> None:
         text, image = self._program.text, self._image
         if text:
             self._program = CompiledModel(compile_object(text), image)
             self._code = Loaded(self._program.code)
             keep(self._program, self.model, self._probe, self._trusting)
+
+    def _make_chains(self, samples: list[Sample], trusting: bool) -> ChainCode | None:
+        from .chains import compile_chains  # not needed, and not loaded, when the cache has them
+
+        chains = compile_chains(self.model, self._probe, trusting, samples)
+        if chains is not None:
+            keep_chains(chains, self.model, self._probe, trusting)
+        return chains
 
     def _check_certificate(self, tokens: int) -> None:
         """A model that claims to be exact up to some length is held to it, and to running sums that, rounded as in the dense
@@ -183,6 +202,7 @@ class FastEngine:
 
     def _read(self, tokens: np.ndarray) -> None:
         nothing = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.uint8)
+        self._chains.samples.interrupt()
         done = 0
         while done < len(tokens):
             part = tokens[done : done + self._chunk]
@@ -212,11 +232,18 @@ class FastEngine:
 
     def _decode(self, stops: np.ndarray, count: int, out: np.ndarray) -> None:
         if self.position > PATIENCE * len(self._program.text):
-            self.improve()
+            self._optimise()
+        if self._chains.missing and self.position > CHAINING * len(self._program.code):
+            self._chains.begin()
         flags = stops.copy()
         flags[self._image.decodable :] |= FOREIGN
         self._settled = self._settled or (self.position >= self._image.settled and self._state.registers_filled())
         if not self._settled or flags[self._state.field("next")] & FOREIGN:
+            self._chains.samples.interrupt()
             self._run(self._code.general, None, 1, out, stops)
-        else:
-            self._run(self._code.special, None, count, out, flags)
+            return
+        chains, row = self._chains.usable(flags), int(self._state.words[ROW])
+        done = self._run(chains.behind(self._code.special) if chains else self._code.special, None, count, out, flags)
+        if self._chains.on:
+            stopped = done and flags[out[done - 1]]  # chains cannot go on behind a token that has a flag
+            self._chains.samples.add(row, out[: done - 1 if stopped else done])

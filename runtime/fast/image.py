@@ -73,15 +73,26 @@ class Image:
 
 
 @dataclass
+class ChainCode:
+    """Object code with the function `drive` (see chain_region.py). tokens: int32, ids that it decodes without a look at their
+    flags."""
+
+    code: bytes
+    tokens: np.ndarray
+
+
+@dataclass
 class CompiledModel:
     """Object code with the functions `general` and `special` (see loop.generate), and the state it begins with.
 
-    text: of code that was made quickly, the LLVM IR, from which it is made once more when it turns out to run for long.
+    text: of code that was made quickly, the LLVM IR, from which it is made once more when it turns out to run for long. chains:
+    code for what such a run is at most, where it has been made.
     """
 
     code: bytes
     image: Image
     text: str = ""
+    chains: ChainCode | None = None
 
 
 def image(layout: StateLayout, settled: int, decodable: int) -> Image:

@@ -10,8 +10,9 @@ from ...compiler.format.transformer import Transformer
 # The state's `status`: 0, or why a call ended early. UNEXPECTED: a position is outside of what the analysis assumed;
 # EXHAUSTED: no memory was left for a page of keys.
 UNEXPECTED, EXHAUSTED = 1, 2
-# The state's first fields: status, the next token, positions read, the probe's value, bytes that pages of keys may still take.
-STATUS, NEXT, POSITIONS, PROBE, BUDGET = range(5)
+# The state's first fields: status, the next token, positions read, the probe's value, bytes that pages of keys may still take,
+# the row by which the last position was split.
+STATUS, NEXT, POSITIONS, PROBE, BUDGET, ROW = range(6)
 # Bits of the flags of a token id: decoding ends behind it; it must not be processed by the function called.
 STOP, FOREIGN = 1, 2
 # The longest sequence: longer ones are refused, and integer ranges are computed with it. A position fits 32 bits.

@@ -45,6 +45,16 @@ def _object(text: str, quick: bool = False) -> bytes:
     return _machine(quick).emit_object(module)
 
 
+def compile_optimised(text: str) -> bytes:
+    """Object code, after LLVM's passes of level 1; in the thread that calls it."""
+    module = llvm.parse_assembly(text, llvm.create_context())
+    module.verify()
+    machine = _machine()
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1))
+    builder.getModulePassManager().run(module, builder)
+    return machine.emit_object(module)
+
+
 def _waited_for(work: Callable[[], bytes]) -> bytes:
     """What `work` returns or raises; it goes on in the background when the wait is interrupted."""
     results: list[bytes | BaseException] = []
@@ -64,7 +74,7 @@ def _waited_for(work: Callable[[], bytes]) -> bytes:
         while not done.wait(0.1):  # a wait without end is deaf to signals on Windows
             pass
     except BaseException:
-        _leave_behind(thread)
+        leave_behind(thread)
         raise
     (result,) = results
     if isinstance(result, BaseException):
@@ -72,7 +82,7 @@ def _waited_for(work: Callable[[], bytes]) -> bytes:
     return result
 
 
-def _leave_behind(thread: threading.Thread) -> None:
+def leave_behind(thread: threading.Thread) -> None:
     """When the process ends, LLVM's global objects must not go while a thread still works with them: the process ends before
     that, or, where the C library cannot be told so, waits for the thread."""
     if sys.platform == "linux":
@@ -83,14 +93,19 @@ def _leave_behind(thread: threading.Thread) -> None:
     atexit.register(thread.join)
 
 
+def code_engine(code: bytes) -> llvm.ExecutionEngine:
+    """Object code in memory, as long as this lives."""
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine
+
+
 class Loaded:
     """Object code in memory: the functions `general` and `special` (see loop.generate; the same where there is only one)."""
 
     def __init__(self, code: bytes):
-        machine = _machine()
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        self._engine.finalize_object()
+        self._engine = code_engine(code)
         self.general = _SIGNATURE(self._engine.get_function_address("general"))
         special = self._engine.get_function_address("special")
         self.special = _SIGNATURE(special) if special else self.general

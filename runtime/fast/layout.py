@@ -85,7 +85,7 @@ class StateLayout:
         self.arrays: dict[tuple, np.ndarray] = {}
         self.read: set[tuple[int, int]] = set()  # (store, column) that code reads
         self._types: dict[tuple[int, int], Type] = {}
-        for name in ("status", "next", "n", "probe", "budget"):  # interface.STATUS and so on
+        for name in ("status", "next", "n", "probe", "budget", "row"):  # interface.STATUS and so on
             self.add((name,))
         for k in sorted(reached.sums):
             self.add(("sum", k))

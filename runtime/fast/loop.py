@@ -93,6 +93,7 @@ class _Module:
         # First of all: the row that is found may rest on what is assumed.
         common.check_assumptions(Dependence(common.graph, common.context, split.lookup))
         at = common.key_index(split.lookup, split.static)
+        code.do(f"store i64 {at}, ptr {common.address(self.layout.fields['row',])}")
         dispatch = code.op(f"getelementptr i8, ptr %state, i64 DISPATCH{name}.")
         word = code.op(f"load i64, ptr {code.op(f'getelementptr i64, ptr {dispatch}, i64 {at}')}")
         group = code.op(f"lshr i64 {word}, {OFFSET_BITS}")

@@ -97,6 +97,8 @@ class Symbols(Assumptions):
         knots = [(t, c) for t, c in sorted(knots, reverse=True) if c]
         if not knots:
             return ZERO
+        if x.is_constant():
+            return Form({}, float(knots_value(np.array([x.constant]), knots)[0]))
         source = self.single_source(x)
         if source is not None:
             values = self.evaluate(x, source)

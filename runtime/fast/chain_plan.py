@@ -1,0 +1,96 @@
+"""What a chain is made of: situations, how they follow one another, where code looks for room, begins, and keeps pointers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .chain_memory import Windows
+from .compile import Analysis
+from .situated import Situated
+from .situations import Situation, Situations
+from .tokens_alike import Ids
+from .traffic import Traffic
+
+# Positions between two looks at whether there is room for more tokens; so many are left at the end for `special`.
+SLACK = 64
+# A chain may begin at every so many positions of a way without branches.
+STRIDE = 8
+
+
+@dataclass
+class Successor:
+    """A token of ids [first, end) leads to situation number `to`."""
+
+    ids: Ids
+    to: int
+
+
+class ChainPlan:
+    """chosen: the situations that code is made for. contexts: their rewriters. successors: of each, the most frequent first.
+    looking: those before which code looks whether there is room. entries: those at which a chain may begin, by row. sums: running
+    sums that are kept besides the one that decides the row."""
+
+    def __init__(self, found: Analysis, situations: Situations, flow: Traffic, chosen: Sequence[Situation]):
+        self.found, self.situations, self.chosen = found, situations, list(chosen)
+        self.graph = found.lifted.graph
+        numbers = {s: k for k, s in enumerate(self.chosen)}
+        self.successors: list[list[Successor]] = [[] for _ in self.chosen]
+        before = [0] * len(self.chosen)  # how many lead there, and whether one does for which there is no code
+        joined: set[int] = set()
+        for (here, ids, there), _ in flow.steps.most_common():
+            if there in numbers and here in numbers:
+                self.successors[numbers[here]].append(Successor(ids, numbers[there]))
+                before[numbers[there]] += 1
+            elif there in numbers:
+                joined.add(numbers[there])
+        self.contexts = [situations.context(s) for s in self.chosen]
+        self.sums = [k for k in found.special.sums if k != situations.row_sum]
+        self.windows = self._windows()
+        self.looking, ahead = self._where_to_look()
+        begins = [k for k, n in enumerate(before) if n != 1 or k in joined or ahead[k] % STRIDE == STRIDE - 1]
+        self.entries = sorted(begins, key=lambda k: self.chosen[k].row)
+
+    def tokens(self) -> np.ndarray:
+        """int32: ids that code goes on with without a look at their flags."""
+        runs = {successor.ids for each in self.successors for successor in each}
+        ids = [np.arange(first, end) for first, end in runs]
+        return np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *ids])).astype(np.int32)
+
+    def _windows(self) -> Windows:
+        graph, special = self.graph, self.found.special
+        registers = [s for s in special.stores if graph.stores[s].kind == "register"]
+        fixed = frozenset(s for s in registers if not any(self._may_write(c, s) for c in self.contexts))
+        windows = Windows(fixed)
+        for context in self.contexts:
+            for store in special.stores:
+                if graph.stores[store].kind == "keyed" and self._may_write(context, store):
+                    windows.add(graph, store, context(graph.stores[store].key), writing=True)
+            for number in special.lookups:
+                lookup = graph.lookups[number]
+                if graph.stores[lookup.store].kind == "keyed" and number not in context.statics:
+                    windows.add(graph, lookup.store, context(lookup.query), writing=False)
+        return windows
+
+    def _may_write(self, context: Situated, store: int) -> bool:
+        penalty = context(self.graph.stores[store].penalty)
+        return not penalty.is_constant() or penalty.constant <= 0
+
+    def _where_to_look(self) -> tuple[list[bool], list[int]]:
+        """Where code looks for room, so that no way has more than SLACK positions without: one at least in each circle. And how
+        many positions may come between the last look and each situation."""
+        order = sorted(range(len(self.chosen)), key=lambda k: (self.chosen[k].row, k))
+        place = {k: i for i, k in enumerate(order)}
+        looking, length = [False] * len(order), [0] * len(order)
+        for k in order:
+            for successor in self.successors[k]:
+                looking[successor.to] |= place[successor.to] <= place[k]
+        for k in order:
+            looking[k] |= length[k] >= SLACK - 2
+            length[k] = 0 if looking[k] else length[k]
+            for successor in self.successors[k]:
+                if place[successor.to] > place[k]:
+                    length[successor.to] = max(length[successor.to], length[k] + 1)
+        return looking, length

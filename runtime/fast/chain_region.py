@@ -1,0 +1,191 @@
+"""LLVM IR of one function for many situations, in which each goes on to those that follow it by a jump.
+
+    i64 chain(state, out, i, count, probe)
+
+goes on from `out[i - 1]`, the last token read, as long as what comes is one of the situations, up to `count`; returns how many
+tokens of `out` have been read. The state is then as `special` leaves it. Between, the number of the position, running sums and
+windows are in registers, and the sum that decides the row follows from the situation.
+
+    i64 drive(state, out, count, flags, probe, special)
+
+decodes as `special` does, with that function for what the chain does not know (see chain_ends.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+
+from .atoms import RunningSum
+from .cases import NextToken, cases
+from .chain_emit import ChainEmitter
+from .chain_ends import drive, entry, flush
+from .chain_memory import tag, tags
+from .chain_plan import ChainPlan
+from .chain_writer import ChainWriter
+from .code import IrValue
+from .linear import Form
+from .situations import registers_read
+from .tokens_alike import Unchained
+from .unembed import Unembeddings
+
+# The row is not known: the state's field after leaving before a position.
+UNKNOWN_ROW = 2**62
+
+
+class Region(ChainWriter):
+    """The whole module. plan: what code is made for."""
+
+    def __init__(self, plan: ChainPlan):
+        super().__init__(plan)
+        self._unembeddings = Unembeddings(self.found.lifted.weights)
+        self._added = ""
+        outer = plan.contexts[0].group.outer
+        # What holds in every row has been checked where the position before was read.
+        self._everywhere = outer.assumptions if outer is not None else []
+
+    def text(self) -> str:
+        """The module."""
+        plan = self.plan
+        if not registers_read(self.graph, plan.contexts[0].known[self.situations.row_sum]) <= plan.windows.fixed:
+            raise Unchained("the register on which the row rests changes")
+        self.code.lines = []
+        entry(self)
+        for k in range(len(plan.chosen)):
+            self._situation(k)
+        flush(self)
+        head = "define i64 @chain(ptr %state, ptr %out, i64 %i, i64 %count, ptr %probe) nounwind {"
+        constants = [f"{name} = private constant {value}" for value, name in self.code.globals.items()]
+        ends = [drive(self.situations.tokens.depth + 1), *self.code.declarations, tags(self.kinds)]
+        return "\n".join([*constants, *self.constants.lines, head, *self.code.lines, "}", *ends, ""])
+
+    def _situation(self, k: int) -> None:
+        code, context = self.code, self.plan.contexts[k]
+        code.start(f"s{k}")
+        old = code.op("load i64, ptr %n.v")
+        n = code.op(f"add i64 {old}, 1")
+        if self.plan.looking[k]:
+            full, go = code.op(f"icmp ugt i64 {n}, %last"), code.label("go")
+            code.do(f"br i1 {full}, label %b{k}, label %{go}")
+            code.start(go)
+        emitter = self.emitter(k, f"b{k}")
+        emitter.n = n
+        token = code.op("load i32, ptr %token.v")
+        emitter.token = code.op(f"zext i32 {token} to i64")
+        at = code.op(f"getelementptr i32, ptr %base, i64 {n}")
+        code.do(f"store i32 {token}, ptr {at}, align 4{tag('out', self.kinds)}")
+        moved = self._move(emitter)
+        emitter.check_assumptions(None)
+        if self.found.lifted.probe is not None:
+            value = emitter.as_double(emitter.form(context(self.found.lifted.probe)))
+            place = code.op(f"getelementptr double, ptr %probe.base, i64 {n}")
+            code.do(f"store double {value}, ptr {place}, align 8{tag('probe', self.kinds)}")
+        emitter.finish_chained()
+        columns = [context(f) for f in self.found.lifted.columns]
+        for following in cases(emitter, columns, self._unembeddings):
+            # Only now: what a case reads may leave the chain before this position.
+            code.do(f"store i64 {n}, ptr %n.v")
+            for place, (type, value) in moved.items():
+                code.do(f"store {type} {value}, ptr {place}")
+            self.go_on(k, following)
+        self._behind(k)
+        self._before(k)
+
+    def _move(self, emitter: ChainEmitter) -> dict[str, tuple[str, str]]:
+        """Adds to the running sums what the token adds; where they change, windows move with them. What is to be stored when the
+        position is complete: by place, type and value."""
+        graph, code, context = self.graph, self.code, emitter.context
+        changed: dict[int, str] = {}
+        for number in self.plan.sums:
+            atom = graph.atom(RunningSum(number))
+            added, bounds = context(graph.sums[number]), graph.atom_bounds(atom)
+            if added.is_zero():
+                continue
+            if bounds.exponent is None:
+                raise Unchained("a running sum is no integer")
+            value = emitter.as_int(emitter.fitted(added, graph.bounds(graph.sums[number])), bounds.exponent)
+            old = code.op(f"load i64, ptr %sum{number}")
+            changed[number] = code.op(f"add i64 {old}, {value}")
+            emitter.known.atoms[atom] = IrValue("i", changed[number], bounds.exponent)
+        for form, _, _ in self._everywhere:
+            if not self._moves(form, changed):
+                emitter.known.checked.add(form)
+        if not changed:
+            return {}
+        moved = {f"%sum{number}": ("i64", value) for number, value in changed.items()}
+        for (store, base), number in self.plan.windows.bases.items():
+            if {self.graph.parts(a).sum for a in self.graph.atoms_within(base)} & set(changed):
+                pointer = emitter.moved[number] = self.window(emitter, store, base, number)
+                moved[f"%window{number}"] = "ptr", pointer
+        return moved
+
+    def _moves(self, form: Form, changed: Collection[int]) -> bool:
+        """Whether a form that held at the position before may be another number here."""
+        try:
+            registers = registers_read(self.graph, form)
+        except Unchained:
+            return True
+        sums = {self.graph.parts(a).sum for a in self.graph.atoms_within(form)} - {None}
+        return not registers <= self.plan.windows.fixed or bool(sums & set(changed)) or self.situations.row_sum in sums
+
+    def go_on(self, k: int, following: NextToken) -> None:
+        """On to the next position, or out of the chain behind this one."""
+        code = self.code
+        for successor in self.plan.successors[k]:
+            first, last = successor.ids[0], successor.ids[1] - 1
+            if last < following.first or first > following.last:
+                continue
+            if first <= following.first and following.last <= last:
+                code.do(f"store i32 {following.ref}, ptr %token.v")
+                code.do(f"br label %s{successor.to}")
+                return
+            if first == last:
+                test = code.op(f"icmp eq i32 {following.ref}, {first}")
+            else:
+                test = code.op(f"icmp ule i32 {code.op(f'sub i32 {following.ref}, {first}')}, {last - first}")
+            yes, no = code.label("yes"), code.label("no")
+            code.do(f"br i1 {test}, label %{yes}, label %{no}")
+            code.start(yes)
+            code.do(f"store i32 {following.ref}, ptr %token.v")
+            code.do(f"br label %s{successor.to}")
+            code.start(no)
+        code.do(f"store i32 {following.ref}, ptr %next.v")
+        code.do(f"br label %a{k}")
+
+    def _behind(self, k: int) -> None:
+        """Leaves the chain behind a position; and where a chain begins there, goes on."""
+        self.code.start(f"a{k}")
+        self._leave(self.emitter(k, "bail"), self.plan.chosen[k].row, "")
+        if k in self.plan.entries:
+            self.code.start(f"t{k}")
+            self.go_on(k, NextToken(self.code.op("load i32, ptr %next.v"), 0, self.situations.tokens.count - 1))
+
+    def _before(self, k: int) -> None:
+        """Before a position: the token is known, and nothing has been done with it."""
+        code = self.code
+        code.start(f"b{k}")
+        token = code.op("load i32, ptr %token.v")
+        code.do(f"store i32 {token}, ptr %next.v")
+        wide = code.op(f"zext i32 {token} to i64")
+        if not self._added:
+            self._added = self.constants.array(self.situations.added.astype(np.int64), "i64")
+        raw = code.op(f"load i64, ptr {code.op(f'getelementptr i64, ptr {self._added}, i64 {wide}')}")
+        emitter = self.emitter(k, "bail")
+        old = code.op("load i64, ptr %n.v")
+        emitter.n = code.op(f"add i64 {old}, 1")
+        emitter.token = wide
+        self._leave(emitter, UNKNOWN_ROW, raw)
+
+    def _leave(self, emitter: ChainEmitter, row: int, less: str) -> None:
+        """Puts the row and the sum that decides it where `flush` takes them from. less: what is not yet added to the sum."""
+        code, number = self.code, self.situations.row_sum
+        exponent = self.graph.atom_bounds(self.graph.atom(RunningSum(number))).exponent
+        if exponent != 0:
+            raise Unchained("the sum that decides the row is no integer")
+        value = emitter.as_int(emitter.form(emitter.context.known[number]), 0)
+        if less:
+            value = code.op(f"sub i64 {value}, {less}")
+        code.do(f"store i64 {value}, ptr %sum{number}")
+        code.do(f"store i64 {row}, ptr %row.v")
+        code.do("br label %flush")

@@ -1,0 +1,94 @@
+"""Chains: code for what a sequence does most, in which each position goes on to the next by a jump (see chain_region.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...compiler.format.transformer import Transformer
+from .atoms import RunningSum
+from .chain_plan import ChainPlan
+from .chain_region import Region
+from .chained import Sample
+from .compile import Analysis, analyse
+from .image import ChainCode
+from .interface import Refused
+from .jit import compile_optimised
+from .situations import Situations
+from .tokens_alike import Unchained, by_token, delayed_tokens, tokens_of
+from .traffic import Walk
+
+# Situations that code is made for at most, and how often one must have been met.
+MOST, OFTEN = 600, 8
+# Code is made until it is made for this part of all positions.
+ENOUGH = 0.9995
+
+
+def compile_chains(
+    model: Transformer, probe: str | None, trusting: bool, samples: Sequence[Sample]
+) -> ChainCode | None:
+    """Chains for what a sequence was at most, None where there can be none. Arguments: see `compile.compile_model`."""
+    try:
+        found = analyse(model, probe, trusting)
+        chosen = plan(found, situations_of(found), samples)
+        return ChainCode(compile_optimised(Region(chosen).text()), chosen.tokens())
+    except (Unchained, Refused):
+        return None
+
+
+def situations_of(found: Analysis) -> Situations:
+    """Raises Unchained where rows do not follow from running sums."""
+    split, graph = found.split, found.lifted.graph
+    if split is None:
+        raise Unchained("the code is not split by row")
+    for s in found.special.stores:
+        store = graph.stores[s]
+        if store.kind == "soft" or (store.kind == "keyed" and (not store.exact or s in found.special.stamped)):
+            raise Unchained("some lookups are no exact ones by key")
+        if store.kind == "delay" and any(store.columns[c] != graph.token for n, c in found.special.delays if n == s):
+            raise Unchained("more than tokens is read a fixed distance back")
+    if len(split.static.rows()) != len(split.static.keys):
+        raise Unchained("rows are not numbered one after the other")
+    context = split.contexts[0]
+    query = context(graph.lookups[split.lookup].query)
+    sums = [graph.parts(a).sum for a in query.terms if isinstance(graph.atoms[a], RunningSum)]
+    bounds = graph.bounds(query)
+    inside = split.static.fixed or (bounds.low >= split.static.keys[0] and bounds.high <= split.static.keys[-1])
+    if len(sums) != 1 or sums[0] is None or not bounds.below(0) or (bounds.exponent or 0) < 0 or not inside:
+        raise Unchained("the row does not follow from one running sum")
+    row_sum = context(graph.sums[sums[0]])
+    tokens = tokens_of(graph, split.contexts, found.special, found.decodable, row_sum)
+    added = by_token(graph, row_sum, found.decodable)
+    group_of, place = np.zeros(len(split.static.keys), dtype=int), np.zeros(len(split.static.keys), dtype=int)
+    for g, rows in enumerate(split.groups):
+        group_of[rows], place[rows] = g, np.arange(len(rows))
+    return Situations(
+        graph,
+        split.lookup,
+        split.static,
+        split.contexts,
+        group_of,
+        place,
+        tokens,
+        sums[0],
+        added,
+        delayed_tokens(graph),
+    )
+
+
+def plan(found: Analysis, situations: Situations, samples: Sequence[Sample]) -> ChainPlan:
+    """For the situations that a sequence was in most."""
+    walk = Walk(situations)
+    for sample in samples:
+        walk.add(*sample)
+    flow = walk.traffic()
+    chosen, all_, sofar = [], sum(flow.visits.values()), 0
+    for situation, count in flow.visits.most_common(MOST):
+        if count < OFTEN or sofar > ENOUGH * all_:
+            break
+        chosen.append(situation)
+        sofar += count
+    if not chosen:
+        raise Unchained("no positions that come often")
+    return ChainPlan(found, situations, flow, chosen)

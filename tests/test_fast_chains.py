@@ -1,0 +1,215 @@
+"""Chains decode the tokens that code without them does, and leave the state as it does."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from chain_engines import chains_for, compared, instance
+
+import wasm2xformer as w2x
+from programs import load_programs
+from wasm2xformer.runtime.fast import FastEngine, chains, engine
+from wasm2xformer.runtime.fast.situations import Situations
+from wasm2xformer.runtime.fast.tokens_alike import Unchained
+
+PROGRAMS = {program.id: program for program in load_programs()}
+
+DEEP = """
+(module (func $down (export "down") (param $n i32) (result i32) (local $x i32)
+  (local.set $x (i32.mul (local.get $n) (i32.const 3)))
+  (if (result i32) (local.get $n)
+    (then (i32.add (call $down (i32.sub (local.get $n) (i32.const 1))) (local.get $x))) (else (i32.const 7)))))
+"""
+
+MEMORY = """
+(module (memory 1)
+  (func (export "walk") (param $from i32) (param $to i32) (param $step i32) (result i32) (local $sum i32)
+    (loop $again
+      (i32.store (local.get $from) (i32.mul (local.get $from) (i32.const 2654435761)))
+      (local.set $sum (i32.xor (i32.rotl (local.get $sum) (i32.const 5)) (i32.load offset=2 (local.get $from))))
+      (i64.store offset=8 (local.get $from) (i64.extend_i32_s (local.get $sum)))
+      (br_if $again (i32.lt_u (local.tee $from (i32.add (local.get $from) (local.get $step))) (local.get $to))))
+    (local.get $sum)))
+"""
+
+
+@pytest.fixture(autouse=True)
+def everything_is_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chains, "OFTEN", 1)
+    monkeypatch.setenv("WASM2XFORMER_CHAINS", "1")
+
+
+def calls(*invocations: tuple):
+    return lambda vm: [vm.invoke(name, *args).tokens for name, *args in invocations]
+
+
+@pytest.mark.parametrize(
+    ("id", "invocation", "part"),
+    [
+        ("fibonacci_recursive", ("fib", 16), 0.9),
+        ("sieve", ("count_primes", 700), 0.8),
+        ("crc32", ("crc32", 0, 600), 0.8),
+    ],
+)
+def test_same_tokens(id: str, invocation: tuple, part: float) -> None:
+    session = calls(invocation, invocation)
+    assert compared(w2x.compile(PROGRAMS[id].module()), session)[1] > part
+
+
+def test_other_arguments_than_those_it_was_made_for() -> None:
+    """Numbers with more digits, other branches."""
+    model = w2x.compile(PROGRAMS["collatz"].module())
+    export = PROGRAMS["collatz"].runs[0].export
+    session = calls((export, 27), (export, 837799), (export, 6))
+    assert compared(model, session, trained=calls((export, 703), (export, 97)))[1] > 0.1
+
+
+def test_frames_beyond_a_page_of_slots() -> None:
+    """A frame that does not lie on one page is left to the code without chains."""
+    _, part = compared(w2x.compile(DEEP), calls(("down", 3000), ("down", 200)))
+    assert part > 0.3
+
+
+def test_memory_across_pages() -> None:
+    session = calls(("walk", 3900, 4300, 1), ("walk", 8000, 12400, 7), ("walk", 40, 1500, 4))
+    assert compared(w2x.compile(MEMORY), session)[1] > 0.3
+
+
+def test_a_trap_inside() -> None:
+    def session(vm: w2x.Instance) -> list[np.ndarray]:
+        with pytest.raises(w2x.Trap, match="out of bounds") as trap:
+            vm.invoke("walk", 64000, 70000, 4)
+        return [vm.invoke("walk", 0, 2000, 4).tokens, trap.value.run.tokens]
+
+    assert compared(w2x.compile(MEMORY), session)[1] > 0.5
+
+
+def test_in_pieces() -> None:
+    """However few tokens are asked for at a time, and wherever decoding stops."""
+    model = w2x.compile(DEEP)
+    plain, _ = instance(model, None)
+    expected = plain.invoke("down", 900)
+    chained, special = instance(model, chains_for(plain))
+    decoder = chained._engine
+    decoder.append(np.asarray(expected.prompt))
+    never = np.zeros(len(decoder.model.embed), dtype=bool)
+    got: list[int] = []
+    for count in [*range(1, 130), *[300] * 100]:
+        got += decoder.decode(never, min(count, len(expected.tokens) - len(got))).tolist()
+    np.testing.assert_array_equal(got, expected.tokens[: len(got)])
+    assert len(got) == len(expected.tokens) and special.tokens < len(got)
+
+
+def test_a_token_that_stops_stops() -> None:
+    """Chains do not look at flags, so they are not used where one of their tokens has one."""
+    model = w2x.compile(DEEP)
+    plain, _ = instance(model, None)
+    run = plain.invoke("down", 100)
+    code = chains_for(plain)
+    chained, _ = instance(model, code)
+    chained._engine.append(np.asarray(run.prompt))
+    stops = np.zeros(len(chained._engine.model.embed), dtype=bool)
+    often = np.bincount(run.tokens[100:]).argmax()
+    assert often in code.tokens
+    stops[often] = True
+    got = chained._engine.decode(stops, 10_000)
+    assert got.tolist() == run.tokens[: 1 + int(np.flatnonzero(run.tokens == often)[0])].tolist()
+
+
+def test_probe() -> None:
+    model = w2x.compile(MEMORY)
+    (probe,) = model.transformer.probes
+    found = []
+    code = None
+    for _ in range(2):
+        vm, special = instance(model, code, probe=probe)
+        run = vm.invoke("walk", 0, 2000, 4)
+        found.append(run.probed)
+        code = code or chains_for(vm, probe)
+    np.testing.assert_array_equal(found[0], found[1])
+    assert special.tokens < len(run.tokens) / 2
+
+
+def test_wide_numbers() -> None:
+    """64-bit numbers take up to eight digits."""
+    model = w2x.compile(PROGRAMS["siphash"].module())
+    run = PROGRAMS["siphash"].runs[0]
+    assert compared(model, calls(*[(run.export, *run.args)] * 12))[1] > 0.2
+
+
+def test_a_wrong_successor_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What these tests compare depends on the chains."""
+    follow = Situations._follow
+
+    def wrong(self, situation, ids):
+        there = follow(self, situation, ids)
+        wraps = there is not None and there.row + 1 < len(self.static.keys)
+        return there._replace(row=there.row + 1) if wraps and ids[1] - ids[0] > 1 else there
+
+    model = w2x.compile(DEEP)
+    plain, _ = instance(model, None)
+    expected = plain.invoke("down", 300).tokens
+    with monkeypatch.context() as changed:
+        changed.setattr(Situations, "_follow", wrong)
+        changed.setattr(chains, "ENOUGH", 2.0)
+        code = chains_for(plain)
+    assert code is not None
+    chained, _ = instance(model, code)
+    try:
+        got = chained.invoke("down", 300, max_tokens=len(expected)).tokens
+    except (w2x.Unfinished, w2x.Trap, NotImplementedError):
+        return
+    assert not np.array_equal(got, expected)
+
+
+def test_stock_form() -> None:
+    """Which positions follow which is read off the stock form as well, or it has no chains."""
+    model = w2x.in_stock_form(w2x.compile(DEEP))
+    plain, _ = instance(model, None)
+    expected = plain.invoke("down", 100).tokens
+    code = chains_for(plain)
+    if code is not None:
+        chained, _ = instance(model, code)
+        np.testing.assert_array_equal(chained.invoke("down", 100).tokens, expected)
+
+
+def test_made_in_the_background_and_kept(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setenv("WASM2XFORMER_CACHE", str(tmp_path))
+    monkeypatch.setattr(engine, "CHAINING", 0.01)
+    model = w2x.compile(DEEP)
+    vm = w2x.Instance(model)
+    expected = vm.invoke("down", 400).tokens
+    made = vm._engine._chains
+    until = time.monotonic() + 60
+    while not made._made and time.monotonic() < until:
+        time.sleep(0.01)
+    np.testing.assert_array_equal(vm.invoke("down", 400).tokens, expected)
+    assert made._loaded is not None
+    assert len(list((tmp_path / "fast").glob("*.chains.bin"))) == 1
+    second = w2x.Instance(model)
+    np.testing.assert_array_equal(second.invoke("down", 400).tokens, expected)
+    assert second._engine._chains._loaded is not None
+    monkeypatch.delenv("WASM2XFORMER_CHAINS")
+    third = w2x.Instance(model)
+    np.testing.assert_array_equal(third.invoke("down", 400).tokens, expected)
+    assert third._engine._chains._loaded is None and not third._engine._chains.missing
+
+
+def test_what_has_no_rows_has_no_chains() -> None:
+    from fast_models import Features
+
+    f = Features(0)
+    (s,) = f.graph.cumulative_sum({"s": f.small})
+    fast = FastEngine(f.finish(s + f.small))
+    fast.append(np.array([5, 7, 9]))
+    never = np.zeros(len(fast.model.embed), dtype=bool)
+    for _ in range(9):
+        fast.decode(never, 300)
+    fast.improve()
+    assert fast._chains._loaded is None and not fast._chains._made and not fast._chains.missing
+    with pytest.raises(Unchained):
+        from wasm2xformer.runtime.fast.compile import analyse
+
+        chains.situations_of(analyse(fast.model))
