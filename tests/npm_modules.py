@@ -253,7 +253,6 @@ def sql_js(package: Path) -> Iterator[Session]:
     """C by Emscripten, whose names are shortened."""
     script = (package / "dist/sql-wasm.js").read_text()
     names = {n: re.search(rf"\._{n}=Z\.(\w+)", script)[1] for n in ("malloc", *SQLITE)}  # type: ignore[index]
-    session = Session("sql.js", (package / "dist/sql-wasm.wasm").read_bytes(), ["N", *names.values()])
-    session.call("N")
+    session = Session("sql.js", (package / "dist/sql-wasm.wasm").read_bytes(), [*names.values()])
     query(session, names)
     yield session
