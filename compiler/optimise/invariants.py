@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..format.isa import Slot, Step
+from ..format.limits import MEMORY_PAGES
 from ..format.types import FuncType
 from ..format.validate import InvalidProgram, check_operands
 from ..lower.bounds import bound
@@ -145,6 +146,8 @@ def _apply(step: Step, bounds: Bounds, effects: Effects) -> None:
         most = limits[0]
     elif step.op == "select":
         most = max(limits)
+    elif step.op == "i32.rotr" and step.a is not None and step.a.kind == "hidden":
+        most = MEMORY_PAGES  # memory.size: no other register is turned, see `limits.size_register`
     else:
         constant = int(step.b.index) if step.b is not None and step.b.kind == "const" else None
         most = bound(step.op, limits if step.b is not None else limits[:1], constant) if step.operation.width else UNKNOWN
