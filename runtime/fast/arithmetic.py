@@ -129,19 +129,18 @@ class Arithmetic(ABC):
         cut = code.op(f"call double @llvm.maxnum.f64(double {self.as_double(value)}, double {double(low)})")
         return IrValue("f", code.op(f"call double @llvm.minnum.f64(double {cut}, double {double(high)})"))
 
-    def load(self, pointer: str, type: Type) -> IrValue:
+    def load(self, pointer: str, type: Type, how: str = ", align 1") -> IrValue:
+        """how: alignment and metadata, as the instruction ends with."""
+        raw = self.code.op(f"load {type.llvm}, ptr {pointer}{how}")
         if type.floating:
-            return IrValue("f", self.code.op(f"load double, ptr {pointer}, align 1"))
-        raw = self.code.op(f"load {type.llvm}, ptr {pointer}, align 1")
+            return IrValue("f", raw)
         if type.size < 8:
             raw = self.code.op(f"{'sext' if type.signed else 'zext'} {type.llvm} {raw} to i64")
         return IrValue("i", raw, type.exponent)
 
     def store(self, value: IrValue, pointer: str, type: Type, place: str = "") -> None:
-        """value: an integer that fits, where the type is one (see checked.Checked.fitted).
-
-        place: see layout.StateLayout.column."""
-        mark = f" ; {place}" if place else ""
+        """value: an integer that fits, where the type is one (see checked.Checked.fitted). place: as for `mark`."""
+        mark = self.mark(place)
         if type.floating:
             self.code.do(f"store double {self.as_double(value)}, ptr {pointer}, align 1{mark}")
             return
@@ -149,6 +148,10 @@ class Arithmetic(ABC):
         if type.size < 8:
             whole = self.code.op(f"trunc i64 {whole} to {type.llvm}")
         self.code.do(f"store {type.llvm} {whole}, ptr {pointer}, align 1{mark}")
+
+    def mark(self, place: str) -> str:
+        """What a store to a place ends with, "" for any place: which column it is (see layout.StateLayout.column)."""
+        return f" ; {place}" if place else ""
 
     def address(self, field: int, pointer: str = "%state") -> str:
         return self.code.op(f"getelementptr i64, ptr {pointer}, i64 {field}")

@@ -13,7 +13,7 @@ from .code import IrText, IrValue
 from .emit import Emitter
 from .index import PAGE_BITS, PAGE_HEADER, PAGE_KEYS
 from .interface import EXACT_LIMIT
-from .layout import RowTables, StateLayout, Type, type_for
+from .layout import RowTables, StateLayout, type_for
 from .linear import Form
 from .live import Live
 from .pack import Packs
@@ -99,12 +99,7 @@ class ChainEmitter(Emitter):
             scaled = self.code.op(f"mul i64 {at}, {table.slope}")
             return IrValue("i", self.code.op(f"add i64 {scaled}, {table.first - table.slope * start}"), type.exponent)
         pointer = self.code.op(f"getelementptr {type.llvm}, ptr {table.name}, i64 {self._less(at, start)}")
-        raw = self.code.op(f"load {type.llvm}, ptr {pointer}, !invariant.load !1")
-        if type.floating:
-            return IrValue("f", raw)
-        if type.size < 8:
-            raw = self.code.op(f"{'sext' if type.signed else 'zext'} {type.llvm} {raw} to i64")
-        return IrValue("i", raw, type.exponent)
+        return self.load(pointer, type, ", !invariant.load !1")
 
     def _less(self, at: str, start: int) -> str:
         return self.code.op(f"sub i64 {at}, {start}") if start else at
@@ -231,37 +226,16 @@ class ChainEmitter(Emitter):
         at, type = columns[column]
         self.store(value, self.code.op(f"getelementptr i8, ptr {entry}, i64 {at}"), type, f"store{store}")
 
-    def store(self, value: IrValue, pointer: str, type: Type, place: str = "") -> None:
-        mark = tag(place or "state", self.kinds)
-        if type.floating:
-            self.code.do(f"store double {self.as_double(value)}, ptr {pointer}, align 1{mark}")
-            return
-        whole = self.as_int(value, type.exponent)
-        if type.size < 8:
-            whole = self.code.op(f"trunc i64 {whole} to {type.llvm}")
-        self.code.do(f"store {type.llvm} {whole}, ptr {pointer}, align 1{mark}")
+    def mark(self, place: str) -> str:
+        return tag(place or "state", self.kinds)
 
-    def read(self, number: int, column: int) -> IrValue:
-        lookup = self.graph.lookups[number]
-        store = self.graph.stores[lookup.store]
-        if store.kind == "delay":
-            return self._delay(lookup.store, column, lookup.query)
-        entry = self.entry(number)
-        self.keep(lookup.store, column)
-        columns = self.layout.entries[lookup.store].columns
+    def _column(self, entry: str, store: int, column: int) -> IrValue:
+        columns = self.layout.entries[store].columns
         if column not in columns:
             raise Unchained("a column is read that nobody keeps")
         at, type = columns[column]
-        pointer, mark = (
-            self.code.op(f"getelementptr i8, ptr {entry}, i64 {at}"),
-            tag(f"store{lookup.store}", self.kinds),
-        )
-        raw = self.code.op(f"load {type.llvm}, ptr {pointer}, align 1{mark}")
-        if type.floating:
-            return IrValue("f", raw)
-        if type.size < 8:
-            raw = self.code.op(f"{'sext' if type.signed else 'zext'} {type.llvm} {raw} to i64")
-        return IrValue("i", raw, type.exponent)
+        pointer = self.code.op(f"getelementptr i8, ptr {entry}, i64 {at}")
+        return self.load(pointer, type, f", align 1{self.mark(f'store{store}')}")
 
     def _exact(self, store: int, query: Form) -> Resolved:
         code, bounds, limit = self.code, self.graph.bounds(query), self.layout.limits[store]

@@ -7,7 +7,7 @@ from typing import cast
 import numpy as np
 
 from ...compiler.format.certificate import GAP
-from .atoms import Atom, Let, Parts, Position, PositionSquared, Table, parts
+from .atoms import Atom, Let, Parts, Position, PositionSquared, Read, Table, parts
 from .bounds import Bounds, bounds_of
 from .interface import ANALYSIS_BYTES, MAX_POSITION, Room
 from .linear import Form, linear
@@ -96,6 +96,15 @@ class Interned:
 
     def parts(self, atom: int) -> Parts:
         return self._parts[atom]
+
+    def lookup_behind(self, atom: int) -> int | None:
+        """The lookup of which an atom is a column, or a table by a column; None for any other atom."""
+        what = self.atoms[atom]
+        if isinstance(what, Read):
+            return what.lookup
+        if isinstance(what, Table) and self.sources[what.source].name[0] == "stored":
+            return int(self.sources[what.source].name[1])
+        return None
 
     def source(self, source: IndexSource) -> int:
         found = self._source_ids.get(source)

@@ -14,12 +14,12 @@ import llvmlite.binding as llvm
 _SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 2, ctypes.c_int64, *[ctypes.c_void_p] * 3)
 
 
-def _machine(quick: bool = False) -> llvm.TargetMachine:
+def _machine(level: int = 1) -> llvm.TargetMachine:
+    """A new one each time: an execution engine takes its own with it when it goes."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()
     features = llvm.get_host_cpu_features().flatten()
-    level = 0 if quick else 1
     return target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=level, jit=True)
 
 
@@ -42,15 +42,15 @@ def _object(text: str, quick: bool = False) -> bytes:
     # A context of its own: the process may end while a thread that nobody waits for still works in it.
     module = llvm.parse_assembly(text, llvm.create_context())
     module.verify()
-    return _machine(quick).emit_object(module)
+    return _machine(0 if quick else 1).emit_object(module)
 
 
-def compile_optimised(text: str) -> bytes:
-    """Object code, after LLVM's passes of level 1; in the thread that calls it."""
+def compile_optimised(text: str, level: int = 1) -> bytes:
+    """Object code, after LLVM's passes of a level; in the thread that calls it."""
     module = llvm.parse_assembly(text, llvm.create_context())
     module.verify()
-    machine = _machine()
-    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=1))
+    machine = _machine(level)
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=level))
     builder.getModulePassManager().run(module, builder)
     return machine.emit_object(module)
 

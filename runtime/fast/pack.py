@@ -71,12 +71,7 @@ def _by_lookup(graph: Symbols, form: Form) -> dict[int, list[int]]:
     """The form's atoms that keyed and register lookups return, by lookup; two of one lookup at least."""
     groups: dict[int, list[int]] = {}
     for atom in form.terms:
-        what = graph.atoms[atom]
-        lookup = None
-        if isinstance(what, Read):
-            lookup = what.lookup
-        elif isinstance(what, Table) and graph.sources[what.source].name[0] == "stored":
-            lookup = graph.sources[what.source].name[1]
+        lookup = graph.lookup_behind(atom)
         if lookup is not None and graph.stores[graph.lookups[lookup].store].kind in ("keyed", "register"):
             groups.setdefault(lookup, []).append(atom)
     return {lookup: atoms for lookup, atoms in groups.items() if len(atoms) > 1}

@@ -242,9 +242,13 @@ class Past(Checked):
             return self._delay(lookup.store, column, lookup.query)
         entry = self.entry(number)
         self.keep(lookup.store, column)
-        self.layout.read.add((lookup.store, column))
-        place = self.layout.column(lookup.store, column)
-        type = self.layout.entries[lookup.store].columns[column][1]
+        return self._column(entry, lookup.store, column)
+
+    def _column(self, entry: str, store: int, column: int) -> IrValue:
+        """What an entry has in a column."""
+        self.layout.read.add((store, column))
+        place = self.layout.column(store, column)
+        type = self.layout.entries[store].columns[column][1]
         return self.load(self.code.op(f"getelementptr i8, ptr {entry}, i64 {place}"), type)
 
     def stamp(self, number: int) -> IrValue:

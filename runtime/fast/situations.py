@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .atoms import Read, RunningSum, Table
+from .atoms import RunningSum
 from .context import Rewriter, Static
 from .linear import Form
 from .situated import Situated
@@ -106,17 +106,11 @@ def registers_read(graph: Symbols, form: Form) -> set[int]:
     Unchained otherwise."""
     found = set()
     for atom in graph.atoms_within(form):
-        what = graph.atoms[atom]
-        lookup = None
-        if isinstance(what, Read):
-            lookup = what.lookup
-        elif isinstance(what, Table) and graph.sources[what.source].name[0] == "stored":
-            lookup = graph.sources[what.source].name[1]
-        elif not isinstance(what, RunningSum):
+        if isinstance(graph.atoms[atom], RunningSum):
+            continue
+        lookup = graph.lookup_behind(atom)
+        store = None if lookup is None else graph.lookups[lookup].store
+        if store is None or graph.stores[store].kind != "register":
             raise Unchained("an address or the row depends on more than sums and registers")
-        if lookup is not None:
-            store = graph.lookups[lookup].store
-            if graph.stores[store].kind != "register":
-                raise Unchained("an address or the row depends on more than sums and registers")
-            found.add(store)
+        found.add(store)
     return found

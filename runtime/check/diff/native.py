@@ -19,10 +19,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import llvmlite.binding as llvm
 import numpy as np
 
-from ...fast.jit import host
+from ...fast.jit import code_engine, compile_optimised, host
 from ...fast.sealed import DIGEST, cache_folder, opened
 
 # Arrays, by the name of the annotation.
@@ -53,20 +52,9 @@ class NativeFunction:
 
 
 def _loaded(function: Callable[..., int], parameters: int) -> tuple[Any, Callable[..., int]]:
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
-    engine.add_object_file(llvm.ObjectFileRef.from_data(_object(function)))
-    engine.finalize_object()
+    engine = code_engine(_object(function))
     signature = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * parameters)
     return engine, signature(engine.get_function_address(function.__name__))
-
-
-def _target() -> llvm.TargetMachine:
-    """A new one each time: an execution engine takes its own with it when it goes."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    features = llvm.get_host_cpu_features().flatten()
-    target = llvm.Target.from_default_triple()
-    return target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=2, jit=True)
 
 
 def _object(function: Callable[..., int]) -> bytes:
@@ -96,10 +84,4 @@ def compiled(function: Callable[..., int]) -> bytes:
     """Object code. Raises NotImplementedError for what is not translated."""
     from .translate import translated  # not needed, and not loaded, when the cache has the code
 
-    text = translated(function)
-    module = llvm.parse_assembly(text, llvm.create_context())
-    module.verify()
-    target = _target()
-    passes = llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options(speed_level=2))
-    passes.getModulePassManager().run(module, passes)
-    return target.emit_object(module)
+    return compile_optimised(translated(function), level=2)
