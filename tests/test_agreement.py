@@ -18,6 +18,7 @@ from wasm2xformer.compiler.link.linked import LinkedModule
 from wasm2xformer.compiler.options import CompileOptions
 from wasm2xformer.compiler.wasm.source import load
 from wasm2xformer.runtime.check.diff import Comparison, ModelState
+from wasm2xformer.runtime.check.diff import one_pass as p
 from wasm2xformer.runtime.check.diff.native import F64, I64, U8, NativeFunction, poke
 from wasm2xformer.runtime.check.diff.translate import translated
 from wasm2xformer.runtime.check.oracle import OracleRun, oracle_for
@@ -60,11 +61,12 @@ PROGRAM = """
   (func (export "hello") (param i32) (result i32)
     (i32.store (i32.const 8) (i32.const 16)) (i32.store (i32.const 12) (local.get 0))
     (i32.store (i32.const 16) (i32.const 0x6968))
-    (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 0))))
+    (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 0)))
+  (func (export "stops") (param i32) (result i32) (i32.store (i32.const 0) (local.get 0)) (unreachable)))
 """
 CALLS = (
     ("collatz", 7), ("collatz", 1), ("collatz", 27), ("references", 1), ("references", 0), ("references", 2), ("hello", 2),
-    ("bulk", 20), ("bulk", 65530),
+    ("bulk", 20), ("bulk", 65530), ("stops", 1),
 )  # fmt: skip
 RECORDED = [call for call in CALLS if call not in (("references", 2), ("bulk", 65530))]  # these trap first
 DROPPED = [call for call in RECORDED if call[0] != "bulk"]  # records that agree are not kept
@@ -108,7 +110,7 @@ class Sides:
         sparse.append(run.probed)
         agreement = self.comparison.agreement(replace(run, probed=sparse) if blocks > 1 else run, state)
         parts = np.array_split(oracle.records, blocks)
-        left = replace(oracle, records=np.concatenate([oracle.records[:0], *(p for p in parts if not agreement.take(p))]))
+        left = replace(oracle, records=np.concatenate([oracle.records[:0], *(r for r in parts if not agreement.take(r))]))
         trace = decode(agreement.tokens, self.table, self.model.program, run.probed)
         agrees = self.comparison.agrees(agreement, left, lambda: trace)
         found = self.comparison.first(trace, oracle)
@@ -223,6 +225,55 @@ def test_other_addresses(sides: Sides):
         keys[at] = rng.choice((np.nan, np.inf, -1e30, 2.0**32, keys[at] + 1, keys[at] + 0.5, -(2.0**60)))
         agrees, found = sides.verdicts(sides.with_tokens(sides.tokens, keys), sides.oracle)
         assert not (agrees and found), found
+
+
+@pytest.mark.parametrize("by", [2.0**45, -(2.0**45)])
+def test_all_addresses_elsewhere(sides: Sides, by: float):
+    """Where there is no memory, which the pass must not touch."""
+    keys = np.where(sides.run.probed != 0, sides.run.probed + by, 0)
+    if keys.any():
+        assert not sides.verdicts(sides.with_tokens(sides.tokens, keys), sides.oracle)[0]
+
+
+@pytest.mark.parametrize("sides", [("stops", 1)], ids=shown, indirect=True)
+def test_another_trap_on_both_sides(sides: Sides):
+    """Than the program's own at that step."""
+    others = [k for k, name in enumerate(sides.table.names) if name.startswith("T.") and k != sides.tokens[-1]]
+    assert others
+    for token in others:
+        tokens = np.append(sides.tokens[:-1], token)
+        oracle = replace(sides.oracle, outcome=sides.table.traps[int(sides.table.value[token])])
+        agrees, found = sides.verdicts(sides.with_tokens(tokens, sides.run.probed), oracle)
+        assert not agrees and found
+
+
+CALLED = np.s_[: p.STACK_WIDTH]  # where the first call on the stack returns to
+
+
+@pytest.mark.parametrize("sides", [("collatz", 7)], ids=shown, indirect=True)
+@pytest.mark.parametrize("changed", ["nothing", "its place", "its frame", "no call", "no room", "no slots", "no such step"])
+def test_in_the_middle_of_a_call(sides: Sides, changed: str):
+    """What the pass knows of where it is, other than what the tokens say next."""
+    for many in range(1, len(sides.oracle.records)):
+        agreement = sides.comparison.agreement(sides.run, sides.state())
+        assert agreement.take(sides.oracle.records[:many])
+        stack, state = agreement._stack, agreement._state
+        if state[p.DEPTH] or changed == "no room":
+            break
+    match changed:
+        case "its place":
+            stack[0] += 1
+        case "its frame":
+            stack[1] += 1
+        case "no call":  # and before the stack stands what would be right
+            state[p.DEPTH], agreement._stack = 0, np.concatenate([stack[CALLED], stack])[p.STACK_WIDTH :]
+        case "no room":
+            state[p.STACK] = state[p.DEPTH]
+        case "no slots":
+            state[p.SLOTS] = state[p.FIXED]
+        case "no such step":
+            state[p.PROGRAM] = state[p.IP]
+    assert agreement.take(sides.oracle.records[many:]) == (changed == "nothing")
 
 
 @pytest.mark.parametrize("sides", DROPPED, ids=shown, indirect=True)
