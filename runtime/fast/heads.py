@@ -255,7 +255,9 @@ def _numbers(
             return None
         _, _, unit, asked, kept = min(candidates, key=lambda c: c[:3])
         if i == len(sizes):
-            sizes = [*sizes, (graph.bounds(queries[-1]).low, unit)]
+            # Digits are centred; what is known of a sum of several columns may reach farther down than its values.
+            centred = (sizes[-1][0] if sizes else 0.0) - unit / 2
+            sizes = [*sizes, (max(graph.bounds(queries[-1]).low, centred), unit)]
         keys.append(kept)
         queries.append(asked)
     graph.digit_sizes.setdefault(tuple(a), sizes)
