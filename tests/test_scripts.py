@@ -134,6 +134,22 @@ def test_imports_under_other_names(tmp_path, capsys):
         assert main(["run", str(tmp_path / "m.wat"), "--import", wrong, "--invoke", "f"]) == 2
 
 
+@pytest.mark.parametrize(
+    "table",
+    ["{c:_fd_write,b:_emscripten_memcpy_big,s:_fd_seek}", '{"s": _fd_seek,\n "c": _fd_write,\n "b": _emscripten_memcpy_big\n}'],
+)  # fmt: skip
+def test_the_script_beside_a_module_says_what_shortened_imports_are(tmp_path, capsys, table: str):
+    (tmp_path / "m.wat").write_text(MINIFIED)
+    (tmp_path / "m.js").write_text(f"var other={{s:_x}};var wasmImports={table};run({{a:wasmImports}})")
+    run = ["run", str(tmp_path / "m.wat"), "--invoke", "f", "--import", str(tmp_path / "m.js")]
+    assert main(run) == 0 and capsys.readouterr().out == "hi\n70\n0\n"
+    assert main([*run, "--import", "a.s=env.abort"]) == 2  # what is said of one comes before the script
+    assert '"abort"' in capsys.readouterr().err
+    (tmp_path / "m.js").write_text("var a={s:()=>1,b:_x,c:_y}")
+    assert main(run) == 2 and "m.js: the script has no table of the names" in capsys.readouterr().err
+    assert main([*run[:-1], str(tmp_path / "none.js")]) == 2 and "none.js" in capsys.readouterr().err
+
+
 def test_a_shortened_import_is_guessed_by_its_type():
     with pytest.raises(w2x.CompileError) as error:
         w2x.compile(MINIFIED.replace('"a" "b"', '"env" "surprise"'))

@@ -67,7 +67,7 @@ def suggestion(module: str, name: str, type: object) -> str:
         return ""
     found.sort(key=lambda known: _COMMON.index(known[1]) if known[1] in _COMMON else len(_COMMON))
     shown = f"{', '.join(n for _, n in found[:4])}{', ...' if len(found) > 4 else ''}"
-    return f"; by its type it may be {shown} (--import {module}.{name}={'.'.join(found[0])})"
+    return f"; by its type it may be {shown} (--import {module}.{name}={'.'.join(found[0])}, or --import SCRIPT.js)"
 
 
 @cache
