@@ -53,8 +53,9 @@ def test_commands_print_what_the_page_says(page: Path, tmp_path: Path):
 
 
 def test_python_of_the_readme_runs(tmp_path: Path):
-    (script,) = re.findall(r"```python\n(.*?)```", PAGES[0].read_text(encoding="utf-8"), re.DOTALL)
-    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    blocks = re.findall(r"```python\n(.*?)```", PAGES[0].read_text(encoding="utf-8"), re.DOTALL)  # one goes on with the other
+    assert len(blocks) == 2
+    done = subprocess.run([sys.executable, "-c", "".join(blocks)], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from .compiler.format.errors import CompileError, EnvelopeError
     from .compiler.load import load
     from .compiler.stock import in_stock_form, save_folder
+    from .runtime.check.verified_store import DivergenceError, VerifiedStore
     from .runtime.check.verify import Report, Verifier, verify
     from .runtime.circuits.graph import circuits
     from .runtime.errors import ArgumentError, DecodingError, InstanceError, OracleError, Trap, Unfinished
     from .runtime.generate import generate
     from .runtime.instance import Instance
     from .runtime.results import Run
+    from .runtime.store import Store
+    from .runtime.store_instance import StoreInstance
     from .runtime.to_hf import to_hf
 
 __all__ = [
@@ -26,6 +29,7 @@ __all__ = [
     "CheckpointError",
     "CompileError",
     "DecodingError",
+    "DivergenceError",
     "EnvelopeError",
     "Instance",
     "InstanceError",
@@ -33,8 +37,11 @@ __all__ = [
     "OracleError",
     "Report",
     "Run",
+    "Store",
+    "StoreInstance",
     "Trap",
     "Unfinished",
+    "VerifiedStore",
     "Verifier",
     "circuits",
     "compile",
@@ -60,6 +67,9 @@ _MODULES = {
     ".runtime.errors": ("ArgumentError", "DecodingError", "InstanceError", "OracleError", "Trap", "Unfinished"),
     ".runtime.instance": ("Instance",),
     ".runtime.results": ("Run",),
+    ".runtime.store": ("Store",),
+    ".runtime.store_instance": ("StoreInstance",),
+    ".runtime.check.verified_store": ("DivergenceError", "VerifiedStore"),
     ".runtime.check.verify": ("Report", "Verifier", "verify"),
 }
 

@@ -275,7 +275,7 @@ class _Encoder:
         out = [bytes(opcode.code[:1]), *map(_unsigned, opcode.code[1:])]
         if opcode.code in CAST_BRANCHES:
             out.append(bytes([sum(bit for bit, type in zip((1, 2), instruction.args[1:], strict=True) if _nullable(type))]))
-        for kind, values in _by_kind(opcode, instruction.args):
+        for kind, values in by_kind(opcode, instruction.args):
             out.append(self._immediate(kind, values))
         return b"".join(out)
 
@@ -324,7 +324,7 @@ def _nullable(type: ValType) -> bool:
     return type.nullable if isinstance(type, RefType) else True
 
 
-def _by_kind(opcode: Opcode, args: tuple) -> Iterable[tuple[str, tuple]]:
+def by_kind(opcode: Opcode, args: tuple) -> Iterable[tuple[str, tuple]]:
     """Pairs each kind of immediate with its values: a memory index may be missing, and a memarg has two or three."""
     kinds = opcode.immediates
     if kinds[-1:] == ("memory",) and len(args) < len(kinds):

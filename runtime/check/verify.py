@@ -34,7 +34,7 @@ from ..results import Run
 from ..trace import Trace, decode, table_of
 from ..world import World, plain_bytes
 from .diff import Agreement, Comparison, Divergence, ModelState, StateComparison, StateDifference
-from .oracle import Bound, OracleRun, folded_counts, oracle_for
+from .oracle import Bound, Oracle, OracleRun, folded_counts, oracle_for
 from .translation import TranslationCheck
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class Verifier:
                 run = trap.run
             types = self.program.entries[name].params
             bound = Bound(run.steps, self._comparison.answered)
-            values = [_bits(t, a) for t, a in zip(types, args)]
+            values = [bits_of(t, a) for t, a in zip(types, args)]
             agreement = self._agreement(run)
             report = self._compare(run, self._oracle.invoke(name, values, bound, agreement), agreement)
             self._oracle.know(run.values)
@@ -266,6 +266,11 @@ class Verifier:
         """The value that an exported global has in the model; after each call it was compared. Raises Trap, ArgumentError."""
         with self._exclusive.call("read_global"):
             return host.read_global(self.program, name, lambda access: self._access(access).values[0])
+
+    @property
+    def oracle(self) -> Oracle:
+        """wasmtime's side, to be looked at between two calls."""
+        return self._oracle
 
     def _running(self) -> Instance:
         """Raises Trap when there is no instance, because the start function trapped."""
@@ -362,7 +367,7 @@ def verify(
     return verifier.invoke(name, args, progress=progress, max_tokens=max_tokens, timeout=timeout, replay=replay)
 
 
-def _bits(type_: ValType, value: Any) -> int | Reference | None:
+def bits_of(type_: ValType, value: Any) -> int | Reference | None:
     """Numbers as bit patterns, references as they are."""
     if is_reference(type_):
         return value if value is None or isinstance(value, Reference) else operator.index(value)

@@ -26,7 +26,7 @@ from .counting import ALL, Counting
 from .heads import HARD
 from .interface import KEY_LIMIT, Refused
 from .linear import Form, linear
-from .stores import HeadLookup, Store
+from .stores import HeadLookup, PositionStore
 from .symbols import Symbols
 
 Reader = Callable[[Form], Form]
@@ -238,7 +238,7 @@ def _nearest(counting: Counting, q: Forms, k: Forms) -> Reader | None:
     keys[entries.tokens] = entries.keys
     off = np.ones(len(rows.behind))
     off[entries.tokens] = 0.0
-    store = Store("keyed", graph.table(graph.token, keys), graph.table(graph.token, off), True)
+    store = PositionStore("keyed", graph.table(graph.token, keys), graph.table(graph.token, off), True)
     lookup = HeadLookup(graph.store(store), graph.merged(query))
     regular = _in_a_row(entries, key)
 
@@ -292,7 +292,7 @@ def _at_position(counting: Counting, q: Forms, k: Forms) -> Reader | None:
     if not bounds.integer:
         return None
     graph.leads(heads.lead(graph, query, temperature))
-    store = Store("keyed", keyed, graph.table(graph.token, off), True)
+    store = PositionStore("keyed", keyed, graph.table(graph.token, off), True)
     lookup = HeadLookup(graph.store(store), graph.merged(query))
     if not (bounds.low >= first and bounds.high <= last):
         graph.inside[graph.lookup(lookup)] = first, last

@@ -33,7 +33,7 @@ from .atoms import Average, Key, Read, Relu, Stamp
 from .bounds import Bounds, total
 from .interface import EXACT, EXACT_LIMIT, KEY_LIMIT, MAX_DELAY
 from .linear import ZERO, Form, linear
-from .stores import DigitWindow, HeadLookup, Store
+from .stores import DigitWindow, HeadLookup, PositionStore
 from .symbols import Symbols
 
 # exp(-HARD) is lost in a float64 sum next to 1 (2^-53 = exp(-36.7)); a little less is still far below any decision margin.
@@ -74,7 +74,7 @@ def classify(
             0.0, [(graph.bounds(a).magnitude, graph.bounds(b)) for a, b in zip(q, k)]
         )  # refuses scores beyond all doubles
         graph.limit(0, " is no lookup that can be told from its weights")
-        found = HeadLookup(graph.store(Store("soft", keys=k, layer=layer)), q)
+        found = HeadLookup(graph.store(PositionStore("soft", keys=k, layer=layer)), q)
     return found
 
 
@@ -100,7 +100,7 @@ def _summed_exactly(graph: Symbols, q: tuple[Form, ...], k: tuple[Form, ...]) ->
 
 
 def delay(graph: Symbols, distance: int) -> HeadLookup:
-    return HeadLookup(graph.store(Store("delay")), distance)
+    return HeadLookup(graph.store(PositionStore("delay")), distance)
 
 
 def register(graph: Symbols, score: Form) -> HeadLookup | None:
@@ -113,7 +113,7 @@ def register(graph: Symbols, score: Form) -> HeadLookup | None:
     if not _never(graph.bounds(penalty), later * NEVER_LATER):
         return None
     graph.leads(later)
-    return HeadLookup(graph.store(Store("register", penalty=penalty)), None)
+    return HeadLookup(graph.store(PositionStore("register", penalty=penalty)), None)
 
 
 def _parabola(graph: Symbols, q0: Form, temperature: float, k0: Form, k1: Form) -> HeadLookup | None:
@@ -146,7 +146,7 @@ def _parabola(graph: Symbols, q0: Form, temperature: float, k0: Form, k1: Form) 
     proven = latest and not nonnegative and graph.bounds(penalty).low >= 0
     if not graph.trusting and not (proven and keys.low >= -KEY_LIMIT and keys.high < KEY_LIMIT):
         return None
-    store = Store("keyed", graph.merged(key), graph.merged(penalty), latest, nonnegative)
+    store = PositionStore("keyed", graph.merged(key), graph.merged(penalty), latest, nonnegative)
     if later:  # what a later position leads by stays below half the distance of two keys
         graph.limit(int(0.5 / later))
     graph.leads(later * temperature if later else lead(graph, query, temperature))
@@ -198,7 +198,7 @@ def paraboloid(graph: Symbols, q: tuple[Form, ...], k: tuple[Form, ...], floor: 
         if checked or graph.bounds(penalty).low < 0 or graph.bounds(keys[-1]).magnitude >= EXACT_LIMIT:
             return None
     graph.floors.add(int(np.argmax(graph.evaluate(at_floor, graph.token))))
-    store = Store("keyed", graph.merged(keys[-1]), penalty, exact=True, windows=windows[0])
+    store = PositionStore("keyed", graph.merged(keys[-1]), penalty, exact=True, windows=windows[0])
     graph.limit(int(0.5 / later))
     graph.leads(later * temperature)
     return HeadLookup(graph.store(store), graph.merged(queries[-1]), windows[1])

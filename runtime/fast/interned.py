@@ -11,7 +11,7 @@ from .atoms import Atom, Let, Parts, Position, PositionSquared, Read, Table, par
 from .bounds import Bounds, bounds_of
 from .interface import ANALYSIS_BYTES, MAX_POSITION, Room
 from .linear import Form, linear
-from .stores import HeadLookup, IndexSource, Store
+from .stores import HeadLookup, IndexSource, PositionStore
 
 # A form with more terms than this becomes a `let` when it is written to a residual slot.
 LET_TERMS = 2
@@ -37,7 +37,7 @@ class Interned:
         self._vector_ids: dict[bytes, int] = {}
         self.sources: list[IndexSource] = []
         self._source_ids: dict[IndexSource, int] = {}
-        self.stores: list[Store] = []
+        self.stores: list[PositionStore] = []
         self._store_ids: dict[tuple, int] = {}
         self.lookups: list[HeadLookup] = []
         self._lookup_ids: dict[tuple, int] = {}
@@ -113,7 +113,7 @@ class Interned:
             self.sources.append(source)
         return found
 
-    def store(self, store: Store) -> int:
+    def store(self, store: PositionStore) -> int:
         """Interned by everything but the columns."""
         found = self._store_ids.get(store.identity())
         if found is None:

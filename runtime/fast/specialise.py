@@ -19,7 +19,7 @@ from .context import Rewriter, Static
 from .interface import KEY_LIMIT
 from .linear import Form
 from .live import Live
-from .stores import Store
+from .stores import PositionStore
 from .symbols import Symbols
 
 # Groups of rows with code of their own, and the number of different values up to which a table counts as a flag.
@@ -64,7 +64,7 @@ def static_stores(graph: Symbols, reached: Live, prefix: np.ndarray) -> tuple[di
 Written = tuple[np.ndarray, np.ndarray, int]
 
 
-def _writers(graph: Symbols, store: Store) -> np.ndarray | None:
+def _writers(graph: Symbols, store: PositionStore) -> np.ndarray | None:
     """bool [tokens]: those with penalty 0; None where the token does not decide that."""
     if not store.penalty.is_constant() and graph.single_source(store.penalty) != graph.token:
         return None
@@ -72,7 +72,7 @@ def _writers(graph: Symbols, store: Store) -> np.ndarray | None:
     return penalties == 0 if (penalties >= 0).all() else None
 
 
-def _keys_of_tokens(graph: Symbols, store: Store, writers: np.ndarray, prefix: np.ndarray) -> Written | None:
+def _keys_of_tokens(graph: Symbols, store: PositionStore, writers: np.ndarray, prefix: np.ndarray) -> Written | None:
     """If each key is written by one token, and all of these stand in the prefix."""
     tokens = np.flatnonzero(writers)
     keys = graph.evaluate(store.key, graph.token)[tokens]
@@ -84,7 +84,7 @@ def _keys_of_tokens(graph: Symbols, store: Store, writers: np.ndarray, prefix: n
     return keys.astype(np.int64), tokens, int(first[np.searchsorted(present, tokens)].max()) + 1
 
 
-def _keys_of_positions(graph: Symbols, store: Store, writers: np.ndarray, prefix: np.ndarray) -> Written | None:
+def _keys_of_positions(graph: Symbols, store: PositionStore, writers: np.ndarray, prefix: np.ndarray) -> Written | None:
     """If the key is the position but for a constant: what the prefix writes no later position can change."""
     if dict(store.key.terms) != {graph.n: 1.0}:
         return None

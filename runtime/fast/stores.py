@@ -32,7 +32,7 @@ class DigitWindow:
 
 
 @dataclass
-class Store:
+class PositionStore:
     """What positions leave behind for later ones. Lookups with different queries share a store.
 
     kind "delay":    the last few positions

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import wasmtime
 
-from wasm2xformer import CompileError, Trap
+from wasm2xformer import CompileError, StoreInstance, Trap
 from wasm2xformer.compiler.format.isa import TRAPS
 from wasm2xformer.compiler.wasm.decode import decode
 from wasm2xformer.compiler.wasm.source import EVERYTHING, load
 from wasm2xformer.compiler.wasm.unsupported import invalid
 
 from .dense import Skipped
-from .instances import Instances, Refused, Unit, reason_group
+from .instances import Instances, Refused, reason_group
 from .reasons import same_reason
 from .script import Action, Command, ScriptError, read_script
 from .values import matches, show
@@ -50,15 +50,14 @@ def run_script(path: Path, opt_level: int = 1, dense_tokens: int = 0) -> list[Ou
         commands = read_script(path)
     except ScriptError as error:
         return [Outcome("script", 0, FAILED, str(error))]
-    read = {c.action.field for c in commands if c.action is not None and c.action.kind == "get"}
-    script = _Script(Instances(opt_level, dense_tokens, read))
+    script = _Script(Instances(opt_level, dense_tokens))
     return [script.run(command) for command in commands]
 
 
 class _Script:
     def __init__(self, instances: Instances):
         self.instances = instances
-        self.units: dict[str, Unit | str] = {}  # by name, "" for the latest; a text: why there is none
+        self.there: dict[str, StoreInstance | str] = {}  # by name, "" for the latest; a text: why there is none
         self.definitions: dict[str, bytes | str] = {}  # of modules that are instantiated by their name
 
     def run(self, command: Command) -> Outcome:
@@ -95,22 +94,20 @@ class _Script:
     def _module(self, command: Command) -> None:
         assert command.module is not None
         names = {"", command.name}
-        self.units.update(dict.fromkeys(names, "its module could not be instantiated"))
+        self.there.update(dict.fromkeys(names, "its module could not be instantiated"))
         try:
-            unit = self.instances.instantiate(command.module)
+            instance = self.instances.instantiate(command.module)
         except CompileError as error:
-            self.units.update(dict.fromkeys(names, reason_group(error)))
+            self.there.update(dict.fromkeys(names, reason_group(error)))
             raise
         except Refused as error:
-            self.units.update(dict.fromkeys(names, str(error)))
+            self.there.update(dict.fromkeys(names, str(error)))
             raise
-        self.units.update(dict.fromkeys(names, unit))
-        if unit.group.whole:
-            raise Refused(unit.group.whole)
+        self.there.update(dict.fromkeys(names, instance))
 
     def _register(self, command: Command) -> None:
-        self.instances.registered[command.name] = self.units.get(command.target, "no such module")
-        self._unit(command.target)
+        self.instances.registered[command.name] = self.there.get(command.target, "no such module")
+        self._instance(command.target)
 
     def _assert_invalid(self, command: Command) -> None:
         assert command.module is not None
@@ -129,7 +126,7 @@ class _Script:
     def _assert_unlinkable(self, command: Command) -> None:
         assert command.module is not None
         try:
-            self.instances.link(command.module)
+            self.instances.instantiate(command.module)
         except CompileError as error:
             wanted = _LINK_ERRORS.get(command.text, command.text)
             if not any(wanted in reason.message for reason in error.reasons):
@@ -141,12 +138,6 @@ class _Script:
         assert command.module is not None
         try:
             self.instances.instantiate(command.module)
-        except CompileError as error:
-            message = error.reasons[0].message
-            if not message.startswith("instantiation traps"):
-                raise
-            _check_text(command.text, message)
-            return
         except Trap as trap:
             _check_text(command.text, str(trap))
             return
@@ -154,18 +145,18 @@ class _Script:
 
     # Actions
 
-    def _unit(self, name: str) -> Unit:
-        unit = self.units.get(name, "no such module")
-        if isinstance(unit, str):
-            raise Refused(unit)
-        return unit
+    def _instance(self, name: str) -> StoreInstance:
+        instance = self.there.get(name, "no such module")
+        if isinstance(instance, str):
+            raise Refused(instance)
+        return instance
 
     def _do(self, action: Action | None) -> list[int | None]:
         assert action is not None
-        unit = self._unit(action.module)
+        instance = self._instance(action.module)
         if action.kind == "get":
-            return [self.instances.read_global(unit, action.field)]
-        return self.instances.invoke(unit, action.field, action.args)
+            return [self.instances.read_global(instance, action.field)]
+        return self.instances.invoke(instance, action.field, action.args)
 
     def _action(self, command: Command) -> None:
         self._do(command.action)

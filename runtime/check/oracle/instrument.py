@@ -59,6 +59,7 @@ from .record import (
     LOG_POINTER,
     MEMORY,
     MOST_KEPT_PAGES,
+    OBJECTS_TABLE,
     REFERENCE,
     START,
     STOPPED,
@@ -204,6 +205,7 @@ def _exports(module: Module, added: Added, references: Mapping[int, int]) -> lis
     """The module's exports and, for the host, everything in it and what is added. references: function -> its wrapper."""
     exports = list(with_memory_export(module).exports)
     exports += [Export(LOG_MEMORY, "memory", added.memory), Export(HOST_TABLE, "table", added.table)]
+    exports.append(Export(OBJECTS_TABLE, "table", added.objects))
     counters = (
         (LOG_POINTER, added.pointer),
         (FRAMES, added.frames),

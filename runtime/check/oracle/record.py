@@ -26,6 +26,7 @@ FRAMES, STOPPED, INDIRECT = PREFIX + "frames", PREFIX + "stopped", PREFIX + "ind
 MEMORY, TABLE, ENTRY, REFERENCE = PREFIX + "memory:", PREFIX + "table:", PREFIX + "entry:", PREFIX + "reference:"
 GLOBAL, BITS = PREFIX + "global:", PREFIX + "bits:"
 START = PREFIX + "start"
+OBJECTS_TABLE = PREFIX + "objects"
 FLUSH_SLOT, BULK_SLOT = 0, 1
 FLUSH_TYPE, BULK_TYPE = FuncType(), FuncType(("i32", "i32", "i32"))
 MEMORY_SPACE = -1  # first argument of the bulk function: less the index of a memory; a table is its index

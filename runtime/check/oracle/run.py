@@ -164,7 +164,7 @@ class Oracle:
         self._instrumented = encode(sharing(done.module, libraries), names.MODULE_NAME)
         self._origins, self._stops = done.origins, done.stops
         self._offsets: dict[int, list[int]] = {}
-        self._store, instance = instantiate(self._instrumented, libraries, self._wasi, world)
+        self._store, instance = self._instantiate(libraries, world)
         self._exports: dict[str, Any] = dict(instance.exports(self._store).items())
         self._log = _Log()
         self._kept, self._latest = 0, list[int]()  # how many results the program's table holds; the places of the latest call's
@@ -175,6 +175,9 @@ class Oracle:
             self.start = self._run(self._exports[names.START], (), (), bound)
         elif any(decode(library).start is not None for _, library in libraries):
             self.start = self._run(lambda store: None, (), (), bound)
+
+    def _instantiate(self, libraries: Sequence[Library], world: World) -> tuple[wasmtime.Store, wasmtime.Instance]:
+        return instantiate(self._instrumented, libraries, self._wasi, world)
 
     def invoke(
         self, name: str, args: Sequence[int | Reference | None] = (), bound: Bound | None = None, watch: Watch | None = None
