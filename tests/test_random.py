@@ -49,6 +49,23 @@ def test_without_weights(generator):
     assert tally.modules == 1 and tally.invocations == len(generator(3).calls) and not tally.unfinished
 
 
+NEWER = """(module (type $s (struct (field $n (mut i32)))) (memory 1 1 shared) (tag $e (param i32))
+  (func (export "add") (param i32 anyref) (result i32 anyref v128)
+    (i32.atomic.rmw.add (i32.const 8) (local.get 0)) (struct.new $s (local.get 0)) (i32x4.splat (local.get 0)))
+  (func (export "throw") (param i32) (throw $e (local.get 0))))"""
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_without_weights_what_3_0_added(level: int):
+    calls = (Call("add", (5, None)), Call("add", (6, -1)), Call("throw", (1,)), Call("add", (7, 3)))
+    tally = run_steps(Case(NEWER, calls), level)
+    assert tally.invocations == 4 and tally.traps == 1
+
+
+def test_without_weights_a_start_function_that_traps():
+    assert run_steps(Case('(module (func $s (unreachable)) (start $s) (func (export "f")))', (Call("f"),)), 1).traps == 1
+
+
 def test_without_weights_a_wrong_step_is_seen(monkeypatch: pytest.MonkeyPatch):
     """A circuit is not asked here; the interpreter stands for it."""
     monkeypatch.setitem(step_interpreter._ARITHMETIC, "xor", lambda o, a, b: a | b)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import wasmtime
 
+from ....compiler.format.isa import TRAPS
 from ....compiler.wasm.source import Source
 from ...errors import OracleError
 from ...world import World
@@ -67,7 +68,8 @@ _COPY = """(module (import "" "from" (table $from 0 anyref)) (import "" "to" (ta
 
 def trap_text(trap: wasmtime.Trap) -> str:
     """As in isa.TRAPS."""
-    return str(trap.message.rsplit("wasm trap: ")[-1].strip())
+    text = str(trap.message.rsplit("wasm trap: ")[-1].strip())
+    return TRAPS["uncaught_exception"] if text.endswith(TRAPS["uncaught_exception"]) else text
 
 
 def new_store() -> wasmtime.Store:
