@@ -11,6 +11,7 @@
 #   make mutants     step programs with one step changed: verify has to tell each one
 #   make soft        the first tokens of every program in programs/ under real softmax
 #   make replay      ten long traces under real softmax, every position
+#   make chains      code that long runs come to decodes the same tokens, of every program and of random ones
 #   make random      random programs against wasmtime
 #   make fuzz        hostile input for each door, SECONDS each (600)
 #   make npm         modules that other people published on npm (needs npm)
@@ -81,6 +82,14 @@ soft: $(DEV)
 
 replay: $(DEV)
 	$(BIN)/python -m tests.replay_all
+
+.PHONY: chains
+chains: $(DEV)
+	$(BIN)/python -m tests.chains_all --random 20 --seed $(SEED)
+	$(BIN)/python -m tests.chains_all
+	WASM2XFORMER_CHAINS=always $(BIN)/python -m pytest tests/test_verify_programs.py tests/test_floats.py
+	WASM2XFORMER_CHAINS=always $(BIN)/python -m tests.random --count 10 --seed $(SEED)
+	WASM2XFORMER_CHAINS=always $(BIN)/python -m tests.fuzz --seconds 60 --door tokens --door checkpoint
 
 random: $(DEV)
 	$(BIN)/python -m tests.random

@@ -9,9 +9,11 @@ import numpy as np
 import wasm2xformer as w2x
 from wasm2xformer.compiler.format.checkpoint import Model
 from wasm2xformer.runtime.fast import FastEngine, chains
-from wasm2xformer.runtime.fast.chained import Chains
+from wasm2xformer.runtime.fast.chained import ALL, Chains, Sample, Wanted
 from wasm2xformer.runtime.fast.image import ChainCode
 from wasm2xformer.runtime.fast.jit import _SIGNATURE
+
+NEVER = 2**62
 
 
 class Counted:
@@ -34,21 +36,26 @@ def instance(model: Model, code: ChainCode | None, **world) -> tuple[w2x.Instanc
     vm = w2x.Instance(model, **world)
     engine = vm._engine
     assert isinstance(engine, FastEngine)
-    engine._chains = Chains(code, lambda samples: None)
-    assert engine._chains.on, "WASM2XFORMER_CHAINS=1"
-    engine._chains._tried = True
+    engine._chains = Chains(lambda samples, wanted: None, lambda: code, lambda code: None)
+    engine._chains._due = NEVER
     return vm, Counted(engine)
 
 
-def chains_for(vm: w2x.Instance, probe: str | None = None) -> ChainCode | None:
-    """Chains for what an instance has decoded so far."""
+def chains_for(
+    vm: w2x.Instance, probe: str | None = None, samples: list[Sample] | None = None, often: int = 1, quick: bool = False
+) -> ChainCode | None:
+    """Chains for what an instance has decoded so far, or for these samples of it. often: see `chains.compile_chains`."""
     engine = vm._engine
     assert isinstance(engine, FastEngine)
-    return chains.compile_chains(engine.model, probe, True, engine._chains.samples.kept)
+    kept = engine._chains.samples.kept if samples is None else samples
+    return chains.compile_chains(engine.model, probe, True, kept, Wanted(ALL, often, quick))
 
 
 def compared(
-    model: Model, session: Callable[[w2x.Instance], list[np.ndarray]], trained: Callable | None = None
+    model: Model,
+    session: Callable[[w2x.Instance], list[np.ndarray]],
+    trained: Callable | None = None,
+    quick: bool = False,
 ) -> tuple[np.ndarray, float]:
     """The tokens of a session, which are the same with chains as without, and the part of them that chains decode.
 
@@ -59,7 +66,7 @@ def compared(
     if trained is not None:
         plain, _ = instance(model, None)
         trained(plain)
-    code = chains_for(plain)
+    code = chains_for(plain, quick=quick)
     assert code is not None
     chained, special = instance(model, code)
     got = np.concatenate(session(chained))

@@ -1,70 +1,127 @@
-"""Every program with chains made for it: the same tokens as without them. `python -m tests.chains_all [ID ...]`.
+"""Chains made for a sequence decode the same tokens as the code without them. `python -m tests.chains_all [ID ...]`: the longest
+session of every program; `--random N [--kind K] [--seed S]`: N random modules of each kind, at both levels, with chains for the
+first of two passes over some of their calls.
 
-For each program and its longest session: how many tokens it decodes, the part that is decoded by chains, and how long making
-them takes.
+For each: how many tokens it decodes, the part that chains decode, and how long making them takes. Exit status: 1 when a token
+differs.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import time
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 import wasm2xformer as w2x
 from wasm2xformer.compiler.format.checkpoint import Model
+from wasm2xformer.runtime import instance as runtime_instance
 from wasm2xformer.runtime.errors import Trap
+from wasm2xformer.runtime.fast import chain_plan, chained, engine
+from wasm2xformer.runtime.fast.chained import Sample
 from wasm2xformer.runtime.fast.image import ChainCode
 
 from .chain_engines import chains_for, instance
-from .programs import SIZES, Invocation, load_programs
+from .programs import SIZES, load_programs
+from .random.kinds import KINDS
 
-LONGEST = 3_000_000
+LONGEST, LONGEST_RANDOM = 3_000_000, 50_000
+CALLS = 20  # of a random module, each twice
+BLOCK, ENGINE_CHUNKS = 20, (engine.FIRST_CHUNK, engine.LAST_CHUNK)  # tokens decoded at a time
+OWN = ("expressions", "structured", "exceptions")  # kinds that need no other program
+
+# A call of an instance: its name, its arguments.
+Session = Sequence[tuple[str, Sequence]]
 
 
-def decoded(model: Model, session: list[Invocation], code: ChainCode | None = None):
-    """The tokens of a session, how many of them `special` has decoded, and the instance."""
-    first = session[0]
-    vm, counted = instance(model, code, stdin=first.stdin, args=["program"], random=bytes(256), clock=0)
-    found = []
-    for run in session:
+def decoded(model: Model, session: Session, longest: int, code: ChainCode | None = None, **world):
+    """The tokens of a session, how many of them `special` has decoded, chains for its first half and the seconds they took."""
+    small = longest == LONGEST_RANDOM and code is None  # so that most of it is a sample
+    engine.FIRST_CHUNK, engine.LAST_CHUNK = (BLOCK, BLOCK) if small else ENGINE_CHUNKS
+    vm, counted = instance(model, code, **world)
+    found: list[np.ndarray] = []
+    half: list[Sample] = []
+    for k, (export, args) in enumerate(session):
+        if code is None and k == (len(session) + 1) // 2:
+            half = list(vm._engine._chains.samples.kept)
         try:
-            found.append(vm.invoke(run.export, *run.args, max_tokens=LONGEST).tokens)
+            found.append(vm.invoke(export, *args, max_tokens=longest).tokens)
         except Trap as trap:
             found.append(trap.run.tokens)
         except w2x.Unfinished:
             break
-    return np.concatenate(found) if found else np.zeros(0, dtype=np.int32), counted.tokens, vm
+    random = longest == LONGEST_RANDOM
+    make = partial(chains_for, vm, samples=half or None, often=1 if random else chained.OFTEN, quick=random)
+    return np.concatenate(found) if found else np.zeros(0, dtype=np.int32), counted.tokens, make
 
 
-def check(id: str, model: Model, session: list[Invocation]) -> bool:
-    expected, _, vm = decoded(model, session)
+def check(name: str, model: Model, session: Session, longest: int, **world) -> bool:
+    """Whether it holds; prints what there is to tell."""
+    expected, _, make = decoded(model, session, longest, **world)
     began = time.process_time()
-    code = chains_for(vm)
+    code = make()
     seconds = time.process_time() - began
     if code is None:
-        print(f"{id}: {len(expected):,} tokens, no chains", flush=True)
+        print(f"{name}: {len(expected):,} tokens, no chains", flush=True)
         return True
-    got, special, _ = decoded(model, session, code)
+    got, special, _ = decoded(model, session, longest, code, **world)
     same = np.array_equal(expected, got)
     part = 1 - special / max(1, len(got))
     print(
-        f"{id}: {len(got):,} tokens, {part:.1%} by chains, {seconds:.1f} s{'' if same else ', DIFFERENT'}", flush=True
+        f"{name}: {len(got):,} tokens, {part:.1%} by chains, {seconds:.1f} s{'' if same else ', DIFFERENT'}", flush=True
     )
     return same
 
 
-def main(ids: list[str]) -> int:
-    os.environ["WASM2XFORMER_CHAINS"] = "1"
+def programs(ids: Sequence[str]) -> int:
+    """How many differ."""
     wrong = 0
     for program in load_programs():
         if ids and program.id not in ids:
             continue
-        model = w2x.compile(program.module())
         longest = max(program.sessions(), key=lambda session: sum(10 ** list(SIZES).index(run.size) for run in session))
-        wrong += not check(program.id, model, longest)
-    return int(bool(wrong))
+        world = {"stdin": longest[0].stdin, "args": ["program"], "random": bytes(256), "clock": 0}
+        session = [(run.export, run.args) for run in longest]
+        wrong += not check(program.id, w2x.compile(program.module()), session, LONGEST, **world)
+    return wrong
+
+
+def random_modules(kinds: Sequence[str], seeds: range) -> int:
+    """How many differ. Code is made for all of it, and begins anywhere."""
+    runtime_instance.FIRST_CHUNK, chained.BLOCKS, chained.BEFORE = 4096, 10**6, 6
+    chain_plan.STRIDE, wrong = 1, 0
+    for seed in seeds:
+        for kind in kinds:
+            case = KINDS[kind](seed)
+            for level in (0, 1):
+                name = f"{kind} {seed} -O{level}"
+                try:
+                    model = w2x.compile(
+                        case.source, opt_level=level, exports=case.exports, libraries=dict(case.libraries)
+                    )
+                    session = 2 * [(call.export, call.args) for call in case.calls[:CALLS]]
+                    wrong += not check(name, model, session, LONGEST_RANDOM)
+                except (w2x.CompileError, Trap, w2x.Unfinished) as error:  # also of a start function
+                    print(f"{name}: {str(error).splitlines()[0]}", flush=True)
+    return wrong
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chains_all", description=__doc__)
+    parser.add_argument("ids", nargs="*", metavar="ID", help="programs (all of them)")
+    parser.add_argument("--random", type=int, metavar="N", help="N random modules of each kind instead")
+    parser.add_argument("--kind", action="append", choices=tuple(KINDS), help=f"only these ({', '.join(OWN)})")
+    parser.add_argument("--seed", type=int, default=0, help="of the first random module (%(default)s)")
+    options = parser.parse_args(arguments)
+    os.environ["WASM2XFORMER_CHAINS"] = "1"
+    chained.LEAST = 0
+    if options.random is None:
+        return int(bool(programs(options.ids)))
+    return int(bool(random_modules(options.kind or OWN, range(options.seed, options.seed + options.random))))
 
 
 if __name__ == "__main__":

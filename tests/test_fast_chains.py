@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from chain_engines import chains_for, compared, instance
+from chain_engines import NEVER, chains_for, compared, instance
 
 import wasm2xformer as w2x
 from programs import load_programs
-from wasm2xformer.runtime.fast import FastEngine, chains, engine
+from wasm2xformer.runtime.fast import FastEngine, chained, chains
+from wasm2xformer.runtime.fast.chained import Chains, Wanted
 from wasm2xformer.runtime.fast.situations import Situations
 from wasm2xformer.runtime.fast.tokens_alike import Unchained
 
@@ -36,9 +37,11 @@ MEMORY = """
 
 
 @pytest.fixture(autouse=True)
-def everything_is_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chains, "OFTEN", 1)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chains from the first token, and for what samples were in once."""
     monkeypatch.setenv("WASM2XFORMER_CHAINS", "1")
+    monkeypatch.setattr(chained, "LEAST", 0)
+    monkeypatch.setattr(chained, "OFTEN", 1)
 
 
 def calls(*invocations: tuple):
@@ -53,9 +56,10 @@ def calls(*invocations: tuple):
         ("crc32", ("crc32", 0, 600), 0.8),
     ],
 )
-def test_same_tokens(id: str, invocation: tuple, part: float) -> None:
+@pytest.mark.parametrize("quick", [False, True])
+def test_same_tokens(id: str, invocation: tuple, part: float, quick: bool) -> None:
     session = calls(invocation, invocation)
-    assert compared(w2x.compile(PROGRAMS[id].module()), session)[1] > part
+    assert compared(w2x.compile(PROGRAMS[id].module()), session, quick=quick)[1] > part
 
 
 def test_other_arguments_than_those_it_was_made_for() -> None:
@@ -136,7 +140,7 @@ def test_wide_numbers() -> None:
     """64-bit numbers take up to eight digits."""
     model = w2x.compile(PROGRAMS["siphash"].module())
     run = PROGRAMS["siphash"].runs[0]
-    assert compared(model, calls(*[(run.export, *run.args)] * 12))[1] > 0.2
+    assert compared(model, calls(*[(run.export, *run.args)] * 12), quick=True)[1] > 0.2
 
 
 def test_a_wrong_successor_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,26 +179,100 @@ def test_stock_form() -> None:
         np.testing.assert_array_equal(chained.invoke("down", 100).tokens, expected)
 
 
+def in_the_background(vm: w2x.Instance) -> Chains:
+    """The chains of an instance, when the thread that makes them is done."""
+    made = vm._engine._chains
+    assert made._thread is not None
+    made._thread.join(60)
+    assert not made.making
+    return made
+
+
 def test_made_in_the_background_and_kept(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setenv("WASM2XFORMER_CACHE", str(tmp_path))
-    monkeypatch.setattr(engine, "CHAINING", 0.01)
+    monkeypatch.setattr(chained, "FIRST", 1000)
+    monkeypatch.setattr(chained, "EACH", 10)
     model = w2x.compile(DEEP)
     vm = w2x.Instance(model)
     expected = vm.invoke("down", 400).tokens
-    made = vm._engine._chains
-    until = time.monotonic() + 60
-    while not made._made and time.monotonic() < until:
-        time.sleep(0.01)
+    made = in_the_background(vm)
     np.testing.assert_array_equal(vm.invoke("down", 400).tokens, expected)
-    assert made._loaded is not None
+    assert made._loaded is not None and made._loaded.decoded > 100
     assert len(list((tmp_path / "fast").glob("*.chains.bin"))) == 1
+    monkeypatch.setattr(chained, "FIRST", NEVER)
+    used = []
+    for switch in ("1", "ready", "0"):
+        monkeypatch.setenv("WASM2XFORMER_CHAINS", switch)
+        second = w2x.Instance(model)
+        np.testing.assert_array_equal(second.invoke("down", 400).tokens, expected)
+        used.append(second._engine._chains._loaded is not None)
+    assert used == [True, True, False]
+
+
+def test_others_are_made_where_those_that_are_there_do_not_fit() -> None:
+    asked: list[Wanted] = []
+    made = Chains(lambda samples, wanted: asked.append(wanted), lambda: None, lambda code: None)
+    made.samples.kept = [(0, [], np.zeros(1, dtype=np.int32))]
+    flags = np.zeros(1, dtype=np.uint8)
+
+    def after(position: int, by_chains: int, quick: bool = False) -> list[int]:
+        if by_chains:
+            made._loaded = SimpleNamespace(tokens=np.zeros(0, dtype=np.int64), decoded=by_chains, quick=quick)
+        made.usable(position, flags)
+        if made._thread is not None:
+            made._thread.join(60)
+        return [wanted.most * chained.EACH // chained.FIRST for wanted in asked]
+
+    assert after(chained.FIRST - 1, 0) == []
+    assert after(chained.FIRST, 0) == [1]
+    assert after(3 * chained.FIRST, 0) == [1]  # not due yet
+    assert after(4 * chained.FIRST, 4 * chained.FIRST) == [1]  # all of it is by chains
+    assert after(16 * chained.FIRST, 9 * chained.FIRST) == [1, 16]  # half of it is
+    assert after(64 * chained.FIRST, 57 * chained.FIRST) == [1, 16]
+    assert after(256 * chained.FIRST, 249 * chained.FIRST, quick=True) == [1, 16, 256]
+    assert [wanted.quick for wanted in asked] == [True, False, False]
+
+
+def test_none_are_made_for_short_sequences_or_where_they_are_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = w2x.compile(MEMORY)
+    vm = w2x.Instance(model)
+    vm.invoke("walk", 4, 3004, 4)
+    assert vm._engine._chains._thread is None
+    monkeypatch.setattr(chained, "FIRST", 1000)
+    for switch in ("0", "ready"):
+        monkeypatch.setenv("WASM2XFORMER_CHAINS", switch)
+        vm = w2x.Instance(model)
+        vm.invoke("walk", 4, 3004, 4)
+        assert vm._engine._chains._thread is None
+
+
+def test_now(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    """Chains while decoding waits; the next engine has them."""
+    monkeypatch.setenv("WASM2XFORMER_CACHE", str(tmp_path))
+    monkeypatch.setenv("WASM2XFORMER_CHAINS", "now")
+    monkeypatch.setattr(chained, "LEAST", 500)
+    monkeypatch.setattr(Chains, "_begin", None)
+    model = w2x.compile(DEEP)
+    vm = w2x.Instance(model)
+    expected = vm.invoke("down", 400).tokens
+    assert vm._engine._chains._loaded is not None and not vm._engine._chains._loaded.quick
+    monkeypatch.setenv("WASM2XFORMER_CHAINS", "ready")
     second = w2x.Instance(model)
     np.testing.assert_array_equal(second.invoke("down", 400).tokens, expected)
     assert second._engine._chains._loaded is not None
-    monkeypatch.delenv("WASM2XFORMER_CHAINS")
-    third = w2x.Instance(model)
-    np.testing.assert_array_equal(third.invoke("down", 400).tokens, expected)
-    assert third._engine._chains._loaded is None and not third._engine._chains.missing
+
+
+def test_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chains at once, for the tests that run with them; they are not kept."""
+    model = w2x.compile(DEEP)
+    expected = w2x.Instance(model).invoke("down", 300).tokens
+    monkeypatch.setenv("WASM2XFORMER_CHAINS", "always")
+    monkeypatch.setattr(Chains, "_begin", None)
+    vm = w2x.Instance(model)
+    for _ in range(3):
+        np.testing.assert_array_equal(vm.invoke("down", 300).tokens, expected)
+    made = vm._engine._chains
+    assert made._loaded is not None and made._loaded.decoded > 100
 
 
 def test_what_has_no_rows_has_no_chains() -> None:
@@ -207,8 +285,7 @@ def test_what_has_no_rows_has_no_chains() -> None:
     never = np.zeros(len(fast.model.embed), dtype=bool)
     for _ in range(9):
         fast.decode(never, 300)
-    fast.improve()
-    assert fast._chains._loaded is None and not fast._chains._made and not fast._chains.missing
+    assert chains.compile_chains(fast.model, None, True, fast._chains.samples.kept, Wanted(600, 1, True)) is None
     with pytest.raises(Unchained):
         from wasm2xformer.runtime.fast.compile import analyse
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import click
@@ -12,6 +13,8 @@ import click
 from ..watch import NoTimerError, watched
 from .errors import refusals
 from .numbers import Integer, Seconds
+
+CHAINS = "WASM2XFORMER_CHAINS"
 
 _OPTIONS = (
     click.option("--timeout", type=Seconds(), metavar="SECONDS",
@@ -45,7 +48,21 @@ def watching(timeout: float | None, mib: int | None) -> Iterator[None]:
         yield
         return
     try:
-        with watched(timeout, mib):
+        with watched(timeout, mib), _no_new_chains() if mib else nullcontext():
             yield
     except NoTimerError as error:
         raise click.UsageError(str(error)) from None
+
+
+@contextmanager
+def _no_new_chains() -> Iterator[None]:
+    """A bound of memory is for what a command does, not for what makes later ones faster: see docs/fast-engine.md, Chains."""
+    before = os.environ.get(CHAINS)
+    if before not in (None, "0"):
+        os.environ[CHAINS] = "ready"
+    try:
+        yield
+    finally:
+        os.environ.pop(CHAINS, None)
+        if before is not None:
+            os.environ[CHAINS] = before

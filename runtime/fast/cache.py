@@ -26,34 +26,45 @@ def load_or_compile(model: Transformer, probe: str | None = None, trusting: bool
     name = _name(model, probe, trusting)
     with suppress(OSError, ValueError, KeyError, TypeError), opened(path) as folder:
         program = _program(*folder.read(f"{name}.bin"))
-        with suppress(OSError, ValueError, TypeError):
-            program.chains = _chains(*folder.read(f"{name}.chains.bin"))
+        program.name = name
         return program
     program = _compile(model, probe, trusting)
-    keep(program, model, probe, trusting)
+    program.name = name
+    keep(program)
     return program
 
 
-def keep(program: CompiledModel, model: Transformer, probe: str | None, trusting: bool) -> None:
-    """Puts it into the cache, where there is one."""
+def keep(program: CompiledModel) -> None:
+    """Puts it into the cache, under its name."""
+    if program.name:
+        _keep(program.name, *_parts(program))
+
+
+def keep_chains(name: str, chains: ChainCode) -> None:
+    """Puts chains for the program of that name into the cache."""
+    if name:
+        _keep(f"{name}.chains", chains.code, chains.tokens.tobytes(), bytes([chains.quick]))
+
+
+def _keep(name: str, *parts: bytes) -> None:
     path = cache_folder()
     if path is not None:
         with suppress(OSError), opened(path) as folder:
-            folder.write(f"{_name(model, probe, trusting)}.bin", *_parts(program))
+            folder.write(f"{name}.bin", *parts)
             folder.trim()
 
 
-def keep_chains(chains: ChainCode, model: Transformer, probe: str | None, trusting: bool) -> None:
-    """Puts them into the cache, where there is one."""
+def kept_chains(name: str) -> ChainCode | None:
+    """Chains for the program of that name that were made before."""
     path = cache_folder()
-    if path is not None:
-        with suppress(OSError), opened(path) as folder:
-            folder.write(f"{_name(model, probe, trusting)}.chains.bin", chains.code, chains.tokens.tobytes())
-            folder.trim()
+    if path is not None and name:
+        with suppress(OSError, ValueError, TypeError), opened(path) as folder:
+            return _chains(*folder.read(f"{name}.chains.bin"))
+    return None
 
 
-def _chains(code: bytes, tokens: bytes) -> ChainCode:
-    return ChainCode(code, np.frombuffer(tokens, dtype=np.int32))
+def _chains(code: bytes, tokens: bytes, quick: bytes) -> ChainCode:
+    return ChainCode(code, np.frombuffer(tokens, dtype=np.int32), quick == b"\1")
 
 
 def _compile(model: Transformer, probe: str | None, trusting: bool) -> CompiledModel:

@@ -85,7 +85,7 @@ class ConstantTables:
     def array(self, values: np.ndarray, llvm: str) -> str:
         """The name of an array of little-endian numbers."""
         name = f"@t{len(self.lines)}"
-        data = "".join(f"\\{byte:02x}" for byte in values.tobytes())
+        data = "\\" + values.tobytes().hex("\\") if len(values) else ""
         self.lines.append(f'{name} = private constant [{values.nbytes} x i8] c"{data}", align 64')
         return name
 

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,16 +16,36 @@ from .image import ChainCode
 from .interface import MAX_DELAY
 from .jit import code_engine, leave_behind
 
-# Blocks of tokens that are kept as samples, and how long each may be.
-BLOCKS, LONGEST = 16, 1 << 14
-# There are none unless this environment variable is 1.
-SWITCH = "WASM2XFORMER_CHAINS"
+# Blocks of tokens that are kept as samples, how long each may be, and how many tokens have to be known before one.
+BLOCKS, LONGEST, BEFORE = 64, 1 << 12, 16
+# This environment variable says which there are: 0 none; "ready" those that were made before; "now": they are made while decoding
+# waits; "always", for tests: and while the sequence is short.
+SWITCH, DEFAULT = "WASM2XFORMER_CHAINS", "0"
+# "always": tokens that one call decodes until there are chains, blocks of them, and situations at most.
+SHORT, FEW, FAST = 24, 3, 200
+# Before that many tokens, nothing is done for chains: reading those that were made before takes as long as decoding these.
+LEAST = 1 << 18
+# Tokens before chains are made, and for each situation that is in them: making it takes about as long as decoding these. How
+# often samples have to be in it.
+FIRST, EACH, OFTEN = 1 << 24, 1 << 17, 8
+# After that many times the tokens, new chains are made where those that are there decode less than that part of them, or were
+# made quickly, as the first ones are.
+AGAIN, MUCH = 4, 0.97
+ALL = 2**62
 
 _DRIVE = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 2, ctypes.c_int64, *[ctypes.c_void_p] * 3)
 
 
 # The row at which the last of some tokens was read, these tokens, and those that followed.
 Sample = tuple[int, Sequence[int], np.ndarray]
+
+
+class Wanted(NamedTuple):
+    """most: situations that are in chains. often: times that samples have to be in each. quick: whether they are made quickly."""
+
+    most: int
+    often: int
+    quick: bool
 
 
 class Samples:
@@ -38,14 +58,16 @@ class Samples:
 
     def add(self, row: int, tokens: np.ndarray) -> None:
         """A block that was decoded behind the one before it, whose last token was read at that row."""
-        if len(self._before) == MAX_DELAY + 1 and len(tokens):
-            if self._seen % self._stride == 0:
-                self.kept.append((row, self._before, tokens[:LONGEST].copy()))
-            self._seen += 1
+        if self._seen % self._stride == 0 and len(tokens):
+            if len(self._before) < BEFORE:
+                self._before += tokens[-MAX_DELAY - 1 :].tolist()
+                return
+            self.kept.append((row, self._before[-MAX_DELAY - 1 :], tokens[:LONGEST].copy()))
             if len(self.kept) == BLOCKS:
                 del self.kept[1::2]
                 self._stride *= 2
-        self._before = (self._before + tokens[-MAX_DELAY - 1 :].tolist())[-MAX_DELAY - 1 :]
+        self._seen += 1
+        self._before = tokens[-MAX_DELAY - 1 :].tolist() if self._seen % self._stride == 0 else []
 
     def interrupt(self) -> None:
         """What follows was not decoded behind what was added last."""
@@ -53,12 +75,19 @@ class Samples:
 
 
 class LoadedChains:
-    """Object code in memory; called as `special` is, whose address `special` has."""
+    """Object code in memory; called as `special` is, whose address `special` has. tokens: ids that they decode without a look at
+    their flags."""
 
     def __init__(self, code: ChainCode):
-        self.tokens = code.tokens
+        self.tokens, self.quick = code.tokens, code.quick
         self._engine = code_engine(code.code)
         self._drive = _DRIVE(self._engine.get_function_address("drive"))
+        self._count = ctypes.c_int64.from_address(self._engine.get_global_value_address("chained"))
+
+    @property
+    def decoded(self) -> int:
+        """Tokens that chains have decoded so far: the others were left to `special`."""
+        return self._count.value
 
     def behind(self, special: Any) -> Callable[..., int]:
         """A function with the arguments of `special`, for decoding."""
@@ -67,44 +96,96 @@ class LoadedChains:
 
 
 class Chains:
-    """The chains of one engine: `begin` makes them in the background, `make` at once. code: those that were made before."""
+    """The chains of one engine, as long as its sequence grows.
 
-    def __init__(self, code: ChainCode | None, make: Callable[[list[Sample]], ChainCode | None]):
+    make: for these samples. read: those that were made before. keep: for the next engine.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[list[Sample], Wanted], ChainCode | None],
+        read: Callable[[], ChainCode | None],
+        keep: Callable[[ChainCode], None],
+    ):
         self.samples = Samples()
-        self._make, self._tried = make, False
+        self._make, self._read, self._keep = make, read, keep
+        switch = os.environ.get(SWITCH, DEFAULT)
+        self._on, self._ready = switch != "0", switch == "ready"
+        self.always, self._now = switch == "always", switch == "now"
+        self._sought = self.always
+        self._due = 0 if self.always else 2 * LEAST if self._now else FIRST
+        self._before = 0, 0  # tokens, and those of them by chains, when some were due last
+        self._thread: threading.Thread | None = None
+        self._made: list[ChainCode] = []
         self._loaded: LoadedChains | None = None
-        self.on = os.environ.get(SWITCH) == "1"
-        self._made: list[ChainCode] = [code] if code is not None and self.on else []
 
-    def usable(self, flags: np.ndarray) -> LoadedChains | None:
-        """Chains for decoding with these flags by token id, if there are any."""
+    @property
+    def most(self) -> int | None:
+        """How many tokens one call may decode."""
+        return SHORT if self.always and not self._due else None
+
+    @property
+    def making(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def watching(self, position: int) -> bool:
+        """Whether the sequence is so long that chains are worth a thought."""
+        return self._on and (self.always or position >= LEAST)
+
+    def usable(self, position: int, flags: np.ndarray) -> LoadedChains | None:
+        """Chains for decoding with these flags by token id, if there are any. Makes new ones where it is time."""
+        if not self._sought:
+            self._sought = True
+            self._add(self._read())
         if self._made:
             self._loaded = LoadedChains(self._made.pop())
-            self._tried = True
+            self._before = position, 0
+        if position >= self._due and not self._ready and not self.making and len(self.samples.kept) >= self._needed():
+            self._time(position)
         loaded = self._loaded
         return loaded if loaded is not None and not flags[loaded.tokens].any() else None
 
-    @property
-    def missing(self) -> bool:
-        """Whether it makes sense to make them."""
-        return self.on and not (self._tried or self._made) and bool(self.samples.kept)
+    def _needed(self) -> int:
+        return FEW if self.always else 1
 
-    def begin(self) -> None:
+    def _time(self, position: int) -> None:
+        """Some are due."""
+        loaded, (since, by_chains) = self._loaded, self._before
+        self._due = (AGAIN if not self.always else AGAIN**2) * max(position, 1)
+        if loaded is not None:
+            part = (loaded.decoded - by_chains) / max(1, position - since)
+            self._before = position, loaded.decoded
+            if part > MUCH and not loaded.quick:
+                return
+        if self.always:
+            self._add(self._make(self.samples.kept, Wanted(min(position, FAST), 1, quick=True)))
+        elif self._now:
+            self.make()
+        else:
+            self._begin(Wanted(position // EACH, OFTEN, quick=loaded is None))
+
+    def make(self) -> None:
+        """Makes the best ones at once, for the samples that there are, and keeps them."""
+        if self._on and self.samples.kept:
+            self._finish(self.samples.kept, Wanted(ALL, OFTEN, quick=False))
+
+    def _finish(self, samples: list[Sample], wanted: Wanted) -> None:
+        code = self._make(samples, wanted)
+        self._add(code)
+        if code is not None:
+            self._keep(code)
+
+    def _begin(self, wanted: Wanted) -> None:
         """Makes them in a thread that nobody waits for."""
-        self._tried = True
         samples = list(self.samples.kept)
 
         def work() -> None:
             with suppress(Exception):  # then there are none
-                self._add(self._make(samples))
+                self._finish(samples, wanted)
 
-        thread = threading.Thread(target=work, name="chains", daemon=True)
+        self._thread = thread = threading.Thread(target=work, name="chains", daemon=True)
         thread.start()
         atexit.register(lambda: leave_behind(thread) if thread.is_alive() else None)
-
-    def make(self) -> None:
-        self._tried = True
-        self._add(self._make(list(self.samples.kept)))
 
     def _add(self, code: ChainCode | None) -> None:
         if code is not None:

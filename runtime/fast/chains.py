@@ -10,29 +10,31 @@ from ...compiler.format.transformer import Transformer
 from .atoms import RunningSum
 from .chain_plan import ChainPlan
 from .chain_region import Region
-from .chained import Sample
+from .chained import Sample, Wanted
 from .compile import Analysis, analyse
 from .image import ChainCode
 from .interface import Refused
-from .jit import compile_optimised
+from .jit import compile_lightly, compile_optimised
 from .situations import Situations
 from .tokens_alike import Unchained, by_token, delayed_tokens, tokens_of
 from .traffic import Walk
 
-# Situations that code is made for at most, and how often one must have been met.
-MOST, OFTEN = 600, 8
+# Situations that code is made for at most.
+MOST = 600
 # Code is made until it is made for this part of all positions.
 ENOUGH = 0.9995
 
 
 def compile_chains(
-    model: Transformer, probe: str | None, trusting: bool, samples: Sequence[Sample]
+    model: Transformer, probe: str | None, trusting: bool, samples: Sequence[Sample], wanted: Wanted
 ) -> ChainCode | None:
-    """Chains for what a sequence was at most, None where there can be none. Arguments: see `compile.compile_model`."""
+    """Chains for what a sequence was at most, None where there can be none. Other arguments: see `compile.compile_model`."""
     try:
         found = analyse(model, probe, trusting)
-        chosen = plan(found, situations_of(found), samples)
-        return ChainCode(compile_optimised(Region(chosen).text()), chosen.tokens())
+        chosen = plan(found, situations_of(found), samples, wanted)
+        text = Region(chosen).text()
+        code = compile_lightly(text) if wanted.quick else compile_optimised(text)
+        return ChainCode(code, chosen.tokens(), wanted.quick)
     except (Unchained, Refused):
         return None
 
@@ -77,15 +79,15 @@ def situations_of(found: Analysis) -> Situations:
     )
 
 
-def plan(found: Analysis, situations: Situations, samples: Sequence[Sample]) -> ChainPlan:
+def plan(found: Analysis, situations: Situations, samples: Sequence[Sample], wanted: Wanted) -> ChainPlan:
     """For the situations that a sequence was in most."""
     walk = Walk(situations)
     for sample in samples:
         walk.add(*sample)
     flow = walk.traffic()
     chosen, all_, sofar = [], sum(flow.visits.values()), 0
-    for situation, count in flow.visits.most_common(MOST):
-        if count < OFTEN or sofar > ENOUGH * all_:
+    for situation, count in flow.visits.most_common(min(wanted.most, MOST)):
+        if count < wanted.often or sofar > ENOUGH * all_:
             break
         chosen.append(situation)
         sofar += count

@@ -9,9 +9,9 @@ import numpy as np
 from ...compiler.format.certificate import uniform_tokens
 from ...compiler.format.errors import EnvelopeError, past_certificate
 from ...compiler.format.transformer import Transformer
-from .cache import keep, keep_chains, load_or_compile
+from .cache import keep, keep_chains, kept_chains, load_or_compile
 from .certified import require
-from .chained import Chains, Sample
+from .chained import Chains, Sample, Wanted
 from .image import UNLIMITED, ChainCode, CompiledModel, StateMemory
 from .interface import EXHAUSTED, FOREIGN, PREFIX_BYTES, ROW, STOP, UNEXPECTED, Refused, Room, size
 from .jit import Loaded, compile_object
@@ -22,8 +22,8 @@ FIRST_CHUNK, LAST_CHUNK, CHUNK_SECONDS = 1 << 8, 1 << 16, 0.1
 # Code that was made quickly is made once more after so many tokens for each byte of its text: by then, what it has lost is about
 # a quarter of what that takes.
 PATIENCE = 16
-# Chains are made after so many tokens for each byte of object code: making them takes about as long as decoding these.
-CHAINING = 1024
+# While chains are made in another thread, calls are longer: after each, this one may wait 5 ms for the interpreter.
+BUSY_CHUNK = 1 << 20
 # Sequences up to this length are kept, so that they can be read again when an assumption turns out wrong.
 HISTORY = 1 << 17
 
@@ -70,7 +70,7 @@ class FastEngine:
         if trusting:  # code that trusts nothing takes lookups as softmax that the first analysis knew
             require(self.model, self._image.exact_for, self._image.exact_by)
         self._code = Loaded(self._program.code)
-        self._chains = Chains(self._program.chains, lambda samples: self._make_chains(samples, trusting))
+        self._chains = self._no_chains_yet(self._program.name)
         self._state = StateMemory(self._image)
         self.position, self._settled, self._running = 0, False, False
         self._history, self.probed = [], []
@@ -142,27 +142,28 @@ class FastEngine:
         return done
 
     def improve(self) -> None:
-        """Makes the code as fast as it gets, if it was made quickly; its state stays. A long sequence comes to that by itself.
-
-        Chains are made for what has been decoded so far."""
-        if self._chains.missing:
-            self._chains.make()
+        """Makes the code as fast as it gets, if it was made quickly, and chains for what has been decoded; its state stays. A
+        long sequence comes to that by itself."""
         self._optimise()
+        self._chains.make()
 
     def _optimise(self) -> None:
         text, image = self._program.text, self._image
         if text:
-            self._program = CompiledModel(compile_object(text), image)
+            self._program = CompiledModel(compile_object(text), image, name=self._program.name)
             self._code = Loaded(self._program.code)
-            keep(self._program, self.model, self._probe, self._trusting)
+            keep(self._program)
 
-    def _make_chains(self, samples: list[Sample], trusting: bool) -> ChainCode | None:
-        from .chains import compile_chains  # not needed, and not loaded, when the cache has them
+    def _no_chains_yet(self, name: str) -> Chains:
+        """name: of the program in the cache."""
+        model, probe, trusting = self.model, self._probe, self._trusting  # the thread that makes them does not hold the state
 
-        chains = compile_chains(self.model, self._probe, trusting, samples)
-        if chains is not None:
-            keep_chains(chains, self.model, self._probe, trusting)
-        return chains
+        def make(samples: list[Sample], wanted: Wanted) -> ChainCode | None:
+            from .chains import compile_chains  # not needed, and not loaded, when the cache has them
+
+            return compile_chains(model, probe, trusting, samples, wanted)
+
+        return Chains(make, lambda: kept_chains(name), lambda chains: keep_chains(name, chains))
 
     def _check_certificate(self, tokens: int) -> None:
         """A model that claims to be exact up to some length is held to it, and to running sums that, rounded as in the dense
@@ -177,7 +178,12 @@ class FastEngine:
         if seconds > CHUNK_SECONDS:
             self._chunk = max(1, int(count * CHUNK_SECONDS / seconds))
         elif seconds < CHUNK_SECONDS / 2 and count == self._chunk:
-            self._chunk = min(2 * self._chunk, LAST_CHUNK)
+            self._chunk = min(2 * self._chunk, self._longest)
+
+    @property
+    def _longest(self) -> int:
+        """Tokens that one call decodes at most."""
+        return BUSY_CHUNK if self._chains.making else LAST_CHUNK
 
     def append(self, tokens: np.ndarray) -> None:
         """Reads a prompt: int [k] token ids."""
@@ -213,13 +219,13 @@ class FastEngine:
         if np.shape(stop) != (len(self.model.embed),):
             raise ValueError("`stop` has one entry per token id")
         stops = np.where(np.asarray(stop, dtype=bool), STOP, 0).astype(np.uint8)
-        out = np.empty(min(limit, LAST_CHUNK), dtype=np.int32)
+        out = np.empty(min(limit, self._longest), dtype=np.int32)
         chunks: list[np.ndarray] = []
         total = 0
         while total < limit:
             before = self.position
             try:
-                self._decode(stops, min(limit - total, self._chunk), out)
+                self._decode(stops, min(limit - total, self._chains.most or self._chunk, len(out)), out)
                 done = self.position - before
             except _Unexpected:
                 done = self.position - before
@@ -233,8 +239,6 @@ class FastEngine:
     def _decode(self, stops: np.ndarray, count: int, out: np.ndarray) -> None:
         if self.position > PATIENCE * len(self._program.text):
             self._optimise()
-        if self._chains.missing and self.position > CHAINING * len(self._program.code):
-            self._chains.begin()
         flags = stops.copy()
         flags[self._image.decodable :] |= FOREIGN
         self._settled = self._settled or (self.position >= self._image.settled and self._state.registers_filled())
@@ -242,8 +246,10 @@ class FastEngine:
             self._chains.samples.interrupt()
             self._run(self._code.general, None, 1, out, stops)
             return
-        chains, row = self._chains.usable(flags), int(self._state.words[ROW])
+        if not self._chains.watching(self.position):
+            self._run(self._code.special, None, count, out, flags)
+            return
+        chains, row = self._chains.usable(self.position, flags), int(self._state.words[ROW])
         done = self._run(chains.behind(self._code.special) if chains else self._code.special, None, count, out, flags)
-        if self._chains.on:
-            stopped = done and flags[out[done - 1]]  # chains cannot go on behind a token that has a flag
-            self._chains.samples.add(row, out[: done - 1 if stopped else done])
+        stopped = done and flags[out[done - 1]]  # chains cannot go on behind a token that has a flag
+        self._chains.samples.add(row, out[: done - 1 if stopped else done])

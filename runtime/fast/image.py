@@ -75,24 +75,25 @@ class Image:
 @dataclass
 class ChainCode:
     """Object code with the function `drive` (see chain_region.py). tokens: int32, ids that it decodes without a look at their
-    flags."""
+    flags. quick: whether it was made quickly."""
 
     code: bytes
     tokens: np.ndarray
+    quick: bool = False
 
 
 @dataclass
 class CompiledModel:
     """Object code with the functions `general` and `special` (see loop.generate), and the state it begins with.
 
-    text: of code that was made quickly, the LLVM IR, from which it is made once more when it turns out to run for long. chains:
-    code for what such a run is at most, where it has been made.
+    text: of code that was made quickly, the LLVM IR, from which it is made once more when it turns out to run for long. name: in
+    the cache; "" where it was not asked.
     """
 
     code: bytes
     image: Image
     text: str = ""
-    chains: ChainCode | None = None
+    name: str = ""
 
 
 def image(layout: StateLayout, settled: int, decodable: int) -> Image:
