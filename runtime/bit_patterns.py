@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..compiler.format.references import NUMBER, OUTSIDE
-from ..compiler.format.types import HIGH_HALF, LOW_HALF, OBJECTS, ValType, general, is_reference
+from ..compiler.format.types import HIGH_HALF, LOW_HALF, OBJECTS, ValType, accepts_null, general, is_reference
 from .errors import ArgumentError
 
 _BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "v128": 128, LOW_HALF: 64, HIGH_HALF: 64}
@@ -49,7 +49,8 @@ def encode(
     """Argument number `index` (from 0) as its bit pattern: ints (or anything with __index__) for all numeric types,
     for f32 and f64 as a pattern; Python's and numpy's floats for f32 and f64; None for a null reference, an int from 0 to
     EXTERNREF_LIMIT for an externref, only None for an exnref, the index of a function of the module for a funcref.
-    A `Reference` to an object goes back in as an anyref, eqref or externref, one to a host's value as an anyref.
+    A `Reference` to an object goes back in as an anyref, eqref, structref, arrayref or externref, one to a host's value as an
+    anyref; types of structs, arrays and functions count as these.
     functions: the reference value of each function that has one (`Program.function_references`). objects: those that the
     instance has given out.
 
@@ -59,7 +60,7 @@ def encode(
     if type_ in _FLOATS and isinstance(value, (float, np.floating)):
         return _float_bits(where, type_, value)
     if value is None and is_reference(type_):
-        if general(type_) != type_:
+        if not accepts_null(type_):
             raise ArgumentError(f"{where} is null, expected {type_}")
         return 0
     type_ = general(type_)
@@ -87,9 +88,9 @@ def encode(
 
 
 def _object(where: str, type_: ValType, value: Reference, objects: Collection[int]) -> int:
-    """Of what types an object is, only the program's own code asks."""
-    if type_ not in ("anyref", "eqref", "externref"):
-        raise ArgumentError(f"{where} is {value}, expected {type_}: an object can be passed as an anyref, eqref or externref")
+    """Whether it is of the parameter's type, the program's own code has to say, see `Instance.invoke`."""
+    if type_ not in ("anyref", "eqref", "structref", "arrayref", "externref"):
+        raise ArgumentError(f"{where} is {value}, expected {type_}")
     if value.number not in objects:
         raise ArgumentError(f"{where} is {value}: no call of this instance has returned that one")
     return value.number | OUTSIDE if type_ == "externref" else value.number

@@ -43,6 +43,14 @@ class ArgumentError(ValueError):
     """An invocation that the program does not have, arguments that do not fit it, or a world that it cannot be told."""
 
 
+class DivergenceError(RuntimeError):
+    """Something that the model did is not what wasmtime does. report: of the call, where there is a `Report` that says so."""
+
+    def __init__(self, message: str, report: Any = None):
+        super().__init__(message)
+        self.report = report
+
+
 class OracleError(RuntimeError):
     """wasmtime could not be made to run the original program, or not to its end; nothing was compared."""
 

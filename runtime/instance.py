@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from ..compiler.format.checkpoint import Model
-from ..compiler.format.isa import Entry
+from ..compiler.format.isa import IS, Entry
 from ..compiler.format.tokens import Kind, TokenTable
+from ..compiler.format.types import is_asked
 from . import allocators, host
 from .arrays import join
-from .bit_patterns import show
+from .bit_patterns import Reference, show, values_of
 from .engine import Engine
 from .engines import new_engine
 from .errors import ArgumentError, Trap, Unfinished
@@ -89,6 +90,7 @@ class Instance:
         self._tokens = TokenTable.build(vocabulary, model.jumps, model.entries)
         self.world = World(stdin, args, env or {}, random, clock, folders or {}) if world is None else world
         self._prompts = Prompts(model, self.world)
+        self.asked: list[tuple[int, Run]] = []  # of the latest call: the number of an argument, and whether it is of its type
         start = model.program.start
         self.started = self._run(start, "start function", [], limits) if start else None
         if self.started and self.started.trap is not None:
@@ -117,20 +119,33 @@ class Instance:
 
         args: one per parameter: ints (signed or unsigned) for i32 and i64, floats for f32 and f64 (rounded to f32; an
         int is a bit pattern); for an externref None or an int from 0 to 2^30 - 2, for a funcref None or the index of one
-        of the module's functions that has a reference; for an anyref, eqref or externref also an object that a call of
-        this instance has returned; numpy's numbers too. max_tokens, timeout: give up after so
+        of the module's functions that has a reference; for an anyref, eqref, externref or a type of structs or arrays also an
+        object that a call of this instance has returned; numpy's numbers too. Where it takes a certain type, the program is asked
+        first whether the reference is of it: ArgumentError if not. max_tokens, timeout: give up after so
         many tokens, after so many seconds (looked at about every tenth of a second). progress: called with the tokens
         decoded so far. output: called with "stdout" or "stderr" and the bytes that the program wrote since the last call.
         Raises Trap, ArgumentError, Unfinished, InstanceError.
         """
         limits = CallLimits(max_tokens, timeout)
+        self.asked = []
         entry, values = self._prompts.values(name, args)
         with self._exclusive.call(name):
+            self._ask(entry, args, values)
             run = self._run(entry, name, values, limits, progress, output)
             self._prompts.given(run.values)
             if run.trap is not None:
                 raise Trap(run.missing_import or run.trap, run)
         return run
+
+    def _ask(self, entry: Entry, args: Sequence[Any], values: list[int]) -> None:
+        """Whether references that are passed are of the parameters' types. values: by slots. Raises ArgumentError."""
+        for k, (type_, arg, bits) in enumerate(zip(entry.params, args, values_of(entry.params, values), strict=True)):
+            if is_asked(type_) and arg is not None:
+                run = self._run(self.model.program.host[f"{IS}{type_}"], f"{IS}{type_}", [bits])
+                self.asked.append((k, run))
+                if run.values[0] == 0:
+                    what = arg if isinstance(arg, Reference) else f"function {show(arg)}"
+                    raise ArgumentError(f"{entry.name}: argument {k + 1} is {what}, which is no {type_}")
 
     def write_memory(self, address: int, data: bytes) -> None:
         """Puts bytes into the memory that the program exports, e.g. the input of a function that takes a pointer.

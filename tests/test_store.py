@@ -370,3 +370,18 @@ def test_who_has_what_an_index_stands_for():
     ]
     parts = [Part(load(t).module, {"a": 0} if k == 1 else {"b": 1} if k else {}) for k, t in enumerate(texts)]
     assert owner(parts, 2, "memory", 0) == (0, 1) and owner(parts, 2, "memory", 1) == (2, 1)
+
+
+def test_an_object_is_passed_to_another_that_wants_its_type(store: w2x.Store):
+    first = store.instantiate(OBJECTS)
+    (box,) = first.invoke("box", 1).values
+    second = store.instantiate(
+        """(module (type $box (struct (field (mut i32)))) (import "o" "kept" (global (mut (ref null $box))))
+        (func (export "open") (param (ref $box)) (result i32) (struct.get $box 0 (local.get 0)))
+        (func (export "other") (result anyref) (struct.new $other (i64.const 1))) (type $other (struct (field i64))))""",
+        {"o": first},
+    )
+    assert second.invoke("open", box).values == [1]
+    with pytest.raises(w2x.ArgumentError, match="which is no"):
+        second.invoke("open", *second.invoke("other").values)
+    assert second.invoke("open", box).values == [1]

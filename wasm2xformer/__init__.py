@@ -13,10 +13,18 @@ if TYPE_CHECKING:
     from .compiler.format.errors import CompileError, EnvelopeError
     from .compiler.load import load
     from .compiler.stock import in_stock_form, save_folder
-    from .runtime.check.verified_store import DivergenceError, VerifiedStore
+    from .runtime.check.verified_store import VerifiedStore
     from .runtime.check.verify import Report, Verifier, verify
     from .runtime.circuits.graph import circuits
-    from .runtime.errors import ArgumentError, DecodingError, InstanceError, OracleError, Trap, Unfinished
+    from .runtime.errors import (
+        ArgumentError,
+        DecodingError,
+        DivergenceError,
+        InstanceError,
+        OracleError,
+        Trap,
+        Unfinished,
+    )
     from .runtime.generate import generate
     from .runtime.instance import Instance
     from .runtime.results import Run
@@ -64,12 +72,14 @@ _MODULES = {
     ".compiler.compile": ("compile",),
     ".compiler.format.errors": ("CompileError", "EnvelopeError"),
     ".runtime.generate": ("generate",),
-    ".runtime.errors": ("ArgumentError", "DecodingError", "InstanceError", "OracleError", "Trap", "Unfinished"),
+    ".runtime.errors": (
+        "ArgumentError", "DecodingError", "DivergenceError", "InstanceError", "OracleError", "Trap", "Unfinished",
+    ),
     ".runtime.instance": ("Instance",),
     ".runtime.results": ("Run",),
     ".runtime.store": ("Store",),
     ".runtime.store_instance": ("StoreInstance",),
-    ".runtime.check.verified_store": ("DivergenceError", "VerifiedStore"),
+    ".runtime.check.verified_store": ("VerifiedStore",),
     ".runtime.check.verify": ("Report", "Verifier", "verify"),
 }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .certificate import holds
-from .isa import INPUTS, SELDOM_TRAPS, Entry, Program
+from .isa import INPUTS, IS, SELDOM_TRAPS, Entry, Program
 from .limits import FRAME_LIMIT, HIDDEN_LIMIT, HOST_WORDS, MEMORY_PAGES
 from .tokens import CLASSES, Token, read
 from .transformer import Transformer
@@ -115,6 +115,8 @@ def _check_entry(program: Program, key: str | None, entry: Entry) -> None:
         if key.startswith(GLOBAL):
             exported = program.exported_globals.get(key.removeprefix(GLOBAL))
             known = exported and ((), (exported[1],))
+        elif key.startswith(IS):
+            known = (("i32",), ("i32",))
         _require(known == (entry.params, entry.results), f"host access {key!r}")
     elif key is not None:
         _require(entry.name == key, f"{where}: its name is {entry.name!r}")

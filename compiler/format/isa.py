@@ -47,6 +47,8 @@ TRAPS = {
     **SELDOM_TRAPS,
 }
 
+# Before a type's name: the host's question whether a reference is of it, see `Program.host`.
+IS = "is "
 # The register that says whether an exception is in flight: the number of its tag, 0 for none.
 EXCEPTION_REGISTER = "exception"
 # Areas of hidden memory that an invocation's prompt fills, with the registers that describe their contents. How much of stdin

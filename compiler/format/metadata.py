@@ -276,7 +276,7 @@ def _stored_function(f: StepFunction) -> StoredFunction:
 
 
 def _stored_entry(e: Entry) -> StoredEntry:
-    return StoredEntry(e.name, e.entry, e.params, e.results, e.registers)  # type: ignore[arg-type]
+    return StoredEntry(e.name, e.entry, tuple(map(str, e.params)), e.results, e.registers)  # type: ignore[arg-type]
 
 
 def program_of(stored: StoredProgram) -> Program:

@@ -116,10 +116,25 @@ def general(type: ValType) -> ValType:
 
 
 def passed(type: ValType) -> ValType:
-    """Of a parameter's type how hosts see it: as `general`, but of references that are never null it says so."""
-    if type.startswith(REFERENCE) and not type.startswith(f"{REFERENCE}null "):
-        return RefType(False, general(type).removesuffix("ref"))
-    return general(type)
+    """Of a parameter's type how hosts see it: as `general`, but of references that are never null it says so, and of what they
+    are to where that has to be asked."""
+    if is_asked(type):
+        return type
+    return general(type) if accepts_null(type) else RefType(False, general(type).removesuffix("ref"))
+
+
+def is_asked(type: ValType) -> bool:
+    """Whether a reference that a host passes has to be looked at: of a struct, an array, and of a certain type of these or of
+    functions."""
+    if not type.startswith(REFERENCE):
+        return False
+    heap = type.removeprefix(REFERENCE).removeprefix("null ").removesuffix(")")
+    return heap in ("struct", "array") or heap not in ABSTRACT
+
+
+def accepts_null(type: ValType) -> bool:
+    """Of a reference type."""
+    return not type.startswith(REFERENCE) or type.startswith(f"{REFERENCE}null ")
 
 
 def is_reference(type: ValType) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .isa import EXCEPTION_REGISTER, FOLDING_RULES, TRAPS, Entry, Program, Site, Slot, Step, StepFunction
+from .isa import EXCEPTION_REGISTER, FOLDING_RULES, IS, TRAPS, Entry, Program, Site, Slot, Step, StepFunction
 from .limits import FRAME_SIZE_LIMIT, MEMORY_LIMIT, PAGE
 from .operations import OPERATIONS, Operation
 from .types import HIGH_HALF, LOW_HALF, OBJECTS, FuncType, ValType, general, halved, is_wide, passed
@@ -226,7 +226,7 @@ def _check_entry(program: Program, entry: Entry, owners: list[int]) -> None:
     for i, type_ in enumerate(results):
         # An access to memory leaves its value behind its address.
         key = entry.name.removeprefix("memory ")
-        slot = Slot("frame", 1 + i + (program.host.get(key) is entry))
+        slot = Slot("frame", 1 + i + (program.host.get(key) is entry and not key.startswith(IS)))
         if program.host.get(key) is entry and key.removeprefix("global ") in program.exported_globals and not entry.params:
             slot = program.exported_globals[key.removeprefix("global ")][0]
         at = _expect(program, entry, at, ("result",), a=slot, wide=is_wide(type_))

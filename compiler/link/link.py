@@ -92,6 +92,7 @@ def link(
         start=tuple(functions[f] for f in reached.start),
         exceptions=exceptions,
         casts={type: functions[f] for type, f in reached.casts.items()},
+        asked={type: functions[f] for type, f in reached.asked.items()},
     )
     return with_places(linked, whole)
 

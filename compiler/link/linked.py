@@ -61,6 +61,7 @@ class LinkedModule:
     table_capacity: original table index -> elements for which there is room, of tables that may grow.
     start: function indices to call at instantiation, in order.
     casts: for each type that a br_on_cast asks for, the function that says whether a reference is of it.
+    asked: of these, the types of which hosts have to pass references.
     exceptions: of a program that can throw one.
     """
 
@@ -85,6 +86,7 @@ class LinkedModule:
     start: tuple[int, ...] = ()
     exceptions: Exceptions | None = None
     casts: Mapping[ValType, int] = field(default_factory=dict)
+    asked: Mapping[ValType, int] = field(default_factory=dict)
     places: Mapping[int, tuple[OriginalInstruction, ...]] = field(default_factory=dict)
 
     def site(self, function: int, at: int, record: str) -> Site | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..format.errors import CompileError, Reason
+from ..format.types import is_asked
 from ..wasm.heap_types import CAST_BRANCHES
 from ..wasm.module import FuncType, Instr, ValType
 from ..wasm.opcodes import BY_NAME
@@ -35,6 +36,7 @@ class Reached:
     intrinsics, registers: what is needed from "w2x", in the order of the first use (the values mean nothing).
     host_memories: those of modules that call hosts.
     layouts: layout values that code reads. instantiated: the program and its libraries, in the order of instantiation.
+    asked: as casts, of what hosts pass to exported functions.
     exceptions: the routines of `exceptions`, by name, where exceptions are values.
     casts: reference type -> the function that says whether a reference is of it. objects: some may be made.
     calls: (unit, instruction name, immediates) -> the function that does it. refused: by unit and place, why an import
@@ -59,6 +61,7 @@ class Reached:
     instantiated: list[int] = field(default_factory=list)
     exceptions: dict[str, Definition] = field(default_factory=dict)
     casts: dict[ValType, Definition] = field(default_factory=dict)
+    asked: dict[ValType, Definition] = field(default_factory=dict)
     objects: bool = False
     calls: dict[tuple[int, str, tuple], Definition] = field(default_factory=dict)
     refused: dict[tuple[int, int], Reason] = field(default_factory=dict)
@@ -153,6 +156,9 @@ class _Reach:
             if isinstance(target, Definition):
                 self.out.exports[name] = target
                 self._use(PROGRAM, "func", exports[name].index)
+                for type_ in filter(is_asked, self.units.all[target.unit].module.functions[target.index].type.params):
+                    self._cast(type_)
+                    self.out.asked[type_] = self.out.casts[type_]
         for name, export in exports.items():
             if export.kind == "global":
                 self._use(PROGRAM, "global", export.index)

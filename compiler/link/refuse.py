@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..format.errors import CompileError, Reason
-from ..format.types import RefType
+from ..format.types import RefType, is_asked
 from ..wasm.check import refusals
 from .aliases import suggestion
 from .reach import Reached
@@ -49,10 +49,10 @@ _PASSED = ("extern", "func", "any", "eq", "i31")
 
 
 def _parameters(units: Units, reached: Reached) -> Iterator[Reason]:
-    """Hosts have no functions of a certain type, and no objects."""
+    """Hosts have no exceptions, and of some types there is no value."""
     for name, function in reached.exports.items():
         for type in units.all[function.unit].module.functions[function.index].type.params:
-            if isinstance(type, RefType) and not type.nullable and type.to not in _PASSED:
+            if isinstance(type, RefType) and not type.nullable and type.to not in _PASSED and not is_asked(type):
                 yield Reason(f"the exported function {name!r} has a parameter of type {type}, which a host cannot pass")
 
 

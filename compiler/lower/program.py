@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..format.errors import CompileError, Reason
-from ..format.isa import Entry, LinearMemory, Program, Site, Slot, Step, StepFunction
+from ..format.isa import IS, Entry, LinearMemory, Program, Site, Slot, Step, StepFunction
 from ..format.limits import FRAME_SIZE_LIMIT, HOST_WORDS
 from ..format.types import FuncType, general, is_wide, joined_halves, passed
 from ..link.linked import LinkedModule
@@ -41,6 +41,7 @@ def program_of(linked: LinkedModule, lowered: Sequence[LoweredFunction], opt_lev
     start_entry = _entry(linked, steps, "start", linked.start, FuncType()) if linked.start else None
     host = {} if linked.memory_exported is None else _host_access(steps, linked.memories[linked.memory_exported])
     host |= _global_access(linked, steps)
+    host |= _questions(linked, steps)
     host |= _hidden_access(steps) if "files" in linked.inputs else {}
     initial = {Slot("global", index): value for index, value in linked.global_values.items()}
     initial |= {Slot("hidden", name): value for name, value in linked.registers.items()}
@@ -107,6 +108,16 @@ def _global_access(linked: LinkedModule, steps: list[Step]) -> dict[str, Entry]:
     for name, (index, type_) in linked.exported_globals.items():
         entries[f"global {name}"] = Entry(f"memory global {name}", len(steps), (), (type_,))
         steps += [Step("result", a=_global(linked, index), wide=is_wide(type_)), Step("halt")]
+    return entries
+
+
+def _questions(linked: LinkedModule, steps: list[Step]) -> dict[str, Entry]:
+    """Append an entry for each type of which a host may pass a reference, which says whether one is of it (1) or not (0)."""
+    entries = {}
+    for type_, function in linked.asked.items():
+        entries[f"{IS}{type_}"] = Entry(f"memory {IS}{type_}", len(steps), ("i32",), ("i32",))
+        reference = Slot("frame", 1)
+        steps += [Step("param", dest=reference), Step("call", callee=function, imm=1), Step("result", a=reference), Step("halt")]
     return entries
 
 

@@ -11,7 +11,7 @@ import wasmtime
 from ...compiler.compile import realise
 from ...compiler.format.types import general, is_reference
 from ..bit_patterns import Reference
-from ..errors import Trap
+from ..errors import DivergenceError, Trap
 from ..results import Run
 from ..store import Store
 from ..store_group import Group, Machine, Member
@@ -20,14 +20,6 @@ from .oracle.run import Oracle, OracleRun
 from .verify import Report, Verifier, bits_of
 
 _SMALL_TABLE = 1 << 14
-
-
-class DivergenceError(RuntimeError):
-    """Something that a store did is not what wasmtime does. report: of the call, where one differs from its module."""
-
-    def __init__(self, message: str, report: Report | None = None):
-        super().__init__(message)
-        self.report = report
 
 
 class VerifiedMachine:

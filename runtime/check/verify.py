@@ -26,7 +26,7 @@ from ...compiler.wasm.source import Source, load
 from .. import host
 from ..bit_patterns import Reference
 from ..bit_patterns import encode as encode_value
-from ..errors import Trap, Unfinished, needing
+from ..errors import DivergenceError, Trap, Unfinished, needing
 from ..exclusive import Exclusive
 from ..folders import Contents, Folders, contents, differences
 from ..instance import Instance, memory_index
@@ -204,6 +204,8 @@ class Verifier:
                 run = instance.invoke(name, *args, **options)
             except Trap as trap:
                 run = trap.run
+            finally:
+                self._answered(name, args, instance.asked)
             types = self.program.entries[name].params
             bound = Bound(run.steps, self._comparison.answered)
             values = [bits_of(t, a) for t, a in zip(types, args)]
@@ -216,6 +218,18 @@ class Verifier:
         if replay:
             self._replay(report, replay, options["progress"])
         return report
+
+    def _answered(self, name: str, args: Sequence[Any], asked: Sequence[tuple[int, Run]]) -> None:
+        """What the model said of references that the host passes, see `Instance.invoke`. Raises DivergenceError."""
+        for k, run in asked:
+            self._follow(run)
+            type_ = self.program.entries[name].params[k]
+            mine, theirs = bool(run.values[0]), self._oracle.accepts(name, k, bits_of(type_, args[k]))
+            if mine != theirs:
+                words = ["is" if is_one else "is not" for is_one in (mine, theirs)]
+                raise DivergenceError(
+                    f"{name}: argument {k + 1}, {args[k]}, {words[0]} a {type_} for the model, and {words[1]} one for wasmtime"
+                )
 
     def _replay(self, report: Report, how: ReplayOptions, progress: Callable[[int], None] | None) -> None:
         with needing("replay", "torch"):
@@ -281,10 +295,14 @@ class Verifier:
 
     def _access(self, op: str, *values: int) -> Run:
         run = self._running().access(op, *values)
+        self._follow(run)
+        return run
+
+    def _follow(self, run: Run) -> None:
+        """What the host asked between two calls."""
         tokens = np.concatenate([run.prompt, run.tokens])
         self._sequence.append(tokens)
         self._state.follow(decode(tokens, self._table, self.program, run.probed), run.probed)
-        return run
 
     def _agreement(self, run: Run, keep: bool = False) -> Agreement:
         agreement = self._comparison.agreement(run, self._state, keep or self._keep)

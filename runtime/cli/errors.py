@@ -41,7 +41,16 @@ def refusals() -> Iterator[None]:
     """Errors that the library raises for its user's input, as lines on stderr and an exit code."""
     from ...compiler.format.checkpoint import CheckpointError
     from ...compiler.format.errors import CompileError, EnvelopeError
-    from ..errors import ArgumentError, DecodingError, MissingPackage, OracleError, ReplayError, Trap, Unfinished
+    from ..errors import (
+        ArgumentError,
+        DecodingError,
+        DivergenceError,
+        MissingPackage,
+        OracleError,
+        ReplayError,
+        Trap,
+        Unfinished,
+    )
 
     try:
         with _warnings():
@@ -52,7 +61,7 @@ def refusals() -> Iterator[None]:
         CheckpointError, ArgumentError, MissingPackage, OracleError, ReplayError, EnvelopeError, NotImplementedError
     ) as error:  # fmt: skip
         raise click.exceptions.Exit(refuse(error)) from None
-    except (Unfinished, DecodingError) as error:
+    except (Unfinished, DecodingError, DivergenceError) as error:
         complain(f"error: {error}")
         raise click.exceptions.Exit(FAILED) from None
     except Trap as trap:

@@ -42,7 +42,7 @@ _KINDS = {
     "v128": "an integer or lanes such as i32x4:1,2,3,4",
     "funcref": "null or an integer", "externref": "null, an integer, or an object as object:1", "exnref": "null",
     **dict.fromkeys(("anyref", "eqref"), "null, an integer, or an object as object:1"), "i31ref": "null or an integer",
-    **dict.fromkeys(("structref", "arrayref", "nullref"), "null"),
+    **dict.fromkeys(("structref", "arrayref"), "null, or an object as object:1"), "nullref": "null",
 }  # fmt: skip
 
 

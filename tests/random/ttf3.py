@@ -9,7 +9,7 @@ import random
 from pathlib import Path
 
 from wasm2xformer import CompileError
-from wasm2xformer.compiler.format.types import ABSTRACT, OBJECTS, RefType, general, is_reference, passed
+from wasm2xformer.compiler.format.types import ABSTRACT, OBJECTS, RefType, accepts_null, general, is_reference, passed
 from wasm2xformer.compiler.link.link import link
 from wasm2xformer.compiler.wasm.module import GlobalType, Import, Module
 from wasm2xformer.compiler.wasm.source import load
@@ -70,7 +70,8 @@ def _case(rng: random.Random, flags: list[str]) -> Case:
         if export.kind != "func":
             continue
         type_ = module.functions[export.index].type
-        if {*map(passed, type_.params), *map(general, type_.results)} - {*OUTSIDE}:
+        params = {general(t) if accepts_null(t) else passed(t) for t in type_.params}
+        if {*params, *map(general, type_.results)} - {*OUTSIDE}:
             continue
         try:
             link(module, loaded, [export.name])

@@ -103,6 +103,14 @@ def bits_entry(function: Function, index: int, objects: int) -> Function:
     return Function(FuncType(given, _bits(results)), tuple(extra), (*body, Instr("end")), name=function.name)
 
 
+def accepts(type_: ValType, objects: int) -> Function:
+    """Whether a reference that the host passes is of this type: a place as for `bits_entry`, or a function."""
+    of_function = general(type_) == "funcref"
+    get = [Instr("local.get", (0,))] if of_function else [*_taken(0, objects)]
+    given: ValType = "funcref" if of_function else "i32"
+    return Function(FuncType((given,), ("i32",)), (), (*get, Instr("ref.test", (type_,)), Instr("end")))
+
+
 def _passed(type_: ValType) -> tuple[ValType, ...]:
     """What a host passes: of an anyref and an externref bits, or its own value and 0."""
     return _BITS.get(type_, (type_,))
@@ -122,6 +130,10 @@ def _object(type_: ValType, at: int, objects: int) -> Iterator[Instr]:
     """The reference for which bits stand: null, an i31ref or one of those kept, where there is one of the type."""
     null = nullable(type_)
     kind = general(type_)
+    if kind in ("structref", "arrayref"):
+        yield from (Instr("local.get", (at,)), Instr("if", (FuncType((), (null,)),)), *_taken(at, objects))
+        yield from (Instr("ref.cast", (null,)), Instr("else"), Instr("ref.null", (null,)), Instr("end"))
+        return
     if kind not in ("anyref", "eqref", "i31ref"):
         yield Instr("ref.null", (null,))
         return

@@ -20,13 +20,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ....compiler.format.isa import Site
-from ....compiler.format.types import ArrayType, StructType, general
+from ....compiler.format.types import ArrayType, StructType, general, is_asked
 from ....compiler.wasm.check import SUPPORTED_INSTRUCTIONS, SUPPORTED_TYPES
 from ....compiler.wasm.module import Export, Function, Global, GlobalType, Instr, Limits, Module, TableType
 from ....compiler.wasm.simd import V128
 from ....compiler.wasm.stack_types import DEAD, stack_tops
 from .added_functions import (
     LOOKED_INTO,
+    accepts,
     bits_entry,
     bits_of_element,
     bits_of_global,
@@ -45,6 +46,7 @@ from .changed_parts import (
 from .instrumented_body import Found, InstrumentedBody
 from .linking import with_memory_export
 from .record import (
+    ACCEPTS,
     BITS,
     BULK_TYPE,
     ENTRY,
@@ -227,6 +229,9 @@ def _bit_functions(module: Module, objects: int) -> Iterator[tuple[str, Function
     for export in module.exports:
         if export.kind == "func":
             yield ENTRY + export.name, bits_entry(module.functions[export.index], export.index, objects)
+            for k, type_ in enumerate(module.functions[export.index].type.params):
+                if is_asked(type_):
+                    yield f"{ACCEPTS}{export.name}:{k}", accepts(type_, objects)
     for index, entry in enumerate(module.globals):
         if general(entry.type.type) in ("i32", "i64", "f32", "f64", V128, *LOOKED_INTO):
             yield f"{BITS}{index}", bits_of_global(entry.type.type, index)

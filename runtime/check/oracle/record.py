@@ -25,6 +25,7 @@ LOG_MEMORY, HOST_TABLE, LOG_POINTER = PREFIX + "log", PREFIX + "host", PREFIX + 
 FRAMES, STOPPED, INDIRECT = PREFIX + "frames", PREFIX + "stopped", PREFIX + "indirect"
 MEMORY, TABLE, ENTRY, REFERENCE = PREFIX + "memory:", PREFIX + "table:", PREFIX + "entry:", PREFIX + "reference:"
 GLOBAL, BITS = PREFIX + "global:", PREFIX + "bits:"
+ACCEPTS = PREFIX + "accepts:"
 START = PREFIX + "start"
 OBJECTS_TABLE = PREFIX + "objects"
 FLUSH_SLOT, BULK_SLOT = 0, 1

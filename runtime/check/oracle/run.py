@@ -200,6 +200,12 @@ class Oracle:
                 self._wasi.begin(self._store)
             return self._run(self._exports[names.ENTRY + name], values, function.type.results, bound, watch)
 
+    def accepts(self, name: str, index: int, value: Any) -> bool:
+        """Whether a reference (an object or a function, as for `invoke`) is of the type of this exported function's parameter,
+        where that is asked (`types.is_asked`)."""
+        (passed,) = self._to_wasm(value, exported(self.module, name).type.params[index])
+        return bool(self._exports[f"{names.ACCEPTS}{name}:{index}"](self._store, passed))
+
     def know(self, values: Sequence[Any]) -> None:
         """What the model calls the results of the latest call: objects among them can be passed under these names."""
         if len(values) == len(self._latest):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ....compiler.format.consistency import GLOBAL
-from ....compiler.format.isa import EXCEPTION_REGISTER, Entry, Program, Slot, Step
+from ....compiler.format.isa import EXCEPTION_REGISTER, IS, Entry, Program, Slot, Step
 from ....compiler.format.limits import HOST_WORDS
 from ....compiler.format.types import FuncType, general, is_wide, joined_halves, passed
 from ....compiler.link.linked import LinkedModule
@@ -27,7 +27,7 @@ def check_program(program: Program, linked: LinkedModule) -> None:
         _check_entry(program, program.start, linked.start, FuncType(), linked)
     memory = linked.memories[linked.memory_exported].register if linked.memory_exported is not None else ""
     for op, entry in program.host.items():
-        _check_host(program, op, entry, Slot("hidden", memory))
+        _check_host(program, op, entry, Slot("hidden", memory), linked)
 
 
 def _facts(program: Program, linked: LinkedModule) -> Iterator[tuple[str, object, object]]:
@@ -41,6 +41,7 @@ def _facts(program: Program, linked: LinkedModule) -> Iterator[tuple[str, object
     yield "access to memory from outside", linked.memory_exported is not None, "i32.load" in program.host
     wanted = [f"{GLOBAL}{name}" for name in linked.exported_globals]
     yield "access to globals from outside", wanted, [name for name in program.host if name.startswith(GLOBAL)]
+    yield "types that are asked for", [f"{IS}{t}" for t in linked.asked], [name for name in program.host if name.startswith(IS)]
     yield "access to files from outside", "files" in linked.inputs, "hidden.load32" in program.host
     if linked.exceptions is not None:
         named = {t.name: t for t in linked.module.types if isinstance(t, FuncType) and t.name}
@@ -103,14 +104,17 @@ def _uncaught(at: int) -> list[Step]:
     return [branch, Step("mov", a=zero, dest=pending), Step("trap", trap="uncaught_exception")]
 
 
-def _check_host(program: Program, name: str, entry: Entry, size: Slot) -> None:
+def _check_host(program: Program, name: str, entry: Entry, size: Slot, linked: LinkedModule) -> None:
     if name.startswith(GLOBAL):
         slot, type_ = program.exported_globals[name.removeprefix(GLOBAL)]
         _check_steps(program, entry, [Step("result", a=slot, wide=_wide(type_)), Step("halt")])
         return
     address, value = Slot("frame", 1), Slot("frame", 2)
     params = [Step("param", dest=address)]
-    if name == "hidden.load32":
+    if name.startswith(IS):
+        asked = {f"{IS}{type_}": function for type_, function in linked.asked.items()}
+        rest = [Step("call", callee=asked[name], imm=1), Step("result", a=address)]
+    elif name == "hidden.load32":
         values = [Slot("frame", 2 + k) for k in range(HOST_WORDS)]
         rest = [Step(name, a=address, dest=v, imm=4 * k) for k, v in enumerate(values)]
         rest += [Step("result", a=v) for v in values]
