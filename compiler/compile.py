@@ -34,6 +34,7 @@ def compile(
     libraries: Mapping[str, str | bytes] | None = None,
     max_memory_pages: int | None = None,
     unknown_imports_trap: bool = False,
+    float_routines: bool = False,
 ) -> Model:
     """Compiles a WebAssembly module into a transformer that executes it.
 
@@ -42,10 +43,12 @@ def compile(
     them). libraries: modules (WAT or WASM) that provide imports, by module name; they are linked in. max_memory_pages:
     memory.grow beyond so many pages of 64 KiB gives -1 (1 to 65,536, the default), as beyond a declared maximum.
     unknown_imports_trap: an imported function that nobody provides is no reason to refuse the module; calling it traps.
+    float_routines: f64.add, sub and mul are linked routines of many steps, as other arithmetic on floats is; the transformer has
+    fewer layers then.
 
     Raises CompileError with every reason when the module cannot be compiled exactly.
     """
-    options = CompileOptions(opt_level, exports, libraries or {}, max_memory_pages, unknown_imports_trap)
+    options = CompileOptions(opt_level, exports, libraries or {}, max_memory_pages, unknown_imports_trap, float_routines)
     return compile_with(source, options)
 
 
@@ -77,7 +80,9 @@ def compile_steps(
 def link_source(source: Source, options: CompileOptions) -> LinkedModule:
     """The source with its libraries and routines, as one module without vectors."""
     provided = {name: load(text).module for name, text in options.libraries.items()}
-    return link(source.module, provided, options.exports, options.max_memory_pages, options.unknown_imports_trap)
+    return link(
+        source.module, provided, options.exports, options.max_memory_pages, options.unknown_imports_trap, options.float_routines
+    )  # fmt: skip
 
 
 def realise(

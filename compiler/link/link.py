@@ -27,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from ..format.types import general
 from ..wasm.module import Module
 from ..wasm.split import split
+from ..format.operations import FLOAT_STEPS
 from .exceptions import CAPTURE, RESTORE, registers_of, throwing, widths_of
 from .indices import Indices, number
 from .layout import INPUTS, Instantiation, lay_out, register_name
@@ -45,17 +46,18 @@ def link(
     exports: Sequence[str] | None = None,
     max_memory_pages: int | None = None,
     unknown_imports_trap: bool = False,
+    float_routines: bool = False,
 ) -> LinkedModule:
     """Links `module` with what it imports from `libraries` and from the standard libraries.
 
-    exports: names of the exported functions to link (None: all). max_memory_pages, unknown_imports_trap: see `compile`.
+    exports: names of the exported functions to link (None: all). max_memory_pages, unknown_imports_trap, float_routines: see `compile`.
     Raises CompileError with every reason, in module order: imports that are missing or do not fit, and what is reached
     and not supported; or when instantiation would trap.
     """
     whole = split(module)
     provided = {name: split(library).module for name, library in (libraries or {}).items()}
     units = Units(whole.module, libraries_of(whole.module, provided, unknown_imports_trap))
-    reached = reach(units, exports)
+    reached = reach(units, exports, frozenset() if float_routines else FLOAT_STEPS)
     refuse(units, reached)
     indices = number(units, reached)
     state = lay_out(units, reached, indices, max_memory_pages)

@@ -67,15 +67,16 @@ class Reached:
     refused: dict[tuple[int, int], Reason] = field(default_factory=dict)
 
 
-def reach(units: Units, exports: Sequence[str] | None) -> Reached:
+def reach(units: Units, exports: Sequence[str] | None, steps: frozenset[str] = frozenset()) -> Reached:
     """Follows the program's exported functions (None: all of them), its exported globals and all start functions.
 
     A call_indirect, in whichever unit, reaches the functions of its type, in whichever unit, that have a reference: those
     that live tables' segments, segments that live code copies from, live globals and live ref.func instructions refer to.
     Every reference that can be in a table, a global or an argument is among them.
+    steps: instructions that need no routine though there is one.
     Raises CompileError for an export that is not there.
     """
-    return _Reach(units).run(exports)
+    return _Reach(units, steps).run(exports)
 
 
 def operands(instruction: Instr) -> Iterator[tuple[str, int]]:
@@ -100,8 +101,9 @@ class _Reach:
     call_indirects. waiting: functions with a reference whose type is not called yet. fillers: (unit, index) of the active
     element segments of each table."""
 
-    def __init__(self, units: Units):
+    def __init__(self, units: Units, steps: frozenset[str]):
         self.units = units
+        self.routines = frozenset(ROUTINES) - steps
         self.out = Reached()
         self.todo: list[Definition] = []
         self.initial: list[Definition] = []
@@ -188,7 +190,7 @@ class _Reach:
         else:
             for kind, index in uses:
                 self._use(unit, kind, index)
-        if name in ROUTINES:
+        if name in self.routines:
             self._routine(unit, instruction, uses)
         if name in CAST_BRANCHES:
             self._cast(instruction.args[2])

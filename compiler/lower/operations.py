@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ..format.operations import FLOAT_STEPS
 from ..format.types import HIGH_HALF, LOW_HALF
 from .conditions import COMPARISONS
 
-# WASM instructions that are a step operation of the same name. (i64 divisions are linked routines.)
+# WASM instructions that are a step operation of the same name, if they are not calls of linked routines by now. (i64 divisions are linked routines.)
 SAME = COMPARISONS | {
     f"{type_}.{name}"
     for type_, names in (
@@ -15,7 +16,7 @@ SAME = COMPARISONS | {
                 "extend8_s extend16_s extend32_s extend_i32_s"),
     )
     for name in names.split()
-}  # fmt: skip
+} | FLOAT_STEPS  # fmt: skip
 # Instructions that leave the bits of the slot as they are.
 COPIES = frozenset({
     "i64.extend_i32_u", "i32.reinterpret_f32", "i64.reinterpret_f64", "f32.reinterpret_i32", "f64.reinterpret_i64",

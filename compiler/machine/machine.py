@@ -5,6 +5,9 @@ from __future__ import annotations
 from ..graph.graph import Graph
 from .architecture import Architecture
 from .bytewise import bytewise, significance
+from .float_product import float_product
+from .float_sum import float_sum
+from .floats import rounded
 from .memory import memory
 from .output import Place, output
 from .state import Features, state
@@ -30,6 +33,7 @@ def machine(architecture: Architecture, form: type[Graph] = Graph) -> tuple[Grap
     condition = comparison(s, sign)
     prod = product(s)
     div = division(s, sign)
-    word = words(s, mem.loaded, condition, prod, div, byte.clz, byte.ctz)
+    number = rounded(s, float_sum(s) + float_product(s))
+    word = words(s, mem.loaded, condition, prod, div, byte.clz, byte.ctz, number)
     output(s, place, mem, prod, div, byte, word, condition)
     return graph, features

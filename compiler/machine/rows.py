@@ -31,6 +31,11 @@ _WIDE: dict[str, Row] = {
     "clz": {"count_bytes": 8, "wide_bytes": 1},
     "ctz": {"wide_bytes": 1},
 }
+_FLOAT: dict[str, Row] = {
+    "float_add": {"float_sum": 1},
+    "float_sub": {"float_sum": 1, "float_negate": 1},
+    "float_mul": {"float_product": 1},
+}
 # ... and for signed operands.
 _SIGNED: dict[str, Row] = {"div": {"divide_signed": 1, "divide_overflow": 1}, "rem": {"divide_signed": 1}}
 _CONTROL: dict[str, Row] = {
@@ -88,6 +93,8 @@ def fields(step: Step) -> Row:
         return _memory(o, step.imm)
     if o.does in _SHIFTS:
         return _shift(o)
+    if o.does in _FLOAT:
+        return {"word": 1, "float": 1, "carry": 1, **_FLOAT[o.does]}
     if o.does == "extend":
         return {"word": 1, **_extension(o)}
     row: Row = {"word": 1, **_WORD[o.does]}

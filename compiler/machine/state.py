@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..graph.expr import Expr, Number, Variable, total
 from ..graph.graph import Graph
@@ -30,9 +30,14 @@ class Features:
 
 @dataclass
 class Value:
-    """An operand: its bytes, least significant first. low and high are its two 32-bit words."""
+    """An operand: its bytes, least significant first. low and high are its two 32-bit words.
+
+    exponent, negative: of the f64 with these bits, the field of eleven bits and the sign.
+    """
 
     bytes: list[Expr]
+    exponent: Expr = field(default_factory=lambda: Expr({}))
+    negative: Expr = field(default_factory=lambda: Expr({}))
 
     @property
     def low(self) -> Expr:
@@ -92,6 +97,7 @@ def state(graph: Graph, architecture: Architecture, features: Features) -> State
     places = architecture.places
     ip, frame_sum = _pointers(graph, features)
     value, popcount, so_far_low, so_far_high = _value_in_flight(graph, features, places)
+    float_values = _float_in_flight(graph, features) if places == 8 else {}
     fetched = _fetch(graph, architecture, features, ip)
     frame = _exact_frame(graph, architecture, frame_sum)
 
@@ -124,21 +130,26 @@ def state(graph: Graph, architecture: Architecture, features: Features) -> State
             floor=floor, sizes=sizes, off=not_committed, key_squared=key_squared, position_bits=SLOT_POSITION_BITS,
         )  # fmt: skip
 
-    byte_values = {f"byte{i}": b for i, b in enumerate(value.bytes)}
-    *a_bytes, popcount_a = operand("a", byte_values | {"popcount": popcount})
-    *b_bytes, shift_bits, shift_bytes = operand(
-        "b", byte_values | {"shift.bits": features["shift.bits"], "shift.bytes": features["shift.bytes"]}
+    values = {f"byte{i}": b for i, b in enumerate(value.bytes)} | float_values
+    popcount_a, *a = operand("a", {"popcount": popcount} | values)
+    shift_bits, shift_bytes, *b = operand(
+        "b", {"shift.bits": features["shift.bits"], "shift.bytes": features["shift.bytes"]} | values
     )
     c_low, c_byte = operand("c", {"low": value.low, "byte": value.bytes[0]})
 
     caller, return_step, return_frame = _calls(graph, architecture, features, fetched, frame)
     carry0, carry1, quotient = _scratch(graph, features, value)
     return State(
-        graph, architecture, features, fetched, SLOT_DIGIT * frame_high + frame_low, Value([Expr.of(v) for v in a_bytes]),
-        Value([Expr.of(v) for v in b_bytes]), Expr.of(c_low), Expr.of(c_byte), Expr.of(popcount_a), Expr.of(shift_bits),
+        graph, architecture, features, fetched, SLOT_DIGIT * frame_high + frame_low, _operand_value(a, places),
+        _operand_value(b, places), Expr.of(c_low), Expr.of(c_byte), Expr.of(popcount_a), Expr.of(shift_bits),
         Expr.of(shift_bytes), caller, return_step, return_frame, so_far_low, so_far_high, carry0, carry1, quotient,
         _data_address(graph, architecture, features, value),
     )  # fmt: skip
+
+
+def _operand_value(found: list[Variable], places: int) -> Value:
+    """Bytes, and of eight of them exponent and sign."""
+    return Value([Expr.of(v) for v in found[:places]], *(Expr.of(v) for v in found[places:]))
 
 
 def _pointers(graph: Graph, features: Features) -> tuple[Expr, Expr]:
@@ -198,6 +209,17 @@ def _value_in_flight(graph: Graph, features: Features, places: int) -> tuple[Val
                 into |= {"high": high}
         graph.relative(j, values, into)
     return Value([Expr.of(v) for v in byte_vars]), Expr.of(popcount), Expr.of(low), Expr.of(high)
+
+
+def _float_in_flight(graph: Graph, features: Features) -> dict[str, Variable]:
+    """Exponent and sign of the f64 that a D0 token commits: what its digits of places 6 and 7 have of them."""
+    exponent, negative = features["value.exponent"], features["value.negative"]
+    for j in (6, 7):
+        values: dict[str, Number] = {"exponent": features[f"exponent.{j}"]}
+        if j == 7:
+            values |= {"negative": features["negative.7"]}
+        graph.relative(j, values, {"exponent": exponent, "negative": negative})
+    return {"exponent": exponent, "negative": negative}
 
 
 def _fetch(graph: Graph, architecture: Architecture, features: Features, ip: Expr) -> dict[str, Expr]:

@@ -82,12 +82,19 @@ def _digit(place: int, v: int) -> dict[str, float]:
         row |= {"shift.bits": v % 8, "shift.bytes": v // 8 % 8}
     else:
         row["in_flight.place"] = place - 1
+    if place >= 6:
+        row |= _of_float(v << 8 * place, f".{place}")
     if p:
         row[f"value.so_far.{word}"] = weighted
     for back in (1, 2):
         if p > back:
             row[f"{word}.beyond{back}"] = weighted
     return row
+
+
+def _of_float(bits: int, name: str) -> dict[str, float]:
+    """Exponent and sign of an f64, or what bits of its two highest bytes have of them."""
+    return {f"exponent{name}": bits >> 52 & 2047, f"negative{name}": bits >> 63}
 
 
 def _segment(address: int) -> dict[str, float]:
@@ -153,6 +160,8 @@ def _prompt_tokens(graph: Graph, architecture: Architecture, image: ProgramImage
             "constant.high": address // SLOT_DIGIT,
             "value.popcount": value.bit_count(),
         }
+        if architecture.places == 8:
+            row |= {f"value.{name}": x for name, x in _of_float(value, "").items()}
         row |= {"shift.bits": low_byte % 8, "shift.bytes": low_byte // 8 % 8}
         prefix.append(add(f"C.{k}", ("C",), row))
     segments = [] if architecture.spelled else [address for address, _ in image.segments]

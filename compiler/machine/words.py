@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..graph.expr import Expr, total
 from ..graph.graph import Graph
+from .floats import FloatWords
 from .state import State, Value
 
 WORD = 2.0**32
@@ -131,8 +132,9 @@ class Words:
 
 
 def words(
-    s: State, loaded: list[Expr], condition: Expr, prod: Product, div: Division | None, clz: Expr, ctz: Expr
-) -> Words:
+    s: State, loaded: list[Expr], condition: Expr, prod: Product, div: Division | None, clz: Expr, ctz: Expr,
+    number: FloatWords,
+) -> Words:  # fmt: skip
     """The result as two words in 0..2^32-1. Every operation adds its raw words; one carry and wrap serves them all."""
     g = s.graph
     chosen = g.step(s.c_low - 1.0, "chosen")
@@ -158,6 +160,7 @@ def words(
         (s.field("low16"), 256.0 * s.a.bytes[1]),
         (extend, s.field("fill_low")),
         *_stored(s, s.b, 0),
+        *number.low,
     ]
     if div is not None:
         complete = s.field("divide") - div.emitting - div.by_zero
@@ -183,6 +186,7 @@ def words(
         (s.field("carry"), carry - borrow),
         (extend, s.field("fill_high")),
         *_stored(s, s.b, 4),
+        *number.high,
     ) + total(256.0**j * b for j, b in enumerate(loaded[4:]))
     carry_high, borrow_high = g.step(high - WORD, "carry.high"), g.step(-high - 1.0, "borrow.high")
     high_word = high - WORD * carry_high + WORD * borrow_high
