@@ -99,7 +99,10 @@ def _added(g: Graph, larger: list[Variable], moved: _Moved, differ: Expr) -> tup
     other = 1024.0 * (1.0 - differ)
     lost, under = Expr.of(g.step(rest - 1.0, "sum.rest")), Expr.of(g.step(rest - 1.0 - other, "sum.borrow below"))
     borrow = Expr.of(g.step(parts[0] + rest - 1.0 - other, "sum.borrow0"))
-    signed = [p - 2.0 * g.product(differ, p, f"sum.subtracted{j - 1}") for j, p in enumerate(parts)]
+    # As variables, below 256: u_j itself, times 256^j, would have too many bits in the sums that follow.
+    signed = [
+        g.declare(g.gated(f"sum.signed{j - 1}", (1.0 - differ, p), (differ, -p)), -255.0, 255.0) for j, p in enumerate(parts)
+    ]
     raw = [x + y for x, y in zip(larger, signed[1:], strict=True)]
     carry = [-borrow]
     for j in range(1, SIGNIFICAND):

@@ -202,26 +202,27 @@ def rounded(s: State, x: Unrounded) -> FloatWords:
         g.relu(slack - scales.r - FAR * (1.0 - aligned.nonzero), "float.exponent"), 0.0, FAR
     )  # fmt: skip
 
-    def scaled(name: str, *terms: tuple[Variable, Variable]) -> Variable:
-        return g.declare(g.gated(f"float.{name}", *terms), 0.0, 4096.0, -11)
+    def scaled(name: str, high: float, lowest: int, *terms: tuple[Variable, Variable]) -> Variable:
+        return g.declare(g.gated(f"float.{name}", *terms), 0.0, high, lowest)
 
-    v = [scaled(f"v{j}", (y[j], scales.all)) for j in range(SIGNIFICAND)]
-    even = scaled("even", (y[0], scales.up))
-    last = scaled("last", (y[0], scales.down), (below, scales.over))
-    rest = scaled("rest", (below, scales.down))
-    middle = scaled("middle", (y[3], scales.over3), (y[4], scales.down3))
-    middle_low, middle_high = scaled("middle.low", (y[4], scales.down3)), scaled("middle.high", (y[4], scales.up3))
+    v = {j: scaled(f"v{j}", 4080.0, -3, (y[j], scales.all)) for j in (1, 2, 3, 5, 6)}
+    even = scaled("even", 4080.0, 1, (y[0], scales.up))
+    last = scaled("last", 255.0, -7, (y[0], scales.down), (below, scales.over))
+    rest = scaled("rest", 255.0, -3, (below, scales.down))
+    middle = scaled("middle", 128.0, -8, (y[3], scales.over3), (y[4], scales.down3))
+    middle_low = scaled("middle.low", 128.0, -3, (y[4], scales.down3))
+    middle_high = scaled("middle.high", 4080.0, 0, (y[4], scales.up3))
     half = floor(g, "float.last/2", 0.5 * last, -8)
     cut = floor(g, "float.middle", Expr.of(middle), -8)
     fraction = last - 2.0 * half + 2.0**-8 * rest + 2.0**-12 * sticky
     more = g.step(4096.0 * fraction - 2049.0, "float.>1/2") + g.step(4096.0 * fraction - 6144.0, "float.>=3/2")
-    low = even + 2.0 * half + more + total(256.0**j * v[j] for j in (1, 2, 3)) + 2.0**32 * (middle_low - cut)
+    low = even + 2.0 * half + more + total(256.0**j * v[j] for j in (1, 2, 3))
     high = middle_high + cut + 256.0 * v[5] + 65536.0 * v[6] + 2.0**20 * exponent
     special = x.infinite + x.nan
     beyond = g.step(exponent - (LAST_EXPONENT - 1.0) - FAR * special, "float.beyond")
     finite = flag - special - beyond
     return FloatWords(
-        [(finite, low)],
+        [(finite, low), (finite, 2.0**32 * (middle_low - cut))],  # apart: one constant of both would have too many bits
         [(finite, high), (x.infinite + beyond, INFINITY), (x.nan, NAN), (x.negative - x.nan, SIGN)],
     )
 

@@ -32,6 +32,8 @@ from .linear import ONE, Form, linear
 
 # Functions with steps are followed for arguments below this: all that is computed of them is exact.
 MAX_WRAPPED = 2.0**40
+# Each ramp of a form doubles what there is to look at: with more of them none is.
+MAX_RAMPS = 6
 # The points of a grid (see Ranges.knot_grid).
 MAX_GRID = 4096
 
@@ -93,7 +95,7 @@ class Ranges(Interned):
         if knots:
             low, high = self._wrapped(form, knots, low, high)
         ramps = [a for a in form.terms if isinstance(what := self.atoms[a], Relu) and what.up == ONE]
-        if ramps:
+        if 0 < len(ramps) <= MAX_RAMPS:
             low, high = self._cut_off(form, max(ramps), low, high)
         step = 2.0**bounds.exponent
         if max(abs(low), abs(high)) >= EXACT / 4 * step:
