@@ -13,6 +13,7 @@ import statistics
 import struct
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import wasm2xformer as w2x
 from wasm2xformer.compiler.wasm.check import FLOAT_ARITHMETIC
@@ -103,9 +104,12 @@ def batch(operands: Mapping[str, Sequence[Sequence[int]]]) -> str:
     return f'(module (memory {len(data) // 65536 + 1}) (data (i32.const 0) "{text}"){"".join(functions)})'
 
 
-def difference(operands: Mapping[str, Sequence[Sequence[int]]], level: int) -> str | None:
-    """The first difference from wasmtime, in words. An instruction that may trap is invoked once for each row."""
-    verifier = w2x.Verifier(batch(operands), opt_level=level)
+def difference(operands: Mapping[str, Sequence[Sequence[int]]], level: int, **options: Any) -> str | None:
+    """The first difference from wasmtime, in words. An instruction that may trap is invoked once for each row.
+
+    options: as for `Verifier`.
+    """
+    verifier = w2x.Verifier(batch(operands), opt_level=level, **options)
     start = 0
     for name, rows_ in operands.items():
         addresses = range(start, start + RECORD * len(rows_), RECORD)

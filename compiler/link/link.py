@@ -24,10 +24,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..format.operations import FLOAT_STEPS
 from ..format.types import general
 from ..wasm.module import Module
 from ..wasm.split import split
-from ..format.operations import FLOAT_STEPS
 from .exceptions import CAPTURE, RESTORE, registers_of, throwing, widths_of
 from .indices import Indices, number
 from .layout import INPUTS, Instantiation, lay_out, register_name
@@ -50,7 +50,8 @@ def link(
 ) -> LinkedModule:
     """Links `module` with what it imports from `libraries` and from the standard libraries.
 
-    exports: names of the exported functions to link (None: all). max_memory_pages, unknown_imports_trap, float_routines: see `compile`.
+    exports: names of the exported functions to link (None: all). max_memory_pages, unknown_imports_trap,
+    float_routines: see `compile`.
     Raises CompileError with every reason, in module order: imports that are missing or do not fit, and what is reached
     and not supported; or when instantiation would trap.
     """

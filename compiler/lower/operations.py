@@ -6,7 +6,8 @@ from ..format.operations import FLOAT_STEPS
 from ..format.types import HIGH_HALF, LOW_HALF
 from .conditions import COMPARISONS
 
-# WASM instructions that are a step operation of the same name, if they are not calls of linked routines by now. (i64 divisions are linked routines.)
+# WASM instructions that are a step operation of the same name, if they are not calls of linked routines by now.
+# (i64 divisions are linked routines.)
 SAME = COMPARISONS | {
     f"{type_}.{name}"
     for type_, names in (

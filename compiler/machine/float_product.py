@@ -40,7 +40,10 @@ def _bytes(g: Graph, columns: list[Expr]) -> list[Expr]:
     that is where the sum of 2^i t_i over the bytes below k reaches 2^k.
     """
     none = Expr({})
-    high = [floor(g, f"product.high{k}", 2.0**-16 * c, -16) if 0 < k < len(columns) - 1 else none for k, c in enumerate(columns)]
+    high = [
+        floor(g, f"product.high{k}", 2.0**-16 * c, -16) if 0 < k < len(columns) - 1 else none
+        for k, c in enumerate(columns)
+    ]
     rest = [c - 65536.0 * h for c, h in zip(columns, high, strict=True)]
     middle = [floor(g, f"product.middle{k}", 2.0**-8 * r, -8) for k, r in enumerate(rest)]
     low = [r - 256.0 * m for r, m in zip(rest, middle, strict=True)]
@@ -49,7 +52,9 @@ def _bytes(g: Graph, columns: list[Expr]) -> list[Expr]:
         g.step(x - 256.0, f"product.carry{k}") + g.step(x - 512.0, f"product.carry{k}>=2") for k, x in enumerate(places)
     ]
     once = [x - 256.0 * c + up for x, c, up in zip(places, carry, [none, *carry], strict=False)]
-    state = [g.step(x - 255.0, f"product.full{k}") + g.step(x - 256.0, f"product.beyond{k}") for k, x in enumerate(once)]
+    state = [
+        g.step(x - 255.0, f"product.full{k}") + g.step(x - 256.0, f"product.beyond{k}") for k, x in enumerate(once)
+    ]
     again = [none]
     for k in range(1, DIGITS):
         again.append(Expr.of(g.step(total(2.0**i * t for i, t in enumerate(state[:k])) - 2.0**k, f"product.again{k}")))

@@ -1,4 +1,4 @@
-"""f64.add and f64.sub, exactly: the operand with the smaller magnitude is moved down to the other one's exponent, byte by byte."""
+"""f64.add and f64.sub, exactly: the smaller operand is moved down to the exponent of the other one, byte by byte."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def float_sum(s: State) -> Unrounded:
     ]
     digits, lost = _added(g, larger, moved, differ)
     # Numbers that add up to nothing give +0.
-    negative = g.gated("sum.negative", (first, a.negative), (1.0 - first, b_negative), (equal + differ + a.negative - 2.0, -1.0))
+    negative = g.gated(
+        "sum.negative", (first, a.negative), (1.0 - first, b_negative), (equal + differ + a.negative - 2.0, -1.0)
+    )
     opposite = g.relu(a.special + b.special - 1.0, "sum.both special")
     nan = Expr.of(g.step(2.0 * (a.nan + b.nan) + opposite + differ - 2.0, "sum.nan"))
     return Unrounded(
@@ -101,7 +103,8 @@ def _added(g: Graph, larger: list[Variable], moved: _Moved, differ: Expr) -> tup
     borrow = Expr.of(g.step(parts[0] + rest - 1.0 - other, "sum.borrow0"))
     # As variables, below 256: u_j itself, times 256^j, would have too many bits in the sums that follow.
     signed = [
-        g.declare(g.gated(f"sum.signed{j - 1}", (1.0 - differ, p), (differ, -p)), -255.0, 255.0) for j, p in enumerate(parts)
+        g.declare(g.gated(f"sum.signed{j - 1}", (1.0 - differ, p), (differ, -p)), -255.0, 255.0)
+        for j, p in enumerate(parts)
     ]
     raw = [x + y for x, y in zip(larger, signed[1:], strict=True)]
     carry = [-borrow]

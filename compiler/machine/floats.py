@@ -1,8 +1,8 @@
 """Floating-point numbers as circuits: an operand taken apart, and a result put together, rounded to nearest, ties to even.
 
-An f64 is (-1)^negative * significand * 2^(exponent - 1075), its significand an integer below 2^53, its exponent 1 where the field
-for it is 0 (subnormal numbers: no hidden bit). What an operation computes is exact: bytes x_i, a power of two and whether anything
-but 0 is lost below them, an `Unrounded`. `rounded` makes the words of the nearest f64 of that.
+An f64 is (-1)^negative * significand * 2^(exponent - 1075), its significand an integer below 2^53, its exponent 1 where the
+field for it is 0 (subnormal numbers: no hidden bit). What an operation computes is exact: bytes x_i, a power of two and whether
+anything but 0 is lost below them, an `Unrounded`. `rounded` makes the words of the nearest f64 of that.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def any_of(g: Graph, count: Expr, name: str) -> Expr:
 
 @dataclass
 class _Aligned:
-    """The digits, moved by whole bytes: y[1 + j] is the byte that is worth 256^j units before they are moved by r - 3 bits, j from
-    -1 to 6. slack: r is at most this; lost: above 0 where not all bytes are among them. nonzero: 1 where a digit is not 0."""
+    """The digits, moved by whole bytes: y[1 + j] is the byte that is worth 256^j units before they are moved by r - 3 bits, j
+    from -1 to 6. slack: r is at most this; lost: above 0 where not all bytes are there. nonzero: 1 where a digit is not 0."""
 
     y: list[Variable]
     slack: Expr
@@ -139,13 +139,15 @@ def _aligned(g: Graph, x: Unrounded) -> _Aligned:
     short = g.declare(g.gated("float.short", *((b, 1.0) for b in below)), 0.0, last)
     gone = [(below[i + 7], -digit(i)) for i in range(DIGITS)]  # byte i is beyond y where t >= i + 8
     lost = g.declare(g.gated("float.lost", (1.0, total(x.digits)), *gone), 0.0, 256.0 * DIGITS)
-    return _Aligned(y, room - 48.0 + 8.0 * (float(last) - short), lost + x.lost, any_of(g, total(x.digits), "float.nonzero"))
+    return _Aligned(
+        y, room - 48.0 + 8.0 * (float(last) - short), lost + x.lost, any_of(g, total(x.digits), "float.nonzero")
+    )
 
 
 @dataclass
 class _Scales:
-    """Powers of two by which bytes are multiplied, with r in 0..7: all = 2^(r - 3). up: where bits r of it are above 3 (2^(r - 3)),
-    down: elsewhere, so that up + down = all; over: 2^(r - 11) where up is not 0. The second three: the same for r >= 3."""
+    """Powers of two by which bytes are multiplied, r in 0..7: all = 2^(r - 3). up: the same for r > 3, else 0; down: the same for
+    r <= 3, so that up + down = all; over: 2^(r - 11) for r > 3, what a byte below adds. The last three: of r >= 3 and r < 3."""
 
     r: Variable
     all: Variable
@@ -158,15 +160,17 @@ class _Scales:
 
 
 def _scales(g: Graph, aligned: _Aligned) -> _Scales:
-    """r: as many bits as the highest byte has zeros above, and at most the slack: r >= m where both are. A function of r is the sum
-    of its differences from m - 1 to m over all those m."""
+    """r: as many bits as the highest byte has zeros above, and at most the slack: r >= m where both are. A function of r is the
+    sum of its differences from m - 1 to m over all those m."""
     at_least = [
-        g.step(aligned.slack - float(m), f"float.slack>={m}") - g.step(aligned.y[-1] - 2.0 ** (8 - m), f"float.bits>{8 - m}")
+        g.step(aligned.slack - float(m), f"float.slack>={m}")
+        - g.step(aligned.y[-1] - 2.0 ** (8 - m), f"float.bits>{8 - m}")
         for m in range(1, 8)
     ]
 
     def function(name: str, values: list[float]) -> Variable:
-        differences = [(1.0, values[0]), *((a, v - u) for a, u, v in zip(at_least, values, values[1:], strict=False) if v != u)]
+        differences: list[tuple[Number, Number]] = [(1.0, values[0])]
+        differences += [(a, v - u) for a, u, v in zip(at_least, values, values[1:], strict=False) if v != u]
         return g.declare(g.gated(f"float.{name}", *differences), 0.0, max(values), -11)
 
     powers = [2.0 ** (r - 3) for r in range(8)]
@@ -179,17 +183,19 @@ def _scales(g: Graph, aligned: _Aligned) -> _Scales:
             function(f"over{name}", [u / 256.0 for u in up]),
         )
 
-    return _Scales(function("r", [float(r) for r in range(8)]), function("scale", powers), *parts(4, ""), *parts(3, "3"))
+    return _Scales(
+        function("r", [float(r) for r in range(8)]), function("scale", powers), *parts(4, ""), *parts(3, "3")
+    )
 
 
 def rounded(s: State, x: Unrounded) -> FloatWords:
     """The nearest f64, ties to even, as words.
 
-    With y_j and r as in `_Aligned`, N = sum over j of 256^j 2^(r - 3) y_j is the significand with its fraction, below 2^53, and what
-    is lost is less than one bit of y_-1. R = N - (N mod 2) + [N mod 2 > 1/2] + [N mod 2 >= 3/2] is rounded. N mod 2 comes out of
-    one floor: of y_0 for r <= 3, of y_-1 above, where those bits of y_0 are even; a second one takes apart the words: of
-    what y_3 has beyond 2^32 (r >= 3), or of y_4, of which a part is below (r < 3). The significand with its hidden bit is added to
-    exponent - 1, so that a carry out of it and a missing hidden bit are right by themselves.
+    With y_j and r as in `_Aligned`, N = sum over j of 256^j 2^(r - 3) y_j is the significand with its fraction, below 2^53, and
+    what is lost is less than one bit of y_-1. R = N - (N mod 2) + [N mod 2 > 1/2] + [N mod 2 >= 3/2] is rounded. N mod 2 comes
+    out of one floor: of y_0 for r <= 3, of y_-1 above, where what y_0 adds is even; a second one takes the words apart: of
+    what y_3 has beyond 2^32 (r >= 3), or of y_4, of which a part is below (r < 3). The significand with its hidden bit is added
+    to exponent - 1, so that a carry out of it and a missing hidden bit are right by themselves.
     """
     g = s.graph
     flag = s.field("float")
@@ -227,4 +233,6 @@ def rounded(s: State, x: Unrounded) -> FloatWords:
     )
 
 
-__all__ = ["DIGITS", "SCALE", "SIGNIFICAND", "FloatOperand", "FloatWords", "Unrounded", "any_of", "float_operand", "floor", "rounded"]
+__all__ = [
+    "DIGITS", "SCALE", "SIGNIFICAND", "FloatOperand", "FloatWords", "Unrounded", "any_of", "float_operand", "floor", "rounded",
+]  # fmt: skip

@@ -33,7 +33,7 @@ def machine(architecture: Architecture, form: type[Graph] = Graph) -> tuple[Grap
     condition = comparison(s, sign)
     prod = product(s)
     div = division(s, sign)
-    number = rounded(s, float_sum(s) + float_product(s))
-    word = words(s, mem.loaded, condition, prod, div, byte.clz, byte.ctz, number)
+    float_words = rounded(s, float_sum(s) + float_product(s))
+    word = words(s, mem.loaded, condition, prod, div, byte.clz, byte.ctz, float_words)
     output(s, place, mem, prod, div, byte, word, condition)
     return graph, features

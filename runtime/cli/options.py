@@ -76,7 +76,9 @@ def linking_options(command: _Command) -> _Command:
     alias = click.option("--import", "aliases", multiple=True, metavar="M.N=MODULE.NAME|SCRIPT",
                          help="The program's import N from M is what MODULE calls NAME; or as Emscripten's script "
                          "(.js) beside the program says. Repeatable.")  # fmt: skip
-    return library(alias(memory(unknown(command))))
+    floats = click.option("--float-routines", is_flag=True,
+                          help="f64.add, sub, mul as calls of routines, not single steps: smaller, more tokens.")  # fmt: skip
+    return library(alias(memory(unknown(floats(command)))))
 
 
 exports_option = click.option(
