@@ -5,6 +5,9 @@ Never the judge of a run: whether a program is right says wasmtime.
 
 from __future__ import annotations
 
+import math
+import operator
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -53,6 +56,16 @@ def _rotate(o: Operation, a: int, count: int) -> int:
     return a << count | a >> (bits - count)
 
 
+def _float(operation: Callable[[float, float], float]) -> Callable[[Operation, int, int], int]:
+    """On bit patterns of f64; NaN is the canonical one."""
+
+    def compute(o: Operation, a: int, b: int) -> int:
+        value = operation(*struct.unpack("<2d", struct.pack("<2Q", a, b)))
+        return 0x7FF8000000000000 if math.isnan(value) else struct.unpack("<Q", struct.pack("<d", value))[0]
+
+    return compute
+
+
 _ARITHMETIC: dict[str, Callable[[Operation, int, int], int]] = {
     "add": lambda o, a, b: a + b,
     "sub": lambda o, a, b: a - b,
@@ -71,6 +84,9 @@ _ARITHMETIC: dict[str, Callable[[Operation, int, int], int]] = {
     "popcnt": lambda o, a, b: a.bit_count(),
     "extend": lambda o, a, b: signed(a % 2 ** (8 * o.access), o.access),
     "wrap": lambda o, a, b: a,
+    "float_add": _float(operator.add),
+    "float_sub": _float(operator.sub),
+    "float_mul": _float(operator.mul),
     "eq": lambda o, a, b: a == b,
     "ne": lambda o, a, b: a != b,
     "lt": lambda o, a, b: a < b,

@@ -20,7 +20,7 @@ from wasm2xformer.compiler.show_pass import pass_names, show_pass
 from wasm2xformer.compiler.wasm.opcodes import ACCESS_WIDTH, SIGNATURES
 
 ROOT = Path(__file__).resolve().parent.parent
-WIDTHS = {"i32": 4, "i64": 8}
+WIDTHS = {"i32": 4, "i64": 8, "f32": 4, "f64": 8}
 
 
 def test_declarations_agree_with_webassembly():
