@@ -144,10 +144,15 @@ CHANGED = """
 """
 
 
-@pytest.mark.parametrize("level", [0, 1])
-def test_instances_that_have_run_are_imported_as_they_are(tmp_path: Path, level: int):
-    outcomes = run(tmp_path, CHANGED, opt_level=level)
+@pytest.mark.parametrize(("level", "verified"), [(0, False), (1, True)])
+def test_instances_that_have_run_are_imported_as_they_are(tmp_path: Path, level: int, verified: bool):
+    outcomes = run(tmp_path, CHANGED, opt_level=level, verified=verified)
     assert [o for o in outcomes if o.status != PASSED] == [] and len(outcomes) == 9
+
+
+def test_a_limit_is_skipped_where_steps_are_compared(tmp_path: Path):
+    text = '(module (func $f (export "f") (call $f)))(assert_exhaustion (invoke "f") "call stack exhausted")'
+    assert [o.status for o in run(tmp_path, text, verified=True)] == [PASSED, SKIPPED]
 
 
 COPIES = """

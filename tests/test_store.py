@@ -71,7 +71,9 @@ def test_what_a_failed_instantiation_has_changed_stays(store: w2x.Store):
     assert counter.invoke("call", 1).values == [43]  # of an instance that is not there
     # Where only its own memory is too small, nothing of it is left.
     with pytest.raises(w2x.Trap, match="out of bounds memory access"):
-        store.instantiate('(module (import "c" "n" (global (mut i32))) (memory 0) (data (i32.const 0) "x"))', {"c": counter})
+        store.instantiate(
+            '(module (import "c" "n" (global (mut i32))) (memory 0) (data (i32.const 0) "x"))', {"c": counter}
+        )
     assert counter.invoke("next").values == [6]
 
 
@@ -260,7 +262,9 @@ def test_where_nothing_changes_a_new_sequence_begins_when_one_is_full(monkeypatc
 
     monkeypatch.setattr(InstanceMachine, "invoke", full)
     store = w2x.Store()
-    square = store.instantiate('(module (func (export "f") (param i32) (result i32) (i32.mul (local.get 0) (local.get 0))))')
+    square = store.instantiate(
+        '(module (func (export "f") (param i32) (result i32) (i32.mul (local.get 0) (local.get 0))))'
+    )
     assert [square.invoke("f", n).values for n in range(4)] == [[0], [1], [4], [9]]
     counter = store.instantiate(COUNTER)
     counter.invoke("next")
@@ -385,3 +389,28 @@ def test_an_object_is_passed_to_another_that_wants_its_type(store: w2x.Store):
     with pytest.raises(w2x.ArgumentError, match="which is no"):
         second.invoke("open", *second.invoke("other").values)
     assert second.invoke("open", box).values == [1]
+
+
+def test_the_first_elements_of_a_table_may_be_what_a_global_is(store: w2x.Store):
+    first = store.instantiate(
+        """(module (rec) (global (export "g") (ref i31) (ref.i31 (i32.const 7))) (func $f (result i32) (i32.const 8))
+        (global (export "f") funcref (ref.func $f)) (global $n (export "n") (mut i32) (i32.const 0)))"""
+    )
+    second = store.instantiate(
+        """(module (rec) (import "a" "g" (global $g (ref i31))) (import "a" "f" (global $f funcref))
+        (import "a" "n" (global (mut i32)))
+        (table $t (export "t") 2 (ref i31) (global.get $g)) (table $u 2 funcref (global.get $f))
+        (func (export "get") (result i32) (i31.get_s (table.get $t (i32.const 1))))
+        (func (export "call") (result i32) (call_indirect $u (result i32) (i32.const 1))))""",
+        {"a": first},
+    )
+    assert second.invoke("get").values == [7] and second.invoke("call").values == [8]
+    object_ = store.instantiate('(module (type $s (struct)) (global (export "g") (ref $s) (struct.new $s)))')
+    with pytest.raises(w2x.CompileError, match="cannot begin with an object that a global has"):
+        store.instantiate(
+            '(module (type $s (struct)) (import "o" "g" (global (ref $s))) (table 1 (ref $s) (global.get 0)))',
+            {"o": object_},
+        )
+    own = store.instantiate("""(module (type $s (struct)) (table $t (export "t") 2 (ref $s) (struct.new $s))
+        (func (export "same") (result i32) (ref.eq (table.get $t (i32.const 0)) (table.get $t (i32.const 1)))))""")
+    assert own.invoke("same").values == [1]

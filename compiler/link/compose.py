@@ -15,10 +15,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from ..format.errors import CompileError
 from ..format.types import FuncType, HeapType
 from ..wasm.encode import by_kind
 from ..wasm.module import Data, Element, Export, Function, Global, Import, Instr, Module, TableType, ValType
 from ..wasm.opcodes import BY_NAME
+from .heap import makes_objects
 from .parts import Part, check_hosts, for_hosts, index_space, only_wasi, owner
 from .units import EXPORTED_AS
 
@@ -98,7 +100,7 @@ class _Composer:
             sizes = [*part.module.groups, *[1] * (len(types) - sum(part.module.groups))]
             for first, size in zip(_starts(sizes), sizes):
                 group = types[first : first + size]
-                if group[0] not in self.types:
+                if group and group[0] not in self.types:
                     self.groups.append(size)
                     self.types |= {type_: len(self.types) + k for k, type_ in enumerate(group)}
 
@@ -127,7 +129,23 @@ class _Composer:
         return replace(function, name=name, body=self._code(place, function.body))
 
     def _table(self, place: int, table: TableType) -> TableType:
-        return replace(table, init=self._code(place, table.init))
+        """Tables stand before globals, so an initial value names none but those of the host."""
+        return replace(table, init=self._code_of(self._without_globals(place, table.init)))
+
+    def _without_globals(self, place: int, code: Iterable[Instr], of_global: bool = False) -> Iterator[tuple[int, Instr]]:
+        """With the initial values of globals in their place, which cannot change; and whose module each instruction is of.
+        Raises CompileError where one is an object, of which there would be two."""
+        for instruction in code:
+            found = owner(self.parts, place, "global", instruction.args[0]) if instruction.name == "global.get" else None
+            if isinstance(found, tuple):
+                yield from self._without_globals(found[0], self.parts[found[0]].module.globals[found[1]].init, True)
+            elif of_global and makes_objects(instruction):
+                raise CompileError("a table of an instance that shares state cannot begin with an object that a global has")
+            else:
+                yield place, instruction
+
+    def _code_of(self, code: Iterable[tuple[int, Instr]]) -> tuple[Instr, ...]:
+        return tuple(self._instruction(place, instruction) for place, instruction in code)
 
     def _global(self, place: int, entry: Global) -> Global:
         return replace(entry, init=self._code(place, entry.init))

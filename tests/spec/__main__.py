@@ -36,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     results: dict[str, list[Outcome]] = {}
     began = time.monotonic()
     with ProcessPoolExecutor(min(options.jobs, len(scripts))) as pool:
-        futures = {pool.submit(run_script, path, options.opt_level, dense): path.stem for path in scripts}
+        given = options.opt_level, dense, options.verify
+        futures = {pool.submit(run_script, path, *given): path.stem for path in scripts}
         for future in as_completed(futures):
             results[futures[future]] = future.result()
             if options.verbose:
@@ -63,6 +64,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("folder", type=Path, nargs="?", default=FOLDER, help="folder of .wast scripts (%(default)s)")
     parser.add_argument("--only", action="append", metavar="SCRIPT", help="only this script (repeatable)")
     parser.add_argument("--engine", choices=("fast", "torch"), default="fast")
+    parser.add_argument("--verify", action="store_true", help="every step of every call against wasmtime, too")
     parser.add_argument("--opt-level", type=int, choices=(0, 1), default=1)
     parser.add_argument(
         "--max-tokens", type=int, default=DENSE_TOKENS, help="with torch: longest run that is checked (%(default)s)"

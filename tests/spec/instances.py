@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wasm2xformer import CompileError, Instance, Run, Store, StoreInstance
+from wasm2xformer import CompileError, Instance, Run, Store, StoreInstance, VerifiedStore
 from wasm2xformer.compiler.compile import realise
 from wasm2xformer.compiler.format.types import general, is_reference
 from wasm2xformer.compiler.wasm.module import Instr
@@ -61,13 +61,13 @@ class _DenseStore(Store):
 class Instances:
     """Instantiates the modules of one script and calls their functions.
 
-    dense_tokens: when not 0, every run of at most that many tokens is checked against the dense engine as well.
-    registered: by name; a text: why it is not there.
+    dense_tokens: when not 0, every run of at most that many tokens is checked against the dense engine as well. verified: every
+    step is compared with wasmtime's. registered: by name; a text: why it is not there.
     """
 
-    def __init__(self, opt_level: int = 1, dense_tokens: int = 0):
+    def __init__(self, opt_level: int = 1, dense_tokens: int = 0, verified: bool = False):
         self._dense = _DenseStore(opt_level, dense_tokens) if dense_tokens else None
-        self._store = self._dense or Store(opt_level=opt_level)
+        self._store = self._dense or (VerifiedStore if verified else Store)(opt_level=opt_level)
         self.registered: dict[str, StoreInstance | str] = {"spectest": self._store.instantiate(SPECTEST)}
 
     def instantiate(self, wasm: bytes | str) -> StoreInstance:

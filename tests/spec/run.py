@@ -7,7 +7,7 @@ from pathlib import Path
 
 import wasmtime
 
-from wasm2xformer import CompileError, StoreInstance, Trap
+from wasm2xformer import CompileError, DivergenceError, StoreInstance, Trap
 from wasm2xformer.compiler.format.isa import TRAPS
 from wasm2xformer.compiler.wasm.decode import decode
 from wasm2xformer.compiler.wasm.source import EVERYTHING, load
@@ -44,13 +44,13 @@ class _Failure(Exception):
     """The command's expectation is not met."""
 
 
-def run_script(path: Path, opt_level: int = 1, dense_tokens: int = 0) -> list[Outcome]:
-    """One outcome per command. dense_tokens: see `Instances`. A script that cannot be read has one failed outcome."""
+def run_script(path: Path, opt_level: int = 1, dense_tokens: int = 0, verified: bool = False) -> list[Outcome]:
+    """One outcome per command. dense_tokens, verified: see `Instances`. A script that cannot be read has one failed outcome."""
     try:
         commands = read_script(path)
     except ScriptError as error:
         return [Outcome("script", 0, FAILED, str(error))]
-    script = _Script(Instances(opt_level, dense_tokens))
+    script = _Script(Instances(opt_level, dense_tokens, verified))
     return [script.run(command) for command in commands]
 
 
@@ -68,6 +68,9 @@ class _Script:
             status, reason = REFUSED, str(error)
         except Skipped as error:
             status, reason = SKIPPED, str(error)
+        except DivergenceError as error:
+            limit = error.report is not None and error.report.limit
+            status, reason = (SKIPPED, f"limit of wasm2xformer: {limit}") if limit else (FAILED, str(error))
         except CompileError as error:
             status, reason = REFUSED, reason_group(error)
         except Trap as trap:
