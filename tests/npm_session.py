@@ -17,7 +17,7 @@ class Session:
 
     def __init__(
         self, name: str, wasm: bytes, exports: list[str] | None = None, meant: dict[str, str] | str | None = None,
-        libraries: Mapping[str, str] | None = None, args: Sequence[str] = (),
+        libraries: Mapping[str, str | bytes] | None = None, args: Sequence[str] = (),
     ):  # fmt: skip
         """meant: shortened names of imports, see `aliases`; or the script that has them. libraries: WAT. args: of a command."""
         self.name, self.tokens, self.steps, self.problems = name, 0, 0, 0
@@ -28,12 +28,16 @@ class Session:
         self._verifier = w2x.Verifier(wasm, exports=exports, libraries=libraries, unknown_imports_trap=True, argv=args)
 
     def call(self, function: str, *args: int | float) -> Any:
+        """The only result, or 0."""
+        return (self.results(function, *args) or [0])[0]
+
+    def results(self, function: str, *args: int | float) -> list[Any]:
         report = self._verifier.invoke(function, args)
         self.printed += report.run.stdout
         self.tokens, self.steps = self.tokens + report.tokens, self.steps + report.steps
         if not report.ok or report.run.trap:
             self._problem(f"{function}{args}: {report.divergence or report.run.trap}")
-        return report.run.values[0] if report.run.values else 0
+        return report.run.values
 
     def write(self, address: int, data: bytes) -> None:
         self._verifier.write_memory(address, data)

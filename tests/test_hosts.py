@@ -338,6 +338,60 @@ def test_a_library_works_on_the_programs_memory_and_table(imports: str, own: str
     check(SHARING.format(imports=imports, own=own), calls, opt_level=level, libraries=libraries)
 
 
+# What C++ with embind does when it is constructed, and a program that calls what it has registered.
+EMBIND = """(module
+  (import "env" "_embind_register_void" (func $void (param i32 i32)))
+  (import "env" "_embind_register_float" (func $float (param i32 i32 i32)))
+  (import "env" "_embind_register_function" (func $function (param i32 i32 i32 i32 i32 i32 i32)))
+  (import "env" "_embind_register_class_function" (func $method (param i32 i32 i32 i32 i32 i32 i32 i32)))
+  (import "env" "_embind_register_class_constructor" (func $constructor (param i32 i32 i32 i32 i32 i32)))
+  (memory (export "memory") 1) (data (i32.const 16) "triple\\00")
+  (table (export "table") 3 funcref) (elem (i32.const 1) $invoke $triple)
+  (func $triple (param i32) (result i32) (i32.mul (local.get 0) (i32.const 3)))
+  (func $invoke (param i32 i32) (result i32) (call_indirect (param i32) (result i32) (local.get 1) (local.get 0)))
+  (func (export "ctors") (call $void (i32.const 1) (i32.const 2)) (call $float (i32.const 1) (i32.const 2) (i32.const 4))
+    (call $function (i32.const 16) (i32.const 2) (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 2) (i32.const 0))
+    (call $method (i32.const 900) (i32.const 20) (i32.const 0) (i32.const 0)
+      (i32.const 0) (i32.const 7) (i32.const 8) (i32.const 0))
+    (call $constructor (i32.const 900) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 5) (i32.const 6))))"""
+EMBIND_DRIVER = """(module (import "it" "memory" (memory 1)) (import "it" "table" (table 3 funcref))
+  (import "it" "ctors" (func $ctors))
+  (import "env" "embind_count" (func $count (result i32)))
+  (import "env" "embind_registered" (func $registered (param i32) (result i32 i32 i32 i32)))
+  (func (export "ctors") (result i32) (call $ctors) (call $count))
+  (func (export "registered") (param i32) (result i32 i32 i32 i32) (call $registered (local.get 0)))
+  (func (export "call") (param i32 i32) (result i32) (local $invoker i32) (local $function i32)
+    (call $registered (local.get 0)) (local.set $function) (local.set $invoker) (drop) (drop)
+    (call_indirect (param i32 i32) (result i32) (local.get $function) (local.get 1) (local.get $invoker))))"""
+
+
+@LEVELS
+def test_what_embind_registers_can_be_called(level: int):
+    calls = [
+        ("ctors", [], [3]), ("registered", [0], [0, 16, 1, 2]), ("registered", [1], [900, 20, 7, 8]),
+        ("registered", [2], [900, 0, 5, 6]), ("registered", [3], "wasm `unreachable` instruction executed"),
+        ("call", [0, 14], [42]),
+    ]  # fmt: skip
+    check(EMBIND_DRIVER, calls, opt_level=level, libraries={"it": EMBIND})
+
+
+@LEVELS
+def test_the_owner_of_the_programs_memory_may_import_from_a_library_that_works_on_it(level: int):
+    """In a circle: the program's memory and table are of "owner", which imports from "hook", which imports the program's."""
+    libraries = {
+        "owner": """(module (import "hook" "write" (func $write (param i32)))
+          (memory (export "m") 1) (table (export "t") 2 funcref) (data (i32.const 8) "\\05")
+          (elem (i32.const 1) $five) (func $five (result i32) (i32.load (i32.const 8)))
+          (func (export "go") (call $write (i32.const 8))))""",
+        "hook": """(module (import "w2x" "memory" (memory 0)) (import "w2x" "table" (table 0 funcref))
+          (func (export "write") (param i32) (i32.store (local.get 0)
+            (i32.add (i32.const 40) (call_indirect (result i32) (i32.const 1))))))""",
+    }
+    program = """(module (import "owner" "m" (memory 1)) (import "owner" "t" (table 2 funcref)) (import "owner" "go" (func $go))
+      (func (export "f") (result i32) (call $go) (call_indirect (result i32) (i32.const 1))))"""
+    check(program, [("f", [], [45]), ("f", [], [85])], opt_level=level, libraries=libraries)
+
+
 def test_what_w2x_gives_to_libraries_and_what_not():
     text = '(module (import "lib" "f" (func $f)) (func (export "g") (call $f)) {})'
     library = '(module (import "w2x" {}) (func (export "f") {}))'
@@ -465,8 +519,7 @@ def test_what_javascript_has_to_do_is_refused_with_advice():
     for name, type, message in (
         ("__wbindgen_throw", "(param i32)", "is not provided; it works on JavaScript objects"),
         ("__wbg_log_f1a1b8cd7d7c3b1f", "(param i32 i32)", "is not provided; it works on JavaScript objects"),
-        ("_embind_register_function", "(param i32)", "is not provided; embind registers functions in JavaScript"),
-        ("_emval_decref", "(param i32)", "is not provided; embind registers functions in JavaScript"),
+        ("_emval_set_property", "(param i32 i32 i32)", "is not provided; it works on values of JavaScript"),
     ):
         with pytest.raises(w2x.CompileError) as error:
             w2x.compile(f'(module (import "env" "{name}" (func $f {type})) (memory 1) (func (export "f") (return) (call $f)))')

@@ -1,4 +1,4 @@
-"""Hosts that are not here: JavaScript (wasm-bindgen, embind), of which only the message at the end is provided, and WASI 0.2."""
+"""Hosts that are not here: JavaScript (wasm-bindgen, emval), of which only the message at the end is provided, and WASI 0.2."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .routines import load
 # Newer versions put a hash behind the name, and name the module after the script.
 _THROW = re.compile(r"__wbindgen_throw|__wbg___wbindgen_throw_[0-9a-f]+")
 _BINDGEN = ("__wbg_", "__wbindgen_")
-_EMBIND = ("_embind_", "_emval_")
+_EMVAL = ("_emval_",)
 
 
 def bindgen_packs(importers: Sequence[Module]) -> Iterator[tuple[str, Module]]:
@@ -34,6 +34,6 @@ def advice(module: str, name: str) -> str:
         return "; of WASI, preview 1 is provided: compile for it (target wasm32-wasip1)"
     if name.startswith(_BINDGEN):
         return "; it works on JavaScript objects: call functions that need none (--unknown-imports-trap)"
-    if name.startswith(_EMBIND):
-        return '; embind registers functions in JavaScript: export them as extern "C" instead (EMSCRIPTEN_KEEPALIVE)'
+    if name.startswith(_EMVAL):
+        return "; it works on values of JavaScript: give a library for them, or call what needs none (--unknown-imports-trap)"
     return ""

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ..wasm.module import Export, Function, FuncType, Import, Instr, Limits, Module, TableType
 from .bindgen import bindgen_packs
+from .embind import embind
 from .invoke import NEEDED, THROWING, arguments, find_matching_catch, invoke, legalised, needed_exports
 from .reach import operands
 from .routines import WASI_MODULES, load
@@ -25,6 +26,7 @@ def packs(importers: Sequence[Module], given: Collection[tuple[str, str]] = ()) 
     name), is in them."""
     wanted = _imported(importers, ENV, given)
     found = [(ENV, _env(wanted, importers[0])), (ENV, _assemblyscript(wanted))]
+    found += [(ENV, embind(wanted))]
     found += [(name, _legalised_wasi(name, _imported(importers, name, given))) for name in WASI_MODULES]
     found += bindgen_packs(importers)
     return [(name, module) for name, module in found if module.exports]

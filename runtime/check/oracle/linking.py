@@ -1,8 +1,8 @@
 """Libraries in wasmtime: in the order in which they need each other, and what they import from "w2x".
 
 A library may import the program's memory and table, which do not exist before the program does. So they are made first,
-and the program is changed to import them too. Functions of the program it calls through a table, which is filled once the
-program is there.
+and the program is changed to import them too; where it imports them of a library, that library is. Functions of the program it
+calls through a table, which is filled once the program is there.
 """
 
 from __future__ import annotations
@@ -104,6 +104,11 @@ def _define(
     modules = [(name, wasmtime.Module(store.engine, wasm)) for name, wasm in libraries]
     wanted = {str(i.name) for _, m in modules for i in m.imports if i.module == INTRINSIC_MODULE}
     made = {str(i.name): i.type for i in whole.imports if i.module == INTRINSIC_MODULE}
+    sources = _sources(program, (wanted & EXPORTED_AS.keys()) - made.keys())
+    for place, wasm in _owners_sharing(libraries, sources).items():
+        owner = wasmtime.Module(store.engine, wasm)
+        modules[place] = modules[place][0], owner
+        made |= {str(i.name): i.type for i in owner.imports if i.module == INTRINSIC_MODULE and i.name in EXPORTED_AS}
     for name, type in made.items():
         linker.define(store, INTRINSIC_MODULE, name, _made(store, type))
     for name in CLOCK_REGISTERS if CLOCK_REGISTERS & wanted else ():
@@ -111,7 +116,7 @@ def _define(
         clock.registers[name] = wasmtime.Global(store, type, 0)
         linker.define(store, INTRINSIC_MODULE, name, clock.registers[name])
     clock.reset(store)
-    sources = _sources(program, (wanted & EXPORTED_AS.keys()) - made.keys())
+    sources = {kind: source for kind, source in sources.items() if kind not in made}
     for name, module in _ordered(modules, sources):
         instance = linker.instantiate(store, module)
         linker.define_instance(store, name, instance)
@@ -119,6 +124,21 @@ def _define(
             if source.module == name and _has(module, source):
                 linker.define(store, INTRINSIC_MODULE, kind, instance.exports(store)[source.name])
     return whole
+
+
+def _owners_sharing(libraries: Sequence[Library], sources: dict[str, Import]) -> dict[int, bytes]:
+    """By their places the libraries whose own memory or table is the program's, and that import it now: one of the others may be
+    what they import, so that neither could be there before the other. It must be their first, as for the program."""
+    changed: dict[int, Module] = {}
+    for kind, source in sources.items():
+        for place in (place for place, (name, _) in enumerate(libraries) if name == source.module):
+            module = changed.get(place) or decode(libraries[place][1])
+            index = next((e.index for e in module.exports if e.name == source.name and e.kind == kind), None)
+            if index == sum(i.kind == kind for i in module.imports):
+                entities: tuple = module.memories if kind == "memory" else module.tables
+                entry = Import(INTRINSIC_MODULE, kind, kind, entities[index])
+                changed[place] = replace(module, imports=(*module.imports, entry))
+    return {place: encode(module) for place, module in changed.items()}
 
 
 def _shared(program: Module, kind: str) -> int:
