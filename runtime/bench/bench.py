@@ -110,11 +110,14 @@ def _case(case: BenchCase, options: BenchOptions, progress: Callable[[str], None
 def _decode(request: Request, instructions: int) -> Row:
     if request.engine != "fast":
         request = replace(request, limit=min(request.limit or TORCH_TOKENS, TORCH_TOKENS))
+    if request.engine == "fast":
+        _measure("warm", request)
     found = _measure("decode", request)
     if "refused" in found:
         return found
     seconds, tokens = statistics.median(found["seconds"]), found["tokens"]
-    row: Row = {"tokens": tokens, "seconds": seconds, "tokens_per_second": tokens / seconds, "peak_mib": found["peak"]}
+    row: Row = {"tokens": tokens, "seconds": seconds, "tokens_per_second": tokens / seconds, "peak_mib": found["peak"],
+                "by_chains": found["by_chains"]}  # fmt: skip
     whole = found["steps"] > 0  # a part of a trace says nothing about the instructions
     return row | {
         "steps": found["steps"] if whole else None,
@@ -157,6 +160,7 @@ def _others(request: Request, instructions: int) -> Row:
 
 def _scaling(longest: int) -> list[Row]:
     """Time per token in the second half of each trace length 1e4, 1e5, ... of one growing trace."""
+    _measure("warm", Request())
     found = _measure("scaling", Request(longest=longest))
     points = [(0, 0.0, 0.0), *(tuple(p) for p in found.get("points", ()))]
     lengths, length = [], 10_000
@@ -205,6 +209,7 @@ def _measure(
     command = [sys.executable, "-m", "wasm2xformer.runtime.bench.measure"]
     # One core: what the dense engine's matrix products would spread over several is not comparable.
     environment = (environment or dict(os.environ)) | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    environment.setdefault("WASM2XFORMER_CHAINS", "ready")  # none are made while something is measured
     data = pickle.dumps((measure, request))
     try:
         done = subprocess.run(command, input=data, capture_output=True, timeout=timeout, env=environment)

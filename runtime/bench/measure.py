@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ..instance import Instance
     from .request import Request
 
+# Tokens that are decoded before the code is made that long sequences come to.
+WARM_TOKENS = 1 << 25
 # What the scaling is measured on: random numbers stored to and loaded from 16 KiB of memory, in a loop.
 SCALING = """
 (module (memory 1)
@@ -73,9 +75,9 @@ def compile_program(request: Request) -> dict[str, Any]:
 
 
 def decode(request: Request) -> dict[str, Any]:
-    """Decodes `repeat` times -> tokens, seconds of each (engine warm).
+    """Decodes `repeat` times -> tokens, seconds of each (engine warm), the part of the tokens that chains decoded.
 
-    The fast engine's code is the one that long sequences come to.
+    The fast engine's code is the one that long sequences come to; chains are those that `warm` has left in the cache.
     """
     from ...compiler.format.errors import EnvelopeError
     from ...compiler.load import load
@@ -83,7 +85,7 @@ def decode(request: Request) -> dict[str, Any]:
     from ..results import Run
 
     model = load(request.model)
-    seconds, tokens, steps = [], 0, 0
+    seconds, tokens, steps, by_chains = [], 0, 0, 0
     for _ in range(request.repeat):
         vm = fresh(model, request)
         improved(vm)
@@ -100,8 +102,27 @@ def decode(request: Request) -> dict[str, Any]:
         seconds.append(time.perf_counter() - start)
         tokens = len(run.tokens) if run else request.limit or 0
         steps = run.steps if run else 0
+        by_chains = getattr(vm._engine, "by_chains", 0)
         del vm, run
-    return {"tokens": tokens, "steps": steps, "seconds": seconds, "peak": peak_memory()}
+    part = by_chains / max(1, tokens)
+    return {"tokens": tokens, "steps": steps, "seconds": seconds, "by_chains": part, "peak": peak_memory()}
+
+
+def warm(request: Request) -> dict[str, Any]:
+    """Decodes once, what scaling is measured on where there is no model, and has the fast engine make all the code that long
+    sequences come to. The cache has it then."""
+    from ...compiler.compile import compile
+    from ...compiler.format.errors import EnvelopeError
+    from ...compiler.load import load
+    from ..errors import Trap, Unfinished
+
+    model = load(request.model) if request.model else compile(SCALING)
+    export, args = (request.export, request.args) if request.model else ("mix", (2**31 - 1,))
+    vm = fresh(model, request)
+    with suppress(Trap, Unfinished, EnvelopeError):
+        vm.invoke(export, *args, max_tokens=min(request.limit or WARM_TOKENS, WARM_TOKENS))
+    improved(vm)
+    return {}
 
 
 def fresh(model: Model, request: Request) -> Instance:
@@ -156,7 +177,7 @@ def scaling(request: Request) -> dict[str, Any]:
 def _measurement(name: str) -> Callable[[Request], dict[str, Any]]:
     from .others import compare, interpreted
 
-    own = {"compile": compile_program, "decode": decode, "first": first_token, "scaling": scaling}
+    own = {"compile": compile_program, "warm": warm, "decode": decode, "first": first_token, "scaling": scaling}
     return (own | {"compare": compare, "interpreted": interpreted})[name]
 
 

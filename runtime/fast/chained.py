@@ -125,6 +125,11 @@ class Chains:
         return SHORT if self.always and not self._due else None
 
     @property
+    def decoded(self) -> int:
+        """Tokens, by those that are loaded."""
+        return self._loaded.decoded if self._loaded is not None else 0
+
+    @property
     def making(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 

@@ -154,6 +154,11 @@ class FastEngine:
             self._code = Loaded(self._program.code)
             keep(self._program)
 
+    @property
+    def by_chains(self) -> int:
+        """Tokens that the chains at hand have decoded."""
+        return self._chains.decoded
+
     def _no_chains_yet(self, name: str) -> Chains:
         """name: of the program in the cache."""
         model, probe, trusting = self.model, self._probe, self._trusting  # the thread that makes them does not hold the state
