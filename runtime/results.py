@@ -16,7 +16,7 @@ from .errors import DecodingError
 from .missing import TAIL, missing_import
 from .sparse_values import SparseValues
 
-BLOCK = 1 << 20  # tokens of a finished trace looked at together
+BLOCK = 1 << 15  # tokens of a finished trace looked at together: what is made of them stays in a cache of the processor
 
 
 @dataclass
@@ -108,4 +108,4 @@ def _trailing_values(table: TokenTable, tokens: np.ndarray, count: int) -> list[
 
 def _count(table: np.ndarray, tokens: np.ndarray) -> int:
     """Sum of table[token] over the tokens, without an array as long as a long trace."""
-    return sum(int(table[tokens[i : i + BLOCK]].sum()) for i in range(0, len(tokens), BLOCK))
+    return sum(int(np.take(table, tokens[i : i + BLOCK]).sum()) for i in range(0, len(tokens), BLOCK))

@@ -42,13 +42,16 @@ def instance(model: Model, code: ChainCode | None, **world) -> tuple[w2x.Instanc
 
 
 def chains_for(
-    vm: w2x.Instance, probe: str | None = None, samples: list[Sample] | None = None, often: int = 1, quick: bool = False
+    vm: w2x.Instance,
+    probe: str | None = None,
+    samples: list[Sample] | None = None,
+    wanted: Wanted = Wanted(ALL, 1, quick=False),  # noqa: B008 (frozen)
 ) -> ChainCode | None:
-    """Chains for what an instance has decoded so far, or for these samples of it. often: see `chains.compile_chains`."""
+    """Chains for what an instance has decoded so far, or for these samples of it."""
     engine = vm._engine
     assert isinstance(engine, FastEngine)
     kept = engine._chains.samples.kept if samples is None else samples
-    return chains.compile_chains(engine.model, probe, True, kept, Wanted(ALL, often, quick))
+    return chains.compile_chains(engine.model, probe, True, kept, wanted)
 
 
 def compared(
@@ -66,7 +69,7 @@ def compared(
     if trained is not None:
         plain, _ = instance(model, None)
         trained(plain)
-    code = chains_for(plain, quick=quick)
+    code = chains_for(plain, wanted=Wanted(ALL, 1, quick))
     assert code is not None
     chained, special = instance(model, code)
     got = np.concatenate(session(chained))

@@ -22,7 +22,7 @@ from wasm2xformer.compiler.format.checkpoint import Model
 from wasm2xformer.runtime import instance as runtime_instance
 from wasm2xformer.runtime.errors import Trap
 from wasm2xformer.runtime.fast import chain_plan, chained, engine
-from wasm2xformer.runtime.fast.chained import Sample
+from wasm2xformer.runtime.fast.chained import Sample, Wanted
 from wasm2xformer.runtime.fast.image import ChainCode
 
 from .chain_engines import chains_for, instance
@@ -30,7 +30,7 @@ from .programs import SIZES, load_programs
 from .random.kinds import KINDS
 
 LONGEST, LONGEST_RANDOM = 3_000_000, 50_000
-CALLS = 20  # of a random module, each twice
+CALLS, MOST = 8, 150  # of a random module, each twice; and situations that code is made for
 BLOCK, ENGINE_CHUNKS = 20, (engine.FIRST_CHUNK, engine.LAST_CHUNK)  # tokens decoded at a time
 OWN = ("expressions", "structured", "exceptions")  # kinds that need no other program
 
@@ -54,8 +54,8 @@ def decoded(model: Model, session: Session, longest: int, code: ChainCode | None
             found.append(trap.run.tokens)
         except w2x.Unfinished:
             break
-    random = longest == LONGEST_RANDOM
-    make = partial(chains_for, vm, samples=half or None, often=1 if random else chained.OFTEN, quick=random)
+    wanted = Wanted(MOST, 1, quick=True) if longest == LONGEST_RANDOM else Wanted(chained.ALL, chained.OFTEN, quick=False)
+    make = partial(chains_for, vm, samples=half or None, wanted=wanted)
     return np.concatenate(found) if found else np.zeros(0, dtype=np.int32), counted.tokens, make
 
 

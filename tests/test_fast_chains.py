@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +12,10 @@ from chain_engines import NEVER, chains_for, compared, instance
 
 import wasm2xformer as w2x
 from programs import load_programs
-from wasm2xformer.runtime.fast import FastEngine, chained, chains
+from wasm2xformer.runtime.errors import DecodingError
+from wasm2xformer.runtime.fast import FastEngine, cases, chained, chains
+from wasm2xformer.runtime.fast.chain_emit import ChainEmitter
+from wasm2xformer.runtime.fast.chain_region import Region
 from wasm2xformer.runtime.fast.chained import Chains, Wanted
 from wasm2xformer.runtime.fast.situations import Situations
 from wasm2xformer.runtime.fast.tokens_alike import Unchained
@@ -143,8 +148,7 @@ def test_wide_numbers() -> None:
     assert compared(model, calls(*[(run.export, *run.args)] * 12), quick=True)[1] > 0.2
 
 
-def test_a_wrong_successor_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What these tests compare depends on the chains."""
+def _wrong_successor(patch: pytest.MonkeyPatch) -> None:
     follow = Situations._follow
 
     def wrong(self, situation, ids):
@@ -152,18 +156,42 @@ def test_a_wrong_successor_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> Non
         wraps = there is not None and there.row + 1 < len(self.static.keys)
         return there._replace(row=there.row + 1) if wraps and ids[1] - ids[0] > 1 else there
 
+    patch.setattr(Situations, "_follow", wrong)
+
+
+def _nothing_stored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ChainEmitter, "keep", lambda self, store, column: None)
+
+
+def _sums_stay(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Region, "_move", lambda self, emitter: {})
+
+
+def _wrong_threshold(patch: pytest.MonkeyPatch) -> None:
+    real = cases.step
+
+    def wrong(graph, atom):
+        found = real(graph, atom)
+        return found and dataclasses.replace(found, at=found.at + 1)
+
+    patch.setattr(cases, "step", wrong)
+
+
+@pytest.mark.parametrize("fault", [_wrong_successor, _nothing_stored, _sums_stay, _wrong_threshold])
+def test_a_fault_in_chains_is_seen(monkeypatch: pytest.MonkeyPatch, fault: Callable) -> None:
+    """What these tests compare depends on the chains."""
     model = w2x.compile(DEEP)
     plain, _ = instance(model, None)
     expected = plain.invoke("down", 300).tokens
     with monkeypatch.context() as changed:
-        changed.setattr(Situations, "_follow", wrong)
+        fault(changed)
         changed.setattr(chains, "ENOUGH", 2.0)
         code = chains_for(plain)
     assert code is not None
     chained, _ = instance(model, code)
     try:
         got = chained.invoke("down", 300, max_tokens=len(expected)).tokens
-    except (w2x.Unfinished, w2x.Trap, NotImplementedError):
+    except (w2x.Unfinished, w2x.Trap, NotImplementedError, DecodingError):
         return
     assert not np.array_equal(got, expected)
 
@@ -223,14 +251,26 @@ def test_others_are_made_where_those_that_are_there_do_not_fit() -> None:
             made._thread.join(60)
         return [wanted.most * chained.EACH // chained.FIRST for wanted in asked]
 
-    assert after(chained.FIRST - 1, 0) == []
-    assert after(chained.FIRST, 0) == [1]
-    assert after(3 * chained.FIRST, 0) == [1]  # not due yet
-    assert after(4 * chained.FIRST, 4 * chained.FIRST) == [1]  # all of it is by chains
-    assert after(16 * chained.FIRST, 9 * chained.FIRST) == [1, 16]  # half of it is
-    assert after(64 * chained.FIRST, 57 * chained.FIRST) == [1, 16]
-    assert after(256 * chained.FIRST, 249 * chained.FIRST, quick=True) == [1, 16, 256]
+    first = chained.FIRST
+    assert after(first - 1, 0) == []
+    assert after(first, 0) == [1]
+    assert after(3 * first, 0) == [1]  # not due yet
+    assert after(4 * first, 4 * first) == [1]  # all of it is by chains
+    assert after(16 * first, 9 * first) == [1, 16]  # half of it is
+    assert after(64 * first, 57 * first) == [1, 16]
+    assert after(256 * first, 249 * first, quick=True) == [1, 16, 256]
     assert [wanted.quick for wanted in asked] == [True, False, False]
+
+
+def test_those_of_an_earlier_run_are_used_until_it_is_worth_making_better_ones() -> None:
+    asked: list[Wanted] = []
+    made = Chains(lambda samples, wanted: asked.append(wanted), lambda: None, lambda code: None)
+    made.samples.kept = [(0, [], np.zeros(1, dtype=np.int32))]
+    first, flags = chained.FIRST, np.zeros(1, dtype=np.uint8)
+    for position, by_chains in ((first, 0.6 * first), (3 * first, 1.6 * first), (4 * first, 2.6 * first)):
+        made._loaded = SimpleNamespace(tokens=np.zeros(0, dtype=np.int64), decoded=by_chains, quick=True)
+        made.usable(position, flags)
+        assert bool(asked) == (position == 4 * first)
 
 
 def test_none_are_made_for_short_sequences_or_where_they_are_off(monkeypatch: pytest.MonkeyPatch) -> None:

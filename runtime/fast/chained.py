@@ -22,15 +22,15 @@ BLOCKS, LONGEST, BEFORE = 64, 1 << 12, 16
 # waits; "always", for tests: and while the sequence is short.
 SWITCH, DEFAULT = "WASM2XFORMER_CHAINS", "0"
 # "always": tokens that one call decodes until there are chains, blocks of them, and situations at most.
-SHORT, FEW, FAST = 24, 3, 200
+SHORT, FEW, FAST = 24, 3, 80
 # Before that many tokens, nothing is done for chains: reading those that were made before takes as long as decoding these.
-LEAST = 1 << 18
+LEAST = 1 << 17
 # Tokens before chains are made, and for each situation that is in them: making it takes about as long as decoding these. How
 # often samples have to be in it.
 FIRST, EACH, OFTEN = 1 << 24, 1 << 17, 8
-# After that many times the tokens, new chains are made where those that are there decode less than that part of them, or were
-# made quickly, as the first ones are.
-AGAIN, MUCH = 4, 0.97
+# Chains that decode less than the first part of the tokens do not fit the sequence: others are made. After that many times the
+# tokens, better ones are made than those that were made quickly, as the first ones are, or decode less than the second part.
+FITTING, AGAIN, MUCH = 0.5, 4, 0.97
 ALL = 2**62
 
 _DRIVE = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 2, ctypes.c_int64, *[ctypes.c_void_p] * 3)
@@ -160,6 +160,9 @@ class Chains:
         if loaded is not None:
             part = (loaded.decoded - by_chains) / max(1, position - since)
             self._before = position, loaded.decoded
+            if part > FITTING and position < AGAIN * FIRST and not (self.always or self._now):
+                self._due = AGAIN * FIRST
+                return
             if part > MUCH and not loaded.quick:
                 return
         if self.always:
@@ -167,7 +170,7 @@ class Chains:
         elif self._now:
             self.make()
         else:
-            self._begin(Wanted(position // EACH, OFTEN, quick=loaded is None))
+            self._begin(Wanted(position // EACH, OFTEN, quick=position < AGAIN * FIRST))
 
     def make(self) -> None:
         """Makes the best ones at once, for the samples that there are, and keeps them."""

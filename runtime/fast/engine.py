@@ -242,7 +242,7 @@ class FastEngine:
         return np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int32)
 
     def _decode(self, stops: np.ndarray, count: int, out: np.ndarray) -> None:
-        if self.position > PATIENCE * len(self._program.text):
+        if self.position - self._chains.decoded > PATIENCE * len(self._program.text):
             self._optimise()
         flags = stops.copy()
         flags[self._image.decodable :] |= FOREIGN
