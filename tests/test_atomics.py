@@ -82,6 +82,22 @@ def test_nobody_waits(level: int):
         assert report.ok and report.run.trap == trap and (trap or report.run.values == [0])
 
 
+@pytest.mark.parametrize("type_", ["i32", "i64"])
+def test_an_address_beyond_all_is_out_of_bounds_before_it_is_unaligned(type_: str):
+    """Of notify; of an access it is the other way round."""
+    text = f"""(module (memory {"i64 " if type_ == "i64" else ""}1 1 shared)
+      (func (export "notify") (param {type_}) (result i32) (memory.atomic.notify offset=6 (local.get 0) (i32.const 1)))
+      (func (export "load") (param {type_}) (result i32) (i32.atomic.load offset=6 (local.get 0))))"""
+    verifier, top = Verifier(text), 2 ** int(type_[1:])
+    beyond, unaligned = "out of bounds memory access", "unaligned atomic"
+    for name, at, trap in (
+        ("notify", top - 1, beyond), ("notify", top - 6, beyond), ("notify", top - 7, unaligned), ("notify", 1, unaligned),
+        ("notify", 65534, beyond), ("notify", 2, None), ("load", top - 1, unaligned),
+    ):  # fmt: skip
+        report = verifier.invoke(name, [at])
+        assert report.ok and report.run.trap == trap, (name, at, report.divergence)
+
+
 def test_a_memory_that_is_not_shared_cannot_be_waited_on():
     verifier = Verifier(WAITS.format("1 1"))
     for name, argument in (("wait32", 0), ("wait64", 8)):
