@@ -5,11 +5,11 @@ Never the judge of a run: whether a program is right says wasmtime.
 
 from __future__ import annotations
 
-import math
 import operator
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from wasm2xformer.compiler.format.isa import Entry, Program, Slot, Step
 from wasm2xformer.compiler.format.limits import FRAME_LIMIT, PAGE, pages_of
@@ -57,11 +57,13 @@ def _rotate(o: Operation, a: int, count: int) -> int:
 
 
 def _float(operation: Callable[[float, float], float]) -> Callable[[Operation, int, int], int]:
-    """On bit patterns of f64; NaN is the canonical one."""
+    """On bit patterns; NaN is the canonical one."""
 
     def compute(o: Operation, a: int, b: int) -> int:
-        value = operation(*struct.unpack("<2d", struct.pack("<2Q", a, b)))
-        return 0x7FF8000000000000 if math.isnan(value) else struct.unpack("<Q", struct.pack("<d", value))[0]
+        bits, number, nan = (np.uint32, np.float32, 0x7FC00000) if o.width == 4 else (np.uint64, np.float64, 0x7FF8 << 48)
+        with np.errstate(all="ignore"):
+            value = operation(*np.array([a, b], bits).view(number))
+        return nan if np.isnan(value) else int(value.view(bits))
 
     return compute
 

@@ -13,7 +13,7 @@ A, B, C are the values of the operands `a`, `b`, `c`; T is the type in front of 
     hidden.load8_u, hidden.load32         hidden memory at A + imm, no bounds check (tables, segments, stdin, ...)
     table.get, table.ref                  element A of the table at hidden offset imm; C is the table's size slot
     param                                 a placeholder whose digits the prompt supplies
-    f64.add sub mul                       of floating-point numbers, bit patterns in i64
+    f32.add sub mul, f64.add sub mul      A op B of floating-point numbers, bit patterns in i32 and i64
   bytes are stored
     T.store, T.store8, T.store16, i64.store32     memory[A + imm] = B; C is the size slot
     hidden.store8, hidden.store32         hidden memory at A + imm = B
@@ -164,9 +164,10 @@ def _all() -> Iterator[Operation]:
     yield Operation(
         "i64.extend_i32_s", "extend", "value", _of("a dest"), type="i64", width=8, operand_width=4, access=4, signed=True
     )
-    for does in ("add", "sub", "mul"):  # everything else of floats is a linked routine
-        name = f"f64.{does}"
-        yield Operation(name, f"float_{does}", "value", _of("a b dest"), type="i64", width=8, operand_width=8)
+    for integer, width in _BYTES.items():
+        for does in ("add", "sub", "mul"):  # everything else of floats is a linked routine
+            name = f"f{integer[1:]}.{does}"
+            yield Operation(name, f"float_{does}", "value", _of("a b dest"), type=integer, width=width, operand_width=width)
     for access, suffix in ((1, "8"), (4, "32")):
         load, store = f"hidden.load{suffix}{'_u' if access == 1 else ''}", f"hidden.store{suffix}"
         yield Operation(load, "load", "value", _of("a dest imm"), width=4, access=access, space="hidden")
@@ -194,7 +195,7 @@ def _all() -> Iterator[Operation]:
 OPERATIONS = {operation.name: operation for operation in _all()}
 
 # Instructions on floats that a step can do; a linked routine can, too.
-FLOAT_STEPS = frozenset(name for name in OPERATIONS if name.startswith("f64."))
+FLOAT_STEPS = frozenset(name for name in OPERATIONS if name.startswith(("f32.", "f64.")))
 
 _OPPOSITE = {
     (o.type, o.control, _INVERSE[o.does], o.signed or o.does in ("eq", "ne")): o.name

@@ -5,9 +5,7 @@ from __future__ import annotations
 from ..graph.graph import Graph
 from .architecture import Architecture
 from .bytewise import bytewise, significance
-from .float_product import float_product
-from .float_sum import float_sum
-from .floats import rounded
+from .floating_point import floating_point
 from .memory import memory
 from .output import Place, output
 from .state import Features, state
@@ -33,7 +31,7 @@ def machine(architecture: Architecture, form: type[Graph] = Graph) -> tuple[Grap
     condition = comparison(s, sign)
     prod = product(s)
     div = division(s, sign)
-    float_words = rounded(s, float_sum(s) + float_product(s))
+    float_words = floating_point(s)
     word = words(s, mem.loaded, condition, prod, div, byte.clz, byte.ctz, float_words)
     output(s, place, mem, prod, div, byte, word, condition)
     return graph, features

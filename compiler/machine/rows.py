@@ -31,11 +31,8 @@ _WIDE: dict[str, Row] = {
     "clz": {"count_bytes": 8, "wide_bytes": 1},
     "ctz": {"wide_bytes": 1},
 }
-_FLOAT: dict[str, Row] = {
-    "float_add": {"float_sum": 1},
-    "float_sub": {"float_sum": 1, "float_negate": 1},
-    "float_mul": {"float_product": 1},
-}
+# By what an operation on floating-point numbers does: behind "f32_" or "f64_", the format of the result.
+_FLOAT = {"float_add": ("sum",), "float_sub": ("sum", "negate"), "float_mul": ("product",)}
 # ... and for signed operands.
 _SIGNED: dict[str, Row] = {"div": {"divide_signed": 1, "divide_overflow": 1}, "rem": {"divide_signed": 1}}
 _CONTROL: dict[str, Row] = {
@@ -94,7 +91,7 @@ def fields(step: Step) -> Row:
     if o.does in _SHIFTS:
         return _shift(o)
     if o.does in _FLOAT:
-        return {"word": 1, "float": 1, "carry": 1, **_FLOAT[o.does]}
+        return {"word": 1, **_float(o)}
     if o.does == "extend":
         return {"word": 1, **_extension(o)}
     row: Row = {"word": 1, **_WORD[o.does]}
@@ -118,6 +115,12 @@ def _shift(o: Operation) -> Row:
     if "rotate" in row:
         row["full"] = o.width - 1
     return row
+
+
+def _float(o: Operation) -> Row:
+    form = "f32" if o.width == 4 else "f64"
+    row: Row = {form: 1, **{f"{form}_{what}": 1 for what in _FLOAT[o.does]}}
+    return row | {"carry": 1} if o.width == 8 else row
 
 
 def _fill(o: Operation) -> Row:

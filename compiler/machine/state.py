@@ -8,6 +8,7 @@ from ..graph.expr import Expr, Number, Variable, total
 from ..graph.graph import Graph
 from .architecture import Architecture
 from .digits import BYTE_DIGITS, SLOT_DIGIT, SLOT_POSITION_BITS, digits_of_sum, slot_sizes, split
+from .float_formats import FORMATS
 from .sections import BEFORE_ROWS, field_of, weight_of
 
 # Sums of jumps since the sequence began stay below this: each call goes on where the one before it stopped, at most the
@@ -32,12 +33,12 @@ class Features:
 class Value:
     """An operand: its bytes, least significant first. low and high are its two 32-bit words.
 
-    exponent, negative: of the f64 with these bits, the field of eleven bits and the sign.
+    exponents, signs: of the floating-point numbers with these bits, by the name of their format: the field and the sign bit.
     """
 
     bytes: list[Expr]
-    exponent: Expr = field(default_factory=lambda: Expr({}))
-    negative: Expr = field(default_factory=lambda: Expr({}))
+    exponents: dict[str, Expr] = field(default_factory=dict)
+    signs: dict[str, Expr] = field(default_factory=dict)
 
     @property
     def low(self) -> Expr:
@@ -97,7 +98,7 @@ def state(graph: Graph, architecture: Architecture, features: Features) -> State
     places = architecture.places
     ip, frame_sum = _pointers(graph, features)
     value, popcount, so_far_low, so_far_high = _value_in_flight(graph, features, places)
-    float_values = _float_in_flight(graph, features) if places == 8 else {}
+    floats = _floats_in_flight(graph, features, places)
     fetched = _fetch(graph, architecture, features, ip)
     frame = _exact_frame(graph, architecture, frame_sum)
 
@@ -130,7 +131,7 @@ def state(graph: Graph, architecture: Architecture, features: Features) -> State
             floor=floor, sizes=sizes, off=not_committed, key_squared=key_squared, position_bits=SLOT_POSITION_BITS,
         )  # fmt: skip
 
-    values = {f"byte{i}": b for i, b in enumerate(value.bytes)} | float_values
+    values = {f"byte{i}": b for i, b in enumerate(value.bytes)} | floats
     popcount_a, *a = operand("a", {"popcount": popcount} | values)
     shift_bits, shift_bytes, *b = operand(
         "b", {"shift.bits": features["shift.bits"], "shift.bytes": features["shift.bytes"]} | values
@@ -148,8 +149,12 @@ def state(graph: Graph, architecture: Architecture, features: Features) -> State
 
 
 def _operand_value(found: list[Variable], places: int) -> Value:
-    """Bytes, and of eight of them exponent and sign."""
-    return Value([Expr.of(v) for v in found[:places]], *(Expr.of(v) for v in found[places:]))
+    """Bytes, then exponent and sign of each format that has so many."""
+    rest = iter(found[places:])
+    made = Value([Expr.of(v) for v in found[:places]])
+    for form, exponent, sign in zip(FORMATS, rest, rest, strict=False):
+        made.exponents[form.name], made.signs[form.name] = Expr.of(exponent), Expr.of(sign)
+    return made
 
 
 def _pointers(graph: Graph, features: Features) -> tuple[Expr, Expr]:
@@ -211,15 +216,18 @@ def _value_in_flight(graph: Graph, features: Features, places: int) -> tuple[Val
     return Value([Expr.of(v) for v in byte_vars]), Expr.of(popcount), Expr.of(low), Expr.of(high)
 
 
-def _float_in_flight(graph: Graph, features: Features) -> dict[str, Variable]:
-    """Exponent and sign of the f64 that a D0 token commits: what its digits of places 6 and 7 have of them."""
-    exponent, negative = features["value.exponent"], features["value.negative"]
-    for j in (6, 7):
-        values: dict[str, Number] = {"exponent": features[f"exponent.{j}"]}
-        if j == 7:
-            values |= {"negative": features["negative.7"]}
-        graph.relative(j, values, {"exponent": exponent, "negative": negative})
-    return {"exponent": exponent, "negative": negative}
+def _floats_in_flight(graph: Graph, features: Features, places: int) -> dict[str, Variable]:
+    """Exponent and sign, in each format, of the number that a D0 token commits: what its two highest digits have of them."""
+    found: dict[str, Variable] = {}
+    for form in FORMATS:
+        if form.size > places:
+            continue
+        into = {what: features[f"value.{form.name}.{what}"] for what in ("exponent", "sign")}
+        for j in (form.size - 2, form.size - 1):
+            values: dict[str, Number] = {what: features[f"{form.name}.{what}.{j}"] for what in into}
+            graph.relative(j, values, into)
+        found |= {f"{form.name}.{what}": variable for what, variable in into.items()}
+    return found
 
 
 def _fetch(graph: Graph, architecture: Architecture, features: Features, ip: Expr) -> dict[str, Expr]:

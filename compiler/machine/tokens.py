@@ -10,6 +10,7 @@ from ..graph.graph import Graph
 from .architecture import Architecture
 from .assemble import ProgramImage
 from .digits import BYTE_DIGITS, SLOT_DIGIT
+from .float_formats import FORMATS, FloatFormat
 from .sections import BEFORE_ROWS, RowTable
 from .state import Features
 
@@ -82,8 +83,9 @@ def _digit(place: int, v: int) -> dict[str, float]:
         row |= {"shift.bits": v % 8, "shift.bytes": v // 8 % 8}
     else:
         row["in_flight.place"] = place - 1
-    if place >= 6:
-        row |= _of_float(v << 8 * place, f".{place}")
+    for form in FORMATS:
+        if place in (form.size - 2, form.size - 1):
+            row |= _of_float(form, v << 8 * place, "", f".{place}")
     if p:
         row[f"value.so_far.{word}"] = weighted
     for back in (1, 2):
@@ -92,9 +94,10 @@ def _digit(place: int, v: int) -> dict[str, float]:
     return row
 
 
-def _of_float(bits: int, name: str) -> dict[str, float]:
-    """Exponent and sign of an f64, or what bits of its two highest bytes have of them."""
-    return {f"exponent{name}": bits >> 52 & 2047, f"negative{name}": bits >> 63}
+def _of_float(form: FloatFormat, bits: int, before: str, behind: str) -> dict[str, float]:
+    """Exponent and sign of a floating-point number, or what one of its two highest bytes has of them."""
+    found = {"exponent": form.exponent_field(bits), "sign": form.sign_bit(bits)}
+    return {f"{before}{form.name}.{what}{behind}": value for what, value in found.items()}
 
 
 def _segment(address: int) -> dict[str, float]:
@@ -160,8 +163,9 @@ def _prompt_tokens(graph: Graph, architecture: Architecture, image: ProgramImage
             "constant.high": address // SLOT_DIGIT,
             "value.popcount": value.bit_count(),
         }
-        if architecture.places == 8:
-            row |= {f"value.{name}": x for name, x in _of_float(value, "").items()}
+        for form in FORMATS:
+            if form.size <= architecture.places:
+                row |= _of_float(form, value, "value.", "")
         row |= {"shift.bits": low_byte % 8, "shift.bytes": low_byte // 8 % 8}
         prefix.append(add(f"C.{k}", ("C",), row))
     segments = [] if architecture.spelled else [address for address, _ in image.segments]
