@@ -68,6 +68,18 @@ def _float(operation: Callable[[float, float], float]) -> Callable[[Operation, i
     return compute
 
 
+def _float_of(o: Operation, a: int, _: int) -> int:
+    """An integer, or a number of the other format, as a number of a format."""
+    if o.does == "float_integer":
+        value = (np.int64 if o.signed else np.uint64)(signed(a, o.operand_width) if o.signed else a)
+    else:
+        value = np.array([a], np.uint32 if o.width == 8 else np.uint64).view(np.float32 if o.width == 8 else np.float64)[0]
+    bits, number, nan = (np.uint32, np.float32, 0x7FC00000) if o.width == 4 else (np.uint64, np.float64, 0x7FF8 << 48)
+    with np.errstate(all="ignore"):
+        converted = value.astype(number)
+    return nan if np.isnan(converted) else int(converted.view(bits))
+
+
 _ARITHMETIC: dict[str, Callable[[Operation, int, int], int]] = {
     "add": lambda o, a, b: a + b,
     "sub": lambda o, a, b: a - b,
@@ -89,6 +101,8 @@ _ARITHMETIC: dict[str, Callable[[Operation, int, int], int]] = {
     "float_add": _float(operator.add),
     "float_sub": _float(operator.sub),
     "float_mul": _float(operator.mul),
+    "float_integer": _float_of,
+    "float_other": _float_of,
     "eq": lambda o, a, b: a == b,
     "ne": lambda o, a, b: a != b,
     "lt": lambda o, a, b: a < b,

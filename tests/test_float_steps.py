@@ -1,57 +1,84 @@
-"""f64.add, sub and mul as single steps, where rounding, carries, cancellation and the ends of the exponents are hard."""
+"""Floating-point operations that are single steps, where rounding, carries, cancellation and the ends of exponents are hard."""
 
 from __future__ import annotations
 
 import operator
 import random
 import struct
+from itertools import product
 
 import pytest
 from floats import difference, rows
 
 import wasm2xformer as w2x
-from wasm2xformer.compiler.machine import floats, machine
+from wasm2xformer.compiler.format.operations import FLOAT_STEPS
+from wasm2xformer.compiler.machine import floating_point, floats
+from wasm2xformer.compiler.machine.float_formats import F32, F64, FORMATS, FloatFormat
 
 OPERATORS = {"add": operator.add, "sub": operator.sub, "mul": operator.mul}
-LAST = 2**52 - 1
-FRACTIONS = (0, 1, 2, 3, LAST, LAST - 1, LAST >> 1, (LAST >> 1) + 1, (LAST >> 1) + 2)
-SIGN = 2**63
+CONVERSIONS = sorted(name for name in FLOAT_STEPS if name[4:] not in OPERATORS)
 
 
-def sums(rng: random.Random) -> list[tuple[int, int]]:
-    """Every distance of exponents, with fractions at which rounding turns; differences of a few units; both ends."""
-    pairs = []
-    for distance in range(70):
-        for high in (1 + distance, 1030, 2046):
-            fractions = (rng.choice(FRACTIONS), rng.choice((rng.choice(FRACTIONS), rng.getrandbits(52))))
-            a, b = ((high - i * distance) << 52 | f for i, f in enumerate(fractions))
-            pairs.append((a | rng.getrandbits(1) << 63, b | rng.getrandbits(1) << 63))
-    for base in (0, 1, LAST, LAST + 1, 1030 << 52, 1030 << 52 | LAST, 2046 << 52 | LAST):
-        for units in (-3, -2, -1, 0, 1, 2, 3, 1 << 30, LAST):
-            if 0 <= base + units < 2047 << 52:
-                pairs += [(base, base + units), (base | SIGN, base + units)]
+def fractions(rng: random.Random, form: FloatFormat) -> int:
+    """One at which rounding turns, or any."""
+    last = (1 << form.fraction) - 1
+    edges = (0, 1, 2, 3, last, last - 1, last >> 1, (last >> 1) + 1, (last >> 1) + 2)
+    return rng.choice((rng.choice(edges), rng.getrandbits(form.fraction)))
+
+
+def sums(rng: random.Random, form: FloatFormat) -> list[tuple[int, int]]:
+    """Every distance of exponents; half a unit and a little more or less; differences of a few units; both ends."""
+    pairs, sign, top, middle = [], 8 * form.size - 1, form.last_exponent - 1, form.last_exponent // 2
+    one = 1 << form.fraction
+    for distance in range(form.fraction + 18):
+        for high in (1 + distance, middle, top):
+            a, b = (max(0, high - i * distance) << form.fraction | fractions(rng, form) for i in (0, 1))
+            pairs.append((a | rng.getrandbits(1) << sign, b | rng.getrandbits(1) << sign))
+    for distance in (form.fraction, form.fraction + 1, form.fraction + 2):
+        for first, second in product((0, 1, one - 1), (0, 1, 2, one - 1)):
+            b = middle - distance << form.fraction | second
+            pairs += [(middle * one + first, b), (middle * one + first, b | 1 << sign)]
+    for base in (0, 1, one - 1, one, middle * one, middle * one + one - 1, form.infinity - 1):
+        for units in (-3, -2, -1, 0, 1, 2, 3, one >> 5, one - 1):
+            if 0 <= base + units < form.infinity:
+                pairs += [(base, base + units), (base | 1 << sign, base + units)]
     return pairs + [(b, a) for a, b in pairs[::2]]
 
 
-def products(rng: random.Random) -> list[tuple[int, int]]:
+def products(rng: random.Random, form: FloatFormat) -> list[tuple[int, int]]:
     """Results around the least and the greatest exponents, subnormal operands, products half-way between two numbers."""
-    pairs = []
-    for exponents in (*range(960, 1026), 1100, 3067, 3068, 3069, 3070):
+    pairs, fraction, top, bias = [], form.fraction, form.last_exponent - 1, form.last_exponent // 2
+    for exponents in (*range(bias - fraction - 4, bias + 3), *range(bias + top - 3, bias + top + 2)):
         for _ in range(3):
-            first = rng.randint(max(0, exponents - 2046), min(2046, exponents))
-            a, b = (e << 52 | rng.choice((rng.choice(FRACTIONS), rng.getrandbits(52))) for e in (first, exponents - first))
-            pairs.append((a | rng.getrandbits(1) << 63, b))
-    for bits in range(2, 51):  # significands of n + 1 and 53 - n bits: 53 bits, exact, or 54, a tie
-        a, b = (1030 << 52 | (2 * rng.getrandbits(n - 1) + 1) << (52 - n) for n in (bits, 52 - bits))
+            first = rng.randint(max(0, exponents - top), min(top, exponents))
+            a, b = (e << fraction | fractions(rng, form) for e in (first, exponents - first))
+            pairs.append((a | rng.getrandbits(1) << 8 * form.size - 1, b))
+    for bits in range(2, fraction - 1):  # exact products, or of one bit more, a tie
+        a, b = (bias << fraction | (2 * rng.getrandbits(n - 1) + 1) << (fraction - n) for n in (bits, fraction - bits))
         pairs.append((a, b))
-        pairs.append((rng.getrandbits(bits + 1), (1023 + rng.randint(0, 60)) << 52 | rng.getrandbits(52)))
+        pairs.append((rng.getrandbits(bits), (bias + rng.randint(0, fraction)) << fraction | rng.getrandbits(fraction)))
     return pairs
 
 
-def hard(seed: int) -> dict[str, list[tuple[int, int]]]:
+def hard(seed: int, formats: tuple[FloatFormat, ...] = FORMATS) -> dict[str, list[tuple[int, int]]]:
+    rng, found = random.Random(seed), {}
+    for form in formats:
+        added = sums(rng, form)
+        found |= {f"{form.name}.add": added, f"{form.name}.sub": added, f"{form.name}.mul": products(rng, form)}
+    return found
+
+
+def halves(seed: int) -> dict[str, list[tuple[int]]]:
+    """Numbers half-way between two f32, and beside, with every exponent that an f32 has; integers of both signs likewise."""
     rng = random.Random(seed)
-    added = sums(rng)
-    return {"f64.add": added, "f64.sub": added, "f64.mul": products(rng)}
+    demoted = []
+    for exponent in range(1023 - 152, 1023 + 130):
+        fraction = (rng.getrandbits(23) << 29) + rng.choice((0, 1 << 28)) + rng.choice((-1, 0, 1))
+        demoted.append((rng.getrandbits(1) << 63 | exponent << 52 | fraction % 2**52,))
+    found: dict[str, list[tuple[int]]] = {"f32.demote_f64": demoted}
+    for name in CONVERSIONS:
+        found.setdefault(name, rows(rng, name, 150))  # type: ignore[arg-type]
+    return found
 
 
 @pytest.mark.parametrize("level", [0, 1])
@@ -59,9 +86,14 @@ def test_hard_cases_are_wasmtimes(level: int):
     assert difference(hard(level), level) is None
 
 
+@pytest.mark.parametrize("level", [0, 1])
+def test_conversions_are_wasmtimes(level: int):
+    assert len(CONVERSIONS) == 10 and difference(halves(level), level) is None
+
+
 def test_the_routines_are_right_too():
     rng = random.Random(5)
-    assert difference({name: rows(rng, name, 120) for name in hard(0)}, 1, float_routines=True) is None
+    assert difference({name: rows(rng, name, 60) for name in sorted(FLOAT_STEPS)}, 1, float_routines=True) is None
 
 
 def test_steps_and_routines_are_told_apart():
@@ -72,40 +104,41 @@ def test_steps_and_routines_are_told_apart():
         assert w2x.Verifier(text, model=made).invoke("f", [1.1]).ok
 
 
-@pytest.mark.parametrize("name", ["f64.add", "f64.mul"])
-def test_what_is_lost_matters(name: str, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("name", "form"), [("f64.add", F64), ("f32.mul", F32)])
+def test_what_is_lost_matters(name: str, form: FloatFormat, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(floats, "any_of", lambda g, count, name: floats.Expr({}) if "sticky" in name else g.step(count - 1.0))
-    found = difference({name: hard(1)[name]}, 1)
+    found = difference({name: hard(1, (form,))[name]}, 1)
     assert found is not None and found.startswith(f"{name} -O1: value differs at {name}")
 
 
 def test_even_matters(monkeypatch: pytest.MonkeyPatch):
     rounded = floats.rounded
 
-    def away(s, x):
+    def away(s, form, x):
         """Ties away from zero: something is always lost."""
-        return rounded(s, floats.Unrounded(x.digits, x.exponent, x.negative, x.lost + s.field("float"), x.infinite, x.nan))
+        lost = x.lost + s.field(form.name)
+        return rounded(s, form, floats.Unrounded(x.digits, x.exponent, x.negative, lost, x.infinite, x.nan))
 
-    monkeypatch.setattr(machine, "rounded", away)
-    assert difference({"f64.add": hard(1)["f64.add"]}, 1) is not None
+    monkeypatch.setattr(floating_point, "rounded", away)
+    assert difference({"f64.add": hard(1, (F64,))["f64.add"]}, 1) is not None
 
 
-def test_the_stock_form_and_the_dense_matrices_compute_the_same():
-    functions = [
-        f'(func (export "{op}") (param f64 f64) (result f64) (f64.{op} (local.get 0) (local.get 1)))' for op in OPERATORS
-    ]
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+def test_the_stock_form_and_the_dense_matrices_compute_the_same(form: FloatFormat):
+    name, pack = form.name, {4: ("<f", "<I"), 8: ("<d", "<Q")}[form.size]
+    header = f"(param {name} {name}) (result {name})"
+    functions = [f'(func (export "{o}") {header} ({name}.{o} (local.get 0) (local.get 1)))' for o in OPERATORS]
     made = w2x.compile(f"(module {' '.join(functions)})")
     fast, stock = w2x.Instance(made), w2x.Instance(w2x.in_stock_form(made))
     dense = w2x.Instance(made, engine="torch")
-    rng, looked_at = random.Random(3), 0
-    for name, pairs in hard(2).items():
-        chosen = rng.sample(pairs, 60)
+    rng = random.Random(3)
+    for instruction, pairs in hard(2, (form,)).items():
+        op, chosen = instruction[4:], rng.sample(pairs, 60)
         for pair in chosen:
-            run = fast.invoke(name[4:], *pair)
-            a, b = struct.unpack("<2d", struct.pack("<2Q", *pair))
-            assert run.bits == [struct.unpack("<Q", struct.pack("<d", OPERATORS[name[4:]](a, b)))[0]]
-            assert stock.invoke(name[4:], *pair).tokens.tolist() == run.tokens.tolist()
-            looked_at += 1
-        for pair in chosen[: name != "f64.sub"]:
-            assert dense.invoke(name[4:], *pair).tokens.tolist() == fast.invoke(name[4:], *pair).tokens.tolist()
-    assert looked_at == 180
+            run = fast.invoke(op, *pair)
+            a, b = (struct.unpack(pack[0], struct.pack(pack[1], bits))[0] for bits in pair)
+            if form is F64:
+                assert run.bits == [struct.unpack("<Q", struct.pack("<d", OPERATORS[op](a, b)))[0]]
+            assert stock.invoke(op, *pair).tokens.tolist() == run.tokens.tolist()
+        for pair in chosen[: op != "sub"]:
+            assert dense.invoke(op, *pair).tokens.tolist() == fast.invoke(op, *pair).tokens.tolist()

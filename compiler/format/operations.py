@@ -14,6 +14,7 @@ A, B, C are the values of the operands `a`, `b`, `c`; T is the type in front of 
     table.get, table.ref                  element A of the table at hidden offset imm; C is the table's size slot
     param                                 a placeholder whose digits the prompt supplies
     f32.add sub mul, f64.add sub mul      A op B of floating-point numbers, bit patterns in i32 and i64
+    f32.convert_i32_s ... f64.convert_i64_u, f32.demote_f64, f64.promote_f32             of A
   bytes are stored
     T.store, T.store8, T.store16, i64.store32     memory[A + imm] = B; C is the size slot
     hidden.store8, hidden.store32         hidden memory at A + imm = B
@@ -55,7 +56,7 @@ class Operation:
     effect: "value" (digits that are committed to dest), "store", "result" (digits of a result), "output" (a byte on
         stdout or stderr), "" (only control).
     operands: which fields of a step it has, of a, b, c, dest, imm, target, targets, callee, type, trap.
-    type: "i32" or "i64" where the name has one, else "".
+    type: "i32" or "i64" where the name has one, else ""; of operations on floats "i64" where any has 64 bits.
     width: bytes of the value that a value or a result has; 0: none, or that `Step.wide` says (`by_step`).
     operand_width: bytes of A and B as numbers; 0: any.
     access: bytes read or written in memory. space: which memory: "linear", "hidden", "table"; "" none.
@@ -153,6 +154,23 @@ def _memory(type_: str) -> Iterator[Operation]:
             yield Operation(f"{type_}.store{8 * access}", "store", "store", _of("a b c imm"), access=access, **linear)
 
 
+def _floats() -> Iterator[Operation]:
+    """Those that are steps; everything else of floats is linked routines."""
+    for type_, width in _BYTES.items():
+        name = f"f{type_[1:]}"
+        for does in ("add", "sub", "mul"):
+            yield Operation(
+                f"{name}.{does}", f"float_{does}", "value", _of("a b dest"), type=type_, width=width, operand_width=width
+            )
+        for integer, operand_width in _BYTES.items():
+            conversion: dict[str, Any] = {"type": max(type_, integer), "width": width, "operand_width": operand_width}
+            for suffix, signed in (("_s", True), ("_u", False)):
+                of = f"{name}.convert_{integer}{suffix}"
+                yield Operation(of, "float_integer", "value", _of("a dest"), signed=signed, **conversion)
+    for name, width in (("f32.demote_f64", 4), ("f64.promote_f32", 8)):
+        yield Operation(name, "float_other", "value", _of("a dest"), type="i64", width=width, operand_width=12 - width)
+
+
 def _all() -> Iterator[Operation]:
     yield Operation("mov", "mov", "value", _of("a dest"), by_step=True)
     yield Operation("select", "select", "value", _of("a b c dest"), by_step=True)
@@ -164,10 +182,7 @@ def _all() -> Iterator[Operation]:
     yield Operation(
         "i64.extend_i32_s", "extend", "value", _of("a dest"), type="i64", width=8, operand_width=4, access=4, signed=True
     )
-    for integer, width in _BYTES.items():
-        for does in ("add", "sub", "mul"):  # everything else of floats is a linked routine
-            name = f"f{integer[1:]}.{does}"
-            yield Operation(name, f"float_{does}", "value", _of("a b dest"), type=integer, width=width, operand_width=width)
+    yield from _floats()
     for access, suffix in ((1, "8"), (4, "32")):
         load, store = f"hidden.load{suffix}{'_u' if access == 1 else ''}", f"hidden.store{suffix}"
         yield Operation(load, "load", "value", _of("a dest imm"), width=4, access=access, space="hidden")

@@ -31,7 +31,7 @@ def machine(architecture: Architecture, form: type[Graph] = Graph) -> tuple[Grap
     condition = comparison(s, sign)
     prod = product(s)
     div = division(s, sign)
-    float_words = floating_point(s)
+    float_words = floating_point(s, sign)
     word = words(s, mem.loaded, condition, prod, div, byte.clz, byte.ctz, float_words)
     output(s, place, mem, prod, div, byte, word, condition)
     return graph, features

@@ -32,7 +32,13 @@ _WIDE: dict[str, Row] = {
     "ctz": {"wide_bytes": 1},
 }
 # By what an operation on floating-point numbers does: behind "f32_" or "f64_", the format of the result.
-_FLOAT = {"float_add": ("sum",), "float_sub": ("sum", "negate"), "float_mul": ("product",)}
+_FLOAT = {
+    "float_add": ("sum",),
+    "float_sub": ("sum", "negate"),
+    "float_mul": ("product",),
+    "float_integer": ("integer",),
+    "float_other": ("other",),
+}
 # ... and for signed operands.
 _SIGNED: dict[str, Row] = {"div": {"divide_signed": 1, "divide_overflow": 1}, "rem": {"divide_signed": 1}}
 _CONTROL: dict[str, Row] = {
@@ -120,6 +126,8 @@ def _shift(o: Operation) -> Row:
 def _float(o: Operation) -> Row:
     form = "f32" if o.width == 4 else "f64"
     row: Row = {form: 1, **{f"{form}_{what}": 1 for what in _FLOAT[o.does]}}
+    if o.signed:
+        row[f"{form}_signed{8 * o.operand_width}"] = 1
     return row | {"carry": 1} if o.width == 8 else row
 
 

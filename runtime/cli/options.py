@@ -77,7 +77,7 @@ def linking_options(command: _Command) -> _Command:
                          help="The program's import N from M is what MODULE calls NAME; or as Emscripten's script "
                          "(.js) beside the program says. Repeatable.")  # fmt: skip
     floats = click.option("--float-routines", is_flag=True,
-                          help="f64.add, sub, mul as calls of routines, not single steps: smaller, more tokens.")  # fmt: skip
+                          help="Floats by routines throughout, no single steps for them: smaller, more tokens.")  # fmt: skip
     return library(alias(memory(unknown(floats(command)))))
 
 
