@@ -16,6 +16,7 @@
 #   make fuzz        hostile input for each door, SECONDS each (600)
 #   make npm         modules that other people published on npm (needs npm)
 #   make random3     random programs with what WebAssembly 3.0 added (npm is needed)
+#   make stores      random instances that share memories, tables and globals, against wasmtime, with SEED=number
 #   make simd        every instruction of SIMD against wasmtime, at both levels, on random operands
 #   make csmith      random C programs against wasmtime (needs csmith)
 #   make emscripten  C and C++ that throw, compiled by Emscripten, against wasmtime and Node (needs emcc)
@@ -101,6 +102,10 @@ build/binaryen/node_modules:
 	npm install --prefix build/binaryen --no-fund --no-audit --silent binaryen@132.0.0
 random3: $(DEV) binaryen
 	$(BIN)/python -m tests.random --kind ttf3 --kind ttf_gc --count 100 --seed $(SEED)
+
+.PHONY: stores
+stores: $(DEV)
+	$(BIN)/python -m tests.stores --count 40 --seed $(SEED)
 
 fuzz: $(DEV)
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(filter-out 0,$(SEED)),--seed $(SEED))

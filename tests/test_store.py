@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+
 import wasm2xformer as w2x
+from tests import stores
 from wasm2xformer.compiler.format.errors import EnvelopeError
 from wasm2xformer.compiler.link import compose
 from wasm2xformer.compiler.link.part_imports import can_change, shared_with
@@ -286,6 +292,24 @@ def test_what_leaves_something_behind(body: str):
       (elem funcref) (data "x")
       (func (export "f") (result i32) (drop (table.get 0 (i32.const 0))) {} (i32.load (i32.const 0))))"""
     assert can_change(load(text.format(body)).module) and not can_change(load(text.format("")).module)
+
+
+def test_random_stores():
+    done = stores.run(2, 1, 10)
+    assert done["shared"] == 1 and done["traps"] and done["calls"] > 2 and done["steps"] > 100
+
+
+def test_random_stores_that_forget_a_segment_are_told(monkeypatch: pytest.MonkeyPatch):
+    whole = compose._Composer._instantiation
+
+    def forgetting(self: Any, place: int) -> list[compose.Instr]:
+        code = [*whole(self, place), compose.Instr("nop")]
+        return [compose.Instr("i32.const", (0,)) if b.name == "memory.init" else a for a, b in pairwise(code)]
+
+    monkeypatch.setattr(compose._Composer, "_instantiation", forgetting)
+    with pytest.raises(w2x.DivergenceError, match="memory 0 is not what"):
+        for seed in range(4):
+            stores.run(seed, 1, 10)
 
 
 def test_wrong_use_is_told():
