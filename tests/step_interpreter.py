@@ -13,7 +13,7 @@ import numpy as np
 
 from wasm2xformer.compiler.format.isa import Entry, Program, Slot, Step
 from wasm2xformer.compiler.format.limits import FRAME_LIMIT, PAGE, pages_of
-from wasm2xformer.compiler.format.operations import Operation
+from wasm2xformer.compiler.format.operations import FLOAT_RELATIONS, Operation
 
 
 class StepTrap(Exception):
@@ -80,6 +80,19 @@ def _float_of(o: Operation, a: int, _: int) -> int:
     return nan if np.isnan(converted) else int(converted.view(bits))
 
 
+def _float_order(o: Operation, a: int, b: int) -> int:
+    """Comparisons, the lesser and the greater one."""
+    bits, number, nan = (np.uint32, np.float32, 0x7FC00000) if o.operand_width == 4 else (np.uint64, np.float64, 0x7FF8 << 48)
+    x, y = np.array([a, b], bits).view(number)
+    does = o.does.removeprefix("float_")
+    if does not in ("min", "max"):
+        return int(getattr(operator, does)(x, y))
+    if np.isnan(x) or np.isnan(y):
+        return nan
+    lesser = a if x < y or (x == y and np.signbit(x)) else b
+    return lesser if does == "min" else a + b - lesser
+
+
 _ARITHMETIC: dict[str, Callable[[Operation, int, int], int]] = {
     "add": lambda o, a, b: a + b,
     "sub": lambda o, a, b: a - b,
@@ -103,6 +116,7 @@ _ARITHMETIC: dict[str, Callable[[Operation, int, int], int]] = {
     "float_mul": _float(operator.mul),
     "float_integer": _float_of,
     "float_other": _float_of,
+    **{f"float_{name}": _float_order for name in (*FLOAT_RELATIONS, "min", "max")},
     "eq": lambda o, a, b: a == b,
     "ne": lambda o, a, b: a != b,
     "lt": lambda o, a, b: a < b,

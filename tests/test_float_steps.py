@@ -11,12 +11,15 @@ import pytest
 from floats import difference, rows
 
 import wasm2xformer as w2x
-from wasm2xformer.compiler.format.operations import FLOAT_STEPS
+from wasm2xformer.compiler.format.operations import FLOAT_RELATIONS, FLOAT_STEPS
 from wasm2xformer.compiler.machine import floating_point, floats
 from wasm2xformer.compiler.machine.float_formats import F32, F64, FORMATS, FloatFormat
+from wasm2xformer.compiler.wasm.opcodes import SIGNATURES
 
 OPERATORS = {"add": operator.add, "sub": operator.sub, "mul": operator.mul}
-CONVERSIONS = sorted(name for name in FLOAT_STEPS if name[4:] not in OPERATORS)
+CONVERTED = {"f32": "f32.demote_f64", "f64": "f64.convert_i64_s"}
+ORDER = sorted(f"{form.name}.{name}" for form in FORMATS for name in (*FLOAT_RELATIONS, "min", "max"))
+CONVERSIONS = sorted(name for name in FLOAT_STEPS if name[4:] not in OPERATORS and name not in ORDER)
 
 
 def fractions(rng: random.Random, form: FloatFormat) -> int:
@@ -68,6 +71,18 @@ def hard(seed: int, formats: tuple[FloatFormat, ...] = FORMATS) -> dict[str, lis
     return found
 
 
+def ordered(seed: int) -> dict[str, list[tuple[int, int]]]:
+    """Every pair of numbers where words, signs, zeros, infinities and NaN begin or end."""
+    found, rng = {}, random.Random(seed)
+    for form in FORMATS:
+        sign, inf, word = 1 << 8 * form.size - 1, form.infinity, 1 << 4 * form.size
+        numbers = [0, 1, word - 1, word, word + 1, inf - 1, inf, inf + 1, form.nan, form.nan + 1, sign - 1]
+        numbers += [rng.getrandbits(60) % inf]
+        numbers += [sign | number for number in numbers]
+        found |= {name: list(product(numbers, numbers)) for name in ORDER if name.startswith(form.name)}
+    return found
+
+
 def halves(seed: int) -> dict[str, list[tuple[int]]]:
     """Numbers half-way between two f32, and beside, with every exponent that an f32 has; integers of both signs likewise."""
     rng = random.Random(seed)
@@ -89,6 +104,11 @@ def test_hard_cases_are_wasmtimes(level: int):
 @pytest.mark.parametrize("level", [0, 1])
 def test_conversions_are_wasmtimes(level: int):
     assert len(CONVERSIONS) == 10 and difference(halves(level), level) is None
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_comparisons_are_wasmtimes(level: int):
+    assert len(ORDER) == 16 and difference(ordered(level), level) is None
 
 
 def test_the_routines_are_right_too():
@@ -123,15 +143,26 @@ def test_even_matters(monkeypatch: pytest.MonkeyPatch):
     assert difference({"f64.add": hard(1, (F64,))["f64.add"]}, 1) is not None
 
 
+def function(name: str) -> str:
+    """An exported function that is one instruction."""
+    operands, (result,) = SIGNATURES[name]
+    gets = " ".join(f"(local.get {i})" for i in range(len(operands)))
+    return f'(func (export "{name[4:]}") (param {" ".join(operands)}) (result {result}) ({name} {gets}))'
+
+
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
 def test_the_stock_form_and_the_dense_matrices_compute_the_same(form: FloatFormat):
     name, pack = form.name, {4: ("<f", "<I"), 8: ("<d", "<Q")}[form.size]
-    header = f"(param {name} {name}) (result {name})"
-    functions = [f'(func (export "{o}") {header} ({name}.{o} (local.get 0) (local.get 1)))' for o in OPERATORS]
-    made = w2x.compile(f"(module {' '.join(functions)})")
+    names = [*(f"{name}.{o}" for o in (*OPERATORS, "lt", "min")), CONVERTED[name]]
+    made = w2x.compile(f"(module {' '.join(map(function, names))})")
     fast, stock = w2x.Instance(made), w2x.Instance(w2x.in_stock_form(made))
     dense = w2x.Instance(made, engine="torch")
     rng = random.Random(3)
+    others = {f"{name}.{o}": ordered(2)[f"{name}.{o}"] for o in ("lt", "min")} | {CONVERTED[name]: halves(2)[CONVERTED[name]]}
+    for instruction, pairs in others.items():
+        for operands in rng.sample(pairs, 40):
+            run = fast.invoke(instruction[4:], *operands)
+            assert stock.invoke(instruction[4:], *operands).tokens.tolist() == run.tokens.tolist()
     for instruction, pairs in hard(2, (form,)).items():
         op, chosen = instruction[4:], rng.sample(pairs, 60)
         for pair in chosen:

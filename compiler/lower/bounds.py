@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..format.operations import OPERATIONS
+from ..format.operations import FLOAT_RELATIONS, OPERATIONS
+
+_FLOAT_RELATIONS = frozenset(f"float_{name}" for name in FLOAT_RELATIONS)
 
 
 def bound(op: str, limits: list[int], constant: int | None) -> int:
@@ -15,7 +17,7 @@ def bound(op: str, limits: list[int], constant: int | None) -> int:
     if o.operand_width:
         limits = [min(limit, 2 ** (8 * o.operand_width) - 1) for limit in limits]
     name, result = o.does, top
-    if o.comparison:
+    if o.comparison or name in _FLOAT_RELATIONS:
         result = 1
     elif name == "load" and not o.signed:
         result = 2 ** (8 * o.access) - 1

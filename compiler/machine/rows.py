@@ -31,14 +31,6 @@ _WIDE: dict[str, Row] = {
     "clz": {"count_bytes": 8, "wide_bytes": 1},
     "ctz": {"wide_bytes": 1},
 }
-# By what an operation on floating-point numbers does: behind "f32_" or "f64_", the format of the result.
-_FLOAT = {
-    "float_add": ("sum",),
-    "float_sub": ("sum", "negate"),
-    "float_mul": ("product",),
-    "float_integer": ("integer",),
-    "float_other": ("other",),
-}
 # ... and for signed operands.
 _SIGNED: dict[str, Row] = {"div": {"divide_signed": 1, "divide_overflow": 1}, "rem": {"divide_signed": 1}}
 _CONTROL: dict[str, Row] = {
@@ -64,6 +56,19 @@ _CONDITIONS = {
     "gt": ("greater",),
     "le": ("less", "equal"),
     "ge": ("greater", "equal"),
+}
+# By what an operation on floating-point numbers does: behind "f32_" or "f64_", the format of the result; of these the operands'.
+_FLOAT_ORDER = {f"float_{name}": conditions for name, conditions in _CONDITIONS.items()} | {
+    "float_ne": ("less", "greater", "unordered"),
+    "float_min": ("least",),
+    "float_max": ("greatest",),
+}
+_FLOAT = {
+    "float_add": ("sum",),
+    "float_sub": ("sum", "negate"),
+    "float_mul": ("product",),
+    "float_integer": ("integer",),
+    "float_other": ("other",),
 }
 _BITWISE = {"and": "bit_and", "or": "bit_or", "xor": "bit_xor"}
 _SHIFTS: dict[str, Row] = {
@@ -96,7 +101,7 @@ def fields(step: Step) -> Row:
         return _memory(o, step.imm)
     if o.does in _SHIFTS:
         return _shift(o)
-    if o.does in _FLOAT:
+    if o.does in _FLOAT or o.does in _FLOAT_ORDER:
         return {"word": 1, **_float(o)}
     if o.does == "extend":
         return {"word": 1, **_extension(o)}
@@ -124,6 +129,9 @@ def _shift(o: Operation) -> Row:
 
 
 def _float(o: Operation) -> Row:
+    if o.does in _FLOAT_ORDER:
+        form = "f32" if o.operand_width == 4 else "f64"
+        return {f"{form}_order": 1, **{f"{form}_{what}": 1 for what in _FLOAT_ORDER[o.does]}}
     form = "f32" if o.width == 4 else "f64"
     row: Row = {form: 1, **{f"{form}_{what}": 1 for what in _FLOAT[o.does]}}
     if o.signed:
