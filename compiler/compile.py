@@ -43,8 +43,8 @@ def compile(
     them). libraries: modules (WAT or WASM) that provide imports, by module name; they are linked in. max_memory_pages:
     memory.grow beyond so many pages of 64 KiB gives -1 (1 to 65,536, the default), as beyond a declared maximum.
     unknown_imports_trap: an imported function that nobody provides is no reason to refuse the module; calling it traps.
-    float_routines: sums, products, comparisons and conversions of floats are linked routines of many steps, too, as other arithmetic on
-    floats is; the transformer is smaller then.
+    float_routines: sums, products, comparisons and conversions of floats are linked routines of many steps, too, as other
+    arithmetic on floats is; the transformer is smaller then.
 
     Raises CompileError with every reason when the module cannot be compiled exactly.
     """

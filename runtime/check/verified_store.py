@@ -110,8 +110,8 @@ class VerifiedStore(Store):
 
     def _written(self, group: Group, member: Member, writes: Sequence[tuple[str, tuple[int, int]]]) -> None:
         if member in self._originals:
-            for op, (address, value) in writes:
-                self._originals[member].write(address, value, 1 if op.endswith("8") else 4)
+            for name, (address, value) in writes:
+                self._originals[member].write(address, value, 1 if name.endswith("8") else 4)
             self._compare_states(group)
 
     def _compare_states(self, group: Group) -> None:
