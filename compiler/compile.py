@@ -35,6 +35,7 @@ def compile(
     max_memory_pages: int | None = None,
     unknown_imports_trap: bool = False,
     float_routines: bool = False,
+    division_routines: bool = False,
 ) -> Model:
     """Compiles a WebAssembly module into a transformer that executes it.
 
@@ -44,11 +45,14 @@ def compile(
     memory.grow beyond so many pages of 64 KiB gives -1 (1 to 65,536, the default), as beyond a declared maximum.
     unknown_imports_trap: an imported function that nobody provides is no reason to refuse the module; calling it traps.
     float_routines: sums, products, comparisons and conversions of floats are linked routines of many steps, too, as other
-    arithmetic on floats is; the transformer is smaller then.
+    arithmetic on floats is; the transformer is smaller then. division_routines: 64-bit divisions are calls of a linked routine
+    that makes 32-bit divisions, and not one step each; the vocabulary is smaller then.
 
     Raises CompileError with every reason when the module cannot be compiled exactly.
     """
-    options = CompileOptions(opt_level, exports, libraries or {}, max_memory_pages, unknown_imports_trap, float_routines)
+    options = CompileOptions(
+        opt_level, exports, libraries or {}, max_memory_pages, unknown_imports_trap, float_routines, division_routines
+    )
     return compile_with(source, options)
 
 
@@ -81,7 +85,8 @@ def link_source(source: Source, options: CompileOptions) -> LinkedModule:
     """The source with its libraries and routines, as one module without vectors."""
     provided = {name: load(text).module for name, text in options.libraries.items()}
     return link(
-        source.module, provided, options.exports, options.max_memory_pages, options.unknown_imports_trap, options.float_routines
+        source.module, provided, options.exports, options.max_memory_pages, options.unknown_imports_trap, options.float_routines,
+        options.division_routines,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ class CompileOptions:
     max_memory_pages: int | None = None
     unknown_imports_trap: bool = False
     float_routines: bool = False
+    division_routines: bool = False
 
     def __post_init__(self) -> None:
         if self.opt_level not in (0, 1):

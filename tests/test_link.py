@@ -301,7 +301,7 @@ def test_division():
     functions = "".join(
         f'(func (export "{op}") (param i64 i64) (result i64) (i64.{op} (local.get 0) (local.get 1)))' for op in ops
     )
-    original, linked = both(f"(module {functions})")
+    original, linked = both(f"(module {functions})", division_routines=True)
     rng = random.Random(1)
     values = [(a, b) for a in EDGES for b in EDGES]
     values += [(rng.getrandbits(rng.randrange(1, 65)), rng.getrandbits(rng.randrange(1, 65))) for _ in range(600)]

@@ -490,7 +490,7 @@ def test_tables_and_references(opt_level):
 @BOTH_LEVELS
 def test_routines_are_internal_and_their_value_is_a_step(opt_level):
     text = f("(param i64 i64) (result i64)", "local.get 0 local.get 1 i64.div_s drop local.get 0 local.get 1 i64.rem_u")
-    program, _ = compiled(text, opt_level)
+    program, _ = compile_steps(f"(module {text})", CompileOptions(opt_level, division_routines=True))
     f_, *routines = program.functions.values()
     assert not f_.internal
     assert routines

@@ -5,7 +5,7 @@ A, B, C are the values of the operands `a`, `b`, `c`; T is the type in front of 
   a value is produced; `dest` is the slot written
     mov                                   A                                   (any type)
     select                                A if C != 0 else B                  (C is an i32)
-    T.add sub mul and or xor shl shr_s shr_u rotl rotr ; i32.div_s div_u rem_s rem_u     A op B
+    T.add sub mul div_s div_u rem_s rem_u and or xor shl shr_s shr_u rotl rotr           A op B
     T.eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u                           A op B, 0 or 1  (eqz: eq with 0)
     T.clz ctz popcnt extend8_s extend16_s ; i64.extend32_s                    of A
     i32.wrap_i64, i64.extend_i32_s                                            of A  (extend_i32_u: mov)
@@ -126,10 +126,9 @@ def _integer(type_: str) -> Iterator[Operation]:
     for suffix in ("_s", "_u"):
         signed = suffix == "_s"
         yield Operation(f"{type_}.shr{suffix}", "shr", "value", _of("a b dest"), signed=signed, **same)
-        if type_ == "i32":  # those of i64 are linked routines
-            for does in ("div", "rem"):
-                name = f"{type_}.{does}{suffix}"
-                yield Operation(name, does, "value", _of("a b dest"), signed=signed, may_trap=True, **same)
+        for does in ("div", "rem"):
+            name = f"{type_}.{does}{suffix}"
+            yield Operation(name, does, "value", _of("a b dest"), signed=signed, may_trap=True, **same)
     for does in ("clz", "ctz", "popcnt"):
         yield Operation(f"{type_}.{does}", does, "value", _of("a dest"), **same)
     for access in (1, 2, 4):
@@ -211,8 +210,9 @@ def _all() -> Iterator[Operation]:
 
 OPERATIONS = {operation.name: operation for operation in _all()}
 
-# Instructions on floats that a step can do; a linked routine can, too.
+# Instructions on floats that a step can do, and divisions; a linked routine can, too.
 FLOAT_STEPS = frozenset(name for name in OPERATIONS if name.startswith(("f32.", "f64.")))
+DIVISION_STEPS = frozenset(name for name, o in OPERATIONS.items() if o.type == "i64" and o.does in ("div", "rem"))
 
 _OPPOSITE = {
     (o.type, o.control, _INVERSE[o.does], o.signed or o.does in ("eq", "ne")): o.name

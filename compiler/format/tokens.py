@@ -69,7 +69,7 @@ CARRIES = (1024, 2048)
 CLASSES = (
     TokenClass("D", "digit (byte) {} of a value, counted from the least significant; D0 commits it", Kind.DIGIT,
                emitted=True, places=8, numbers=256, ends=True, advance=1),
-    TokenClass("S", "scratch digit {}, of a quotient", Kind.SCRATCH, emitted=True, places=4, numbers=256),
+    TokenClass("S", "scratch digit {}, of a quotient", Kind.SCRATCH, emitted=True, places=8, numbers=256),
     TokenClass("Q0", "scratch: carry out of word 0 of a product", Kind.SCRATCH, emitted=True, numbers=CARRIES[0]),
     TokenClass("Q1", "scratch: carry out of word 1 of a product", Kind.SCRATCH, emitted=True, numbers=CARRIES[1]),
     TokenClass("N", "next: a step without a value", Kind.NEXT, emitted=True, ends=True, advance=1),

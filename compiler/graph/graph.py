@@ -351,6 +351,14 @@ class Graph:
         self.add_neuron(2.0 * x + 0.5, 1.0, variable, -1.0)
         return self.declare(variable, 0.0, 1.0)
 
+    def staircase(self, x: Number, first: float, spacing: float, steps: int, name: str) -> Variable:
+        """How many of first, first + spacing, ..., so many numbers, an integer |x| < 2^51 is not below: steps in one variable."""
+        variable, x = Variable(name, self), Expr.of(x)
+        for k in range(steps):
+            self.add_neuron(2.0 * (x - (first + k * spacing)) + 1.5, 1.0, variable)
+            self.add_neuron(2.0 * (x - (first + k * spacing)) + 0.5, 1.0, variable, -1.0)
+        return self.declare(variable, 0.0, float(steps))
+
     def square(self, x: Number, name: str = "square") -> Variable:
         """x * x, for integers |x| < 2^26."""
         x = Expr.of(x)

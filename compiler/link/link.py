@@ -11,7 +11,7 @@ What is left to import are the intrinsics of module "w2x" (see `linked`), which 
     layout     instantiation: initial values, segments, tables and passive segments in hidden memory
     merge      bodies with the new indices
 
-Routines are linked and replaced one for one. An instruction that is no step of its own, such as `i64.div_s` or
+Routines are linked and replaced one for one. An instruction that is no step of its own, such as `f64.div` or
 `memory.copy`, becomes a `call` of a function with the same operands and results; the body keeps its length, so that an
 index into it still names the original instruction. Routines are WAT files beside this one. What depends on a table, a
 segment or the memory's maximum is imported from the module "w2x.layout": the linker copies the routine for each set of
@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..format.operations import FLOAT_STEPS
+from ..format.operations import DIVISION_STEPS, FLOAT_STEPS
 from ..format.types import general
 from ..wasm.module import Module
 from ..wasm.split import split
@@ -47,18 +47,20 @@ def link(
     max_memory_pages: int | None = None,
     unknown_imports_trap: bool = False,
     float_routines: bool = False,
+    division_routines: bool = False,
 ) -> LinkedModule:
     """Links `module` with what it imports from `libraries` and from the standard libraries.
 
     exports: names of the exported functions to link (None: all). max_memory_pages, unknown_imports_trap,
-    float_routines: see `compile`.
+    float_routines, division_routines: see `compile`.
     Raises CompileError with every reason, in module order: imports that are missing or do not fit, and what is reached
     and not supported; or when instantiation would trap.
     """
     whole = split(module)
     provided = {name: split(library).module for name, library in (libraries or {}).items()}
     units = Units(whole.module, libraries_of(whole.module, provided, unknown_imports_trap))
-    reached = reach(units, exports, frozenset() if float_routines else FLOAT_STEPS)
+    steps = (frozenset() if float_routines else FLOAT_STEPS) | (frozenset() if division_routines else DIVISION_STEPS)
+    reached = reach(units, exports, steps)
     refuse(units, reached)
     indices = number(units, reached)
     state = lay_out(units, reached, indices, max_memory_pages)

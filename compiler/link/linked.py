@@ -48,7 +48,7 @@ class LinkedModule:
     """One module in which every import left is an intrinsic (module "w2x") that the lowering turns into steps.
 
     module: intrinsics, then user code in its original order (`origin` maps it), then linked functions. Instructions
-        that routines implement (i64.div_s, memory.copy, ...) have been replaced one for one by calls, so instruction
+        that routines implement (f64.div, memory.copy, ...) have been replaced one for one by calls, so instruction
         indices in a body are those of the original module. Tables, memory and segments have no contents here.
     routines: function index -> how a call to it is recorded: "value" (stands for one value-producing instruction),
         "bulk", or "host" (a provided import).

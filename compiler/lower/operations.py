@@ -7,13 +7,12 @@ from ..format.types import HIGH_HALF, LOW_HALF
 from .conditions import COMPARISONS
 
 # WASM instructions that are a step operation of the same name, if they are not calls of linked routines by now.
-# (i64 divisions are linked routines.)
 SAME = COMPARISONS | {
     f"{type_}.{name}"
     for type_, names in (
         ("i32", "add sub mul div_s div_u rem_s rem_u and or xor shl shr_s shr_u rotl rotr clz ctz popcnt "
                 "extend8_s extend16_s wrap_i64"),
-        ("i64", "add sub mul and or xor shl shr_s shr_u rotl rotr clz ctz popcnt "
+        ("i64", "add sub mul div_s div_u rem_s rem_u and or xor shl shr_s shr_u rotl rotr clz ctz popcnt "
                 "extend8_s extend16_s extend32_s extend_i32_s"),
     )
     for name in names.split()

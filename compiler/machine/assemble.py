@@ -54,7 +54,9 @@ class Assembly:
     image: ProgramImage
 
 
-_WIDE = ("move_high", "select_high", "carry", "wide_bytes", "fill_high", "load64", "store64", "signed_high", "check_high")
+_WIDE = (
+    "move_high", "select_high", "carry", "divide64", "wide_bytes", "fill_high", "load64", "store64", "signed_high", "check_high",
+)  # fmt: skip
 
 
 def assemble(
@@ -115,7 +117,7 @@ def _entries(program: Program) -> list[tuple[str, int]]:
 def _tokens(program: Program, rows: list[Row], places: int, jumps: Jumps) -> dict[str, int]:
     """How many tokens of each class the model may emit; none of those that the program has no use for."""
     used, ops = _used(rows), {step.op for step in program.steps}
-    absent = {name for name, flag in (("S", "divide"), ("Q0", "mul"), ("Q1", "mul_high")) if flag not in used}
+    absent = {name for name, flag in (("Q0", "mul"), ("Q1", "mul_high")) if flag not in used}
     absent |= {name for name, op in (("O", "stdout"), ("E", "stderr")) if op not in ops}
     counts = Counter(head_of(name) for name, _, _ in jumps.tokens)
     seldom = {step.trap for step in program.steps} | {"null_access" for op in ops if op in ("call_ref", "return_call_ref")}
@@ -125,7 +127,8 @@ def _tokens(program: Program, rows: list[Row], places: int, jumps: Jumps) -> dic
         for c in CLASSES
         if c.emitted
     }
-    return made | {"T": made["T"] - absent_traps}
+    quotient_places = 8 if "divide64" in used else 4 if "divide" in used else 0
+    return made | {"S": 256 * quotient_places, "T": made["T"] - absent_traps}
 
 
 def _count(c: TokenClass, digits: int) -> int:

@@ -9,6 +9,7 @@ from .floating_point import floating_point
 from .memory import memory
 from .output import Place, output
 from .state import Features, state
+from .wide_division import wide_division
 from .words import comparison, division, product, signs, words
 
 
@@ -31,7 +32,8 @@ def machine(architecture: Architecture, form: type[Graph] = Graph) -> tuple[Grap
     condition = comparison(s, sign)
     prod = product(s)
     div = division(s, sign)
-    float_words = floating_point(s, sign)
-    word = words(s, mem.loaded, condition, prod, div, byte.clz, byte.ctz, float_words)
-    output(s, place, mem, prod, div, byte, word, condition)
+    wide = wide_division(s)
+    quotient_terms, float_words = wide.result if wide else None, floating_point(s, sign)
+    word = words(s, mem.loaded, condition, prod, div, quotient_terms, byte.clz, byte.ctz, float_words)
+    output(s, place, mem, prod, div, wide, byte, word, condition)
     return graph, features

@@ -17,6 +17,7 @@ from ..graph.graph import Graph
 from .bytewise import Bytewise
 from .memory import Memory
 from .state import State
+from .wide_division import WideDivision
 from .words import TIE, WORD, Division, Product, Words
 
 # Tokens, steps and references are fewer.
@@ -41,6 +42,7 @@ def output(
     mem: Memory,
     prod: Product,
     div: Division | None,
+    wide: WideDivision | None,
     byte: Bytewise,
     word: Words,
     condition: Expr,
@@ -50,7 +52,8 @@ def output(
     fresh = Expr.of(s.features["fresh"])
     emit0, emit1 = _carries(s, prod, fresh)
     emitting = div.emitting if div else Expr({})
-    cutting = s.field("word") - emit0 - emit1 - emitting  # 1: a digit of the result word is due
+    emitting_wide = wide.emitting if wide else Expr({})
+    cutting = s.field("word") - emit0 - emit1 - emitting - emitting_wide  # 1: a digit of the result word is due
     flexible = cutting - s.field("store")
     number = s.features["in_flight.place"] + g.gated(
         "first place of word",
@@ -69,7 +72,9 @@ def output(
     index = index + _control(s, condition) + _far(s, mem)
     if div is not None and g.decides:
         index = index + _quotient_id(s, div)
-    traps = _traps(s, mem, div)
+    if wide is not None:
+        index = index + wide.index
+    traps = _traps(s, mem, [d for d in (div, wide) if d is not None])
     if traps:
         trapped = total(flag for flag, _ in traps)
         id_ = g.gated("id", (1.0, index), (trapped, -index), *((flag, trap) for flag, trap in traps))
@@ -166,12 +171,12 @@ def _far(s: State, mem: Memory) -> Expr:
     )
 
 
-def _traps(s: State, mem: Memory, div: Division | None) -> list[tuple[Expr, Expr]]:
+def _traps(s: State, mem: Memory, divisions: list[Division | WideDivision]) -> list[tuple[Expr, Expr]]:
     """(condition in {0, 1}, token id) of every trap that the program can meet; at most one condition holds."""
     g = s.graph
     trap_id = {kind: Expr.of(s.architecture.ids["T"] + k) for k, kind in enumerate(TRAPS)}
     traps = [(mem.out_of_bounds, s.field("trap"))] if s.field("trap").terms else []
-    if div is not None:
+    for div in divisions:
         traps += [(div.by_zero, trap_id["divide_by_zero"]), (div.overflow, trap_id["integer_overflow"])]
     exhausted = Expr({})
     if s.field("call").terms:

@@ -16,8 +16,6 @@ _WORD: dict[str, Row] = {
     "add": {"add": 1},
     "sub": {"sub": 1},
     "mul": {"mul": 1},
-    "div": {"divide": 1},
-    "rem": {"divide": 1, "remainder": 1},
     "clz": {"clz": 1, "count_bytes": 4},
     "ctz": {"ctz": 1},
     "popcnt": {"popcnt": 1},
@@ -31,8 +29,6 @@ _WIDE: dict[str, Row] = {
     "clz": {"count_bytes": 8, "wide_bytes": 1},
     "ctz": {"wide_bytes": 1},
 }
-# ... and for signed operands.
-_SIGNED: dict[str, Row] = {"div": {"divide_signed": 1, "divide_overflow": 1}, "rem": {"divide_signed": 1}}
 _CONTROL: dict[str, Row] = {
     "return": {"return": 1},
     "stdout": {"output": 1},
@@ -105,10 +101,25 @@ def fields(step: Step) -> Row:
         return {"word": 1, **_float(o)}
     if o.does == "extend":
         return {"word": 1, **_extension(o)}
+    if o.does in ("div", "rem"):
+        return {"word": 1, **_division(o)}
     row: Row = {"word": 1, **_WORD[o.does]}
     if o.width == 8:
         row |= _WIDE.get(o.does, {})
-    return row | _SIGNED.get(o.does, {}) if o.signed else row
+    return row
+
+
+def _division(o: Operation) -> Row:
+    """Two circuits have flags of their own: the one for 32 bits, and `wide_division`, whose result may borrow."""
+    kind = "divide64" if o.width == 8 else "divide"
+    row: Row = {kind: 1}
+    if o.signed:
+        row[f"{kind}_signed"] = 1
+    if o.does == "rem":
+        row["remainder64" if o.width == 8 else "remainder"] = 1
+    elif o.signed:
+        row[f"{kind}_overflow"] = 1
+    return row | {"carry": 1} if o.width == 8 else row
 
 
 def _comparison(o: Operation) -> Row:

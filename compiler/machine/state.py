@@ -62,7 +62,9 @@ class State:
     shift count (v mod 8 and v div 8 mod 8). return_caller: caller number of the call that made this frame; return_step,
     return_frame: the step behind that call, and the number of its frame movement, for far returns.
     so_far_low/high: digits already emitted for the word in flight, with their weights. carry0, carry1: carries of a product
-    already emitted. quotient: the quotient in flight, for remainders and negative quotients. data: the address where the byte
+    already emitted. quotient: the quotient in flight, for remainders and negative quotients; quotient_bytes: those of a
+    complete one, else 0; scratched: 1 where it is; quotient_so_far: the digits of the value in flight, by place (these three for
+    64-bit divisions). data: the address where the byte
     token at this position belongs, as low parts (modulo 256, 256^2, 256^3, all of it). (The features "in_flight.place" and
     "fresh" say whether a value is in flight.)
     """
@@ -87,6 +89,9 @@ class State:
     carry0: Expr
     carry1: Expr
     quotient: Expr
+    quotient_bytes: list[Expr]
+    scratched: Expr
+    quotient_so_far: list[Expr]
     data: list[Expr]
 
     def field(self, name: str) -> Expr:
@@ -100,6 +105,7 @@ def state(graph: Graph, architecture: Architecture, features: Features) -> State
     value, popcount, so_far_low, so_far_high = _value_in_flight(graph, features, places)
     floats = _floats_in_flight(graph, features, places)
     fetched = _fetch(graph, architecture, features, ip)
+    so_far = _digits_so_far(graph, features, places) if "divide64" in fetched else []
     frame = _exact_frame(graph, architecture, frame_sum)
 
     def field(name: str) -> Expr:
@@ -139,12 +145,12 @@ def state(graph: Graph, architecture: Architecture, features: Features) -> State
     c_low, c_byte = operand("c", {"low": value.low, "byte": value.bytes[0]})
 
     caller, return_step, return_frame = _calls(graph, architecture, features, fetched, frame)
-    carry0, carry1, quotient = _scratch(graph, features, value)
+    scratched, carry0, carry1, quotient, *quotient_bytes = _scratch(graph, features, value, wide="divide64" in fetched)
     return State(
         graph, architecture, features, fetched, SLOT_DIGIT * frame_high + frame_low, _operand_value(a, places),
         _operand_value(b, places), Expr.of(c_low), Expr.of(c_byte), Expr.of(popcount_a), Expr.of(shift_bits),
         Expr.of(shift_bytes), caller, return_step, return_frame, so_far_low, so_far_high, carry0, carry1, quotient,
-        _data_address(graph, architecture, features, value),
+        quotient_bytes, scratched, so_far, _data_address(graph, architecture, features, value),
     )  # fmt: skip
 
 
@@ -230,6 +236,17 @@ def _floats_in_flight(graph: Graph, features: Features, places: int) -> dict[str
     return found
 
 
+def _digits_so_far(graph: Graph, features: Features, places: int) -> list[Expr]:
+    """Of the value in flight, the digit of each place p > 0; 0 where it is still to come, or the value is complete. A digit of
+    place p that stands k < p back is among them, see above."""
+    made = [features[f"so_far.{p}"] for p in range(places)]
+    for back in range(1, places - 1):
+        places_above = range(back + 1, places)
+        values: dict[str, Number] = {f"so_far.{p}": features[f"digit.{p}"] for p in places_above}
+        graph.relative(back, values, {f"so_far.{p}": made[p] for p in places_above})
+    return [Expr({}), *(Expr.of(v) for v in made[1:])]
+
+
 def _fetch(graph: Graph, architecture: Architecture, features: Features, ip: Expr) -> dict[str, Expr]:
     """The current step's row: of each section the token that stands as far behind the section's first one as the instruction
     pointer says. "behind": the number of the step behind this one; 0 at the start."""
@@ -273,10 +290,18 @@ def _calls(
     return caller, step, moved
 
 
-def _scratch(graph: Graph, features: Features, value: Value) -> tuple[Expr, Expr, Expr]:
-    """Scratch tokens of the step in flight. A token that ends a step hides the scratch of the steps before it with a 0."""
+def _scratch(graph: Graph, features: Features, value: Value, wide: bool) -> list[Expr]:
+    """Scratch tokens of the step in flight. A token that ends a step hides the scratch of the steps before it with a 0.
+
+    1 where a quotient is complete, the carries of a product, the quotient's low word, and its bytes; the first and the last
+    ones are for 64-bit divisions (wide)."""
     (carry0,) = graph.latest("carry0", {"carry0": features["Q0.value"]}, off=features["Q0.off"])
     (carry1,) = graph.latest("carry1", {"carry1": features["Q1.value"]}, off=features["Q1.off"])
-    at_s0 = graph.product(features["is.S0"], value.low, "quotient.committed")
-    (quotient,) = graph.latest("quotient", {"quotient": at_s0}, off=features["S0.off"])
-    return Expr.of(carry0), Expr.of(carry1), Expr.of(quotient)
+    is_s0 = features["is.S0"]
+    values: dict[str, Number] = {"quotient": graph.product(is_s0, value.low, "quotient.committed")}
+    if wide:
+        values |= {f"quotient.{j}": graph.product(is_s0, b, f"quotient.committed.{j}") for j, b in enumerate(value.bytes)}
+        values["quotient complete"] = is_s0
+    quotient, *found = graph.latest("quotient", values, off=features["S0.off"])
+    scratched = found.pop() if wide else Expr({})
+    return [Expr.of(x) for x in (scratched, carry0, carry1, quotient, *found)]

@@ -32,12 +32,18 @@ def fill(graph: Graph, features: Features, architecture: Architecture, image: Pr
     """Adds every token in the order of its ids, and the prefix: BOS, bytes, program, constants, data."""
     add = _adder(graph, features)
     count = architecture.tokens
+    wide_quotient = count["S"] > 4 * 256
+
+    def digit(place: int, v: int) -> dict[str, float]:
+        more = {f"so_far.{place}": v, f"place.{place - 1}.next": 1} if wide_quotient and place else {}
+        return _digit(place, v) | more
+
     for place in range(architecture.places):
         for v in range(256):
-            add(f"D{place}.{v}", _classes("D", place), _digit(place, v) | {"is.D": float(place > 0)})
+            add(f"D{place}.{v}", _classes("D", place), digit(place, v) | {"is.D": float(place > 0)})
     for i in range(count["S"]):
         place, v = divmod(i, 256)
-        add(f"S{place}.{v}", _classes("S", place), _digit(place, v) if place else _SCRATCH_END | {"value.byte0": v})
+        add(f"S{place}.{v}", _classes("S", place), digit(place, v) if place else _SCRATCH_END | {"value.byte0": v})
     for name in ("Q0", "Q1"):
         for v in range(count[name]):
             add(f"{name}.{v}", (name,), {f"{name}.value": v, f"is.{name}": 1, "fresh": 1})

@@ -126,16 +126,29 @@ def division(s: State, sign: Signs) -> Division | None:
 
 
 @dataclass
+class WordTerms:
+    """raw_low, raw_high: added before a carry or borrow leaves the low word. low: added behind that, in 0..2^32-1. high: added
+    before a carry or borrow leaves the high word."""
+
+    raw_low: Expr
+    raw_high: Expr
+    low: Expr
+    high: Expr
+
+
+@dataclass
 class Words:
     low: Expr
     high: Expr
 
 
 def words(
-    s: State, loaded: list[Expr], condition: Expr, prod: Product, div: Division | None, clz: Expr, ctz: Expr,
-    number: FloatWords,
+    s: State, loaded: list[Expr], condition: Expr, prod: Product, div: Division | None, added: WordTerms | None,
+    clz: Expr, ctz: Expr, number: FloatWords,
 ) -> Words:  # fmt: skip
-    """The result as two words in 0..2^32-1. Every operation adds its raw words; one carry and wrap serves them all."""
+    """The result as two words in 0..2^32-1. Every operation adds its raw words; one carry and wrap serves them all.
+
+    added: what comes from a circuit of its own."""
     g = s.graph
     chosen = g.step(s.c_low - 1.0, "chosen")
     first, second = _choice(s, "select", chosen)
@@ -170,8 +183,10 @@ def words(
         low_terms += [(positive, rest), (g.product(negative, s.field("remainder")), -rest)]
         low_terms += [(g.product(negative, 1.0 - s.field("remainder")), -s.quotient)]
     low = g.gated("raw.low", *low_terms) + total(256.0**j * b for j, b in enumerate(loaded[:4]))
+    low = low + added.raw_low if added else low
     carry, borrow = g.step(low - WORD, "carry"), g.step(-low - 1.0, "borrow")
     low_word = low - WORD * carry + WORD * borrow
+    low_word = low_word + added.low if added else low_word
     if s.architecture.places == 4:
         return Words(Expr.of(g.gated("word.low", (1.0, low_word))), Expr({}))
     first_high, second_high = _choice(s, "select_high", chosen)
@@ -188,6 +203,7 @@ def words(
         *_stored(s, s.b, 4),
         *number.high,
     ) + total(256.0**j * b for j, b in enumerate(loaded[4:]))
+    high = high + added.raw_high + added.high if added else high
     carry_high, borrow_high = g.step(high - WORD, "carry.high"), g.step(-high - 1.0, "borrow.high")
     high_word = high - WORD * carry_high + WORD * borrow_high
     return Words(Expr.of(g.gated("word.low", (1.0, low_word))), Expr.of(g.gated("word.high", (1.0, high_word))))

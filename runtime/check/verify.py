@@ -16,7 +16,7 @@ from ...compiler.compile import compile_with, link_source
 from ...compiler.format.checkpoint import Model
 from ...compiler.format.isa import Program
 from ...compiler.format.limits import MEMORY_PAGES
-from ...compiler.format.operations import FLOAT_STEPS
+from ...compiler.format.operations import DIVISION_STEPS, FLOAT_STEPS
 from ...compiler.format.types import is_reference
 from ...compiler.link.libraries import made_for
 from ...compiler.options import CompileOptions
@@ -116,6 +116,7 @@ class Verifier:
         max_memory_pages: int | None = None,
         unknown_imports_trap: bool = False,
         float_routines: bool = False,
+        division_routines: bool = False,
         stdin: bytes = b"",
         argv: Sequence[str] = (),
         env: dict[str, str] | None = None,
@@ -131,7 +132,9 @@ class Verifier:
     ):
         self._keep = keep_records
         self.source = source if isinstance(source, Source) else load(source)
-        options = CompileOptions(opt_level, exports, libraries or {}, max_memory_pages, unknown_imports_trap, float_routines)
+        options = CompileOptions(
+            opt_level, exports, libraries or {}, max_memory_pages, unknown_imports_trap, float_routines, division_routines
+        )
         if model is None:
             model = compile_with(self.source, options)
             model = in_stock_form(model) if engine == "hf" else model
@@ -369,9 +372,18 @@ def options_of(program: Program, options: CompileOptions) -> CompileOptions:
     pages = program.memory_maximum
     limit = pages if 1 <= pages <= MEMORY_PAGES and not program.memories else options.max_memory_pages
     level = program.opt_level if program.opt_level in (0, 1) else options.opt_level
-    # Where neither a step nor a routine adds floats, it makes no difference.
-    routines = FLOAT_STEPS.isdisjoint(step.op for step in program.steps)
-    return replace(options, opt_level=level, exports=[*program.entries], max_memory_pages=limit, float_routines=routines)
+    # Where neither a step nor a routine adds floats, it makes no difference. A routine for divisions may be there without a step
+    # that calls it: for an instruction that is reached and never runs.
+    ops = {step.op for step in program.steps}
+    routines = {function.name for function in program.functions.values()}
+    return replace(
+        options,
+        opt_level=level,
+        exports=[*program.entries],
+        max_memory_pages=limit,
+        float_routines=FLOAT_STEPS.isdisjoint(ops),
+        division_routines=DIVISION_STEPS.isdisjoint(ops) and not DIVISION_STEPS.isdisjoint(routines),
+    )
 
 
 def verify(

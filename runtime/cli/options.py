@@ -78,7 +78,9 @@ def linking_options(command: _Command) -> _Command:
                          "(.js) beside the program says. Repeatable.")  # fmt: skip
     floats = click.option("--float-routines", is_flag=True,
                           help="Floats by routines throughout, no single steps for them: smaller, more tokens.")  # fmt: skip
-    return library(alias(memory(unknown(floats(command)))))
+    division = click.option("--division-routines", is_flag=True,
+                            help="64-bit divisions by routines, no single steps for them: smaller, more tokens.")  # fmt: skip
+    return library(alias(memory(unknown(floats(division(command))))))
 
 
 exports_option = click.option(

@@ -85,13 +85,15 @@ def in_form(model: Model, stock: bool) -> Model:
 
 def compile_options(
     source: Source, exports: Sequence[str], libraries: Sequence[str], aliases: Sequence[str], max_memory: int | None,
-    opt_level: str, unknown_imports_trap: bool, float_routines: bool = False,
+    opt_level: str, unknown_imports_trap: bool, float_routines: bool = False, division_routines: bool = False,
 ) -> CompileOptions:  # fmt: skip
     """The options of the command line as one value; libraries are loaded."""
     from ...compiler.options import CompileOptions
 
     provided = load_libraries(libraries, aliases, source)
-    return CompileOptions(int(opt_level), exports or None, provided, max_memory, unknown_imports_trap, float_routines)
+    return CompileOptions(
+        int(opt_level), exports or None, provided, max_memory, unknown_imports_trap, float_routines, division_routines
+    )
 
 
 def load_libraries(pairs: Sequence[str], aliases: Sequence[str], source: Source) -> dict[str, str | bytes]:
@@ -164,9 +166,9 @@ def model_and_calls(
     """A checkpoint, or a program compiled in memory for these calls; and the calls, `_start` if there are none. stock: in the
     form of a folder."""
     if is_checkpoint(path):
-        chosen = ("libraries", "aliases", "max_memory", "unknown_imports_trap", "float_routines")
+        chosen = ("libraries", "aliases", "max_memory", "unknown_imports_trap", "float_routines", "division_routines")
         if any(compiling.get(name) for name in chosen):
-            options = "--library, --import, --max-memory, --unknown-imports-trap and --float-routines"
+            options = "--library, --import, --max-memory, --unknown-imports-trap, --float-routines and --division-routines"
             raise click.UsageError(f"{path} is compiled already: {options} are for programs")
         model = in_form(load_model(path), stock)
         if not calls:

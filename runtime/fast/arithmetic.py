@@ -15,12 +15,13 @@ from dataclasses import dataclass, field, fields
 from typing import NamedTuple, cast
 
 from .atoms import Atom, Knots, Let, Position, PositionSquared, Relu, knots_value
-from .bounds import units
+from .bounds import Bounds, units
 from .code import IrText, IrValue, double
 from .interface import INTEGER_LIMIT
 from .layout import Type
 from .linear import ONE, Form
 from .pack import Packs
+from .staircase import staircase
 from .symbols import Symbols
 
 
@@ -298,6 +299,9 @@ class Arithmetic(ABC):
         x, knots = atom.x, atom.knots
         grid, value, code = self.graph.knot_grid(x, knots), self.form(x), self.code
         bounds = self.graph.atom_bounds(self.graph.atom(atom))
+        stairs = self._stairs(x, knots, value, bounds)
+        if stairs is not None:
+            return stairs
         if grid is None or not bounds.fits:
             return self._ramps(value, knots)
         exponent, step = cast(int, bounds.exponent), cast(int, self.graph.bounds(x).exponent)
@@ -331,6 +335,25 @@ class Arithmetic(ABC):
         array, type = code.array(whole)
         pointer = code.op(f"getelementptr {type.llvm}, ptr {array}, i64 {index}")
         return IrValue("i", self.load(pointer, type).ref, exponent)
+
+    def _stairs(self, x: Form, knots: tuple, value: IrValue, bounds: Bounds) -> IrValue | None:
+        """Of an integer x."""
+        step, code = self.graph.bounds(x).exponent, self.code
+        if step is None or bounds.exponent is None or value.kind == "f" or not self.graph.bounds(x).below(step):
+            return None
+        stairs = staircase(knots, 2.0**step)
+        unit = stairs.height * 2.0**-bounds.exponent if stairs is not None else 0.5
+        if stairs is None or not bounds.fits or not unit.is_integer():
+            return None
+        code.intrinsic("i64 @llvm.smax.i64(i64, i64)")
+        code.intrinsic("i64 @llvm.smin.i64(i64, i64)")
+        count = code.op(f"sub i64 {self.as_int(value, step)}, {stairs.first}")
+        if stairs.shift:
+            count = code.op(f"ashr i64 {count}, {stairs.shift}")
+        count = code.op(f"add i64 {count}, 1")
+        count = code.op(f"call i64 @llvm.smax.i64(i64 {count}, i64 0)")
+        count = code.op(f"call i64 @llvm.smin.i64(i64 {count}, i64 {stairs.steps})")
+        return IrValue("i", count if unit == 1.0 else code.op(f"mul i64 {count}, {int(unit)}"), bounds.exponent)
 
     def _ramps(self, value: IrValue, knots: tuple) -> IrValue:
         """Without a grid. A pair of opposite slopes is a clamp: no large numbers are subtracted."""
