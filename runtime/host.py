@@ -38,6 +38,14 @@ def joined(length: int, values: Iterable[int]) -> bytes:
     return b"".join((value % 2**32).to_bytes(WIDTH if k < whole else 1, "little") for k, value in enumerate(values))
 
 
+def string(read: Callable[[int, int], bytes], address: int) -> bytes:
+    """Bytes up to the first zero, which is left out. read: gives so many bytes at an address."""
+    found = b""
+    while b"\0" not in found:
+        found += read(address + len(found), 16)
+    return found[: found.index(b"\0")]
+
+
 def global_types(program: Program) -> dict[str, ValType]:
     """The exported globals."""
     types = {name: type_ for name, (_, type_) in program.exported_globals.items()}

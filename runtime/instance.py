@@ -180,10 +180,7 @@ class Instance:
 
     def read_string(self, address: int) -> bytes:
         """Bytes of exported memory up to the first zero, which is left out. Raises as `read_memory` does."""
-        found = b""
-        while b"\0" not in found:
-            found += self.read_memory(address + len(found), 16)
-        return found[: found.index(b"\0")]
+        return host.string(self.read_memory, address)
 
     def read_folders(self) -> dict[str, dict[str, bytes | None]]:
         """What is in the folders now, as they are given; by invocations too. Raises InstanceError."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import host
+from . import allocators, host
 from .bit_patterns import Reference
 from .errors import ArgumentError, Trap
 from .instance import memory_index
@@ -88,6 +88,14 @@ class StoreInstance:
                 found.append(self.store._do(group, event, NOTHING, keep=False).values[0])
             return host.joined(length, found)
 
+    def read_string(self, address: int) -> bytes:
+        """Bytes of that memory up to the first zero, which is left out. Raises as `read_memory` does."""
+        return host.string(self.read_memory, address)
+
+    def alloc(self, data: bytes | int, allocator: str | None = None) -> int:
+        """As `Instance.alloc`, by a function that it exports."""
+        return allocators.allocate(_Allocating(self), data if isinstance(data, int) else plain_bytes("alloc", data), allocator)
+
     def read_global(self, name: str) -> Any:
         """The value of an exported global. Raises ArgumentError."""
         member, types = self.member, self.member.globals
@@ -110,6 +118,18 @@ class StoreInstance:
         if self.member.part(dict.fromkeys(self.member.imports.values(), 0)).shown_memory is None:
             raise ArgumentError("the module does not export a memory")
         return self.member
+
+
+class _Allocating:
+    """An instance as `allocators` asks for one."""
+
+    def __init__(self, instance: StoreInstance):
+        self.exports: allocators.Types = {name: (t.params, t.results) for name, t in instance.member.functions.items()}
+        self.write_memory = instance.write_memory
+        self._instance = instance
+
+    def invoke(self, name: str, values: Sequence[Any]) -> Run:
+        return self._instance.invoke(name, *values)
 
 
 def _loading(member: Member, op: str, address: int) -> Callable[..., Run]:

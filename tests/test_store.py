@@ -294,6 +294,23 @@ def test_what_leaves_something_behind(body: str):
     assert can_change(load(text.format(body)).module) and not can_change(load(text.format("")).module)
 
 
+def test_a_library_allocates_for_another(store: w2x.Store):
+    library = store.instantiate(
+        """(module (memory (export "memory") 1) (global $top (mut i32) (i32.const 64))
+        (func (export "malloc") (param i32) (result i32)
+          (global.get $top) (global.set $top (i32.add (global.get $top) (local.get 0)))))"""
+    )
+    first = library.alloc(b"one\0")
+    user = store.instantiate(
+        """(module (import "l" "memory" (memory 1)) (import "l" "malloc" (func $malloc (param i32) (result i32)))
+        (func (export "copy") (param i32) (result i32) (local i32) (local.set 1 (call $malloc (i32.const 4)))
+          (memory.copy (local.get 1) (local.get 0) (i32.const 4)) (local.get 1)))""",
+        {"l": library},
+    )
+    (second,) = user.invoke("copy", first).values
+    assert (first, second) == (64, 68) and library.read_string(second) == b"one" and library.alloc(8) == 72
+
+
 def test_random_stores():
     done = stores.run(2, 1, 10)
     assert done["shared"] == 1 and done["traps"] and done["calls"] > 2 and done["steps"] > 100
