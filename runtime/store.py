@@ -212,6 +212,7 @@ class Store:
         if group.machine is None:
             group.machine = self._machine(group)
             group.numbers.clear()
+            group.names.clear()
             try:
                 for event in group.events:
                     event.check(group.results(event, event.ask(group, NOTHING), self._new_object))

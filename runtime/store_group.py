@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,13 +59,13 @@ class Member:
     imports: Mapping[str, Member]
     lazily: bool = False
 
-    @property
+    @cached_property
     def functions(self) -> dict[str, FuncType]:
         """Those that it exports."""
         module = self.source.module
         return {e.name: module.functions[e.index].type for e in module.exports if e.kind == "func"}
 
-    @property
+    @cached_property
     def globals(self) -> dict[str, ValType]:
         module = self.source.module
         return {e.name: module.globals[e.index].type.type for e in module.exports if e.kind == "global"}
@@ -136,7 +137,8 @@ class Group:
     """Instances in one program. members: in order of instantiation; present: those whose state it has, of the others there are
     copies of what cannot change. program: of the composition, which `source` has. changes: calls can leave something behind.
     events: those that have, in order. machine: made when something
-    is to run. numbers: the program's number of each object that the host has been given, by the store's."""
+    is to run. numbers: the program's number of each object that the host has been given, by the store's; names:
+    the other way round."""
 
     members: list[Member]
     present: list[Member]
@@ -147,6 +149,7 @@ class Group:
     events: list[Event] = field(default_factory=list)
     machine: Machine | None = None
     numbers: dict[int, int] = field(default_factory=dict)
+    names: dict[int, int] = field(default_factory=dict)
 
     def part(self, member: Member) -> Part:
         return self.composition.parts[self.members.index(member)]
@@ -182,16 +185,14 @@ class Group:
         new_number: for an object that the host has not been given before."""
         if event.run is not None and len(event.run.values) != len(run.values):
             return run
-        known = {number: k for k, number in self.numbers.items()}
         functions = self.indices("func", event.member)
         values = list(run.values)
         for k, (type_, value) in enumerate(zip(event.types, run.values)):
             named = None
             if isinstance(value, Reference) and value.kind == "object":
-                named = event.objects[k] if event.run is not None else known.get(value.number)
+                named = event.objects[k] if event.run is not None else self.names.get(value.number)
                 named = new_number() if named is None else named
-                self.numbers[named] = known_number = value.number
-                known[known_number] = named
+                self.numbers[named], self.names[value.number] = value.number, named
                 values[k] = Reference("object", named)
             elif general(type_) == "funcref" and value is not None:
                 values[k] = functions.index(value) if value in functions else FOREIGN
