@@ -38,7 +38,7 @@ OWN = ("expressions", "structured", "exceptions")  # kinds that need no other pr
 Session = Sequence[tuple[str, Sequence]]
 
 
-def decoded(model: Model, session: Session, longest: int, code: ChainCode | None = None, **world):
+def decoded(model: Model, session: Session, longest: int, code: ChainCode | None = None, quick: bool = False, **world):
     """The tokens of a session, how many of them `special` has decoded, chains for its first half and the seconds they took."""
     small = longest == LONGEST_RANDOM and code is None  # so that most of it is a sample
     engine.FIRST_CHUNK, engine.LAST_CHUNK = (BLOCK, BLOCK) if small else ENGINE_CHUNKS
@@ -54,7 +54,7 @@ def decoded(model: Model, session: Session, longest: int, code: ChainCode | None
             found.append(trap.run.tokens)
         except w2x.Unfinished:
             break
-    wanted = Wanted(MOST, 1, quick=True) if longest == LONGEST_RANDOM else Wanted(chained.ALL, chained.OFTEN, quick=False)
+    wanted = Wanted(MOST, 1, quick=True) if longest == LONGEST_RANDOM else Wanted(chained.ALL, chained.OFTEN, quick)
     make = partial(chains_for, vm, samples=half or None, wanted=wanted)
     return np.concatenate(found) if found else np.zeros(0, dtype=np.int32), counted.tokens, make
 
@@ -77,7 +77,7 @@ def check(name: str, model: Model, session: Session, longest: int, **world) -> b
     return same
 
 
-def programs(ids: Sequence[str]) -> int:
+def programs(ids: Sequence[str], quick: bool) -> int:
     """How many differ."""
     wrong = 0
     for program in load_programs():
@@ -86,7 +86,7 @@ def programs(ids: Sequence[str]) -> int:
         longest = max(program.sessions(), key=lambda session: sum(10 ** list(SIZES).index(run.size) for run in session))
         world = {"stdin": longest[0].stdin, "args": ["program"], "random": bytes(256), "clock": 0}
         session = [(run.export, run.args) for run in longest]
-        wrong += not check(program.id, w2x.compile(program.module()), session, LONGEST, **world)
+        wrong += not check(program.id, w2x.compile(program.module()), session, LONGEST, quick=quick, **world)
     return wrong
 
 
@@ -114,13 +114,14 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chains_all", description=__doc__)
     parser.add_argument("ids", nargs="*", metavar="ID", help="programs (all of them)")
     parser.add_argument("--random", type=int, metavar="N", help="N random modules of each kind instead")
+    parser.add_argument("--quick", action="store_true", help="chains as they are made first")
     parser.add_argument("--kind", action="append", choices=tuple(KINDS), help=f"only these ({', '.join(OWN)})")
     parser.add_argument("--seed", type=int, default=0, help="of the first random module (%(default)s)")
     options = parser.parse_args(arguments)
     os.environ["WASM2XFORMER_CHAINS"] = "1"
     chained.LEAST = 0
     if options.random is None:
-        return int(bool(programs(options.ids)))
+        return int(bool(programs(options.ids, options.quick)))
     return int(bool(random_modules(options.kind or OWN, range(options.seed, options.seed + options.random))))
 
 

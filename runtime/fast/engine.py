@@ -24,6 +24,8 @@ FIRST_CHUNK, LAST_CHUNK, CHUNK_SECONDS = 1 << 8, 1 << 16, 0.1
 PATIENCE = 16
 # While chains are made in another thread, calls are longer: after each, this one may wait 5 ms for the interpreter.
 BUSY_CHUNK = 1 << 20
+# Tokens in one array, which is written in place.
+PART = 1 << 20
 # Sequences up to this length are kept, so that they can be read again when an assumption turns out wrong.
 HISTORY = 1 << 17
 
@@ -224,22 +226,30 @@ class FastEngine:
         if np.shape(stop) != (len(self.model.embed),):
             raise ValueError("`stop` has one entry per token id")
         stops = np.where(np.asarray(stop, dtype=bool), STOP, 0).astype(np.uint8)
-        out = np.empty(min(limit, self._longest), dtype=np.int32)
-        chunks: list[np.ndarray] = []
-        total = 0
-        while total < limit:
-            before = self.position
-            try:
-                self._decode(stops, min(limit - total, self._chains.most or self._chunk, len(out)), out)
-                done = self.position - before
-            except _Unexpected:
-                done = self.position - before
-                self._distrust()
-            chunks.append(out[:done].copy())
+        parts: list[np.ndarray] = []
+        total, ended = 0, False
+        while total < limit and not ended:
+            out = np.empty(min(limit - total, PART), dtype=np.int32)
+            done, ended = self._fill(stops, out)
+            parts.append(out if done == len(out) else out[:done].copy())
             total += done
-            if done and stop[out[done - 1]]:
-                break
-        return np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int32)
+        return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, dtype=np.int32), *parts])
+
+    def _fill(self, stops: np.ndarray, out: np.ndarray) -> tuple[int, bool]:
+        """Emits tokens into `out`: how many, and whether the last one is to stop at."""
+        done = 0
+        while done < len(out):
+            before, room = self.position, out[done:]
+            try:
+                self._decode(stops, min(len(room), self._chains.most or self._chunk), room)
+                count = self.position - before
+            except _Unexpected:
+                count = self.position - before
+                self._distrust()
+            done += count
+            if count and stops[out[done - 1]]:
+                return done, True
+        return done, False
 
     def _decode(self, stops: np.ndarray, count: int, out: np.ndarray) -> None:
         if self.position - self._chains.decoded > PATIENCE * len(self._program.text):
