@@ -58,7 +58,7 @@ def watching(timeout: float | None, mib: int | None) -> Iterator[None]:
 def _no_new_chains() -> Iterator[None]:
     """A bound of memory is for what a command does, not for what makes later ones faster: see docs/fast-engine.md, Chains."""
     before = os.environ.get(CHAINS)
-    if before not in (None, "0"):
+    if before != "0":
         os.environ[CHAINS] = "ready"
     try:
         yield

@@ -18,15 +18,15 @@ from .jit import code_engine, leave_behind
 
 # Blocks of tokens that are kept as samples, how long each may be, and how many tokens have to be known before one.
 BLOCKS, LONGEST, BEFORE = 64, 1 << 12, 16
-# This environment variable says which there are: 0 none; "ready" those that were made before; "now": they are made while decoding
-# waits; "always", for tests: and while the sequence is short.
-SWITCH, DEFAULT = "WASM2XFORMER_CHAINS", "0"
+# This environment variable says which there are: "0" none; "ready" those that were made before; "1" others too, made in the
+# background; "now" others too, made while decoding waits; "always", for tests, also while the sequence is short.
+SWITCH, DEFAULT = "WASM2XFORMER_CHAINS", "1"
 # "always": tokens that one call decodes until there are chains, blocks of them, and situations at most.
 SHORT, FEW, FAST = 24, 3, 80
 # Before that many tokens, nothing is done for chains: reading those that were made before takes as long as decoding these.
 LEAST = 1 << 17
-# Tokens before chains are made, and for each situation that is in them: making it takes about as long as decoding these. How
-# often samples have to be in it.
+# Tokens before chains are made, and for each situation that is in them, so that making them does not take much longer than what
+# has been decoded has. How often samples have to be in a situation.
 FIRST, EACH, OFTEN = 1 << 24, 1 << 17, 8
 # Chains that decode less than the first part of the tokens do not fit the sequence: others are made. After that many times the
 # tokens, better ones are made than those that were made quickly, as the first ones are, or decode less than the second part.
