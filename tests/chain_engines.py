@@ -45,7 +45,7 @@ def chains_for(
     vm: w2x.Instance,
     probe: str | None = None,
     samples: list[Sample] | None = None,
-    wanted: Wanted = Wanted(ALL, 1, quick=False),  # noqa: B008 (frozen)
+    wanted: Wanted = Wanted(ALL, 1, quick=False, part=0.0),  # noqa: B008 (frozen)
 ) -> ChainCode | None:
     """Chains for what an instance has decoded so far, or for these samples of it."""
     engine = vm._engine
@@ -69,7 +69,7 @@ def compared(
     if trained is not None:
         plain, _ = instance(model, None)
         trained(plain)
-    code = chains_for(plain, wanted=Wanted(ALL, 1, quick))
+    code = chains_for(plain, wanted=Wanted(ALL, 1, quick, part=0.0))
     assert code is not None
     chained, special = instance(model, code)
     got = np.concatenate(session(chained))

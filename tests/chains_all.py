@@ -54,7 +54,8 @@ def decoded(model: Model, session: Session, longest: int, code: ChainCode | None
             found.append(trap.run.tokens)
         except w2x.Unfinished:
             break
-    wanted = Wanted(MOST, 1, quick=True) if longest == LONGEST_RANDOM else Wanted(chained.ALL, chained.OFTEN, quick)
+    often = (MOST, 1, True) if longest == LONGEST_RANDOM else (chained.ALL, chained.OFTEN, quick)
+    wanted = Wanted(*often, part=0.0)  # also where they do not pay
     make = partial(chains_for, vm, samples=half or None, wanted=wanted)
     return np.concatenate(found) if found else np.zeros(0, dtype=np.int32), counted.tokens, make
 
@@ -119,7 +120,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the first random module (%(default)s)")
     options = parser.parse_args(arguments)
     os.environ["WASM2XFORMER_CHAINS"] = "1"
-    chained.LEAST = 0
+    chained.LEAST, chained.TRIAL = 0, chained.ALL
     if options.random is None:
         return int(bool(programs(options.ids, options.quick)))
     return int(bool(random_modules(options.kind or OWN, range(options.seed, options.seed + options.random))))

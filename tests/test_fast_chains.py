@@ -16,7 +16,7 @@ from wasm2xformer.runtime.errors import DecodingError
 from wasm2xformer.runtime.fast import FastEngine, cases, chained, chains
 from wasm2xformer.runtime.fast.chain_emit import ChainEmitter
 from wasm2xformer.runtime.fast.chain_region import Region
-from wasm2xformer.runtime.fast.chained import Chains, Wanted
+from wasm2xformer.runtime.fast.chained import ALL, Chains, Wanted
 from wasm2xformer.runtime.fast.situations import Situations
 from wasm2xformer.runtime.fast.tokens_alike import Unchained
 
@@ -47,6 +47,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WASM2XFORMER_CHAINS", "1")
     monkeypatch.setattr(chained, "LEAST", 0)
     monkeypatch.setattr(chained, "OFTEN", 1)
+    monkeypatch.setattr(chained, "TRIAL", NEVER)
 
 
 def calls(*invocations: tuple):
@@ -237,11 +238,12 @@ def test_made_in_the_background_and_kept(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert used == [True, True, False]
 
 
-def test_others_are_made_where_those_that_are_there_do_not_fit() -> None:
+def test_others_are_made_where_those_that_are_there_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Wanted] = []
     made = Chains(lambda samples, wanted: asked.append(wanted), lambda: None, lambda code: None)
     made.samples.kept = [(0, [], np.zeros(1, dtype=np.int32))]
     flags = np.zeros(1, dtype=np.uint8)
+    monkeypatch.setattr(chained, "PAYING", 0.0)
 
     def after(position: int, by_chains: int, quick: bool = False) -> list[int]:
         if by_chains:
@@ -267,10 +269,27 @@ def test_those_of_an_earlier_run_are_used_until_it_is_worth_making_better_ones()
     made = Chains(lambda samples, wanted: asked.append(wanted), lambda: None, lambda code: None)
     made.samples.kept = [(0, [], np.zeros(1, dtype=np.int32))]
     first, flags = chained.FIRST, np.zeros(1, dtype=np.uint8)
-    for position, by_chains in ((first, 0.6 * first), (3 * first, 1.6 * first), (4 * first, 2.6 * first)):
+    for position, by_chains in ((first, 0.6 * first), (3 * first, 2.6 * first), (4 * first, 3.6 * first)):
         made._loaded = SimpleNamespace(tokens=np.zeros(0, dtype=np.int64), decoded=by_chains, quick=True)
         made.usable(position, flags)
         assert bool(asked) == (position == 4 * first)
+
+
+def test_those_that_decode_little_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Chains(lambda samples, wanted: None, lambda: None, lambda code: None)
+    monkeypatch.setattr(chained, "TRIAL", 1000)
+    flags, each = np.zeros(1, dtype=np.uint8), 1000
+    for position, by_chains, used in ((each, each, True), (2 * each, 1.7 * each, True), (3 * each, 2.2 * each, False)):
+        made._loaded = SimpleNamespace(tokens=np.zeros(0, dtype=np.int64), decoded=by_chains, quick=True)
+        assert (made.usable(position, flags) is not None) == used
+
+
+def test_none_are_made_where_they_would_decode_little() -> None:
+    model = w2x.compile(MEMORY)
+    vm, _ = instance(model, None)
+    vm.invoke("walk", 4, 1004, 4)
+    assert chains_for(vm, wanted=Wanted(1, 1, quick=True)) is None
+    assert chains_for(vm, wanted=Wanted(ALL, 1, quick=True)) is not None
 
 
 def test_none_are_made_for_short_sequences_or_where_they_are_off(monkeypatch: pytest.MonkeyPatch) -> None:

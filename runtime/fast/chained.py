@@ -28,9 +28,12 @@ LEAST = 1 << 17
 # Tokens before chains are made, and for each situation that is in them, so that making them does not take much longer than what
 # has been decoded has. How often samples have to be in a situation.
 FIRST, EACH, OFTEN = 1 << 24, 1 << 17, 8
-# Chains that decode less than the first part of the tokens do not fit the sequence: others are made. After that many times the
-# tokens, better ones are made than those that were made quickly, as the first ones are, or decode less than the second part.
-FITTING, AGAIN, MUCH = 0.5, 4, 0.97
+# Chains that decode less than this part of the tokens cost more than they save: `special` takes longer where it is asked for a
+# few tokens at a time. They are looked at after so many tokens, again and again.
+PAYING, TRIAL = 0.6, 1 << 18
+# After that many times the tokens, better ones are made than those that were made quickly, as the first ones are, or decode less
+# than that part.
+AGAIN, MUCH = 4, 0.97
 ALL = 2**62
 
 _DRIVE = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 2, ctypes.c_int64, *[ctypes.c_void_p] * 3)
@@ -41,11 +44,13 @@ Sample = tuple[int, Sequence[int], np.ndarray]
 
 
 class Wanted(NamedTuple):
-    """most: situations that are in chains. often: times that samples have to be in each. quick: whether they are made quickly."""
+    """most: situations that are in chains. often: times that samples have to be in each. quick: whether they are made quickly.
+    part: of the positions of samples that they have to be for."""
 
     most: int
     often: int
     quick: bool
+    part: float = PAYING
 
 
 class Samples:
@@ -114,7 +119,7 @@ class Chains:
         self.always, self._now = switch == "always", switch == "now"
         self._sought = self.always
         self._due = 0 if self.always else 2 * LEAST if self._now else FIRST
-        self._before = 0, 0  # tokens, and those of them by chains, when some were due last
+        self._before = self._tried = 0, 0  # tokens, and those of them by chains, when some were due last, and looked at
         self._thread: threading.Thread | None = None
         self._made: list[ChainCode] = []
         self._loaded: LoadedChains | None = None
@@ -144,7 +149,10 @@ class Chains:
             self._add(self._read())
         if self._made:
             self._loaded = LoadedChains(self._made.pop())
-            self._before = position, 0
+            self._before = self._tried = position, 0
+        elif self._loaded is not None and position >= self._tried[0] + TRIAL and not self.always:
+            part, self._tried = self._part(position, self._tried), (position, self._loaded.decoded)
+            self._loaded = self._loaded if part >= PAYING else None
         if position >= self._due and not self._ready and not self.making and len(self.samples.kept) >= self._needed():
             self._time(position)
         loaded = self._loaded
@@ -155,22 +163,25 @@ class Chains:
 
     def _time(self, position: int) -> None:
         """Some are due."""
-        loaded, (since, by_chains) = self._loaded, self._before
         self._due = (AGAIN if not self.always else AGAIN**2) * max(position, 1)
-        if loaded is not None:
-            part = (loaded.decoded - by_chains) / max(1, position - since)
-            self._before = position, loaded.decoded
-            if part > FITTING and position < AGAIN * FIRST and not (self.always or self._now):
+        if self._loaded is not None and not self.always:
+            part, self._before = self._part(position, self._before), (position, self._loaded.decoded)
+            if position < AGAIN * FIRST and not self._now:  # of an earlier run
                 self._due = AGAIN * FIRST
                 return
-            if part > MUCH and not loaded.quick:
+            if part > MUCH and not self._loaded.quick:
                 return
         if self.always:
-            self._add(self._make(self.samples.kept, Wanted(min(position, FAST), 1, quick=True)))
+            self._add(self._make(self.samples.kept, Wanted(min(position, FAST), 1, quick=True, part=0.0)))
         elif self._now:
             self.make()
         else:
             self._begin(Wanted(position // EACH, OFTEN, quick=position < AGAIN * FIRST))
+
+    def _part(self, position: int, before: tuple[int, int]) -> float:
+        """How much of the tokens since then chains have decoded."""
+        since, by_chains = before
+        return (self.decoded - by_chains) / max(1, position - since)
 
     def make(self) -> None:
         """Makes the best ones at once, for the samples that there are, and keeps them."""

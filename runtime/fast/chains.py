@@ -91,6 +91,6 @@ def plan(found: Analysis, situations: Situations, samples: Sequence[Sample], wan
             break
         chosen.append(situation)
         sofar += count
-    if not chosen:
-        raise Unchained("no positions that come often")
+    if sofar < wanted.part * all_ or not chosen:
+        raise Unchained("too few positions come often")
     return ChainPlan(found, situations, flow, chosen)
