@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..compiler.format.references import NUMBER, OUTSIDE
-from ..compiler.format.types import HIGH_HALF, LOW_HALF, OBJECTS, ValType, accepts_null, general, is_reference
+from ..compiler.format.types import HIGH_HALF, LOW_HALF, OBJECTS, ValType, accepts_null, general, is_asked, is_reference
 from .errors import ArgumentError
 
 _BITS = {"i32": 32, "i64": 64, "f32": 32, "f64": 64, "v128": 128, LOW_HALF: 64, HIGH_HALF: 64}
@@ -63,12 +63,14 @@ def encode(
         if not accepts_null(type_):
             raise ArgumentError(f"{where} is null, expected {type_}")
         return 0
-    type_ = general(type_)
+    asked, type_ = is_asked(type_), general(type_)
     if type_ == "exnref":
         raise ArgumentError(f"{where} = {show(value)}: an exception cannot be passed, only null")
     if type_ == "anyref" and isinstance(value, Reference) and value.kind == "host":
         return OUTSIDE | encode(function, index, "externref", value.number)
     if isinstance(value, Reference) and value.kind == "object":
+        if type_ in ("structref", "arrayref") and not asked:
+            raise ArgumentError(f"{where} is {value}: nothing says whether it is a {type_}; compile the program again")
         return _object(where, type_, value, objects)
     bits, number = _BITS[type_], _integer(where, type_, value)
     if type_ in OBJECTS:

@@ -9,6 +9,7 @@ import pytest
 
 import wasm2xformer as w2x
 from wasm2xformer.compiler.compile import compile_steps, realise
+from wasm2xformer.compiler.format.consistency import check_program
 from wasm2xformer.compiler.link.heap import HeapTypes
 from wasm2xformer.compiler.options import CompileOptions
 from wasm2xformer.compiler.wasm.decode import decode
@@ -403,6 +404,18 @@ def test_typed_references_survive_a_checkpoint(tmp_path: Path) -> None:
     assert instance.invoke("x", q).values == [6]
     with pytest.raises(w2x.ArgumentError, match="x: argument 1 is object"):
         instance.invoke("x", a)
+
+
+def test_a_checkpoint_in_which_nothing_says_what_a_reference_is() -> None:
+    model = w2x.compile(TYPED)
+    host = {name.replace("is (ref null ", "is (ref "): entry for name, entry in model.program.host.items()}
+    with pytest.raises(ValueError, match="nothing says whether a reference is a"):
+        check_program(replace(model.program, host=host))
+    older = model.program.entries["x"]
+    entries = model.program.entries | {"x": replace(older, params=("structref",))}
+    instance = w2x.Instance(replace(model, program=replace(model.program, entries=entries)))
+    with pytest.raises(w2x.ArgumentError, match="compile the program again"):
+        instance.invoke("x", *instance.invoke("p", 5).values)
 
 
 def test_objects_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

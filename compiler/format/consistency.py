@@ -15,7 +15,7 @@ from .isa import INPUTS, IS, SELDOM_TRAPS, Entry, Program
 from .limits import FRAME_LIMIT, HIDDEN_LIMIT, HOST_WORDS, MEMORY_PAGES
 from .tokens import CLASSES, Token, read
 from .transformer import Transformer
-from .types import HIGH_HALF, LOW_HALF
+from .types import HIGH_HALF, LOW_HALF, is_asked
 from .validate import validate
 
 if TYPE_CHECKING:
@@ -120,6 +120,8 @@ def _check_entry(program: Program, key: str | None, entry: Entry) -> None:
         _require(known == (entry.params, entry.results), f"host access {key!r}")
     elif key is not None:
         _require(entry.name == key, f"{where}: its name is {entry.name!r}")
+    unasked = [t for t in entry.params if is_asked(t) and f"{IS}{t}" not in program.host]
+    _require(not unasked, f"{where}: nothing says whether a reference is a {unasked[:1]}")
     registers = {register for name in program.inputs for register in INPUTS[name]}
     _require(set(entry.registers) <= registers, f"{where}: a register that no input fills")
 
