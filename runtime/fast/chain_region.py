@@ -32,6 +32,8 @@ from .unembed import Unembeddings
 
 # The row is not known: the state's field after leaving before a position.
 UNKNOWN_ROW = 2**62
+# From so many lines on, situations have no code of their own: the chain is left before them.
+LINES = 100_000
 
 
 class Region(ChainWriter):
@@ -52,8 +54,14 @@ class Region(ChainWriter):
             raise Unchained("the register on which the row rests changes")
         self.code.lines = []
         entry(self)
-        for k in range(len(plan.chosen)):
-            self._situation(k)
+        for k in range(len(plan.chosen)):  # those that come most first
+            if len(self.code.lines) < LINES:
+                self._situation(k)
+            else:
+                self.code.start(f"s{k}")
+                self.code.do(f"br label %b{k}")
+            self._behind(k)
+            self._before(k)
         flush(self)
         head = "define i64 @chain(ptr %state, ptr %out, i64 %i, i64 %count, ptr %probe) nounwind {"
         constants = [f"{name} = private constant {value}" for value, name in self.code.globals.items()]
@@ -89,8 +97,6 @@ class Region(ChainWriter):
             for place, (type, value) in moved.items():
                 code.do(f"store {type} {value}, ptr {place}")
             self.go_on(k, following)
-        self._behind(k)
-        self._before(k)
 
     def _move(self, emitter: ChainEmitter) -> dict[str, tuple[str, str]]:
         """Adds to the running sums what the token adds; where they change, windows move with them. What is to be stored when the

@@ -52,3 +52,11 @@ class Situated(Rewriter):
             past = graph.source(IndexSource(("past", distance, first, end), end - first))
             return graph.table(past, values[first + 1 : end + 1])
         return Form({atom: 1.0})
+
+
+@dataclass
+class SituatedForms(Situated):
+    """The same, where what has to be checked of a position is not asked: that takes long in rows of large circuits."""
+
+    def __post_init__(self) -> None:
+        """No assumptions are rewritten."""

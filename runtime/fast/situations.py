@@ -17,7 +17,7 @@ import numpy as np
 from .atoms import RunningSum
 from .context import Rewriter, Static
 from .linear import Form
-from .situated import Situated
+from .situated import Situated, SituatedForms
 from .symbols import Symbols
 from .tokens_alike import Ids, Tokens, Unchained
 
@@ -53,9 +53,9 @@ class Situations:
         known = {self.row_sum: self._sum(situation)}
         return self._situated(situation, known)
 
-    def _situated(self, situation: Situation, known: dict[int, Form]) -> Situated:
+    def _situated(self, situation: Situation, known: dict[int, Form], kind: type[Situated] = Situated) -> Situated:
         group = self.contexts[self.group_of[situation.row]]
-        return Situated(
+        return kind(
             self.graph, group.statics, group.split, group.tokens, group=group, row=int(self.place[situation.row]),
             recent=situation.recent, distances=self.distances, known=known,
         )  # fmt: skip
@@ -64,7 +64,7 @@ class Situations:
         """The query for the row but for its running sum."""
         found = self._query.get(situation)
         if found is None:
-            query = self._situated(situation, {})(self.graph.lookups[self.lookup].query)
+            query = self._situated(situation, {}, SituatedForms)(self.graph.lookups[self.lookup].query)
             atom = self.graph.atom(RunningSum(self.row_sum))
             terms = dict(query.terms)
             if terms.pop(atom, 0.0) != 1.0:
