@@ -14,7 +14,9 @@ _SIBLINGS = {
     "popcnt": "clz", "div_s": "div_u", "div_u": "rem_u", "rem_s": "rem_u", "rem_u": "div_u", "load": "load8_u",
     "load8_u": "load8_s", "load8_s": "load8_u", "load16_u": "load16_s", "load16_s": "load8_s", "load32_u": "load32_s",
     "load32_s": "load32_u", "store": "store8", "store8": "store16", "store16": "store8", "store32": "store16",
-    "extend8_s": "extend16_s", "extend16_s": "extend8_s",
+    "extend8_s": "extend16_s", "extend16_s": "extend8_s", "lt": "le", "le": "lt", "gt": "ge", "ge": "gt", "min": "max",
+    "max": "min", "convert_i32_s": "convert_i32_u", "convert_i32_u": "convert_i32_s", "convert_i64_s": "convert_i64_u",
+    "convert_i64_u": "convert_i64_s",
 }  # fmt: skip
 _OTHERS = {
     "mov": "select", "select": "mov", "table.get": "table.ref", "table.ref": "table.get", "stdout": "stderr",
