@@ -146,7 +146,7 @@ def test_wide_numbers() -> None:
     """64-bit numbers take up to eight digits."""
     model = w2x.compile(PROGRAMS["siphash"].module())
     run = PROGRAMS["siphash"].runs[0]
-    assert compared(model, calls(*[(run.export, *run.args)] * 12), quick=True)[1] > 0.2
+    assert compared(model, calls(*[(run.export, *run.args)] * 12), quick=True)[1] > 0.1
 
 
 def _wrong_successor(patch: pytest.MonkeyPatch) -> None:
