@@ -138,6 +138,8 @@ class Ranges(Interned):
             return low, high
         rest = self.expanded(Form({a: c for a, c in form.terms.items() if a not in knots}))
         base = self.expanded(x)
+        if not base.terms:  # a constant, written as something that cancels
+            return low, high
         atom = next(iter(base.terms))
         slope = rest.terms.get(atom, 0.0) / base.terms[atom]
         if base.without_constant().scaled(slope) != rest.without_constant():
