@@ -13,7 +13,7 @@ from chain_engines import NEVER, chains_for, compared, instance
 import wasm2xformer as w2x
 from programs import load_programs
 from wasm2xformer.runtime.errors import DecodingError
-from wasm2xformer.runtime.fast import FastEngine, cases, chain_region, chained, chains
+from wasm2xformer.runtime.fast import FastEngine, cases, chained, chains
 from wasm2xformer.runtime.fast.chain_emit import ChainEmitter
 from wasm2xformer.runtime.fast.chain_region import Region
 from wasm2xformer.runtime.fast.chained import ALL, Chains, Wanted
@@ -294,7 +294,7 @@ def test_none_are_made_where_they_would_decode_little() -> None:
 
 def test_code_without_end_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest of the situations is left to `special`."""
-    monkeypatch.setattr(chain_region, "LINES", 9000)
+    monkeypatch.setattr(chains, "LINES", 9000)
     _, part = compared(w2x.compile(MEMORY), calls(("walk", 4, 1004, 4)))
     assert 0.01 < part < 0.8
 

@@ -32,15 +32,15 @@ from .unembed import Unembeddings
 
 # The row is not known: the state's field after leaving before a position.
 UNKNOWN_ROW = 2**62
-# From so many lines on, situations have no code of their own: the chain is left before them.
-LINES = 100_000
 
 
 class Region(ChainWriter):
-    """The whole module. plan: what code is made for."""
+    """The whole module. plan: what code is made for. lines: from so many on, situations have no code of their own, and the chain
+    is left before them."""
 
-    def __init__(self, plan: ChainPlan):
+    def __init__(self, plan: ChainPlan, lines: int):
         super().__init__(plan)
+        self._lines = lines
         self._unembeddings = Unembeddings(self.found.lifted.weights)
         self._added = ""
         outer = plan.contexts[0].group.outer
@@ -55,7 +55,7 @@ class Region(ChainWriter):
         self.code.lines = []
         entry(self)
         for k in range(len(plan.chosen)):  # those that come most first
-            if len(self.code.lines) < LINES:
+            if len(self.code.lines) < self._lines:
                 self._situation(k)
             else:
                 self.code.start(f"s{k}")

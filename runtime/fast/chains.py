@@ -21,6 +21,8 @@ from .traffic import Walk
 
 # Situations that code is made for at most.
 MOST = 600
+# Lines of LLVM IR, where it is made quickly and where it is not.
+QUICK_LINES, LINES = 100_000, 250_000
 # Code is made until it is made for this part of all positions.
 ENOUGH = 0.9995
 
@@ -32,7 +34,7 @@ def compile_chains(
     try:
         found = analyse(model, probe, trusting)
         chosen = plan(found, situations_of(found), samples, wanted)
-        text = Region(chosen).text()
+        text = Region(chosen, QUICK_LINES if wanted.quick else LINES).text()
         code = compile_lightly(text) if wanted.quick else compile_optimised(text)
         return ChainCode(code, chosen.tokens(), wanted.quick)
     except (Unchained, Refused):
