@@ -58,6 +58,9 @@ class Samples:
 
     def __init__(self) -> None:
         self.kept: list[Sample] = []
+        # One array of its own: small ones that stay, between large ones that go, make these cost more.
+        self._room, self._free = np.empty((0, LONGEST), dtype=np.int32), list(range(BLOCKS))
+        self._places: list[int] = []
         self._stride, self._seen = 1, 0
         self._before: list[int] = []
 
@@ -67,12 +70,26 @@ class Samples:
             if len(self._before) < BEFORE:
                 self._before += tokens[-MAX_DELAY - 1 :].tolist()
                 return
-            self.kept.append((row, self._before[-MAX_DELAY - 1 :], tokens[:LONGEST].copy()))
-            if len(self.kept) == BLOCKS:
-                del self.kept[1::2]
-                self._stride *= 2
+            self._keep(row, tokens[:LONGEST])
         self._seen += 1
         self._before = tokens[-MAX_DELAY - 1 :].tolist() if self._seen % self._stride == 0 else []
+
+    def _keep(self, row: int, tokens: np.ndarray) -> None:
+        if len(self._room) < BLOCKS:
+            self._room = np.empty((BLOCKS, LONGEST), dtype=np.int32)
+        place = self._free.pop()
+        block = self._room[place, : len(tokens)]
+        block[:] = tokens
+        self.kept.append((row, self._before[-MAX_DELAY - 1 :], block))
+        self._places.append(place)
+        if len(self.kept) == BLOCKS:
+            self._free += self._places[1::2]
+            del self.kept[1::2], self._places[1::2]
+            self._stride *= 2
+
+    def copied(self) -> list[Sample]:
+        """For another thread: blocks are written again when there are others."""
+        return [(row, before, tokens.copy()) for row, before, tokens in self.kept]
 
     def interrupt(self) -> None:
         """What follows was not decoded behind what was added last."""
@@ -196,7 +213,7 @@ class Chains:
 
     def _begin(self, wanted: Wanted) -> None:
         """Makes them in a thread that nobody waits for."""
-        samples = list(self.samples.kept)
+        samples = self.samples.copied()
 
         def work() -> None:
             with suppress(Exception):  # then there are none
