@@ -34,8 +34,8 @@ def compile(
     libraries: Mapping[str, str | bytes] | None = None,
     max_memory_pages: int | None = None,
     unknown_imports_trap: bool = False,
-    float_routines: bool = False,
-    division_routines: bool = False,
+    float_routines: bool | None = None,
+    division_routines: bool | None = None,
 ) -> Model:
     """Compiles a WebAssembly module into a transformer that executes it.
 
@@ -46,7 +46,8 @@ def compile(
     unknown_imports_trap: an imported function that nobody provides is no reason to refuse the module; calling it traps.
     float_routines: sums, products, comparisons and conversions of floats are linked routines of many steps, too, as other
     arithmetic on floats is; the transformer is smaller then. division_routines: 64-bit divisions are calls of a linked routine
-    that makes 32-bit divisions, and not one step each; the vocabulary is smaller then.
+    that makes 32-bit divisions, and not one step each; the vocabulary is smaller then. None, for both: where such instructions
+    are rare in what is reached (`link.chosen_steps`).
 
     Raises CompileError with every reason when the module cannot be compiled exactly.
     """

@@ -17,8 +17,8 @@ class CompileOptions:
     libraries: Mapping[str, str | bytes] = field(default_factory=dict)
     max_memory_pages: int | None = None
     unknown_imports_trap: bool = False
-    float_routines: bool = False
-    division_routines: bool = False
+    float_routines: bool | None = None
+    division_routines: bool | None = None
 
     def __post_init__(self) -> None:
         if self.opt_level not in (0, 1):

@@ -10,11 +10,13 @@ from dataclasses import replace
 import pytest
 import wasmtime
 
+from wasm2xformer.compiler.compile import compile_steps
 from wasm2xformer.compiler.format.errors import CompileError
 from wasm2xformer.compiler.format.isa import TRAPS
 from wasm2xformer.compiler.format.limits import pages_of
 from wasm2xformer.compiler.link.libraries import provided_imports
 from wasm2xformer.compiler.link.link import link
+from wasm2xformer.compiler.options import CompileOptions
 from wasm2xformer.compiler.wasm.decode import decode
 from wasm2xformer.compiler.wasm.encode import encode
 from wasm2xformer.compiler.wasm.module import Export, Function, FuncType, GlobalType, Import, Instr, Limits
@@ -846,3 +848,20 @@ def test_long_chains_of_libraries_and_deep_blocks():
     assert LinkedInstance(linked).invoke("f") == [13]
     deep = link(compile_wat(f'(module (func (export "f") {"block " * 5000} {"end " * 5000}))'))
     assert len(deep.module.functions[0].body) == 10001
+
+
+def test_steps_where_an_instruction_is_not_rare() -> None:
+    """One division, or one sum of floats, among so many other instructions."""
+
+    def chosen(others: int, kind: str = "i64.rem_u", **options: bool) -> bool:
+        a = f"(local.get {2 if kind.startswith('f') else 0})"
+        result = "f64" if kind.startswith("f") else "i64"
+        filling = "(local.set 1 (i32.add (local.get 1) (i32.const 1)))" * (others // 4)
+        text = f'(module (func (export "f") (param i64 i32 f64) (result {result}) {filling} ({kind} {a} {a})))'
+        program, _ = compile_steps(text, CompileOptions(**options))
+        return kind in {step.op for step in program.steps}
+
+    assert chosen(1800) and not chosen(2200)
+    assert chosen(2200, division_routines=False) and not chosen(4, division_routines=True)
+    assert chosen(100, "f64.add") and not chosen(140, "f64.add")
+    assert chosen(140, "f64.add", float_routines=False) and not chosen(4, "f64.add", float_routines=True)

@@ -22,6 +22,7 @@ way, as libraries under the name that the program imports. Only what is reached 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from ..format.operations import DIVISION_STEPS, FLOAT_STEPS
@@ -46,8 +47,8 @@ def link(
     exports: Sequence[str] | None = None,
     max_memory_pages: int | None = None,
     unknown_imports_trap: bool = False,
-    float_routines: bool = False,
-    division_routines: bool = False,
+    float_routines: bool | None = None,
+    division_routines: bool | None = None,
 ) -> LinkedModule:
     """Links `module` with what it imports from `libraries` and from the standard libraries.
 
@@ -59,8 +60,7 @@ def link(
     whole = split(module)
     provided = {name: split(library).module for name, library in (libraries or {}).items()}
     units = Units(whole.module, libraries_of(whole.module, provided, unknown_imports_trap))
-    steps = (frozenset() if float_routines else FLOAT_STEPS) | (frozenset() if division_routines else DIVISION_STEPS)
-    reached = reach(units, exports, steps)
+    reached = reach(units, exports, chosen_steps(units, exports, float_routines, division_routines))
     refuse(units, reached)
     indices = number(units, reached)
     state = lay_out(units, reached, indices, max_memory_pages)
@@ -100,6 +100,29 @@ def link(
         asked={type: functions[f] for type, f in reached.asked.items()},
     )
     return with_places(linked, whole)
+
+
+# One in so many instructions is rare. A division that is rarer than that is the one in printf; programs whose floats are rarer
+# print or parse some, and their circuits would make the file of QuickJS (0.7 %) more than twice as long.
+RARE_FLOATS, RARE_DIVISIONS = 120, 2000
+
+
+def chosen_steps(
+    units: Units, exports: Sequence[str] | None, float_routines: bool | None, division_routines: bool | None
+) -> frozenset[str]:
+    """The instructions that are to be single steps and not calls of routines. None: unless they are rare in what is
+    reached."""
+    kinds = ((FLOAT_STEPS, float_routines, RARE_FLOATS), (DIVISION_STEPS, division_routines, RARE_DIVISIONS))
+    steps = frozenset(name for kind, routines, _ in kinds if not routines for name in kind)
+    if all(routines is not None for _, routines, _ in kinds):
+        return steps
+    functions = reach(units, exports, steps).functions
+    bodies = [units.all[f.unit].module.functions[f.index].body for f in functions]
+    names = Counter(instruction.name for body in bodies for instruction in body)
+    for kind, routines, rare in kinds:
+        if routines is None and sum(names[name] for name in kind) * rare < names.total():
+            steps -= kind
+    return steps
 
 
 def _exported_memory(units: Units, indices: Indices) -> int | None:

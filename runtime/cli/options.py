@@ -76,10 +76,11 @@ def linking_options(command: _Command) -> _Command:
     alias = click.option("--import", "aliases", multiple=True, metavar="M.N=MODULE.NAME|SCRIPT",
                          help="The program's import N from M is what MODULE calls NAME; or as Emscripten's script "
                          "(.js) beside the program says. Repeatable.")  # fmt: skip
-    floats = click.option("--float-routines", is_flag=True,
-                          help="Floats by routines throughout, no single steps for them: smaller, more tokens.")  # fmt: skip
-    division = click.option("--division-routines", is_flag=True,
-                            help="64-bit divisions by routines, no single steps for them: smaller, more tokens.")  # fmt: skip
+    floats = click.option("--float-routines/--float-steps", default=None,
+                          help="Floats by routines (a smaller model) or by single steps (fewer tokens).  "
+                          "[default: steps, where floats are not rare]")  # fmt: skip
+    division = click.option("--division-routines/--division-steps", default=None,
+                            help="The same for 64-bit divisions.")  # fmt: skip
     return library(alias(memory(unknown(floats(division(command))))))
 
 

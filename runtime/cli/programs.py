@@ -85,7 +85,8 @@ def in_form(model: Model, stock: bool) -> Model:
 
 def compile_options(
     source: Source, exports: Sequence[str], libraries: Sequence[str], aliases: Sequence[str], max_memory: int | None,
-    opt_level: str, unknown_imports_trap: bool, float_routines: bool = False, division_routines: bool = False,
+    opt_level: str, unknown_imports_trap: bool, float_routines: bool | None = None,
+    division_routines: bool | None = None,
 ) -> CompileOptions:  # fmt: skip
     """The options of the command line as one value; libraries are loaded."""
     from ...compiler.options import CompileOptions
@@ -166,9 +167,10 @@ def model_and_calls(
     """A checkpoint, or a program compiled in memory for these calls; and the calls, `_start` if there are none. stock: in the
     form of a folder."""
     if is_checkpoint(path):
-        chosen = ("libraries", "aliases", "max_memory", "unknown_imports_trap", "float_routines", "division_routines")
-        if any(compiling.get(name) for name in chosen):
-            options = "--library, --import, --max-memory, --unknown-imports-trap, --float-routines and --division-routines"
+        chosen = ("libraries", "aliases", "max_memory", "unknown_imports_trap")
+        either = ("float_routines", "division_routines")
+        if any(compiling.get(name) for name in chosen) or any(compiling.get(name) is not None for name in either):
+            options = "--library, --import, --max-memory, --unknown-imports-trap, --float-... and --division-routines or -steps"
             raise click.UsageError(f"{path} is compiled already: {options} are for programs")
         model = in_form(load_model(path), stock)
         if not calls:
