@@ -23,6 +23,7 @@
 #   make wasi-files  random calls of WASI's functions on files against wasmtime
 #   make hf          programs as folders for Hugging Face, in a process without this project; other libraries that read them
 #   make hybrid      experts inside small language models: the tables of docs/hybrid.md
+#   make gpu         real softmax, both engines on torch and language models on a GPU, against the CPU (needs a GPU)
 #   make circuits    circuit discovery and training on compiled models: the tables of docs/ground-truth.md
 #   make check-docs  the commands in README.md and docs/ print what is written there
 #   make page        the page of `explain` in headless Chromium (needs a chromium)
@@ -132,6 +133,11 @@ hf: $(DEV)
 	@$(PIP) -e '.[dev,readers]'
 	$(BIN)/python -m tests.hf
 	$(BIN)/python -m pytest tests/hf_examples.py
+
+# On a machine with a GPU.
+.PHONY: gpu
+gpu: $(DEV)
+	$(BIN)/python -m tests.gpu
 
 .PHONY: circuits
 circuits: $(DEV)

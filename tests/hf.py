@@ -50,12 +50,12 @@ else:
 import json, time, torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 for line in sys.stdin:
-    folder, prompts, attention, count = json.loads(line)
+    folder, prompts, attention, count, device, more = json.loads(line)
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64, attn_implementation=attention)
-    inputs = tokenizer(prompts, return_tensors="pt", padding=True)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64, attn_implementation=attention).to(device)
+    inputs = tokenizer(prompts, return_tensors="pt", padding=True).to(device)
     start = time.perf_counter()
-    tokens = model.generate(**inputs, **({"max_new_tokens": count} if count else {}))
+    tokens = model.generate(**inputs, **({"max_new_tokens": count} if count else {}), **more)
     found = {
         "class": type(model).__name__, "dtype": str(model.dtype), "asked": inputs.input_ids.tolist(),
         "tokens": tokens.tolist(), "texts": tokenizer.batch_decode(tokens), "seconds": time.perf_counter() - start,
@@ -74,10 +74,13 @@ class Stranger:
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment)
         return self
 
-    def generate(self, folder: Path, prompts: Sequence[str], attention: str = "sdpa", count: int = 0) -> dict[str, Any]:
-        """Whole sequences for these prompts, as one batch. count: of new tokens at most; 0: up to a halt or trap."""
+    def generate(
+        self, folder: Path, prompts: Sequence[str], attention: str = "sdpa", count: int = 0, device: str = "cpu", **more: Any
+    ) -> dict[str, Any]:
+        """Whole sequences for these prompts, as one batch. count: of new tokens at most; 0: up to a halt or trap. device: as
+        torch names it. more: of `generate` itself."""
         assert self._process.stdin and self._process.stdout and self._process.stderr
-        self._process.stdin.write(json.dumps([str(folder), list(prompts), attention, count]) + "\n")
+        self._process.stdin.write(json.dumps([str(folder), list(prompts), attention, count, device, more]) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         assert line, self._process.stderr.read()
@@ -97,14 +100,20 @@ def run_of(program: ProgramCase, model: w2x.Model, number: int) -> w2x.Run:
         return trap.run
 
 
-def compare(stranger: Stranger, program: ProgramCase, number: int, attention: str, level: int = 1) -> dict[str, Any]:
-    """tokens: how many were decoded; wrong: the position of the first that differs, or None; more for people."""
+def compare(
+    stranger: Stranger, program: ProgramCase, number: int, attention: str, level: int = 1, device: str = "cpu",
+    bounded: bool = False, **more: Any
+) -> dict[str, Any]:  # fmt: skip
+    """bounded: whether `generate` is told how many tokens to make at most. more: of `generate`.
+    tokens: how many were decoded; wrong: the position of the first that differs, or None; more for people."""
     model = w2x.compile(program.module(), level)
     run, stock = run_of(program, model, number), in_stock_form(model)
     names = stock.transformer.vocabulary
     with tempfile.TemporaryDirectory() as name:
         w2x.save_folder(stock, Path(name, "model"))
-        found = stranger.generate(Path(name, "model"), [" ".join(names[t] for t in run.prompt)], attention)
+        prompts = [" ".join(names[t] for t in run.prompt)]
+        count = len(run.tokens) if bounded else 0
+        found = stranger.generate(Path(name, "model"), prompts, attention, count, device, **more)
     expected = np.concatenate([stock.transformer.prefix, run.prompt, run.tokens]).tolist()
     (tokens,) = found["tokens"]
     wrong = next((k for k, (a, b) in enumerate(zip(tokens, expected, strict=False)) if a != b), None)
@@ -117,6 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.hf")
     parser.add_argument("ids", nargs="*", metavar="ID", help=f"of {', '.join(CASES)}; all if none is named")
     parser.add_argument("--attention", choices=("sdpa", "eager"), default="sdpa", help="(%(default)s)")
+    parser.add_argument("--device", default="cpu", help="as torch names it (%(default)s)")
     parser.add_argument("-O", dest="level", type=int, choices=(0, 1), default=1, help="(%(default)s)")
     options = parser.parse_args(arguments)
     programs = {program.id: program for program in load_programs()}
@@ -130,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with Stranger() as stranger:
         for id_ in options.ids or CASES:
             try:
-                found = compare(stranger, programs[id_], CASES.get(id_, 0), options.attention, options.level)
+                found = compare(stranger, programs[id_], CASES.get(id_, 0), options.attention, options.level, options.device)
             except (w2x.CompileError, ValueError, NotImplementedError) as error:
                 wrong += 1
                 print(f"{id_:<20}no folder: {error}", flush=True)

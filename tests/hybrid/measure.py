@@ -138,7 +138,7 @@ def bypass(model: Any, tokenizer: Any, experts: hybrid.Experts, count: int = 100
 @torch.no_grad()
 def loss(model: Any, tokenizer: Any, text: str, start: int) -> float:
     """Mean over the tokens from `start` on."""
-    ids = tokenizer(text, return_tensors="pt").input_ids
+    ids = tokenizer(text, return_tensors="pt").input_ids.to(model.device)
     scores = torch.log_softmax(model(input_ids=ids).logits[0, :-1].double(), -1)
     return float(-scores.gather(1, ids[0, 1:, None])[start - 1 :].mean())
 

@@ -1,4 +1,4 @@
-"""Small stock models trained on the corpus, each once: build/hybrid keeps them. Seeds are fixed, one thread trains."""
+"""Stock models trained on the corpus, each once: build/hybrid keeps them. Seeds are fixed; on a CPU one thread trains."""
 
 from __future__ import annotations
 
@@ -45,12 +45,16 @@ class Recipe:
     seed: int = 1
     rate: float = 3e-3
     quick: bool = False
+    experts: int = 8
 
 
 TINY_LLAMA = Recipe("llama", 64, 2, 150, length=96, batch=8)
 TINY_OLMOE = Recipe("olmoe", 64, 2, 120, length=96, batch=8)
 LLAMA = Recipe("llama", 192, 4, 700, batch=8, quick=True)
 OLMOE = Recipe("olmoe", 64, 3, 1000)
+# For a GPU: 0.2 billion parameters each.
+LARGE_LLAMA = Recipe("llama", 1024, 16, 800, batch=64, rate=1e-3, quick=True)
+LARGE_OLMOE = Recipe("olmoe", 512, 8, 800, batch=64, rate=1e-3, experts=32)
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
@@ -76,15 +80,17 @@ def untrained(recipe: Recipe) -> Any:
     }  # fmt: skip
     if recipe.kind == "llama":
         return LlamaForCausalLM(LlamaConfig(intermediate_size=recipe.width * 8 // 3, **common))
-    experts = {"num_experts": 8, "num_experts_per_tok": 2, "norm_topk_prob": True, "router_aux_loss_coef": 0.01}
+    experts = {"num_experts": recipe.experts, "num_experts_per_tok": 2, "norm_topk_prob": True, "router_aux_loss_coef": 0.01}
     return OlmoeForCausalLM(OlmoeConfig(intermediate_size=recipe.width, **experts, **common))
 
 
-def trained(recipe: Recipe, report: Any = lambda text: None) -> tuple[Any, PreTrainedTokenizerFast]:
-    """The model, ready for use, and its tokenizer: from build/hybrid if it is there, else trained now."""
+def trained(
+    recipe: Recipe, report: Any = lambda text: None, device: str = "cpu"
+) -> tuple[Any, PreTrainedTokenizerFast]:
+    """The model, ready for use, and its tokenizer: from build/hybrid if it is there, else trained now, on that device."""
     folder = FOLDER / f"{recipe.kind}-{hashlib.sha256(_key(recipe)).hexdigest()[:12]}"
     if not (folder / "config.json").exists():
-        model = _train(recipe, report)
+        model = _train(recipe, report, device)
         FOLDER.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(dir=FOLDER))
         model.save_pretrained(made)
@@ -93,7 +99,7 @@ def trained(recipe: Recipe, report: Any = lambda text: None) -> tuple[Any, PreTr
             made.rename(folder)
         except OSError:  # another process was faster
             shutil.rmtree(made)
-    return AutoModelForCausalLM.from_pretrained(folder).eval(), tokenizer()
+    return AutoModelForCausalLM.from_pretrained(folder).to(device).eval(), tokenizer()
 
 
 def folder_of(recipe: Recipe, report: Any = lambda text: None) -> Path:
@@ -106,11 +112,11 @@ def _key(recipe: Recipe) -> bytes:
     return repr(recipe).encode() + Path(corpus.__file__).read_bytes()
 
 
-def _train(recipe: Recipe, report: Any) -> Any:
+def _train(recipe: Recipe, report: Any, device: str) -> Any:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        model, began = untrained(recipe).train(), time.process_time()
+        model, began = untrained(recipe).to(device).train(), time.process_time()
         tokens = tokenizer()
         optimizers = _optimizers(model, recipe)
         warm = recipe.steps // 20 + 1
@@ -120,9 +126,9 @@ def _train(recipe: Recipe, report: Any) -> Any:
         ]
         texts = corpus.blocks(recipe.seed, recipe.length - 1)
         for step in range(recipe.steps):
-            ids = torch.tensor([[1, *tokens.encode(next(texts))] for _ in range(recipe.batch)])
+            ids = torch.tensor([[1, *tokens.encode(next(texts))] for _ in range(recipe.batch)], device=device)
             routing = {"output_router_logits": True} if recipe.kind == "olmoe" else {}
-            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.quick):
+            with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.quick):
                 loss = model(input_ids=ids, labels=ids, **routing).loss
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
