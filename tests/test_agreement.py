@@ -20,6 +20,7 @@ from wasm2xformer.compiler.wasm.source import load
 from wasm2xformer.runtime.check.diff import Comparison, ModelState
 from wasm2xformer.runtime.check.diff import one_pass as p
 from wasm2xformer.runtime.check.diff.native import F64, I64, U8, NativeFunction, poke
+from wasm2xformer.runtime.check.diff.tables import _token_rows
 from wasm2xformer.runtime.check.diff.translate import translated
 from wasm2xformer.runtime.check.oracle import OracleRun, oracle_for
 from wasm2xformer.runtime.results import Run, output_bytes
@@ -180,6 +181,13 @@ def test_other_tokens(sides: Sides):
         assert agrees == (not found), found
         seen.add(found.partition(":")[0])
     assert len(seen) > 3, seen
+
+
+def test_nothing_leads_to_what_only_a_prompt_holds(sides: Sides):
+    rows = _token_rows(sides.table).reshape(-1, p.TOKEN_WIDTH)
+    foreign = (sides.table.kind == Kind.NONE) | (sides.table.kind == Kind.ENTRY)
+    assert foreign.any() and set(rows[foreign, p.BEHIND].tolist()) == {2**31 - 1}
+    assert (rows[:, p.LEADS] < 2**31 - 1).all()
 
 
 @pytest.mark.parametrize("sides", RECORDED, ids=shown, indirect=True)

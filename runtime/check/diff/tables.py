@@ -80,8 +80,8 @@ def _token_rows(table: TokenTable) -> np.ndarray:
     rows[:, p.VALUE] = np.where(speaks, table.value, 0)
     rows[:, p.SHIFT] = 8 * place
     rows[:, p.IP_DELTA], rows[:, p.FRAME_DELTA] = table.ip_delta, table.frame_delta
-    # Nothing leads to what only a prompt holds.
-    rows[:, p.BEHIND] = np.where(foreign, _NOWHERE, table.behind)
+    # Nothing leads to what only a prompt holds. An `int` would be made an int8, as `behind` is.
+    rows[:, p.BEHIND] = np.where(foreign, np.int64(_NOWHERE), table.behind)
     rows[:, p.DIGIT_PLACE] = np.where(digit, place + 1, 0)
     rows[:, p.LEADS] = np.where(place > 0, -place, table.leads)
     rows[:, p.ENDS] = np.where(table.stops, 2, table.ends)
