@@ -53,8 +53,8 @@ TINY_OLMOE = Recipe("olmoe", 64, 2, 120, length=96, batch=8)
 LLAMA = Recipe("llama", 192, 4, 700, batch=8, quick=True)
 OLMOE = Recipe("olmoe", 64, 3, 1000)
 # For a GPU: 0.2 billion parameters each.
-LARGE_LLAMA = Recipe("llama", 1024, 16, 800, batch=64, rate=1e-3, quick=True)
-LARGE_OLMOE = Recipe("olmoe", 512, 8, 800, batch=64, rate=1e-3, experts=32)
+LARGE_LLAMA = Recipe("llama", 1024, 16, 400, batch=64, rate=1e-3, quick=True)
+LARGE_OLMOE = Recipe("olmoe", 512, 8, 400, batch=64, rate=1e-3, experts=32)
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
