@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .format.checkpoint import Model
 from .format.isa import Program
+from .format.records import collecting_later
 from .format.validate import validate
 from .format.watch import Watch, ignore
 from .graph.build import build
@@ -59,9 +60,11 @@ def compile(
 
 def compile_with(source: str | bytes | Path | Source, options: CompileOptions) -> Model:
     """`compile`, its options as one value."""
-    return realise(*compile_steps(source, options))
+    with collecting_later():
+        return realise(*compile_steps(source, options))
 
 
+@collecting_later()
 def compile_steps(
     source: str | bytes | Path | Source, options: CompileOptions = DEFAULTS, watch: Watch = ignore
 ) -> tuple[Program, Module]:
@@ -91,6 +94,7 @@ def link_source(source: Source, options: CompileOptions) -> LinkedModule:
     )  # fmt: skip
 
 
+@collecting_later()
 def realise(
     program: Program,
     module: Module,

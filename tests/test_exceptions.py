@@ -284,25 +284,25 @@ def changes(program: Program) -> dict[str, Program]:
         step = program.steps[at]
         if step.op == "br.i32.ne" and step.a == PENDING and step.b == Slot("const", 0):
             found.setdefault("nobody asks", with_step(at, Step("jump", target=at + 1)))
-            found.setdefault("asked the other way", with_step(at, replace(step, op="br.i32.eq")))
+            found.setdefault("asked the other way", with_step(at, step.but(op="br.i32.eq")))
         elif step.op.startswith("br.") and step.a == PENDING:
-            found.setdefault("another tag is caught", with_step(at, replace(step, b=Slot("const", int(step.b.index) % 3 + 1))))  # type: ignore[union-attr]
+            found.setdefault("another tag is caught", with_step(at, step.but(b=Slot("const", int(step.b.index) % 3 + 1))))  # type: ignore[union-attr]
         elif step.dest == PENDING and step.site is not None and step.a is not None and step.a.kind == "const":
             other = Slot("const", 4 if step.a.index != 4 else 1)
-            found.setdefault("another tag is thrown", with_step(at, replace(step, a=other)))
-            found.setdefault("a throw without a site", with_step(at, replace(step, site=None)))
+            found.setdefault("another tag is thrown", with_step(at, step.but(a=other)))
+            found.setdefault("a throw without a site", with_step(at, step.but(site=None)))
         elif step.dest == PENDING and step.site is None:
-            found.setdefault("still in flight", with_step(at, replace(step, a=Slot("const", 1))))
+            found.setdefault("still in flight", with_step(at, step.but(a=Slot("const", 1))))
         elif step.op == "mov" and step.dest == Slot("hidden", "exception_value0"):
-            found.setdefault("another value", with_step(at, replace(step, a=Slot("const", 12345))))
+            found.setdefault("another value", with_step(at, step.but(a=Slot("const", 12345))))
         elif step.op == "mov" and step.dest == Slot("hidden", "exception_reference"):
-            found.setdefault("an old value of the exception", with_step(at, replace(step, a=Slot("const", 12))))
+            found.setdefault("an old value of the exception", with_step(at, step.but(a=Slot("const", 12))))
         elif step.op == "mov" and step.a == Slot("hidden", "exception_value0") and step.dest != step.a:
-            found.setdefault("another value is taken", with_step(at, replace(step, a=Slot("hidden", "exception_value1"))))
+            found.setdefault("another value is taken", with_step(at, step.but(a=Slot("hidden", "exception_value1"))))
     for at in range(len(program.steps)):
         if program.steps[at].trap == "uncaught_exception":
             found.setdefault("nobody asks at the end", with_step(at - 2, Step("jump", target=at + 1)))
-            found.setdefault("in flight at the end", with_step(at - 1, replace(program.steps[at - 1], a=Slot("const", 2))))
+            found.setdefault("in flight at the end", with_step(at - 1, program.steps[at - 1].but(a=Slot("const", 2))))
     return found
 
 

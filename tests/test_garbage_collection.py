@@ -264,7 +264,7 @@ def test_a_branch_of_another_cast_is_told() -> None:
     program, _ = compile_steps(source)
     first, second = (i for i, s in enumerate(program.steps) if s.op == "call" and s.callee in (1, 2))
     steps = list(program.steps)
-    steps[first] = replace(steps[first], callee=steps[second].callee)
+    steps[first] = steps[first].but(callee=steps[second].callee)
     changed = realise(replace(program, steps=tuple(steps)), load(source).module)
     report = Verifier(source, model=changed).invoke("f", (None,))
     assert report.divergence is not None and report.divergence.what.startswith("translation")

@@ -62,7 +62,7 @@ def test_a_frame_through_which_nothing_goes_may_begin_higher(level: int, kind: s
             (higher,) = (mutant for what, mutant in mutants(program, index) if what == "imm")
             callee = step.type or program.functions[step.callee].type
             shown.append((bool(callee.params), equivalent(program, higher, index)))
-            lower = replace(step, imm=step.imm - 1)
+            lower = step.but(imm=step.imm - 1)
             assert not equivalent(
                 program, replace(program, steps=[*program.steps[:index], lower, *program.steps[index + 1 :]]), index
             )

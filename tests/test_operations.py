@@ -93,7 +93,7 @@ def valid(opt_level: int = 1):
 def changed(program, of: str, **values):
     at = next(i for i, step in enumerate(program.steps) if step.op == of)
     steps = list(program.steps)
-    steps[at] = replace(steps[at], **values)
+    steps[at] = steps[at].but(**values)
     return at, replace(program, steps=tuple(steps))
 
 
@@ -135,7 +135,7 @@ def test_validate_checks_what_holds_the_steps_together():
     validate(program)
     site = next(step.site for step in program.steps if step.site is not None)
     two = [i for i, s in enumerate(program.steps) if s.site is not None and s.site.record == site.record][1]
-    twice = replace(program, steps=tuple(replace(s, site=site) if i == two else s for i, s in enumerate(program.steps)))
+    twice = replace(program, steps=tuple(s.but(site=site) if i == two else s for i, s in enumerate(program.steps)))
     with pytest.raises(InvalidProgram, match="the same instruction as step"):
         validate(twice)
     function = program.functions[0]

@@ -94,7 +94,7 @@ def test_both_halves_are_compared(level: int):
     assert len(places) == 2
     for at in places:
         steps = list(program.steps)
-        steps[at] = replace(steps[at], op="i64.or")
+        steps[at] = steps[at].but(op="i64.or")
         changed = replace(program, steps=tuple(steps))
         report = Verifier(source, opt_level=level, model=realise(changed, module)).invoke("f", [2**128 - 1, 2**128 - 1])
         assert report.divergence is not None

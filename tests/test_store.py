@@ -396,7 +396,7 @@ def test_a_wrong_weight_is_told(monkeypatch: pytest.MonkeyPatch):
     from wasm2xformer.runtime.check import verified_store
 
     def spoiled(program: Any, module: Any) -> w2x.Model:
-        steps = tuple(s.__class__(**{**s.__dict__, "op": "i32.sub"}) if s.op == "i32.add" else s for s in program.steps)
+        steps = tuple(s.but(op="i32.sub") if s.op == "i32.add" else s for s in program.steps)
         return real(compose.replace(program, steps=steps), module)
 
     real = verified_store.realise

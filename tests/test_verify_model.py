@@ -76,7 +76,7 @@ CHANGES = {
     "program.exported_globals['g']": changed_program(lambda p: replace(p, exported_globals={})),
     "program.host": changed_program(lambda p: replace(p, host={})),
     "program.memory_pages": changed_program(lambda p: replace(p, memory_pages=2)),
-    "program.steps[1]": changed_program(lambda p: replace(p, steps=(p.steps[0], replace(p.steps[1], imm=5), *p.steps[2:]))),
+    "program.steps[1]": changed_program(lambda p: replace(p, steps=(p.steps[0], p.steps[1].but(imm=5), *p.steps[2:]))),
     "transformer.embed": changed_tensor("embed"),
     "transformer.unembed": changed_tensor("unembed"),
     "transformer.prefix": changed_tensor("prefix"),

@@ -32,6 +32,7 @@ from .consistency import check
 from .isa import Program
 from .mixture import Mixture
 from .printable import printable
+from .records import collecting_later
 from .tensors import HEADER_LIMIT, Tensors, open_tensors, sparse_parts, write_tensors
 from .transformer import Layer, Transformer
 
@@ -142,7 +143,7 @@ def _config(t: Transformer) -> stored.Config:
 
 def load(path: str | Path) -> Model:
     """Reads a checkpoint. Raises CheckpointError for anything that is not one of this version, whole and consistent."""
-    with checkpoint_errors(path):
+    with checkpoint_errors(path), collecting_later():
         return _load(path)
 
 

@@ -14,9 +14,19 @@ by the frame base), so operand stacks begin at slot max(1, number of locals).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 from .operations import OPERATIONS, Operation
+from .records import Immutable
 from .types import FuncType, ValType
+
+# What a stranger's checkpoint may hold of these (see `metadata`); nothing is looked at when the compiler makes them.
+Natural = Annotated[int, Meta(ge=0, le=2**31 - 1)]  # indices, sizes
+Name = Annotated[str, Meta(max_length=2**16)]
+SlotKind = Literal["frame", "const", "global", "hidden"]
+Record = Annotated[str, Meta(pattern="^[a-z_]{1,20}\\Z")]
 
 # Traps for which only those programs have tokens that can meet one: of null where a reference has to be one; of exceptions
 # ("exceptions exhausted" is a limit of the machine); of atomic accesses; of casts and arrays ("heap exhausted" is a limit, too).
@@ -63,8 +73,7 @@ INPUTS = {
 }
 
 
-@dataclass(frozen=True)
-class Slot:
+class Slot(Immutable, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Where a value lives.
 
     kind "frame":  index = offset from the frame base (int)
@@ -73,12 +82,11 @@ class Slot:
     kind "hidden": index = a register's name (str), e.g. "memory_bytes", "table0_size"
     """
 
-    kind: str
-    index: int | str
+    kind: SlotKind
+    index: int | Name
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(Immutable, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A WASM instruction that a step answers for.
 
     function: joint function index; instruction: index in that function's body.
@@ -94,17 +102,16 @@ class Site:
       "high_value", "high_store"   of a v128 the high half; the low one is in a record of its own
     """
 
-    function: int
-    instruction: int
-    record: str
+    function: Natural
+    instruction: Natural
+    record: Record
 
 
 # Of what is recorded of a v128's low half, the record of the high one.
 HIGH_RECORDS = {"value": "high_value", "store": "high_store"}
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Immutable, frozen=True):
     op: str
     a: Slot | None = None
     b: Slot | None = None
@@ -120,8 +127,9 @@ class Step:
     taken: int = 1  # br.*: the boolean of the WASM condition when the jump is taken (0 for an `if`)
     # the value moved or selected is 64 bits (display, and digits of `param`); of an access of a table: its index is
     wide: bool = False
-    # Upper bounds of A and B that the lowering found and may have relied on; (): none. For checking only (`limits`).
-    limits: tuple[int, ...] = field(default=(), compare=False)
+    # Upper bounds of A and B that the lowering found and may have relied on; (): none. For checking the steps of functions
+    # on their way to a `Program`, whose steps have none.
+    limits: tuple[int, ...] = ()
 
     @property
     def operation(self) -> Operation:

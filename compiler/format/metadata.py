@@ -9,27 +9,24 @@ is checked by `consistency`. Fields at their default are left out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
-from .isa import Entry, LinearMemory, Program, Site, Slot, Step, StepFunction
+from .isa import Entry, LinearMemory, Name, Natural, Program, Record, Site, Slot, Step, StepFunction
 from .types import FuncType
 
 VERSION: Literal[4] = 4
 
-Natural = Annotated[int, Meta(ge=0, le=2**31 - 1)]  # indices, sizes
 Distance = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Offset = Annotated[int, Meta(ge=-(2**53), le=2**53)]
-Name = Annotated[str, Meta(max_length=2**16)]
 Names = tuple[Name, ...]
 Key = Annotated[str, Meta(pattern="^(0|[1-9][0-9]{0,9})\\Z")]  # a number as a JSON key
 Operation = Annotated[str, Meta(pattern=r"^[a-z0-9_.]{1,40}\Z")]
 _REFERENCES = r"funcref|externref|exnref|anyref|eqref|i31ref|structref|arrayref|nullref|\(ref .{1,65536}\)"
 Type = Annotated[str, Meta(pattern=rf"^(i32|i64|f32|f64|v128|v128\.low|v128\.high|{_REFERENCES})\Z")]
 Types = tuple[Type, ...]
-Record = Annotated[str, Meta(pattern="^[a-z_]{1,20}\\Z")]
 
 
 class StoredBound(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
@@ -72,17 +69,6 @@ class AllNames(Struct, forbid_unknown_fields=True):
     layers: tuple[LayerNames, ...]
 
 
-class StoredSlot(Struct, array_like=True, forbid_unknown_fields=True, frozen=True, gc=False):
-    kind: Literal["frame", "const", "global", "hidden"]
-    index: int | Name
-
-
-class StoredSite(Struct, array_like=True, forbid_unknown_fields=True, frozen=True, gc=False):
-    function: Natural
-    instruction: Natural
-    record: Record
-
-
 class StoredType(Struct, array_like=True, forbid_unknown_fields=True, frozen=True):
     params: Types
     results: Types
@@ -90,10 +76,10 @@ class StoredType(Struct, array_like=True, forbid_unknown_fields=True, frozen=Tru
 
 class StoredStep(Struct, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     op: Operation
-    a: StoredSlot | None = None
-    b: StoredSlot | None = None
-    c: StoredSlot | None = None
-    dest: StoredSlot | None = None
+    a: Slot | None = None
+    b: Slot | None = None
+    c: Slot | None = None
+    dest: Slot | None = None
     imm: Offset = 0
     target: Natural | None = None
     targets: tuple[Natural, ...] = ()
@@ -101,7 +87,7 @@ class StoredStep(Struct, omit_defaults=True, forbid_unknown_fields=True, gc=Fals
     type: StoredType | None = None
     type_names: Names = ()
     trap: Annotated[str, Meta(max_length=40)] = ""
-    site: StoredSite | None = None
+    site: Site | None = None
     taken: Annotated[int, Meta(ge=0, le=1)] = 1
     wide: bool = False
 
@@ -153,7 +139,7 @@ class StoredProgram(Struct, omit_defaults=True, forbid_unknown_fields=True):
     memories: tuple[StoredMemory, ...] = ()
     opt_level: Natural = 0
     inputs: dict[Name, tuple[Natural, Natural]] = {}
-    exported_globals: dict[Name, tuple[StoredSlot, Type]] = {}
+    exported_globals: dict[Name, tuple[Slot, Type]] = {}
 
 
 class Metadata(Struct, forbid_unknown_fields=True):
@@ -227,14 +213,10 @@ def stored_program(program: Program) -> StoredProgram:
         references=_with_text_keys(program.references),
         function_references=_with_text_keys(program.function_references),
         table_capacity=_with_text_keys(program.table_capacity),
-        exported_globals={n: (_stored_slot(s), t) for n, (s, t) in program.exported_globals.items()},  # type: ignore
+        exported_globals=dict(program.exported_globals),
         memories=tuple(StoredMemory(m.register, m.base, m.pages, m.maximum, m.source, m.wide) for m in program.memories),
         **{name: getattr(program, name) for name in _AS_THEY_ARE},
     )
-
-
-def _stored_slot(slot: Slot) -> StoredSlot:
-    return StoredSlot(slot.kind, slot.index)  # type: ignore[arg-type]
 
 
 def _stored_type(type_: FuncType) -> StoredType:
@@ -255,18 +237,11 @@ def _function_type(stored: StoredType, names: Names) -> FuncType:
     return FuncType(stored.params, stored.results, names[0], names[2:], bool(names[1]))
 
 
-def _stored_step(step: Step) -> StoredStep:
-    slots = {name: None if slot is None else _stored_slot(slot) for name, slot in _slots(step).items()}
-    site = None if step.site is None else StoredSite(step.site.function, step.site.instruction, step.site.record)
+def _stored_step(s: Step) -> StoredStep:
     return StoredStep(
-        step.op, **slots, imm=step.imm, target=step.target, targets=step.targets, callee=step.callee,
-        type=None if step.type is None else _stored_type(step.type), type_names=_type_names(step.type), trap=step.trap,
-        site=site, taken=step.taken, wide=step.wide,
+        s.op, s.a, s.b, s.c, s.dest, s.imm, s.target, s.targets, s.callee, None if s.type is None else _stored_type(s.type),
+        _type_names(s.type), s.trap, s.site, s.taken, s.wide,
     )  # fmt: skip
-
-
-def _slots(step: Any) -> dict[str, Any]:
-    return {"a": step.a, "b": step.b, "c": step.c, "dest": step.dest}
 
 
 def _stored_function(f: StepFunction) -> StoredFunction:
@@ -290,23 +265,16 @@ def program_of(stored: StoredProgram) -> Program:
         references=_with_number_keys(stored.references),
         function_references=_with_number_keys(stored.function_references),
         table_capacity=_with_number_keys(stored.table_capacity),
-        exported_globals={name: (_slot(s), type_) for name, (s, type_) in stored.exported_globals.items()},
+        exported_globals=dict(stored.exported_globals),
         memories=tuple(LinearMemory(m.register, m.base, m.pages, m.maximum, m.source, m.wide) for m in stored.memories),
         **{name: getattr(stored, name) for name in _AS_THEY_ARE},
     )
 
 
-def _slot(s: StoredSlot) -> Slot:
-    return Slot(s.kind, s.index)
-
-
 def _step(s: StoredStep) -> Step:
-    slots: Any = {name: None if slot is None else _slot(slot) for name, slot in _slots(s).items()}
-    site = None if s.site is None else Site(s.site.function, s.site.instruction, s.site.record)
     return Step(
-        s.op, **slots, imm=s.imm, target=s.target, targets=s.targets, callee=s.callee,
-        type=None if s.type is None else _function_type(s.type, s.type_names), trap=s.trap, site=site,
-        taken=s.taken, wide=s.wide,
+        s.op, s.a, s.b, s.c, s.dest, s.imm, s.target, s.targets, s.callee,
+        None if s.type is None else _function_type(s.type, s.type_names), s.trap, s.site, s.taken, s.wide,
     )  # fmt: skip
 
 

@@ -185,7 +185,7 @@ class _Composer:
         if kinds[-1] == "memory":
             count = kinds.count("memory")
             args = args if any(args[-count:]) else args[:-count]
-        return replace(instruction, args=tuple(args))
+        return instruction.but(args=tuple(args))
 
     def _immediate(self, place: int, kind: str, values: tuple) -> tuple:
         match kind:

@@ -114,7 +114,7 @@ class _Merge:
         if "memory" in kinds or "memarg" in kinds:
             memory = self._memory(unit_index, instruction)
             first = args[: 2 if "memarg" in kinds else kinds.index("memory")]
-            return replace(instruction, args=(*first, memory) if memory else first)
+            return instruction.but(args=(*first, memory) if memory else first)
         if instruction.name == "select" or not kinds:
             return instruction
         new = []
@@ -129,4 +129,4 @@ class _Merge:
                     return Instr("i32.const", (self.state.constants[target],), instruction.offset)
                 arg = self.spaces[kind][target]
             new.append(arg)
-        return replace(instruction, args=tuple(new))
+        return instruction.but(args=tuple(new))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from typing import Any
 
 from ..format.isa import FOLDING_RULES, Site, Slot, Step
 
@@ -107,18 +108,18 @@ class Code:
         return counts
 
     def resolved(self, start: int) -> list[Step]:
-        """The steps with step indices as targets, when the first one gets the index `start`."""
+        """The steps of the program, with step indices as targets, when the first one gets the index `start`."""
         result = []
         for step in self.steps:
+            changes: dict[str, Any] = {}
             if step.target is not None or step.targets:
-                step = replace(
-                    step,
-                    target=None if step.target is None else start + self.labels[step.target],
-                    targets=tuple(start + self.labels[label] for label in step.targets),
-                )
+                changes["target"] = None if step.target is None else start + self.labels[step.target]
+                changes["targets"] = tuple(start + self.labels[label] for label in step.targets)
             if step.site is not None and step.site in self.folded:
-                step = replace(step, site=None)
-            result.append(step)
+                changes["site"] = None
+            if step.limits:
+                changes["limits"] = ()
+            result.append(step.but(**changes) if changes else step)
         return result
 
 

@@ -50,7 +50,7 @@ class ValueLowering(FunctionContext):
                 self._fold("written in place")
             else:
                 producer = Step("mov", a=operand.slot, site=self._site("value"), wide=operand.wide)
-            self.code.emit(replace(producer, dest=slot))
+            self.code.emit(producer.but(dest=slot))
         return slot
 
     def _take_producer(self, operand: Operand) -> Step | None:
@@ -135,7 +135,7 @@ class ValueLowering(FunctionContext):
         size = Slot("hidden", layout.size_register)
         step = self._compute("table.get", self.stack.pop(), wide=False, imm=layout.offset, c=size)
         if layout.wide:
-            self.code.steps[-1] = replace(step, wide=True)
+            self.code.steps[-1] = step.but(wide=True)
 
     def _table_set(self, instr: Instr) -> None:
         layout = self.linked.tables[instr.args[0]]

@@ -11,7 +11,7 @@ function. A web that is needed after a call stands below the callee's frame.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ..format.isa import Slot
 from ..lower.code import Code, labels_of
@@ -53,7 +53,7 @@ def coalesce(code: Code, effects: Effects, parameters: int) -> bool:
             if (i, name) in webs.operands
         }
         if renamed:
-            code.steps[i] = replace(code.steps[i], **renamed)  # type: ignore[arg-type]
+            code.steps[i] = code.steps[i].but(**renamed)  # type: ignore[arg-type]
     kept = [not (is_copy(code, step) and step.a == step.dest) for step in code.steps]
     return code.remove(kept, "coalesced copy")
 

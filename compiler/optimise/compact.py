@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ..format.isa import Slot
 from ..lower.lower import LoweredFunction
 from .liveness import Effects, frame_bit
@@ -30,5 +28,5 @@ def compact(function: LoweredFunction, effects: Effects) -> None:
 
     for i, step in enumerate(code.steps):
         imm = below[step.imm] if step.operation.calls else step.imm
-        code.steps[i] = replace(step, a=moved(step.a), b=moved(step.b), c=moved(step.c), dest=moved(step.dest), imm=imm)
+        code.steps[i] = step.but(a=moved(step.a), b=moved(step.b), c=moved(step.c), dest=moved(step.dest), imm=imm)
     function.frame_size = below[effects.frame_size]

@@ -6,7 +6,6 @@ A step that stands for a computation, a store or a condition is never removed, o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from ..format.isa import Step
 from ..format.operations import inverse
@@ -95,7 +94,7 @@ def _thread_jumps(code: Code) -> None:
             target = None if step.target is None else final(step.target)
             targets = tuple(final(label) for label in step.targets)
             if target != step.target or targets != step.targets:
-                code.steps[i] = replace(step, target=target, targets=targets)
+                code.steps[i] = step.but(target=target, targets=targets)
 
 
 def _remove_unreachable(code: Code) -> None:
@@ -160,7 +159,7 @@ def _drop_jumps(code: Code, invert: bool) -> bool:
 
 def _inverted(step: Step, target: int) -> Step:
     """The branch that goes to `target` exactly when this one is not taken."""
-    return replace(step, op=inverse(step.op), target=target, taken=1 - step.taken)
+    return step.but(op=inverse(step.op), target=target, taken=1 - step.taken)
 
 
 def _is_branch(step: Step) -> bool:

@@ -209,7 +209,7 @@ class _Rewriter:
             args = instr.args
             if name == "try_table":
                 args = (args[0], tuple((*handler[:-1], self._depth(handler[-1])) for handler in args[1]))
-            self.out.append(replace(instr, args=args))
+            self.out.append(instr.but(args=args))
             self.level += 1
             self.opened.append(_Open(at, args[0], self.level))
         else:
@@ -217,9 +217,9 @@ class _Rewriter:
 
     def _relabelled(self, instr: Instr) -> Instr:
         if instr.name in ("br", "br_if", "br_on_null", "br_on_non_null", "br_on_cast", "br_on_cast_fail"):
-            return replace(instr, args=(self._depth(instr.args[0]), *instr.args[1:]))
+            return instr.but(args=(self._depth(instr.args[0]), *instr.args[1:]))
         if instr.name == "br_table":
-            return replace(instr, args=(tuple(map(self._depth, instr.args[0])), self._depth(instr.args[1])))
+            return instr.but(args=(tuple(map(self._depth, instr.args[0])), self._depth(instr.args[1])))
         return instr
 
     # Tries

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..format.records import Immutable
 from ..format.types import FuncType, HeapType, ValType
 
 
-@dataclass(frozen=True)
-class Instr:
+class Instr(Immutable, frozen=True):
     """One instruction: text name, immediates, byte offset in the module (-1 for made-up instructions).
 
     Immediates by name:

@@ -144,11 +144,11 @@ def _split_constant(code: Iterable[Instr], low: Sequence[int], high: Mapping[int
     for instr in code:
         if instr.name == "v128.const":
             for bits in (instr.args[0], instr.args[0] >> 64):
-                yield replace(instr, name="i64.const", args=(signed(bits),))
+                yield instr.but(name="i64.const", args=(signed(bits),))
         elif instr.name == "global.get":
             index = instr.args[0]
-            yield replace(instr, args=(low[index],))
+            yield instr.but(args=(low[index],))
             if index in high:
-                yield replace(instr, args=(high[index],))
+                yield instr.but(args=(high[index],))
         else:
             yield instr

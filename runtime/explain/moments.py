@@ -11,7 +11,7 @@ from types import MappingProxyType
 import numpy as np
 
 from ...compiler.format.checkpoint import Model
-from ...compiler.format.isa import Program, Slot
+from ...compiler.format.isa import Program, Slot, SlotKind
 from ...compiler.format.tokens import Kind
 from ..results import Run
 from ..sparse_values import SparseValues
@@ -54,7 +54,7 @@ class Moments:
         tokens = np.concatenate([run.prompt, run.tokens])
         self.trace: Trace = decode(tokens, table_of(model), model.program)
         self.keys = None if keys is None else keys[:]
-        self._slots: dict[tuple[str, int | str], _History] = {}
+        self._slots: dict[tuple[SlotKind, int | str], _History] = {}
         self._bytes = {address: _History([-1], [byte]) for address, byte in before.items()}
         self.callers = self._read(model.program)
 
@@ -98,7 +98,7 @@ class Moments:
         history.values.append(value)
 
     @staticmethod
-    def _name(slot: Slot, frame: int) -> tuple[str, int | str]:
+    def _name(slot: Slot, frame: int) -> tuple[SlotKind, int | str]:
         return (slot.kind, frame + int(slot.index)) if slot.kind == "frame" else (slot.kind, slot.index)
 
     def view(self, number: int) -> TraceStep:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...compiler.format.records import collecting_later
 from ...compiler.format.transformer import Transformer
 from .context import Rewriter
 from .image import CompiledModel, image
@@ -45,6 +46,7 @@ def compile_model(model: Transformer, probe: str | None = None, trusting: bool =
     return CompiledModel(code, image(found.layout, found.settled, found.decodable), found.text)
 
 
+@collecting_later()
 def analyse(model: Transformer, probe: str | None = None, trusting: bool = True) -> Analysis:
     """All passes but the last; arguments as above. Raises Refused."""
     try:

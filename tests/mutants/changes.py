@@ -48,54 +48,54 @@ def _with(program: Program, changes: dict[int, Step]) -> Program:
 def _changed(program: Program, index: int, step: Step) -> Iterator[tuple[str, Step]]:
     yield "remove", Step("jump", target=index + 1)
     if step.a is not None and step.b is not None:
-        yield "swap operands", replace(step, a=step.b, b=step.a)
+        yield "swap operands", step.but(a=step.b, b=step.a)
     for name in ("a", "b", "c", "dest"):
         slot = getattr(step, name)
         if slot is None:
             continue
         if slot.kind == "const":
-            yield f"constant {name}", replace(step, **{name: Slot("const", int(slot.index) ^ 1)})
+            yield f"constant {name}", step.but(**{name: Slot("const", int(slot.index) ^ 1)})
         elif slot.kind == "frame":
-            yield f"slot {name}", replace(step, **{name: Slot("frame", int(slot.index) + 1)})
+            yield f"slot {name}", step.but(**{name: Slot("frame", int(slot.index) + 1)})
             yield (
                 f"slot {name}",
-                replace(step, **{name: Slot("const", 5)} if name != "dest" else {name: Slot("frame", 0)}),
+                step.but(**{name: Slot("const", 5)} if name != "dest" else {name: Slot("frame", 0)}),
             )
         else:
-            yield f"slot {name}", replace(step, **{name: Slot("frame", 0)})
+            yield f"slot {name}", step.but(**{name: Slot("frame", 0)})
     if step.imm or step.operation.access or step.operation.calls:
-        yield "imm", replace(step, imm=step.imm + 1)
+        yield "imm", step.but(imm=step.imm + 1)
     if step.target is not None:
-        yield "target", replace(step, target=step.target + 1)
-        yield "target", replace(step, target=index + 1)
+        yield "target", step.but(target=step.target + 1)
+        yield "target", step.but(target=index + 1)
         if step.op != "jump":
             yield "always", Step("jump", target=step.target)
-            yield "taken", replace(step, taken=1 - step.taken)
+            yield "taken", step.but(taken=1 - step.taken)
     if len(set(step.targets)) > 1:
-        yield "targets", replace(step, targets=(*step.targets[1:], step.targets[0]))
+        yield "targets", step.but(targets=(*step.targets[1:], step.targets[0]))
     if step.callee is not None:
         type_ = program.functions[step.callee].type
         others = [f.index for f in program.functions.values() if f.type == type_ and f.index != step.callee]
         if others:
-            yield "callee", replace(step, callee=others[0])
+            yield "callee", step.but(callee=others[0])
     if step.type is not None:
         types = {f.type for f in program.functions.values()} - {step.type}
-        yield from (("type", replace(step, type=type_)) for type_ in sorted(types, key=str)[:1])
+        yield from (("type", step.but(type=type_)) for type_ in sorted(types, key=str)[:1])
     prefix, _, name = step.op.rpartition(".")
     if name in _SIBLINGS and prefix:
-        yield "operation", replace(step, op=f"{prefix}.{_SIBLINGS[name]}")
+        yield "operation", step.but(op=f"{prefix}.{_SIBLINGS[name]}")
     if step.op in _OTHERS:
-        yield "operation", replace(step, op=_OTHERS[step.op])
+        yield "operation", step.but(op=_OTHERS[step.op])
     if step.operation.by_step:
-        yield "width", replace(step, wide=not step.wide)
+        yield "width", step.but(wide=not step.wide)
     if step.trap:
-        yield "trap", replace(step, trap="integer_overflow" if step.trap != "integer_overflow" else "unreachable")
+        yield "trap", step.but(trap="integer_overflow" if step.trap != "integer_overflow" else "unreachable")
     if step.site is not None:
-        yield "no site", replace(step, site=None)
-        yield "site", replace(step, site=replace(step.site, instruction=step.site.instruction + 1))
+        yield "no site", step.but(site=None)
+        yield "site", step.but(site=step.site.but(instruction=step.site.instruction + 1))
         yield (
             "record",
-            replace(step, site=replace(step.site, record="control" if step.site.record != "control" else "value")),
+            step.but(site=step.site.but(record="control" if step.site.record != "control" else "value")),
         )
     else:
-        yield "a site more", replace(step, site=Site(0, 0, "value"))
+        yield "a site more", step.but(site=Site(0, 0, "value"))

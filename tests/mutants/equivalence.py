@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from wasm2xformer.compiler.format.isa import Program, Site, Slot, Step
 from wasm2xformer.compiler.machine.assemble import assemble
@@ -35,20 +34,20 @@ def equivalent(program: Program, mutant: Program, index: int) -> str:
     new = mutant.steps[index]
     if old.op == "mov" and (old.a == old.dest and new.op == "jump"):
         return "same value"
-    if old.operation.by_step and replace(old, wide=True) == replace(new, wide=True):
+    if old.operation.by_step and old.but(wide=True) == new.but(wide=True):
         return "same value"
-    if old.op == "i32.wrap_i64" and new == replace(old, op="mov", wide=False):
+    if old.op == "i32.wrap_i64" and new == old.but(op="mov", wide=False):
         return "same value"
-    if new == replace(old, a=old.b, b=old.a) and old.operation.comparison and old.operation.does in ("eq", "ne"):
+    if new == old.but(a=old.b, b=old.a) and old.operation.comparison and old.operation.does in ("eq", "ne"):
         return "commutative"
-    if new == replace(old, site=None) and (old.op in ("mov", "jump", "return") or old.operation.branches):
+    if new == old.but(site=None) and (old.op in ("mov", "jump", "return") or old.operation.branches):
         return "by rule"
-    if old.op == "mov" and new == replace(old, site=new.site):
+    if old.op == "mov" and new == old.but(site=new.site):
         return "by rule"  # it answers for another copy of the same value, and the first one needs none
-    if old.operation.calls and new == replace(old, imm=new.imm) and _leaves_alone(program, index, new.imm):
+    if old.operation.calls and new == old.but(imm=new.imm) and _leaves_alone(program, index, new.imm):
         return "frame"
     gone = new.op == "jump" and new.target == index + 1
-    if old.op == "mov" and (gone or new == replace(old, dest=new.dest)) and _unused(program, index):
+    if old.op == "mov" and (gone or new == old.but(dest=new.dest)) and _unused(program, index):
         return "value unused" if gone or _unused(mutant, index) else ""
     if new == program.steps[index + 1] and old == mutant.steps[index + 1] and _independent(old, new):
         return "independent"

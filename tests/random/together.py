@@ -101,13 +101,13 @@ class _Moved:
         kinds = BY_NAME[instruction.name].immediates
         args = instruction.args
         if kinds == ("memarg",):
-            return replace(instruction, args=(*args[:2], self.index("memory", args[2] if len(args) > 2 else 0)))
+            return instruction.but(args=(*args[:2], self.index("memory", args[2] if len(args) > 2 else 0)))
         if "memory" in kinds:  # 0 is left out
             args = (*args, *(0 for _ in range(len(kinds) - len(args))))
         if len(kinds) != len(args):  # types of select
             return instruction
         moved = (self.index(kind, value) if kind in self._imported else value for kind, value in zip(kinds, args))
-        return replace(instruction, args=tuple(moved))
+        return instruction.but(args=tuple(moved))
 
 
 def _imported(module: Module, kind: str) -> int:

@@ -20,7 +20,7 @@ def with_references(function: Function, wrappers: Mapping[int, int]) -> Function
 
 
 def _rereference(code: tuple[Instr, ...], wrappers: Mapping[int, int]) -> tuple[Instr, ...]:
-    return tuple(replace(i, args=(wrappers.get(i.args[0], i.args[0]),)) if i.name == "ref.func" else i for i in code)
+    return tuple(i.but(args=(wrappers.get(i.args[0], i.args[0]),)) if i.name == "ref.func" else i for i in code)
 
 
 def replace_references(module: Module, wrappers: Mapping[int, int]) -> Module:
