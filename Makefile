@@ -29,17 +29,22 @@
 #   make page        the page of `explain` in headless Chromium (needs a chromium)
 #   make bench       speed and memory
 #   make size        megabytes of an installation without extras
+#   make worker      a worker of a Dask cluster, for SCHEDULER=tcp://host:8786; verify-all, random and replay use such a
+#                    cluster with DISTRIBUTED=tcp://host:8786, or with DISTRIBUTED=local:2 two workers here
 #   make samples     a part of each of the above that takes some ten minutes, with SEED=number; what CI runs beside the tests
 
 PYTHON ?= python3
 SPEC ?=
 SECONDS ?= 600
 SEED ?= 0
+DISTRIBUTED ?=
+SCHEDULER ?= tcp://localhost:8786
 BIN := .venv/bin
 W2X := $(BIN)/wasm2xformer
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt
 RUN := .venv/run.stamp
 DEV := .venv/dev.stamp
+WHERE = $(if $(DISTRIBUTED),--distributed $(DISTRIBUTED))
 
 SUDOKU := programs/i32/sudoku.wasm
 MODEL := build/sudoku.safetensors
@@ -71,7 +76,7 @@ lint: $(DEV)
 	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p wasm2xformer
 
 verify-all: $(DEV)
-	$(BIN)/python -m tests.verify_all
+	$(BIN)/python -m tests.verify_all $(WHERE)
 
 spec: $(DEV)
 	$(BIN)/python -m tests.spec $(SPEC)
@@ -83,7 +88,13 @@ soft: $(DEV)
 	$(BIN)/python -m tests.soft_all
 
 replay: $(DEV)
-	$(BIN)/python -m tests.replay_all
+	$(BIN)/python -m tests.replay_all $(WHERE)
+
+# From a checkout of the same commit. A worker whose item ended it is started again.
+.PHONY: worker
+worker: $(DEV)
+	OMP_NUM_THREADS=1 $(BIN)/python -m dask worker $(SCHEDULER) --nworkers -1 --nthreads 1 --memory-limit 0 --no-dashboard \
+	  --preload tests.campaign.sources
 
 .PHONY: chains
 chains: $(DEV)
@@ -94,7 +105,7 @@ chains: $(DEV)
 	WASM2XFORMER_CHAINS=always $(BIN)/python -m tests.fuzz --seconds 60 --door tokens --door checkpoint
 
 random: $(DEV)
-	$(BIN)/python -m tests.random
+	$(BIN)/python -m tests.random $(WHERE)
 
 # Modules with what WebAssembly 3.0 added, by a newer binaryen than distributions have.
 .PHONY: random3 binaryen

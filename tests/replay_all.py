@@ -4,24 +4,25 @@
     python -m tests.replay_all sudoku --margins         this one, and how far its decisions were from a tie
     python -m tests.replay_all --attention hard         the same traces with hard attention
     python -m tests.replay_all --device cuda            on a GPU
+    python -m tests.replay_all --distributed local:2    on a Dask cluster: two workers here, or tcp://host:8786
 
 The tokens come from the fast engine. Of each program it is the first invocation with at least --least tokens, cut off behind
---most. Each program has a process of its own, whose peak memory is shown. Exit code 1 when a position is not confirmed.
+--most. Each program has a process of its own, whose peak memory is shown (on a cluster it is the worker's). A position attends
+to all before it, so a trace is one item, and what can be divided are programs. Exit code 1 when a position is not confirmed.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 import wasm2xformer as w2x
+from tests.campaign import CampaignError, Failed, add_options, campaign
 from tests.programs import ProgramCase, load_programs
 from wasm2xformer.runtime.bench.measure import peak_memory
 from wasm2xformer.runtime.check.replay import ATTENTION, replay
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--attention", choices=ATTENTION, default="softmax")
     parser.add_argument("--device", default="cpu", help="as torch names it (%(default)s)")
     parser.add_argument("--margins", action="store_true", help="also measure the smallest margins")
+    add_options(parser, processes=1)
     options = parser.parse_args(arguments)
     ids = options.ids or PROGRAMS
     programs = [p for p in load_programs() if p.id in ids]
@@ -62,21 +64,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no program {', '.join(sorted(unknown))}")
     print(f"{'program':<22}{'layers':>7}{'width':>7}{'tokens':>10}{'seconds':>9}{'cpu':>8}{'tokens/s':>10}{'MiB':>8}  ", end="")
     print("not confirmed")
-    failed = 0
-    for program in programs:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
-            how = (options.attention, options.device, options.margins)
-            shown = pool.submit(confirm, program, options.least, options.most, *how).result()
-        failed += bool(shown.problem)
-        print(
-            f"{program.id:<22}{shown.layers:>7}{shown.width:>7}{shown.tokens:>10,}{shown.seconds:>9.1f}"
-            f"{shown.processor:>8.1f}{shown.tokens / shown.seconds:>10,.0f}{shown.memory:>8,.0f}  {shown.problem or 'none'}",
-            flush=True,
-        )
-        if shown.margin:
-            print(shown.margin, flush=True)
-    return 1 if failed else 0
+    how = (options.least, options.most, options.attention, options.device, options.margins)
+    items = [(program.id, *how) for program in programs]
+    failed = done = 0
+    try:
+        task = "tests.replay_all:confirm_item"
+        for item, shown in campaign(task, items, options.distributed, options.jobs, fresh=True):
+            done += 1
+            failed += isinstance(shown, Failed) or bool(shown.problem)
+            print(f"{item[0]:<22}  NO RESULT: {shown.why}" if isinstance(shown, Failed) else _line(item[0], shown), flush=True)
+    except CampaignError as error:
+        print(f"error: {error}", flush=True)
+        return 1
+    print(f"{done - failed} of {len(items)} traces are confirmed")
+    return 1 if failed or done != len(items) else 0
+
+
+def _line(program_id: str, shown: Confirmed) -> str:
+    return (
+        f"{program_id:<22}{shown.layers:>7}{shown.width:>7}{shown.tokens:>10,}{shown.seconds:>9.1f}"
+        f"{shown.processor:>8.1f}{shown.tokens / shown.seconds:>10,.0f}{shown.memory:>8,.0f}  {shown.problem or 'none'}"
+        + f"\n{shown.margin}" * bool(shown.margin)
+    )
+
+
+def confirm_item(item: tuple[str, int, int, str, str, bool]) -> Confirmed:
+    """The item of a campaign: id of the program, and the other parameters of `confirm`."""
+    program_id, *how = item
+    return confirm(next(p for p in load_programs() if p.id == program_id), *how)
 
 
 def confirm(program: ProgramCase, least: int, most: int, attention: str, device: str, measure: bool) -> Confirmed:

@@ -3,7 +3,9 @@
 N modules of each kind, made from the seeds S, S+1, ...; every step of every invocation is compared with wasmtime. Without
 weights (some ten times as many modules in the same time) the steps are interpreted and the results, memory and globals are
 compared, besides what `verify` shows of steps and instructions without running either.
-Exit status: 0 nothing differs; 1 something does (the module is saved, and what repeats it is printed); 2 wrong use.
+--distributed local:N or tcp://host:8786 does it on a Dask cluster.
+Exit status: 0 nothing differs; 1 something does (the module is saved, and what repeats it is printed), or an item has no result;
+2 wrong use.
 """
 
 from __future__ import annotations
@@ -14,19 +16,19 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from multiprocessing import get_context
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
 
+from tests.campaign import CampaignError, Failed, add_options, campaign
+
 from .check import Tally
-from .kinds import KINDS, run_job
+from .kinds import KINDS
 from .ttf3 import PROGRAM
 
 OWN = ("expressions", "structured", "exceptions")  # those that need no other program
 TTF = (*OWN, "ttf")
-TASKS = 40  # after which a process is replaced: compiled machine code stays in its memory
 COLUMNS = ("modules", "invocations", "traps", "tokens", "steps", "compared", "unfinished")
 
 
@@ -39,20 +41,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     groups = [seeds[k : k + options.together] for k in range(0, len(seeds), options.together)]
     jobs = [(kind, group, level, not options.without_weights) for group in groups for kind in kinds for level in levels]
-    with get_context("spawn").Pool(options.jobs, maxtasksperchild=TASKS) as pool:
-        done = pool.imap_unordered(run_job, jobs)
-        quiet = not sys.stderr.isatty()
+    done, cut = 0, False
+    quiet = not sys.stderr.isatty()
+    results = campaign("tests.random.kinds:run_job", jobs, options.distributed, options.jobs)
+    try:
         for (kind, group, level, _), tally in track(
-            done, "modules", len(jobs), console=Console(stderr=True), disable=quiet
+            results, "modules", len(jobs), console=Console(stderr=True), disable=quiet
         ):
+            if isinstance(tally, Failed):
+                tally = Tally(diverged=[f"NO RESULT: {tally.why}"])
+            done += 1
             totals[kind, level].add(tally)
             for text in tally.diverged:
                 print(f"\n{kind}, seed {group[0]}, -O{level}: {text}\n{_save(kind, group, level, options)}", flush=True)
-            if time.monotonic() - began > options.seconds:
+            if cut := time.monotonic() - began > options.seconds:
                 break
+    except CampaignError as error:
+        print(f"error: {error}", flush=True)
+        return 1
     print(_table(totals))
     print(f"\n{time.monotonic() - began:.0f} s, seeds {seeds[0]} to {seeds[-1]}")
-    return 1 if any(t.diverged for t in totals.values()) else 0
+    print(f"{done:,} of {len(jobs):,} items have a result{', then the time was over' * cut}")
+    return 1 if any(t.diverged for t in totals.values()) or (done != len(jobs) and not cut) else 0
 
 
 def _save(kind: str, group: Sequence[int], level: int, options: argparse.Namespace) -> str:
@@ -89,7 +99,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--without-weights", action="store_true", help="interpret the steps instead")
     parser.add_argument("--together", type=int, default=1, metavar="N",
                         help="N cases are one module: a third of the time, for the same comparisons")  # fmt: skip
-    parser.add_argument("--jobs", type=int, default=2, help="processes (%(default)s)")
+    add_options(parser, processes=2)
     parser.add_argument(
         "--folder", type=Path, default=Path("build/random"), help="for modules that diverge (%(default)s)"
     )

@@ -51,7 +51,7 @@ def run_together(kind: str, seeds: Sequence[int], opt_level: int) -> Tally:
 Job = tuple[str, Sequence[int], int, bool]  # kind, seeds, level, whether weights are made
 
 
-def run_job(job: Job) -> tuple[Job, Tally]:
-    """For the processes of a pool."""
+def run_job(job: Job) -> Tally:
+    """The item of a campaign."""
     kind, seeds, level, weights = job
-    return job, run_seed(kind, seeds[0], level, weights) if len(seeds) == 1 else run_together(kind, seeds, level)
+    return run_seed(kind, seeds[0], level, weights) if len(seeds) == 1 else run_together(kind, seeds, level)
