@@ -49,6 +49,7 @@ def watched(timeout: float | None, mib: int | None) -> Iterator[None]:
     before = signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, _SECONDS, _SECONDS)
     try:
+        look(0, None)  # what ends before the timer's first signal has its bound all the same
         yield
     finally:
         over = True
