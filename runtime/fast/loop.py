@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import llvmlite.binding as llvm
 import numpy as np
 
+from .again import MOST_KEPT, Again
+from .arithmetic import Known
 from .choose import choose
 from .code import IrText
 from .context import Rewriter, Static
@@ -21,6 +23,7 @@ from .layout import RowTables, StateLayout
 from .lift import Lifted
 from .live import Live
 from .pack import Packs
+from .repeats import Repeats
 from .specialise import token_classes
 from .unembed import Unembeddings
 
@@ -34,6 +37,27 @@ _CONVENTION_KNOWN = llvm.llvm_version_info >= (19,) and platform.machine().lower
     "arm64",
 )
 CONVENTION = "preserve_nonecc " if _CONVENTION_KNOWN else ""
+
+
+# Groups whose code has so many lines get shorter code for positions that repeat much of the one before, if it has at most that
+# part of the lines.
+LONG, SHORT = 300, 0.5
+
+
+@dataclass
+class GroupCode:
+    """Code of a function: `entry`, then `lines`, which end in block `block` with the next token `following`, and `again`.
+
+    emitter: what has emitted the lines; before that, `known` was known and `before` names were given."""
+
+    emitter: Emitter
+    known: Known
+    before: int
+    entry: list[str]
+    lines: list[str]
+    block: str
+    following: str
+    again: list[str]
 
 
 @dataclass
@@ -102,11 +126,10 @@ class _Module:
         common.finish(Dependence(common.graph, common.context, split.lookup))
         body, block = code.lines, code.block
         bodies, imported = [], {"%n": "i64", "%token": "i64"}
-        for context in split.contexts:
-            self.start()
-            following = self.end(common.inside(context, record))
-            code.do(f"ret i32 {following}")
-            text = "\n".join(code.lines)
+        groups = [self._group(common.inside(context, record)) for context in split.contexts]
+        self._repeat(common, split, groups)
+        for each in groups:
+            text = "\n".join([*each.entry, *each.lines, f"  ret i32 {each.following}", *each.again])
             bodies.append(text)
             own = set(re.findall(r"^  (%v\d+) =", text, re.MULTILINE))
             imported |= {v: code.types[v] for v in re.findall(r"%v\d+", text) if v not in own}
@@ -128,6 +151,75 @@ class _Module:
         code.do("br label %fail")
         self.loop(name, f"{following}, %{called}", [(reason, "failed")])
         self._records(name, split)
+
+    def _group(self, emitter: Emitter) -> GroupCode:
+        """One position's code for the rows of a group."""
+        self.start()
+        self.code.start("whole")
+        known = emitter.known.copy()
+        before = self.code.count
+        following = self.end(emitter)
+        return GroupCode(emitter, known, before, ["  br label %whole"], self.code.lines, self.code.block, following, [])
+
+    def _repeat(self, common: Emitter, split: Split, groups: Sequence[GroupCode]) -> None:
+        """Gives groups that take long a way for positions at which most is as it was at the one before: same row, and a token
+        that changes nothing."""
+        graph, code = self.lifted.graph, self.code
+        everywhere = Repeats(graph, common.context, split.lookup, common.live)
+        if everywhere.form(common.context(graph.lookups[split.lookup].query)) or not everywhere.quiet.any():
+            return
+        key, first = self.layout.add(("kept.key",)), self.layout.add(("kept",), MOST_KEPT)
+        for group in sorted(groups, key=lambda group: -len(group.lines)):
+            size = len(group.lines)
+            if size < LONG or code.room.taken + size > code.room.most:
+                break
+            repeats = Repeats(graph, group.emitter.context, split.lookup, common.live, everywhere)
+            if any(repeats.form(group.emitter.context(f)) for f in self.lifted.columns):
+                self._repeat_group(group, repeats, key, first)
+            # else the same token would come again and again
+
+    def _repeat_group(self, group: GroupCode, repeats: Repeats, key: int, first: int) -> None:
+        """The same for one group. key, first: the state's fields for which position it is for, and for what is kept."""
+        code = self.code
+        taken = code.room.taken
+        again = Again(group.emitter, group.known, group.before, repeats, first)
+        code.lines, code.block = group.lines, group.block
+        again.begin()
+        code.start("again")
+        following = self.end(again)
+        if len(code.lines) > len(group.lines) * SHORT or len(again.numbers) > MOST_KEPT:
+            code.room.taken = taken
+            return
+        self._remember(again, key, repeats, following)
+        code.do(f"ret i32 {following}")
+        group.again = code.lines
+        code.lines, code.block = again.whole_lines, again.whole_block
+        again.keep_all()
+        self._remember(group.emitter, key, repeats, group.following)
+        group.lines = code.lines
+        code.lines = []
+        expected = code.op(f"load i64, ptr {again.address(key)}")
+        this = code.op(f"or i64 {code.op(f'shl i64 {again.n}, 32')}, {again.token}")
+        test = code.op(f"icmp eq i64 {expected}, {this}")
+        code.do(f"br i1 {test}, label %again, label %whole")
+        group.entry = code.lines
+
+    def _remember(self, emitter: Emitter, key: int, repeats: Repeats, following: str) -> None:
+        """If the next token is quiet: the next position and that token, by which it will be known that this one was before it."""
+        code = self.code
+        quiet = np.zeros(len(self.lifted.weights), dtype=np.uint8)
+        quiet[: len(repeats.quiet)] = repeats.quiet
+        table = self.layout.array(("quiet", quiet.tobytes()), quiet)
+        token = code.op(f"zext i32 {following} to i64")
+        there = code.op(f"getelementptr i8, ptr %state, i64 {code.op(f'add i64 {token}, {table}')}")
+        test = code.op(f"trunc i8 {code.op(f'load i8, ptr {there}')} to i1")
+        kept, left = code.label("kept"), code.label("left")
+        code.do(f"br i1 {test}, label %{kept}, label %{left}")
+        code.start(kept)
+        up = code.op(f"shl i64 {code.op(f'add i64 {emitter.n}, 1')}, 32")
+        code.do(f"store i64 {code.op(f'or i64 {up}, {token}')}, ptr {emitter.address(key)}")
+        code.do(f"br label %{left}")
+        code.start(left)
 
     def _records(self, name: str, split: Split) -> None:
         """The rows' records, and for each key the group of its row and where its record is."""
