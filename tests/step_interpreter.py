@@ -93,6 +93,27 @@ def _float_order(o: Operation, a: int, b: int) -> int:
     return lesser if does == "min" else a + b - lesser
 
 
+def _rounded(rounding: Callable[[np.floating], np.floating]) -> Callable[[Operation, int, int], int]:
+    """To an integer that is a number of the same format."""
+    return lambda o, a, b: _float(lambda x, _: rounding(x))(o, a, 0)
+
+
+def _integer_of(o: Operation, a: int, _: int) -> int:
+    """Towards zero; what is out of range traps, or becomes the nearest integer."""
+    bits, number = (np.uint32, np.float32) if o.operand_width == 4 else (np.uint64, np.float64)
+    value = float(np.array([a], bits).view(number)[0])
+    low, high = (-(2 ** (8 * o.width - 1)), 2 ** (8 * o.width - 1) - 1) if o.signed else (0, 2 ** (8 * o.width) - 1)
+    if np.isnan(value):
+        integer, kind = 0, "invalid_conversion"
+    else:
+        integer, kind = (int(value) if np.isfinite(value) else int(np.sign(value)) << 99), "integer_overflow"
+        if low <= integer <= high:
+            return integer
+    if o.may_trap:
+        raise StepTrap(kind)
+    return max(low, min(high, integer))
+
+
 _ARITHMETIC: dict[str, Callable[[Operation, int, int], int]] = {
     "add": lambda o, a, b: a + b,
     "sub": lambda o, a, b: a - b,
@@ -116,6 +137,12 @@ _ARITHMETIC: dict[str, Callable[[Operation, int, int], int]] = {
     "float_mul": _float(operator.mul),
     "float_integer": _float_of,
     "float_other": _float_of,
+    "float_floor": _rounded(np.floor),
+    "float_ceil": _rounded(np.ceil),
+    "float_trunc": _rounded(np.trunc),
+    "float_nearest": _rounded(np.rint),
+    "float_to": _integer_of,
+    "float_saturate": _integer_of,
     **{f"float_{name}": _float_order for name in (*FLOAT_RELATIONS, "min", "max")},
     "eq": lambda o, a, b: a == b,
     "ne": lambda o, a, b: a != b,

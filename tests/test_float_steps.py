@@ -8,7 +8,7 @@ import struct
 from itertools import product
 
 import pytest
-from floats import difference, rows
+from floats import TRAPPING, difference, rows
 
 import wasm2xformer as w2x
 from wasm2xformer.compiler.format.operations import FLOAT_RELATIONS, FLOAT_STEPS
@@ -19,7 +19,7 @@ from wasm2xformer.compiler.wasm.opcodes import SIGNATURES
 OPERATORS = {"add": operator.add, "sub": operator.sub, "mul": operator.mul}
 CONVERTED = {"f32": "f32.demote_f64", "f64": "f64.convert_i64_s"}
 ORDER = sorted(f"{form.name}.{name}" for form in FORMATS for name in (*FLOAT_RELATIONS, "min", "max"))
-CONVERSIONS = sorted(name for name in FLOAT_STEPS if name[4:] not in OPERATORS and name not in ORDER)
+CONVERSIONS = sorted(name for name in FLOAT_STEPS if "convert" in name or "mote" in name)
 
 
 def fractions(rng: random.Random, form: FloatFormat) -> int:
@@ -120,7 +120,7 @@ def test_a_conversion_alone(name: str):
 
 def test_the_routines_are_right_too():
     rng = random.Random(5)
-    assert difference({name: rows(rng, name, 60) for name in sorted(FLOAT_STEPS)}, 1, float_routines=True) is None
+    assert difference({name: rows(rng, name, 5 if name in TRAPPING else 60) for name in sorted(FLOAT_STEPS)}, 1, float_routines=True) is None
 
 
 def test_steps_and_routines_are_told_apart():

@@ -16,6 +16,8 @@ A, B, C are the values of the operands `a`, `b`, `c`; T is the type in front of 
     f32.add sub mul min max, f64. ...     A op B of floating-point numbers, bit patterns in i32 and i64
     f32.eq ne lt gt le ge, f64. ...       A op B, 0 or 1
     f32.convert_i32_s ... f64.convert_i64_u, f32.demote_f64, f64.promote_f32             of A
+    f32.floor ceil trunc nearest, f64. ...                                               of A
+    T.trunc_f32_s ... T.trunc_f64_u, T.trunc_sat_f32_s ... T.trunc_sat_f64_u             of A
   bytes are stored
     T.store, T.store8, T.store16, i64.store32     memory[A + imm] = B; C is the size slot
     hidden.store8, hidden.store32         hidden memory at A + imm = B
@@ -163,11 +165,16 @@ def _floats() -> Iterator[Operation]:
         for does in ("add", "sub", "mul", "min", "max", *FLOAT_RELATIONS):
             same: dict[str, Any] = {"type": type_, "width": 4 if does in FLOAT_RELATIONS else width, "operand_width": width}
             yield Operation(f"{name}.{does}", f"float_{does}", "value", _of("a b dest"), **same)
+        for does in ("floor", "ceil", "trunc", "nearest"):
+            yield Operation(f"{name}.{does}", f"float_{does}", "value", _of("a dest"), type=type_, width=width, operand_width=width)
         for integer, operand_width in _BYTES.items():
             conversion: dict[str, Any] = {"type": max(type_, integer), "width": width, "operand_width": operand_width}
             for suffix, signed in (("_s", True), ("_u", False)):
                 of = f"{name}.convert_{integer}{suffix}"
                 yield Operation(of, "float_integer", "value", _of("a dest"), signed=signed, **conversion)
+                back: dict[str, Any] = {"type": max(type_, integer), "width": operand_width, "operand_width": width, "signed": signed}
+                yield Operation(f"{integer}.trunc_{name}{suffix}", "float_to", "value", _of("a dest"), may_trap=True, **back)
+                yield Operation(f"{integer}.trunc_sat_{name}{suffix}", "float_saturate", "value", _of("a dest"), **back)
     for name, width in (("f32.demote_f64", 4), ("f64.promote_f32", 8)):
         yield Operation(name, "float_other", "value", _of("a dest"), type="i64", width=width, operand_width=12 - width)
 
@@ -211,7 +218,7 @@ def _all() -> Iterator[Operation]:
 OPERATIONS = {operation.name: operation for operation in _all()}
 
 # Instructions on floats that a step can do, and divisions; a linked routine can, too.
-FLOAT_STEPS = frozenset(name for name in OPERATIONS if name.startswith(("f32.", "f64.")))
+FLOAT_STEPS = frozenset(name for name, o in OPERATIONS.items() if o.does.startswith("float_"))
 DIVISION_STEPS = frozenset(name for name, o in OPERATIONS.items() if o.type == "i64" and o.does in ("div", "rem"))
 
 _OPPOSITE = {

@@ -65,14 +65,20 @@ def _number(g: Graph, form: FloatFormat, flag: Expr, value: Value, name: str) ->
     magnitude = [value.low] if form.size == 4 else [value.low, value.high]
     magnitude[-1] = magnitude[-1] - 2.0**31 * sign
     words = [Expr.of(g.gated(f"{name}.word{i}", (flag - sign, 2.0 * w), (flag, -w))) for i, w in enumerate(magnitude)]
+    nan = not_a_number(g, form, flag, value, name)
+    return _Number(words, Expr.of(g.product(flag, sign, f"{name}.negative")), nan)
+
+
+def not_a_number(g: Graph, form: FloatFormat, flag: Expr, value: Value, name: str) -> Expr:
+    """1 where the operand is not a number: its magnitude's bits are beyond those of infinity; 0 in rows without the flag."""
+    low, high = value.low, (value.low if form.size == 4 else value.high) - 2.0**31 * value.signs[form.name]
     infinity = float(form.infinity >> (0 if form.size == 4 else 32))
-    more = g.step(magnitude[-1] - infinity - 1.0, f"{name}.high beyond")
+    more = g.step(high - infinity - 1.0, f"{name}.high beyond")
     nan = [(more + flag - 1.0, 1.0)]
     if form.size == 8:
-        as_high, low = g.step(magnitude[-1] - infinity, f"{name}.high"), g.step(magnitude[0] - 1.0, f"{name}.low")
-        nan.append((as_high + low + flag - 2.0 * more - 2.0, 1.0))
-    found = g.declare(g.gated(f"{name}.nan", *nan), 0.0, 1.0)
-    return _Number(words, Expr.of(g.product(flag, sign, f"{name}.negative")), Expr.of(found))
+        as_high, some = g.step(high - infinity, f"{name}.high"), g.step(low - 1.0, f"{name}.low")
+        nan.append((as_high + some + flag - 2.0 * more - 2.0, 1.0))
+    return Expr.of(g.declare(g.gated(f"{name}.nan", *nan), 0.0, 1.0))
 
 
-__all__ = ["float_order"]
+__all__ = ["float_order", "not_a_number"]

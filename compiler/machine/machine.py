@@ -33,7 +33,8 @@ def machine(architecture: Architecture, form: type[Graph] = Graph) -> tuple[Grap
     prod = product(s)
     div = division(s, sign)
     wide = wide_division(s)
-    quotient_terms, float_words = wide.result if wide else None, floating_point(s, sign)
+    quotient_terms = wide.result if wide else None
+    float_words, float_traps = floating_point(s, sign)
     word = words(s, mem.loaded, condition, prod, div, quotient_terms, byte.clz, byte.ctz, float_words)
-    output(s, place, mem, prod, div, wide, byte, word, condition)
+    output(s, place, mem, prod, div, wide, byte, word, condition, float_traps)
     return graph, features

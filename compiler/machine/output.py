@@ -10,6 +10,8 @@ digit needs a division by an operand: it has a parabola of its own, scaled by th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..format.isa import TRAPS
 from ..format.tokens import CARRIES
 from ..graph.expr import Expr, Variable, total
@@ -46,8 +48,9 @@ def output(
     byte: Bytewise,
     word: Words,
     condition: Expr,
+    float_traps: Sequence[tuple[Expr, str]],
 ) -> None:
-    """Adds the unembedding to the graph."""
+    """Adds the unembedding to the graph. float_traps: (1 where the row traps, the kind)."""
     g, ids = s.graph, s.architecture.ids
     fresh = Expr.of(s.features["fresh"])
     emit0, emit1 = _carries(s, prod, fresh)
@@ -74,7 +77,7 @@ def output(
         index = index + _quotient_id(s, div)
     if wide is not None:
         index = index + wide.index
-    traps = _traps(s, mem, [d for d in (div, wide) if d is not None])
+    traps = _traps(s, mem, [d for d in (div, wide) if d is not None], float_traps)
     if traps:
         trapped = total(flag for flag, _ in traps)
         id_ = g.gated("id", (1.0, index), (trapped, -index), *((flag, trap) for flag, trap in traps))
@@ -171,13 +174,16 @@ def _far(s: State, mem: Memory) -> Expr:
     )
 
 
-def _traps(s: State, mem: Memory, divisions: list[Division | WideDivision]) -> list[tuple[Expr, Expr]]:
+def _traps(
+    s: State, mem: Memory, divisions: list[Division | WideDivision], floats: Sequence[tuple[Expr, str]]
+) -> list[tuple[Expr, Expr]]:
     """(condition in {0, 1}, token id) of every trap that the program can meet; at most one condition holds."""
     g = s.graph
     trap_id = {kind: Expr.of(s.architecture.ids["T"] + k) for k, kind in enumerate(TRAPS)}
     traps = [(mem.out_of_bounds, s.field("trap"))] if s.field("trap").terms else []
     for div in divisions:
         traps += [(div.by_zero, trap_id["divide_by_zero"]), (div.overflow, trap_id["integer_overflow"])]
+    traps += [(condition, trap_id[kind]) for condition, kind in floats]
     exhausted = Expr({})
     if s.field("call").terms:
         deep = g.step(s.frame + s.field("frame") - float(s.architecture.frame_limit), "too deep")

@@ -65,7 +65,11 @@ _FLOAT = {
     "float_mul": ("product",),
     "float_integer": ("integer",),
     "float_other": ("other",),
+    "float_trunc": ("round",),
+    **{f"float_{name}": ("round", name) for name in ("floor", "ceil", "nearest")},
 }
+# Integers of floating-point numbers: behind the name of the operand's format.
+_FLOAT_TO = {"float_to": ("to",), "float_saturate": ("to", "saturate")}
 _BITWISE = {"and": "bit_and", "or": "bit_or", "xor": "bit_xor"}
 _SHIFTS: dict[str, Row] = {
     "shl": {"shift_left": 1, "shl": 1},
@@ -97,7 +101,7 @@ def fields(step: Step) -> Row:
         return _memory(o, step.imm)
     if o.does in _SHIFTS:
         return _shift(o)
-    if o.does in _FLOAT or o.does in _FLOAT_ORDER:
+    if o.does in _FLOAT or o.does in _FLOAT_ORDER or o.does in _FLOAT_TO:
         return {"word": 1, **_float(o)}
     if o.does == "extend":
         return {"word": 1, **_extension(o)}
@@ -140,11 +144,18 @@ def _shift(o: Operation) -> Row:
 
 
 def _float(o: Operation) -> Row:
+    form = "f32" if o.operand_width == 4 else "f64"
+    if o.does in _FLOAT_TO:
+        row: Row = {f"{form}_{what}": 1 for what in _FLOAT_TO[o.does]}
+        if o.signed:
+            row[f"{form}_to_signed{8 * o.width}"] = 1
+        return row | {f"{form}_to_wide": 1, "carry": 1} if o.width == 8 else row
     if o.does in _FLOAT_ORDER:
-        form = "f32" if o.operand_width == 4 else "f64"
         return {f"{form}_order": 1, **{f"{form}_{what}": 1 for what in _FLOAT_ORDER[o.does]}}
     form = "f32" if o.width == 4 else "f64"
-    row: Row = {form: 1, **{f"{form}_{what}": 1 for what in _FLOAT[o.does]}}
+    row = {f"{form}_{what}": 1 for what in _FLOAT[o.does]}
+    if "round" not in _FLOAT[o.does]:
+        row[form] = 1  # the result is rounded to the format
     if o.signed:
         row[f"{form}_signed{8 * o.operand_width}"] = 1
     return row | {"carry": 1} if o.width == 8 else row

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import wasm2xformer as w2x
 from wasm2xformer.runtime.errors import Unfinished
@@ -36,14 +37,14 @@ class Tally:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-def run(case: Case, opt_level: int, *, engine: str = "fast", max_tokens: int = MAX_TOKENS) -> Tally:
-    """Every call of the case on one instance, up to the first difference."""
+def run(case: Case, opt_level: int, *, engine: str = "fast", max_tokens: int = MAX_TOKENS, **options: Any) -> Tally:
+    """Every call of the case on one instance, up to the first difference. options: as for `Verifier`."""
     tally = Tally(refused=Counter(case.refused))
     if not case.calls:
         return tally
     try:
         verifier = w2x.Verifier(
-            case.source, opt_level=opt_level, engine=engine, exports=case.exports, libraries=case.libraries
+            case.source, opt_level=opt_level, engine=engine, exports=case.exports, libraries=case.libraries, **options
         )
     except w2x.CompileError as error:
         tally.refused[error.reasons[0].message] += 1

@@ -15,7 +15,7 @@ from ....compiler.wasm.module import Instr
 from ....compiler.wasm.opcodes import LOADS, STORES
 from .exceptions import ExceptionEvents
 from .state import AbstractState
-from .values import DIVISIONS
+from .values import TRAPPING
 
 if TYPE_CHECKING:
     from .function import FunctionCheck
@@ -95,8 +95,8 @@ class Events:
         self.same_state(index, state)
         if name in LOADS or name in STORES:
             return self._access(at, index, state, step, instr, origin)
-        if name in DIVISIONS:
-            return self._division(at, index, state, step, instr)
+        if name in TRAPPING:
+            return self._trapping(at, index, state, step, instr)
         if name in ("table.get", "table.set"):
             return self._table(at, index, state, step, instr, origin)
         if name == "call":
@@ -276,13 +276,14 @@ class Events:
         constant = self.values.numbers[base]
         return {(base, 0)} | (set() if constant is None else {(self.values.const(0), constant)})
 
-    def _division(self, at: int, index: int, state: AbstractState, step: Step, instr: Instr) -> list[Fork]:
+    def _trapping(self, at: int, index: int, state: AbstractState, step: Step, instr: Instr) -> list[Fork]:
         self._operation(index, step, instr.name)
         self.check.check_site(index, step, at)
-        b, a = state.stack.pop(), state.stack.pop()
-        self._operand(index, state, step, "a", a, "dividend")
-        self._operand(index, state, step, "b", b, "divisor")
-        value = self.values.term(instr.name, a, b)
+        fields = "ab" if "b" in step.operation.operands else "a"
+        operands = [state.stack.pop() for _ in fields][::-1]
+        for field, operand in zip(fields, operands, strict=True):
+            self._operand(index, state, step, field, operand, "operand")
+        value = self.values.term(instr.name, *operands)
         self.steps.write(state, step, value)
         state.stack.append(value)
         return [Fork(at + 1, index + 1, state)]

@@ -10,7 +10,8 @@ from ....compiler.format.operations import OPERATIONS, inverse
 PURE = frozenset(
     o.name for o in OPERATIONS.values() if o.effect == "value" and not (o.may_trap or o.space or o.does in ("mov", "param"))
 )
-DIVISIONS = frozenset(o.name for o in OPERATIONS.values() if o.does in ("div", "rem"))
+# Those that do trap with some operands: divisions, floats as integers.
+TRAPPING = frozenset(o.name for o in OPERATIONS.values() if o.effect == "value" and o.may_trap and not o.space)
 _RELATIONS = frozenset(o.name for o in OPERATIONS.values() if o.comparison and not o.branches)
 
 Key = tuple[Hashable, ...]
@@ -19,7 +20,7 @@ Key = tuple[Hashable, ...]
 class Values:
     """Each name is a number. keys[n]: what it stands for:
 
-    ("const", bits), (operation, names...) of PURE and DIVISIONS, ("given", origin, place) for what an event, a join of
+    ("const", bits), (operation, names...) of PURE and TRAPPING, ("given", origin, place) for what an event, a join of
     paths or the caller made. numbers[n]: the value of a constant, and of a sum of constants (i32). wide[n]: it may have more
     than 32 bits. made_by[n]: origins that it depends on.
     """
