@@ -48,7 +48,7 @@ def ends(form: FloatFormat) -> list[int]:
 
 
 def halves(rng: random.Random, form: FloatFormat) -> list[tuple[int]]:
-    """For each number of bits behind the point: integers, halves, and the numbers beside; a carry through all bits; any number."""
+    """For each number of bits behind the point: integers, halves, and what is beside; a carry through all bits; any."""
     found, bias = ends(form), form.last_exponent // 2
     for bits in range(-3, form.fraction + 4):
         base, unit = bias + form.fraction - bits << form.fraction, 1 << max(0, min(bits, form.fraction))

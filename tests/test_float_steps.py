@@ -120,7 +120,8 @@ def test_a_conversion_alone(name: str):
 
 def test_the_routines_are_right_too():
     rng = random.Random(5)
-    assert difference({name: rows(rng, name, 5 if name in TRAPPING else 60) for name in sorted(FLOAT_STEPS)}, 1, float_routines=True) is None
+    operands = {name: rows(rng, name, 5 if name in TRAPPING else 60) for name in sorted(FLOAT_STEPS)}
+    assert difference(operands, 1, float_routines=True) is None
 
 
 def test_steps_and_routines_are_told_apart():

@@ -166,13 +166,14 @@ def _floats() -> Iterator[Operation]:
             same: dict[str, Any] = {"type": type_, "width": 4 if does in FLOAT_RELATIONS else width, "operand_width": width}
             yield Operation(f"{name}.{does}", f"float_{does}", "value", _of("a b dest"), **same)
         for does in ("floor", "ceil", "trunc", "nearest"):
-            yield Operation(f"{name}.{does}", f"float_{does}", "value", _of("a dest"), type=type_, width=width, operand_width=width)
+            same = {"type": type_, "width": width, "operand_width": width}
+            yield Operation(f"{name}.{does}", f"float_{does}", "value", _of("a dest"), **same)
         for integer, operand_width in _BYTES.items():
             conversion: dict[str, Any] = {"type": max(type_, integer), "width": width, "operand_width": operand_width}
             for suffix, signed in (("_s", True), ("_u", False)):
                 of = f"{name}.convert_{integer}{suffix}"
                 yield Operation(of, "float_integer", "value", _of("a dest"), signed=signed, **conversion)
-                back: dict[str, Any] = {"type": max(type_, integer), "width": operand_width, "operand_width": width, "signed": signed}
+                back = conversion | {"width": operand_width, "operand_width": width, "signed": signed}
                 yield Operation(f"{integer}.trunc_{name}{suffix}", "float_to", "value", _of("a dest"), may_trap=True, **back)
                 yield Operation(f"{integer}.trunc_sat_{name}{suffix}", "float_saturate", "value", _of("a dest"), **back)
     for name, width in (("f32.demote_f64", 4), ("f64.promote_f32", 8)):

@@ -13,11 +13,11 @@ def float_rounding(s: State, form: FloatFormat) -> FloatWords:
     """The integer beside A: towards 0, or as "f64_floor", "f64_ceil" or "f64_nearest" says, in rows with the field "f64_round";
     likewise of f32.
 
-    The bits of a number from 1 on are a count of units in its last place, with the exponent above the fraction. So its k lowest
-    bits (bits behind the point) become 0, and a unit at bit k may be added, whose carry raises the exponent. With k = 8 q + r, N
-    is what byte q, byte q - 1 and something else than 0 below them are worth in such units, modulo 2, a multiple of 2^-16: what is
-    added to N - (N mod 2) is 0, 1 or 2 as N mod 2 passes two thresholds. Bit k is also right for k = `fraction`: there is the
-    lowest bit of the exponent of 1, which is odd. Below 1 the result is 0 or 1.
+    The bits of a number are a count of units in its last place, with the exponent above the fraction. So from 1 on its k lowest
+    bits, those behind the point, become 0, and a unit at bit k may be added, whose carry raises the exponent. With k = 8 q + r,
+    N is the number in such units, as byte q, byte q - 1 and whether anything is below them say it; N mod 2, a multiple of 2^-16,
+    takes one floor. To N - (N mod 2) is added how many of two thresholds N mod 2 reaches. For k = `fraction` bit k is the lowest
+    one of the exponent of 1, which is odd, as 1 is. Below 1 the result is 0 or 1.
     """
     g, flag, name = s.graph, s.field(f"{form.name}_round"), f"{form.name}.round"
     if not flag.terms:

@@ -10,11 +10,9 @@ place p is floor(R / U): R = y - d Q is left, and U = d 256^p is the unit. In tw
 Nothing is lost where i + j >= 8: d Q <= y < 2^64, so no such product is other than 0, and U <= y at the first place. The words of
 R have carried nothing over, and are compared as they are:
 
-    R >= k U     if and only if     2^32 clip(R_h - k U_h) + R_l - k U_l >= 0,     clip: to -2^11 .. 2^11
+    R >= k U     if and only if     2^32 clip(R_h - k U_h) + R_l - k U_l >= 0
 
-for |R_l - k U_l| < 2^42 + 2^40 < 2^43: where the high part is cut off it decides alone, and where it is not, the sum is R - k U.
-All numbers are integers below 2^46, so in float64 each comparison is right for all 2^128 pairs of operands. Digits are counted
-in stages (RADICES): how many of 64, 128, 192 times U are not more than R, then of 16, 32, 48 times U than what is left, ...
+as `long_division` says, for |R_l - k U_l| < 2^42 + 2^40 < 2^43: each comparison is right for all 2^128 pairs of operands.
 
 The remainder is a - d Q modulo 2^64, or a + d Q where a is negative: again two words, |T_l| < 2^43, and how often 2^32 fits into
 T_l is counted, first in multiples of 32. A quotient with a sign is 0 - Q.
@@ -25,21 +23,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..graph.expr import Expr, Variable, total
+from ..graph.expr import Expr, total
+from .long_division import Pair, at_least_zero, next_digit
 from .state import State
 from .words import WORD, WordTerms
 
-# Differences of high words are cut off here: 2^32 times that is beyond all differences of low words.
-CLIP = 2.0**11
-# How many multiples of the unit each stage tells apart; together 256. More stages are more layers and fewer comparisons.
-RADICES = (4, 4, 4, 4)
 # What the low word of dividend less divisor times quotient carries: less than that.
 CARRIES = 1024
 CARRY_STEP = 32
 PLACES = 8
 WORDS = ("low", "high")
-# Two words, or what is added up to two words.
-Pair = tuple[Expr, Expr]
 
 
 @dataclass
@@ -126,15 +119,6 @@ def _operands(s: State) -> _Operands:
     return _Operands((Expr.of(y_low), Expr.of(y_high)), d, negated, a_negative, b_negative)
 
 
-def _at_least_zero(s: State, name: str, number: Pair) -> Variable:
-    """1 where a number in two words is 0 or more, else 0; the low one below 2^43, see above."""
-    g, (low, high) = s.graph, number
-    clipped = g.gated(f"{name}.high", (high + CLIP, 1.0))
-    g.add_neuron(high - CLIP, 1.0, clipped, -1.0)
-    g.declare(clipped, 0.0, 2.0 * CLIP)
-    return g.step(WORD * (clipped - CLIP) + low, name)
-
-
 def _unit(d: Sequence[Expr], p: int) -> Pair:
     """The words of d 256^p, modulo 2^64."""
     low = total(256.0 ** (i + p) * b for i, b in enumerate(d) if i + p < 4)
@@ -144,13 +128,13 @@ def _unit(d: Sequence[Expr], p: int) -> Pair:
 def _reached(s: State, operands: _Operands) -> list[Expr]:
     """Whether y >= d 256^p, for p = 0 ... 8: always at first, in the end never. Where d 256^p has a byte beyond the second word,
     y is less: the high word is more than y's then."""
-    (y_low, y_high), d = operands.y, operands.d
+    g, (y_low, y_high), d = s.graph, operands.y, operands.d
     result = [Expr.of(1.0)]
     for p in range(1, PLACES):
         low, high = _unit(d, p)
         beyond = total(d[PLACES - p :])
         number = (y_low - low, y_high - high - 2.0 * WORD * beyond)
-        result.append(Expr.of(_at_least_zero(s, f"wide quotient>=256^{p}", number)))
+        result.append(Expr.of(at_least_zero(g, f"wide quotient>=256^{p}", number)))
     return [*result, Expr({})]
 
 
@@ -182,17 +166,7 @@ def _digit_id(s: State, operands: _Operands, emitting: Expr, in_scratch: Expr) -
     )
     begin = [(1.0, y) for y in operands.y]
     rest_low, rest_high = _less_products(s, "wide rest", begin, operands.d, s.quotient_so_far)
-    digit, weight = Expr({}), 256.0
-    for radix in RADICES:
-        weight /= radix
-        multiples = [(rest_low - k * weight * unit_low, rest_high - k * weight * unit_high) for k in range(1, radix)]
-        count = total(_at_least_zero(s, f"wide quotient>={k * weight:g}", m) for k, m in enumerate(multiples, 1))
-        digit = digit + weight * count
-        if weight > 1.0:
-            rest_low, rest_high = (
-                Expr.of(g.gated(f"wide rest.{name} of {weight:g}", (1.0, rest), (count, -weight * unit)))
-                for name, rest, unit in ((WORDS[0], rest_low, unit_low), (WORDS[1], rest_high, unit_high))
-            )
+    digit = next_digit(g, "wide quotient", (rest_low, rest_high), (Expr.of(unit_low), Expr.of(unit_high)))
     id_ = g.gated(
         "wide quotient id", (emitting, 256.0 * place + digit + ids["D"]), (in_scratch, float(ids["S"] - ids["D"]))
     )
