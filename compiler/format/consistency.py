@@ -13,7 +13,7 @@ import numpy as np
 from .certificate import holds
 from .isa import INPUTS, IS, SELDOM_TRAPS, Entry, Program
 from .limits import FRAME_LIMIT, HIDDEN_LIMIT, HOST_WORDS, MEMORY_PAGES
-from .tokens import CLASSES, Token, read
+from .tokens import CLASSES, Token, TokenRun, runs_of
 from .transformer import Transformer
 from .types import HIGH_HALF, LOW_HALF, is_asked
 from .validate import validate
@@ -38,7 +38,7 @@ def check(model: Model) -> None:
     program = model.program
     if program == Program((), {}, {}):
         _require(not (model.jumps or model.entries or model.inputs or model.texts), "a program's tokens without one")
-        found = {t.token_class for t in map(read, model.transformer.vocabulary) if t}
+        found = {run.first.token_class for run in runs_of(model.transformer.vocabulary) if run.first}
         _require(not any(c.moves or c.name == "I" for c in found), "jump or entry tokens without a program")
         return
     check_program(program)
@@ -131,13 +131,13 @@ def _check_entry(program: Program, key: str | None, entry: Entry) -> None:
 
 def _check_vocabulary(model: Model) -> None:
     """Every token is of a class; the classes stand in the order of the table, each whole and in the order of its numbers."""
-    tokens = []
-    for index, name in enumerate(model.transformer.vocabulary):
-        token = read(name)
-        _require(token is not None, f"vocabulary: token {index}, {name!r}, is of no class")
-        tokens.append(token)
-    heads = _heads(tokens)  # type: ignore[arg-type]
-    moving = sum(token.token_class.moves for token in tokens if token)
+    runs = []
+    for run in runs_of(model.transformer.vocabulary):
+        if run.first is None:
+            raise ValueError(f"vocabulary: token {run.at}, {model.transformer.vocabulary[run.at]!r}, is of no class")
+        runs.append((run.first, run))
+    heads = _heads(runs)
+    moving = sum(run.count for first, run in runs if first.token_class.moves)
     _require(moving == len(model.jumps), f"{len(model.jumps)} jumps, for {moving} tokens that jump")
     counts = {"I": len(model.entries)}
     order = [(c.name, place) for c in CLASSES for place in range(max(1, c.places))]
@@ -150,16 +150,17 @@ def _check_vocabulary(model: Model) -> None:
     _require(places in (4, 8), f"vocabulary: digits of {places} places, expected 4 or 8")
     wide = {t for _, e in _all_entries(model.program) for t in (*e.params, *e.results)} & set(WIDE)
     _require(places == 8 or not wide, "vocabulary: no digits for values of 64 bits")
-    _check_rows(model, tokens)  # type: ignore[arg-type]
+    _check_rows(model, runs)
     for name in ("N", "H", "BOS", "B"):
         _require((name, 0) in heads, f"vocabulary: no tokens {name}")
     for number, (_, frame) in enumerate(model.jumps):
         _require(abs(frame) <= FRAME_LIMIT, f"jumps[{number}]: the frame moves by {frame} slots")
 
 
-def _check_rows(model: Model, tokens: Sequence[Token]) -> None:
+def _check_rows(model: Model, runs: Sequence[tuple[Token, TokenRun]]) -> None:
     """The prefix has the program in whole sections, one behind the other, all of one length: the steps and what is before."""
-    section = np.array([token.place if token.token_class.name == "P" else -1 for token in tokens], dtype=np.int64)
+    places = [first.place if first.token_class.name == "P" else -1 for first, _ in runs]
+    section = np.repeat(np.array(places, dtype=np.int64), [run.count for _, run in runs])
     found = section[model.transformer.prefix]
     at, rows = np.flatnonzero(found >= 0), np.count_nonzero(found == 0)
     whole = rows > len(model.program.steps) and len(at) % rows == 0 and at[-1] - at[0] == len(at) - 1
@@ -170,15 +171,15 @@ def _check_rows(model: Model, tokens: Sequence[Token]) -> None:
     _require(set(found[at].tolist()) == set(section[section >= 0].tolist()), "vocabulary: tokens P of no section")
 
 
-def _heads(tokens: Sequence[Token]) -> dict[tuple[str, int], int]:
+def _heads(runs: Sequence[tuple[Token, TokenRun]]) -> dict[tuple[str, int], int]:
     """(class, place) -> how many tokens, in the order of the ids."""
     heads: dict[tuple[str, int], int] = {}
     previous = None
-    for index, token in enumerate(tokens):
-        key = (token.token_class.name, token.place)
+    for first, run in runs:
+        key = (first.token_class.name, first.place)
         _require(key == previous or key not in heads, f"vocabulary: tokens {key[0]} stand in two places")
-        _require(token.number == heads.get(key, 0), f"vocabulary: token {index} is out of order")
-        heads[key] = heads.get(key, 0) + 1
+        _require(first.number == heads.get(key, 0), f"vocabulary: token {run.at} is out of order")
+        heads[key] = heads.get(key, 0) + run.count
         previous = key
     for c in CLASSES:
         whole = len(c.names) or c.numbers

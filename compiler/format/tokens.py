@@ -6,7 +6,7 @@ or makes tokens reads this table: the assembler, the instance, the trace, `inspe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -150,6 +150,38 @@ def read(name: str) -> Token | None:
 
 
 @dataclass(frozen=True)
+class TokenRun:
+    """Tokens of one head whose numbers follow each other. first: the first one, None where it is of no class (such a run is one
+    token); at: its id; count: how many they are."""
+
+    first: Token | None
+    at: int
+    count: int
+
+
+def runs_of(names: Sequence[str]) -> list[TokenRun]:
+    """A vocabulary as the longest runs there are, in the order of the ids: `read`, for many."""
+    runs = []
+    at = 0
+    while at < len(names):
+        first = read(names[at])
+        stop = at + 1
+        if first is not None:
+            c, head, number = first.token_class, head_of(names[at]), first.number - at
+            most = at - first.number + (len(c.names) or (10**9 if c.numbers is None else c.numbers))
+            limit = min(most, len(names))
+            if c.names:
+                while stop < limit and names[stop] == f"{head}.{c.names[number + stop]}":
+                    stop += 1
+            else:
+                while stop < limit and names[stop] == f"{head}.{number + stop}":
+                    stop += 1
+        runs.append(TokenRun(first, at, stop - at))
+        at = stop
+    return runs
+
+
+@dataclass(frozen=True)
 class TokenTable:
     """What each token id means to a decoder; all arrays have one element per id.
 
@@ -178,12 +210,29 @@ class TokenTable:
     ) -> TokenTable:
         """names: the vocabulary. jumps: (ip delta, frame delta) of each token that has deltas of its own (J, X, Y, Z, F), in the
         order of ids; entries: (name, first step) of I.0, ... Raises ValueError when they are not as many as those tokens."""
-        moves = iter(jumps)
-        rows = np.array([_row(read(name), moves, entries) for name in names], dtype=np.int64).reshape(-1, 9).T
-        if next(moves, None) is not None:
-            raise ValueError("more jumps than tokens that jump")
         types = (np.uint8, np.int8, np.int32, np.int64, np.int64, np.bool_, np.bool_, np.int8, np.int8)
-        return cls(names, *(column.astype(t) for column, t in zip(rows, types, strict=True)))  # type: ignore[arg-type, call-arg]
+        columns = [np.zeros(len(names), dtype=t) for t in types]
+        moved = 0
+        for run in runs_of(names):
+            if run.first is None:
+                continue
+            c = run.first.token_class
+            for column, value in zip(columns, _same(run.first), strict=True):
+                column[run.at : run.at + run.count] = value
+            _, _, values, ip, frame, *_ = (column[run.at : run.at + run.count] for column in columns)
+            if c.kind != Kind.NONE:
+                values[:] = np.arange(run.first.number, run.first.number + run.count)
+            if c.moves:
+                of_run = jumps[moved : moved + run.count]
+                moved += run.count
+                if len(of_run) < run.count:
+                    raise ValueError("fewer jumps than tokens that jump")
+                ip[:], frame[:] = np.array(of_run, dtype=np.int64).T
+            elif c.kind == Kind.ENTRY:
+                ip[:] = [entries[number][1] for number in values.tolist()]
+        if moved < len(jumps):
+            raise ValueError("more jumps than tokens that jump")
+        return cls(names, *columns)  # type: ignore[arg-type, call-arg]
 
     def steps(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First and last positions of the complete steps that these tokens are."""
@@ -197,7 +246,7 @@ class TokenTable:
     @cached_property
     def kinds(self) -> frozenset[int]:
         """Those that a token is of."""
-        return frozenset(np.unique(self.kind).tolist())
+        return frozenset(np.flatnonzero(np.bincount(self.kind)).tolist())
 
     @cached_property
     def contribution(self) -> np.ndarray:
@@ -207,20 +256,7 @@ class TokenTable:
         return np.where(np.isin(self.kind, kinds), self.value, 0).astype(np.uint64) << shift
 
 
-def _row(
-    token: Token | None, jumps: Iterator[tuple[int, int]], entries: Sequence[tuple[str, int]]
-) -> tuple[int, int, int, int, int, bool, bool, int, int]:
-    """kind, place, value, ip delta, frame delta, ends, stops, behind, leads"""
-    if token is None:
-        return (Kind.NONE, 0, 0, 0, 0, False, False, 0, 0)
+def _same(token: Token) -> tuple[int, int, int, int, int, bool, bool, int, int]:
+    """kind, place, value, ip delta, frame delta, ends, stops, behind, leads: what all tokens of its head have alike."""
     c = token.token_class
-    ip, frame = token.advance, 0
-    if c.moves:
-        move = next(jumps, None)
-        if move is None:
-            raise ValueError("fewer jumps than tokens that jump")
-        ip, frame = move
-    elif c.kind == Kind.ENTRY:
-        ip = entries[token.number][1]
-    value = token.number if c.kind != Kind.NONE else 0
-    return (c.kind, token.place, value, ip, frame, token.ends, c.stops, _LEADS.get(c.behind, 0), _LEADS.get(c.name, 0))
+    return (c.kind, token.place, 0, token.advance, 0, token.ends, c.stops, _LEADS.get(c.behind, 0), _LEADS.get(c.name, 0))

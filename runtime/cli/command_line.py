@@ -12,35 +12,25 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 
 import click
 
-from .bench_command import bench_command
-from .chat_command import chat_command
-from .circuits_command import circuits_command
-from .compile_command import compile_command
-from .debug_command import debug_command
-from .decode_command import decode_command
 from .errors import exit_code
-from .explain_command import explain_command
-from .info_command import info_command
-from .inspect_command import inspect_command
-from .moe_command import moe_command
-from .prompt_command import prompt_command
-from .run_command import run_command
 from .streams import prepare_streams
-from .trace_command import trace_command
-from .verify_command import verify_command
 
-# Everything else of the package is imported inside the commands: `--help` and wrong use answer at once.
+# Each command is imported when it is asked for, and the rest of the package inside the commands: that is a good part of the time
+# that a short run takes, and `--help` and wrong use answer at once.
+COMMANDS = (
+    "compile", "run", "verify", "trace", "info", "inspect", "prompt", "decode", "explain", "debug", "chat", "moe", "circuits",
+    "bench",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line (default: this process's) and returns its exit code. Never raises for what a user does."""
     prepare_streams()
-    # Nothing here multiplies large matrices with numpy; starting threads for it is a tenth of the start-up time.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     arguments = list(sys.argv[1:] if argv is None else argv)
     own, program = arguments, None
     if "--" in arguments:
@@ -66,6 +56,22 @@ def _check_text(arguments: Sequence[str]) -> None:
         raise click.UsageError(f"the argument {argument!r} holds a zero byte")
 
 
+class _Commands(Mapping[str, click.Command]):
+    """By name."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        command: click.Command = getattr(import_module(f".{name}_command", __package__), f"{name}_command")
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
 class _DefaultCompile(click.Group):
     """`wasm2xformer PROG -o MODEL` is `wasm2xformer compile PROG -o MODEL`."""
 
@@ -78,7 +84,7 @@ class _DefaultCompile(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=_DefaultCompile, context_settings={"help_option_names": ["--help"]})
+@click.group(cls=_DefaultCompile, commands=_Commands(), context_settings={"help_option_names": ["--help"]})
 @click.version_option(package_name="wasm2xformer")
 def cli() -> None:
     """Compiles WebAssembly into the weights of a transformer, and runs it by decoding tokens.
@@ -88,10 +94,3 @@ def cli() -> None:
       wasm2xformer run MODEL --invoke fib 10     run it
       wasm2xformer verify PROG --invoke fib 10   check every step against wasmtime
     """
-
-
-for command in (
-    compile_command, run_command, verify_command, trace_command, info_command, inspect_command, prompt_command, decode_command,
-    explain_command, debug_command, chat_command, moe_command, circuits_command, bench_command,
-):  # fmt: skip
-    cli.add_command(command)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,6 +101,8 @@ def _parse_float(type_: ValType, text: str) -> float | int:
     if 1e-50 < abs(value) < 1e39 and not hexadecimal:
         # Rounded twice, a decimal number may end up beside the nearest f32. Of the two neighbours of what is not exact,
         # the one with an odd last bit makes the second rounding right.
+        from fractions import Fraction
+
         exact = Fraction(text)
         if exact != Fraction(value) and np.float64(value).view(np.uint64) % 2 == 0:
             value = math.nextafter(value, math.inf if exact > Fraction(value) else -math.inf)
