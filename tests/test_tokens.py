@@ -12,7 +12,8 @@ VOCABULARY = [
     "T.divide_by_zero", *(f"J.{k}" for k in range(5)), "X.0", "X.1", "BOS", "I.0", "I.1", *(f"P1.{k}" for k in range(9)),
     *(f"A.{v}" for v in range(512)), *(f"B.{v}" for v in range(256)),
 ]  # fmt: skip
-ODD = ["", "D", "D.1", "D8.1", "D0.256", "D0.01", "D0.-1", "D0.1.2", "N.0", "T.nothing", "H.", "B.٣", "Q0.1024", "word", "J.1000000000"]
+ODD = ["", "D", "D.1", "D8.1", "D0.256", "D0.01", "D0.-1", "D0.1.2", "N.0", "T.nothing", "H.", "B.٣", "Q0.1024", "word",
+       "J.1000000000"]  # fmt: skip
 
 
 def by_name(names: list[str], jumps: list[tuple[int, int]], entries: list[tuple[str, int]]) -> list[tuple]:
@@ -54,7 +55,7 @@ def test_runs_are_the_names_one_by_one(seed: int):
     assert [tuple(row) for row in np.array(columns, dtype=np.int64).T.tolist()] == [
         tuple(map(int, row)) for row in by_name(names, jumps, entries)
     ]
-    with pytest.raises(ValueError, match="^fewer jumps than tokens that jump$"):
+    with pytest.raises(ValueError, match=r"^fewer jumps than tokens that jump$"):
         TokenTable.build(names, jumps[1:], entries)
-    with pytest.raises(ValueError, match="^more jumps than tokens that jump$"):
+    with pytest.raises(ValueError, match=r"^more jumps than tokens that jump$"):
         TokenTable.build(names, [*jumps, (1, 0)], entries)
