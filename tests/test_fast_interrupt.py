@@ -76,7 +76,7 @@ def test_an_interrupted_engine_does_not_go_on(monkeypatch):
     def interrupted(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fast._code, "general", interrupted)
+    monkeypatch.setattr(fast._code, "read", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fast.append(np.array([1]))
     monkeypatch.undo()

@@ -34,7 +34,8 @@ def test_a_record_is_its_fields():
 
 ODD: tuple[Any, ...] = (
     None, "", (), 0, 1, -1, 2**32 - 1, 2**32, 2**53, True, "x", (3,), 1.0, FuncType(("i32",)), Slot("frame", 0),
-    Slot("frame", 99), Slot("frame", "r"), Slot("frame", True), Slot("const", 2**32), Slot("const", -1), Slot("hidden", ""), Slot("hidden", "r"),
+    Slot("frame", 99), Slot("frame", "r"), Slot("frame", True), Slot("const", 2**32), Slot("const", -1), Slot("hidden", ""),
+    Slot("hidden", "r"),
     Slot("hidden", 3), Slot("global", 2), Slot("nowhere", 1),  # type: ignore[arg-type]
 )  # fmt: skip
 

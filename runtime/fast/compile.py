@@ -36,6 +36,7 @@ class Analysis:
     text: str
 
 
+@collecting_later()
 def compile_model(model: Transformer, probe: str | None = None, trusting: bool = True) -> CompiledModel:
     """The passes in order: lift, find what is live, fold what the prefix decides, split by program row, generate, compile.
 

@@ -219,7 +219,7 @@ class FastEngine:
         done = 0
         while done < len(tokens):
             part = tokens[done : done + self._chunk]
-            done += self._run(self._code.general, part, len(part), *nothing)
+            done += self._run(self._code.read, part, len(part), *nothing)
 
     def decode(self, stop: np.ndarray, limit: int) -> np.ndarray:
         """Emits tokens until one with stop[token], at most `limit`; int32 [m]."""

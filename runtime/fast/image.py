@@ -84,7 +84,7 @@ class ChainCode:
 
 @dataclass
 class CompiledModel:
-    """Object code with the functions `general` and `special` (see loop.generate), and the state it begins with.
+    """Object code with the functions of loop.generate, and the state it begins with.
 
     text: of code that was made quickly, the LLVM IR, from which it is made once more when it turns out to run for long. name: in
     the cache; "" where it was not asked.

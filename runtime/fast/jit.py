@@ -117,10 +117,12 @@ def code_engine(code: bytes) -> llvm.ExecutionEngine:
 
 
 class Loaded:
-    """Object code in memory: the functions `general` and `special` (see loop.generate; the same where there is only one)."""
+    """Object code in memory: the functions of loop.generate; `general` stands for those that are not there."""
 
     def __init__(self, code: bytes):
         self._engine = code_engine(code)
         self.general = _SIGNATURE(self._engine.get_function_address("general"))
+        read = self._engine.get_function_address("read")
+        self.read = _SIGNATURE(read) if read else self.general
         special = self._engine.get_function_address("special")
         self.special = _SIGNATURE(special) if special else self.general
