@@ -33,6 +33,8 @@ from .world import World, plain_bytes
 # Tokens decoded between two looks at the progress and at the output: few at first, then as many as take this long.
 FIRST_CHUNK, LAST_CHUNK = 1 << 3, 1 << 20
 CHUNK_SECONDS = 0.1
+# A call begins with as many as the one before it came to, up to so many.
+CALL_CHUNK = 1 << 14
 PROMPT_CHUNK = 1 << 16  # tokens of a prompt read at a time
 
 
@@ -87,6 +89,7 @@ class Instance:
         self._probed = SparseValues()
         if probe:
             self.prefix_probed = join(self._engine.probed)
+        self._chunk = FIRST_CHUNK
         self._tokens = TokenTable.build(vocabulary, model.jumps, model.entries)
         self.world = World(stdin, args, env or {}, random, clock, folders or {}) if world is None else world
         self._prompts = Prompts(model, self.world)
@@ -257,7 +260,7 @@ class Instance:
         output: Callable[[str, bytes], None] | None,
     ) -> None:
         """Adds to `parts` what the model decodes up to the end of the call. Raises Unfinished."""
-        count, chunk = 0, FIRST_CHUNK
+        count, chunk = 0, min(self._chunk, CALL_CHUNK)
         while True:
             began = time.perf_counter()
             part = self._engine.decode(self._tokens.stops, limits.next(chunk, count))
@@ -274,6 +277,7 @@ class Instance:
             if progress:
                 progress(count)
             if len(part) and self._tokens.stops[part[-1]]:
+                self._chunk = chunk
                 break
             limits.check(name, count, until)
 

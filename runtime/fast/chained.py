@@ -21,8 +21,9 @@ BLOCKS, LONGEST, BEFORE = 64, 1 << 12, 16
 # This environment variable says which there are: "0" none; "ready" those that were made before; "1" others too, made in the
 # background; "now" others too, made while decoding waits; "always", for tests, also while the sequence is short.
 SWITCH, DEFAULT = "WASM2XFORMER_CHAINS", "1"
-# "always": tokens that one call decodes until there are chains, blocks of them, and situations at most.
-SHORT, FEW, FAST = 24, 3, 80
+# "always": tokens that one call decodes until there are chains, and then (what is due is made between two calls), blocks of the
+# former, and situations at most.
+SHORT, SHIFT, FEW, FAST = 24, 512, 3, 80
 # Before that many tokens, nothing is done for chains: reading those that were made before takes as long as decoding these.
 LEAST = 1 << 17
 # Tokens before chains are made, and for each situation that is in them, so that making them does not take much longer than what
@@ -73,6 +74,11 @@ class Samples:
             self._keep(row, tokens[:LONGEST])
         self._seen += 1
         self._before = tokens[-MAX_DELAY - 1 :].tolist() if self._seen % self._stride == 0 else []
+
+    def first(self, count: int) -> int:
+        """Of so many tokens that are decoded next, how many at first, so that there may be a sample of the rest."""
+        missing = BEFORE - len(self._before)
+        return min(count, missing) if missing > 0 and self._seen % self._stride == 0 else count
 
     def _keep(self, row: int, tokens: np.ndarray) -> None:
         if len(self._room) < BLOCKS:
@@ -144,7 +150,7 @@ class Chains:
     @property
     def most(self) -> int | None:
         """How many tokens one call may decode."""
-        return SHORT if self.always and not self._due else None
+        return (SHIFT if self._due else SHORT) if self.always else None
 
     @property
     def decoded(self) -> int:

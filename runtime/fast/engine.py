@@ -12,7 +12,7 @@ from ...compiler.format.transformer import Transformer
 from .cache import keep, keep_chains, kept_chains, load_or_compile
 from .certified import require
 from .chained import Chains, Sample, Wanted
-from .image import UNLIMITED, ChainCode, CompiledModel, StateMemory
+from .image import UNLIMITED, ChainCode, CompiledModel, Image, StateMemory
 from .interface import EXHAUSTED, FOREIGN, PREFIX_BYTES, ROW, STOP, UNEXPECTED, Refused, Room, size
 from .jit import Loaded, compile_object
 
@@ -58,6 +58,10 @@ class FastEngine:
 
     def __init__(self, model: Transformer, probe: str | None = None):
         self.model = model
+        self._envelope = model.envelope
+        # The last tokens to stop at, as flags; and these with those of an image, the same.
+        self._stops = np.zeros(len(model.embed), dtype=np.uint8)
+        self._flagged: tuple[np.ndarray, Image, np.ndarray] | None = None
         self._probe = probe
         self._history: list[np.ndarray] | None = None
         self._chunk = FIRST_CHUNK
@@ -112,7 +116,7 @@ class FastEngine:
         self.probed = [np.concatenate(self.probed)[-known:]] if known else []
 
     def _run(self, run, tokens: np.ndarray | None, count: int, out: np.ndarray, flags: np.ndarray) -> int:
-        if self.model.envelope:
+        if self._envelope:
             self._check_certificate(self.position + count)
         if self.position + count > self._image.last:
             raise EnvelopeError(f"the fast engine ends at {self._image.last:,} tokens of this checkpoint")
@@ -176,7 +180,7 @@ class FastEngine:
         """A model that claims to be exact up to some length is held to it, and to running sums that, rounded as in the dense
         model, are off by less than 1/4."""
         largest = max((abs(self._state.sum(at, unit)) for at, unit in self._image.sums), default=0.0)
-        allowed = min(self.model.envelope, uniform_tokens(largest))
+        allowed = min(self._envelope, uniform_tokens(largest))
         if tokens > allowed:
             raise past_certificate(tokens, self.model.certificate, allowed)
 
@@ -195,7 +199,7 @@ class FastEngine:
     def append(self, tokens: np.ndarray) -> None:
         """Reads a prompt: int [k] token ids."""
         tokens = self._checked(tokens)
-        if self._trusting and np.isin(tokens, self._image.floors).any():
+        if self._trusting and any((tokens == floor).any() for floor in self._image.floors):
             self._distrust()
         while len(tokens):
             before = self.position
@@ -225,7 +229,9 @@ class FastEngine:
         """Emits tokens until one with stop[token], at most `limit`; int32 [m]."""
         if np.shape(stop) != (len(self.model.embed),):
             raise ValueError("`stop` has one entry per token id")
-        stops = np.where(np.asarray(stop, dtype=bool), STOP, 0).astype(np.uint8)
+        if not np.array_equal(self._stops != 0, stop):
+            self._stops = np.where(np.asarray(stop, dtype=bool), STOP, 0).astype(np.uint8)
+        stops = self._stops
         parts: list[np.ndarray] = []
         total, ended = 0, False
         while total < limit and not ended:
@@ -234,6 +240,14 @@ class FastEngine:
             parts.append(out if done == len(out) else out[:done].copy())
             total += done
         return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, dtype=np.int32), *parts])
+
+    def _flags(self, stops: np.ndarray) -> np.ndarray:
+        """uint8 by token: STOP, and FOREIGN where `special` cannot go on."""
+        if self._flagged is None or self._flagged[0] is not stops or self._flagged[1] is not self._image:
+            flags = stops.copy()
+            flags[self._image.decodable :] |= FOREIGN
+            self._flagged = stops, self._image, flags
+        return self._flagged[2]
 
     def _fill(self, stops: np.ndarray, out: np.ndarray) -> tuple[int, bool]:
         """Emits tokens into `out`: how many, and whether the last one is to stop at."""
@@ -254,8 +268,7 @@ class FastEngine:
     def _decode(self, stops: np.ndarray, count: int, out: np.ndarray) -> None:
         if self.position - self._chains.decoded > PATIENCE * len(self._program.text):
             self._optimise()
-        flags = stops.copy()
-        flags[self._image.decodable :] |= FOREIGN
+        flags = self._flags(stops)
         self._settled = self._settled or (self.position >= self._image.settled and self._state.registers_filled())
         if not self._settled or flags[self._state.field("next")] & FOREIGN:
             self._chains.samples.interrupt()
@@ -264,6 +277,7 @@ class FastEngine:
         if not self._chains.watching(self.position):
             self._run(self._code.special, None, count, out, flags)
             return
+        count = self._chains.samples.first(count)
         chains, row = self._chains.usable(self.position, flags), int(self._state.words[ROW])
         done = self._run(chains.behind(self._code.special) if chains else self._code.special, None, count, out, flags)
         stopped = done and flags[out[done - 1]]  # chains cannot go on behind a token that has a flag
