@@ -46,6 +46,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 # How control goes on behind a step.
@@ -83,26 +84,26 @@ class Operation:
     control: str = NEXT
     may_trap: bool = False
 
-    @property
+    @cached_property
     def falls_through(self) -> bool:
         """Whether the next step in order can run after it (a call comes back to it)."""
         return self.control in (NEXT, BRANCH, CALL)
 
-    @property
+    @cached_property
     def calls(self) -> bool:
         return self.control == CALL
 
-    @property
+    @cached_property
     def indirect(self) -> bool:
         """Whether what is called is a reference's function."""
         return "type" in self.operands
 
-    @property
+    @cached_property
     def tail(self) -> bool:
         """Whether another function takes the place of this one."""
         return self.control == TAIL
 
-    @property
+    @cached_property
     def branches(self) -> bool:
         """Whether it compares and goes to its target or to the next step."""
         return self.control == BRANCH

@@ -10,7 +10,7 @@ function. A web that is needed after a call stands below the callee's frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..format.isa import Slot
@@ -32,28 +32,25 @@ def coalesce(code: Code, effects: Effects, parameters: int) -> bool:
 
     Returns whether any copy went.
     """
+    copies = [i for i, step in enumerate(code.steps) if is_copy(code, step) and frame_bit(step.a) and frame_bit(step.dest)]
+    if not copies:
+        return False
     try:
         webs = _Webs(code, effects, parameters)
     except _TooMuch:
         return False
     depth = _loop_depths(code)
-    copies = [
-        i
-        for i, step in enumerate(code.steps)
-        if is_copy(code, step) and (i, "a") in webs.operands and (i, "dest") in webs.operands
-    ]
     for i in sorted(copies, key=lambda i: -depth[i]):
         if webs.work < 0:
             break
         webs.merge(webs.operands[i, "a"], webs.operands[i, "dest"])
-    for i in range(len(code.steps)):
-        renamed = {
-            name: Slot("frame", webs.slot_of(webs.operands[i, name]))
-            for name in ("a", "b", "c", "dest")
-            if (i, name) in webs.operands
-        }
-        if renamed:
-            code.steps[i] = code.steps[i].but(**renamed)  # type: ignore[arg-type]
+    renamed: dict[int, dict[str, Slot]] = {}
+    for (i, name), definition in webs.operands.items():
+        slot = webs.slot_of(definition)
+        if slot != getattr(code.steps[i], name).index:
+            renamed.setdefault(i, {})[name] = Slot("frame", slot)
+    for i, slots in renamed.items():
+        code.steps[i] = code.steps[i].but(**slots)
     kept = [not (is_copy(code, step) and step.a == step.dest) for step in code.steps]
     return code.remove(kept, "coalesced copy")
 
@@ -80,46 +77,52 @@ def _loop_depths(code: Code) -> list[int]:
     return depths
 
 
-@dataclass
+@dataclass(slots=True)
 class _Web:
     """slot: where it is now. fixed: it may not move. below: its slot must be less than this (calls it survives).
 
-    conflicts: the webs that it interferes with. near: the same by the slot where they are now.
+    conflicts: the webs that it interferes with. near: the same by the slot where they are now; None as long as nobody has asked.
     """
 
     slot: int
-    fixed: bool = False
+    fixed: bool
     below: int = 2**62
     conflicts: set[int] = field(default_factory=set)
-    near: dict[int, set[int]] = field(default_factory=dict)
+    near: dict[int, set[int]] | None = None
 
 
 class _Webs:
-    """operands: (step index, "a" | "b" | "c" | "dest") -> a definition of the web that stands there."""
+    """operands: (step index, "a" | "b" | "c" | "dest") -> a definition of the web that stands there. webs: by one definition of
+    each, which `find` finds."""
 
     def __init__(self, code: Code, effects: Effects, parameters: int):
         self.code = code
         self.effects = effects
         self.operands: dict[tuple[int, str], int] = {}
         self.parent: list[int] = []
-        self.webs: list[_Web] = []
-        self.definitions: dict[tuple[int, int], int] = {}  # (step index or -1 at entry, slot) -> definition
+        self.slots: list[int] = []  # of definitions, as the others here
+        self.fixed: list[bool] = []
+        self.defined: list[dict[int, int]] = []  # for each step: slots that get a value from it -> definition
+        self.calls = [step.operation.calls for step in code.steps]
         self.work = _WORK + _WORK_PER_STEP * len(code.steps)
-        for slot in range(parameters):
-            self._define(-1, slot)
+        # What a parameter or a call's result is written to is not for us to choose.
+        at_entry = {slot: self._new(slot, True) for slot in range(parameters)}
         for i, step in enumerate(code.steps):
-            for slot in self._written(i):
-                self._define(i, slot)
-            if step.dest is not None and step.dest.kind == "frame":
-                self.operands[i, "dest"] = self.definitions[i, int(step.dest.index)]
+            defined = {slot: self._new(slot, step.dest is None) for slot in self._written(i)}
+            if defined and step.dest is not None:
+                self.operands[i, "dest"] = defined[int(step.dest.index)]
+            self.defined.append(defined)
         self.after = live_after(code, effects)
         self.runs = straight_runs(code)
-        self._prepare(sum(self._live_before(run.start).bit_count() for run in self.runs))
-        self._prepare(sum(live.bit_count() for i, live in enumerate(self.after) if self._written(i) or self._calls(i)))
-        self.at_start = self._at_starts()
-        self._walk(self._link)
-        self._walk(self._interfere)
-        self._index()
+        live = [self._live_before(run.start) for run in self.runs]
+        self._prepare(sum(mask.bit_count() for mask in live))
+        asked = (i for i in range(len(code.steps)) if self.defined[i] or self.calls[i])
+        self._prepare(sum(self.after[i].bit_count() for i in asked))
+        self.at_start = self._at_starts(at_entry, live)
+        self._link()
+        roots = [self.find(definition) for definition in range(len(self.parent))]
+        self.webs = {root: _Web(self.slots[root], self.fixed[root]) for root in set(roots)}
+        self._interfere(roots)
 
     def _spend(self, units: int) -> None:
         self.work -= units
@@ -132,107 +135,114 @@ class _Webs:
 
     # --- webs as a union of definitions ---
 
-    def _define(self, at: int, slot: int) -> None:
-        # What a parameter or a call's result is written to is not for us to choose.
-        fixed = at < 0 or self.code.steps[at].dest is None
-        self.definitions[at, slot] = self._new(slot, fixed)
-
     def _new(self, slot: int, fixed: bool) -> int:
         self.parent.append(len(self.parent))
-        self.webs.append(_Web(slot, fixed))
-        return self.parent[-1]
+        self.slots.append(slot)
+        self.fixed.append(fixed)
+        return len(self.parent) - 1
 
     def find(self, definition: int) -> int:
-        while self.parent[definition] != definition:
-            self.parent[definition] = self.parent[self.parent[definition]]
-            definition = self.parent[definition]
+        parent = self.parent
+        while parent[definition] != definition:
+            parent[definition] = parent[parent[definition]]
+            definition = parent[definition]
         return definition
 
     def slot_of(self, definition: int) -> int:
         return self.webs[self.find(definition)].slot
 
-    def _union(self, a: int, b: int) -> int:
-        """Before interference is known: all of them are one web."""
+    def _union(self, a: int, b: int) -> None:
+        """Before there are webs: all of them are one."""
         a, b = self.find(a), self.find(b)
         if a != b:
             self.parent[b] = a
-            web, other = self.webs[a], self.webs[b]
-            web.fixed |= other.fixed
-            web.below = min(web.below, other.below)
-        return a
+            self.fixed[a] |= self.fixed[b]
 
     # --- which web is where ---
-
-    def _calls(self, i: int) -> bool:
-        return self.code.steps[i].operation.calls
 
     def _written(self, i: int) -> list[int]:
         """Slots that get a value from step i."""
         step = self.code.steps[i]
-        if step.operation.calls:
+        if self.calls[i]:
             return [step.imm + k for k in range(len(self.effects.callee_type(step).results))]
-        return list(_bits(frame_bit(step.dest)))
+        return [int(step.dest.index)] if step.dest is not None and step.dest.kind == "frame" else []
 
-    def _at_starts(self) -> list[dict[int, int]]:
-        """For each run what stands in the slots that are needed there: one definition of its own for each slot, which
+    def _at_starts(self, at_entry: dict[int, int], live: list[int]) -> list[dict[int, int]]:
+        """For each run what stands in the slots that are needed there (live): one definition of its own for each slot, which
         is one web with what every run before it leaves in the slot."""
-        starts = [{slot: self._new(slot, False) for slot in _bits(self._live_before(run.start))} for run in self.runs]
+        starts = [{slot: self._new(slot, False) for slot in _bits(mask)} for mask in live]
         for slot, definition in starts[0].items() if starts else ():
-            self._union(self.definitions[-1, slot], definition)
+            self._union(at_entry[slot], definition)
         successors = successors_of(self.code, self.runs)
         for run, start, following in zip(self.runs, starts, successors, strict=True):
             leaving = dict(start)
             for i in run:
-                for slot in self._written(i):
-                    leaving[slot] = self.definitions[i, slot]
+                leaving.update(self.defined[i])
             for other in following:
                 self._prepare(len(starts[other]))
                 for slot, definition in starts[other].items():
                     self._union(leaving[slot], definition)
         return starts
 
-    def _walk(self, visit: Callable[[int, dict[int, int]], None]) -> None:
-        """Call visit(step index, {slot: definition} before the step) for all steps, and apply the step's writes."""
-        for run, start in zip(self.runs, self.at_start, strict=True):
-            current = dict(start)
-            for i in run:
-                visit(i, current)
-                for slot in self._written(i):
-                    current[slot] = self.definitions[i, slot]
-
     def _live_before(self, i: int) -> int:
         step = self.code.steps[i]
         return self.effects.reads(step) | self.after[i] & ~self.effects.writes(step)
 
-    def _link(self, i: int, current: dict[int, int]) -> None:
-        step = self.code.steps[i]
-        for name, slot in (("a", step.a), ("b", step.b), ("c", step.c)):
-            if slot is not None and slot.kind == "frame":
-                self.operands[i, name] = current[int(slot.index)]
-        if step.operation.calls or step.operation.tail or step.op == "return":
-            explicit = frame_bit(step.a)
-            for slot_index in _bits(self.effects.reads(step) & ~explicit):
-                self.webs[self.find(current[slot_index])].fixed = True
+    def _link(self) -> None:
+        """Which definition each step reads; what the frame's layout ties to a slot is fixed there."""
+        for run, start in zip(self.runs, self.at_start, strict=True):
+            current = dict(start)
+            for i in run:
+                step = self.code.steps[i]
+                for name, slot in (("a", step.a), ("b", step.b), ("c", step.c)):
+                    if slot is not None and slot.kind == "frame":
+                        self.operands[i, name] = current[slot.index]  # type: ignore[index]
+                if self.calls[i] or step.operation.tail or step.op == "return":
+                    explicit = frame_bit(step.a)
+                    for slot_index in _bits(self.effects.reads(step) & ~explicit):
+                        self.fixed[self.find(current[slot_index])] = True
+                current.update(self.defined[i])
 
-    def _interfere(self, i: int, current: dict[int, int]) -> None:
-        step = self.code.steps[i]
-        written = {slot: self.find(self.definitions[i, slot]) for slot in self._written(i)}
-        if not written and not self._calls(i):
-            return
-        copied = self.find(self.operands[i, "a"]) if step.op == "mov" and (i, "a") in self.operands else None
-        for slot in _bits(self.after[i]):
-            web = written[slot] if slot in written else self.find(current[slot])
-            for writing in written.values():
-                if web != writing and web != copied:
-                    self.webs[web].conflicts.add(writing)
-                    self.webs[writing].conflicts.add(web)
-            if self._calls(i) and slot not in written:
-                self.webs[web].below = min(self.webs[web].below, step.imm)
+    def _interfere(self, roots: list[int]) -> None:
+        """A web that is written interferes with all that are needed behind that, but with the one that is copied to it. roots: by
+        definition."""
+        slots_of: dict[int, list[int]] = {}  # a mask's
+        for run, start in zip(self.runs, self.at_start, strict=True):
+            current = {slot: roots[definition] for slot, definition in start.items()}
+            for i in run:
+                defined, step = self.defined[i], self.code.steps[i]
+                for slot, definition in defined.items():
+                    current[slot] = roots[definition]
+                if not defined and not self.calls[i]:
+                    continue
+                after = self.after[i]
+                slots = slots_of.get(after)
+                if slots is None:
+                    slots = slots_of[after] = list(_bits(after))
+                live = {current[slot] for slot in slots}
+                if step.op == "mov" and (i, "a") in self.operands:
+                    live.discard(roots[self.operands[i, "a"]])
+                for definition in defined.values():
+                    self.webs[roots[definition]].conflicts |= live
+                if self.calls[i]:
+                    for slot in slots:
+                        if slot not in defined:
+                            web = self.webs[current[slot]]
+                            web.below = min(web.below, step.imm)
+        for number, web in self.webs.items():
+            web.conflicts.discard(number)
+        for number, conflicts in [(number, list(web.conflicts)) for number, web in self.webs.items()]:
+            for other in conflicts:
+                self.webs[other].conflicts.add(number)
 
-    def _index(self) -> None:
-        for web in self.webs:
+    def _near(self, number: int) -> dict[int, set[int]]:
+        """The conflicts of a web by the slot where they are now."""
+        web = self.webs[number]
+        if web.near is None:
+            web.near = {}
             for other in web.conflicts:
                 web.near.setdefault(self.webs[other].slot, set()).add(other)
+        return web.near
 
     # --- merging ---
 
@@ -264,16 +274,14 @@ class _Webs:
         """Move what conflicts with a or b out of the slot; False, and nothing moved, if that is impossible."""
         moves: dict[int, int] = {}
         nobody: set[int] = set()
-        inside = self.webs[a].near.get(slot, nobody) | self.webs[b].near.get(slot, nobody)
+        inside = self._near(a).get(slot, nobody) | self._near(b).get(slot, nobody)
         if any(self.webs[number].fixed for number in inside):
             return False
         for number in sorted(inside):
             web = self.webs[number]
             taken = {slot, *moves.values()}
-            free = next(
-                (s for s in range(min(web.below, self.effects.frame_size)) if s not in web.near and s not in taken),
-                None,
-            )
+            near = self._near(number)
+            free = next((s for s in range(min(web.below, self.effects.frame_size)) if s not in near and s not in taken), None)
             self._spend(free or self.effects.frame_size)
             if free is None:
                 return False
@@ -289,15 +297,23 @@ class _Webs:
         self._spend(len(web.conflicts))
         for other in web.conflicts:
             self._leave(other, number)
-            self.webs[other].near.setdefault(slot, set()).add(number)
+            self._come(other, number, slot)
         web.slot = slot
 
     def _leave(self, number: int, other: int) -> None:
         """The web `other` is not near `number` in its slot any more."""
         near, slot = self.webs[number].near, self.webs[other].slot
+        if near is None:
+            return
         near[slot].discard(other)
         if not near[slot]:
             del near[slot]
+
+    def _come(self, number: int, other: int, slot: int) -> None:
+        """The web `other` is near `number` in this slot now."""
+        near = self.webs[number].near
+        if near is not None:
+            near.setdefault(slot, set()).add(other)
 
     def _merged(self, a: int, b: int) -> int:
         """One web with the conflicts of both: the one with more takes over those of the other."""
@@ -309,8 +325,11 @@ class _Webs:
             self._leave(other, b)
             self.webs[other].conflicts.discard(b)
             self.webs[other].conflicts.add(a)
-            self.webs[other].near.setdefault(web.slot, set()).add(a)
+            self._come(other, a, web.slot)
             web.conflicts.add(other)
-            web.near.setdefault(self.webs[other].slot, set()).add(other)
-        gone.conflicts, gone.near = set(), {}
-        return self._union(a, b)
+            self._come(a, other, self.webs[other].slot)
+        gone.conflicts, gone.near = set(), None
+        self.parent[b] = a
+        web.fixed |= gone.fixed
+        web.below = min(web.below, gone.below)
+        return a

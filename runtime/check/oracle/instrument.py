@@ -107,7 +107,7 @@ def instrument(
     for instructions outside the core that the compiler accepts.
     """
     added = _indices(module)
-    found = Found([], set())
+    found = Found([], set(), {i.name for f in module.functions for i in f.body})
     referenced = referenced_functions(module)
 
     def empty(index: int) -> InstrumentedBody:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from ....compiler.format.isa import Site
@@ -36,10 +36,11 @@ _TRANSFERS = frozenset(
 
 @dataclass(frozen=True)
 class Found:
-    """What the bodies add up to, see `Instrumented`."""
+    """What the bodies add up to, see `Instrumented`. names: of all instructions in the module."""
 
     stops: list[tuple[int, int, str]]
     references: set[int]
+    names: Collection[str]
 
 
 class InstrumentedBody:
@@ -56,13 +57,11 @@ class InstrumentedBody:
         self._saved: int | None = None  # the local with the frame sum of this function, in modules that catch exceptions
         self._landings: set[int] = set()  # instructions behind which a handler may have brought an exception
         self._scratch: dict[tuple[ValType, int], int] = {}
-        self._tails = any(
-            i.name in ("return_call_indirect", "return_call_ref") for f in module.functions for i in f.body
-        )
+        self._tails = "return_call_indirect" in found.names or "return_call_ref" in found.names
 
     def begin(self, function: Function) -> None:
         """Before the first instruction. What an exception has passed on its way has not taken its frames off the sum."""
-        if any(i.name == "try_table" for f in self.module.functions for i in f.body):
+        if "try_table" in self.found.names:
             self._saved = self.scratch("i32", _SAVED)
             self._landings = landings(function.body)
             self.emit(("global.get", self.added.frames), ("local.set", self._saved))
