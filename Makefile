@@ -25,6 +25,7 @@
 #   make hybrid      experts inside small language models: the tables of docs/hybrid.md
 #   make gpu         real softmax, both engines on torch and language models on a GPU, against the CPU (needs a GPU)
 #   make circuits    circuit discovery and training on compiled models: the tables of docs/ground-truth.md
+#   make large       a module of a million steps, compiled, run and verified, with what that takes
 #   make check-docs  the commands in README.md and docs/ print what is written there
 #   make page        the page of `explain` in headless Chromium (needs a chromium)
 #   make bench       speed and memory
@@ -136,6 +137,10 @@ csmith: $(DEV)
 
 emscripten: $(DEV)
 	$(BIN)/python -m tests.emscripten
+
+.PHONY: large
+large: $(DEV)
+	$(BIN)/python -m tests.large
 
 wasi-files: $(DEV)
 	$(BIN)/python -m tests.wasi_files --count 200
