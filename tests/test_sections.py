@@ -38,7 +38,8 @@ def random_rows(seed: int) -> list[dict[str, float]]:
 @pytest.mark.parametrize("seed", range(12))
 def test_columns_of_all_sections_are_the_rows(seed: int) -> None:
     rows, most = random_rows(seed), random.Random(seed).choice((0, 900, 2000, 4000, 10**6))
-    found, table = sections(rows, most), RowTable(rows)
+    table = RowTable(rows)
+    found = sections(table, most)
     assert sorted({field_of(c) for columns in found for c in columns}) == table.fields
     total, sums = 0, [dict.fromkeys(table.fields, 0.0) for _ in rows]
     for columns in found:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from ..format.isa import SELDOM_TRAPS, Program
 from ..format.limits import PAGES_TOGETHER
@@ -19,7 +20,7 @@ from .architecture import Architecture
 from .encode import Encoder, absolute_slot
 from .jumps import SINGLE_JUMPS, Jumps, jumps_of, tables_of
 from .rows import Row, fields
-from .sections import OWN_TOKENS, TOKENS_LIMIT, sections
+from .sections import OWN_TOKENS, TOKENS_LIMIT, RowTable, sections
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class ProgramImage:
     def all_rows(self) -> list[Row]:
         """In the order in which the prefix has them."""
         return [*self.leading, *self.rows]
+
+    @cached_property
+    def table(self) -> RowTable:
+        """The same as arrays; they are not to change any more."""
+        return RowTable(self.all_rows)
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ def assemble(
     image = ProgramImage(rows, leading, slots.constants, memory.segments, memory.inputs, _entries(program), jumps)
     said = architecture.emitted + 1 + 256 + len(image.entries) + len(memory.inputs)
     said += 512 if spelled else len(slots.constants) + len(memory.segments)
-    return Assembly(replace(architecture, sections=sections(image.all_rows, tokens_limit - 1 - said)), image)
+    return Assembly(replace(architecture, sections=sections(image.table, tokens_limit - 1 - said)), image)
 
 
 def _used(rows: list[Row]) -> frozenset[str]:

@@ -8,6 +8,8 @@ from .digits import BYTE_DIGITS, SLOT_DIGIT
 from .jumps import Jumps, Tables
 from .rows import Row
 
+_LOW_PARTS = tuple((f"offset.{i}", 256**i) for i in range(1, BYTE_DIGITS))
+
 
 def absolute_slot(name: str, address: int) -> Row:
     """The fields of an operand or destination by its address."""
@@ -31,7 +33,9 @@ class Encoder:
         for index, step in enumerate(self.program.steps):
             self._operands(rows, index, step)
             self._next(rows[index], index, step)
-            rows[index] |= {f"offset.{i}": rows[index].get("offset", 0) % 256**i for i in range(1, BYTE_DIGITS)}
+            offset = rows[index].get("offset", 0)
+            if offset:
+                rows[index] |= {name: offset % size for name, size in _LOW_PARTS}
 
     def _trap(self, kind: str) -> int:
         return self.ids["T"] + list(TRAPS).index(kind)
@@ -42,8 +46,11 @@ class Encoder:
             return
         if slot.kind == "frame":
             row[f"{name}.frame"] = 1
-        frame = slot.kind == "frame"
-        row |= absolute_slot(name, self.slots.frame_base + int(slot.index) if frame else self.slots.addresses[slot])
+            address = self.slots.frame_base + slot.index  # type: ignore[operator]
+        else:
+            address = self.slots.addresses[slot]
+        row[name] = address
+        row[f"{name}.high"] = address // SLOT_DIGIT
 
     def _operands(self, rows: list[Row], index: int, step: Step) -> None:
         row = rows[index]

@@ -59,9 +59,11 @@ class RowTable:
         for i, row in enumerate(rows):
             for name, value in row.items():
                 if value:
-                    places, values = entries.setdefault(name, ([], []))
-                    places.append(i)
-                    values.append(value)
+                    entry = entries.get(name)
+                    if entry is None:
+                        entry = entries[name] = [], []
+                    entry[0].append(i)
+                    entry[1].append(value)
         self._entries = {name: (np.array(p), np.array(v, np.float64)) for name, (p, v) in entries.items()}
         self._numbered: dict[str, _Numbered] = {}
 
@@ -140,9 +142,8 @@ class _Numbered:
         return seen
 
 
-def sections(rows: Sequence[Row], most: int) -> tuple[Columns, ...]:
+def sections(table: RowTable, most: int) -> tuple[Columns, ...]:
     """The fewest sections found that have together at most `most` tokens; if there are none, those with the fewest tokens."""
-    table = RowTable(rows)
     fields = tuple(table.fields)
     if table.numbered(fields).count <= most:
         return (fields,)

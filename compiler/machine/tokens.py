@@ -11,7 +11,7 @@ from .architecture import Architecture
 from .assemble import ProgramImage
 from .digits import BYTE_DIGITS, SLOT_DIGIT
 from .float_formats import FORMATS, FloatFormat
-from .sections import BEFORE_ROWS, RowTable
+from .sections import BEFORE_ROWS
 from .state import Features
 
 # Lookups over few tokens: feature -> token classes that count. Everywhere else the feature is 1: "off".
@@ -153,9 +153,8 @@ def _prompt_tokens(graph: Graph, architecture: Architecture, image: ProgramImage
     prefix = [add("BOS", ("BOS", "end"), first | _segment(scratch))]
     for k, (_, entry) in enumerate(image.entries):
         add(f"I.{k}", ("I", "end"), {"entry": entry, "fresh": 1})
-    table = RowTable(image.all_rows)
     for s, columns in enumerate(architecture.sections):
-        made, tokens = table.tokens(columns)
+        made, tokens = image.table.tokens(columns)
         ids = [add(f"P{s}.{k}", ("P",), {f"row.{c}": v for c, v in each.items()}) for k, each in enumerate(made)]
         prefix += (ids[0] + tokens).tolist()
     for k, (address, value) in enumerate(image.constants):

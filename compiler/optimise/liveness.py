@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ..format.isa import Slot, Step
+from ..format.operations import CALL, NEXT, OPERATIONS, RETURN, TAIL
 from ..lower.code import Code, falls_through, labels_of
 from ..wasm.module import FuncType
 
@@ -23,20 +24,21 @@ class Effects:
     frame_size: int
 
     def reads(self, step: Step) -> int:
-        mask = 0
-        for slot in (step.a, step.b, step.c):
-            mask |= frame_bit(slot)
-        if step.op == "return":
+        mask = frame_bit(step.a) | frame_bit(step.b) | frame_bit(step.c)
+        control = OPERATIONS[step.op].control
+        if control == NEXT:
+            return mask
+        if control == RETURN:
             mask |= (1 << self.results) - 1
-        elif step.operation.calls:
+        elif control == CALL:
             mask |= ((1 << len(self.callee_type(step).params)) - 1) << step.imm
-        elif step.operation.tail:
+        elif control == TAIL:
             mask |= (1 << len(self.callee_type(step).params)) - 1
         return mask
 
     def writes(self, step: Step) -> int:
         """Slots whose value from before is gone: a call leaves nothing of its frame as it was."""
-        if step.operation.calls:
+        if OPERATIONS[step.op].control == CALL:
             return ((1 << self.frame_size) - 1) >> step.imm << step.imm
         return frame_bit(step.dest)
 
@@ -48,7 +50,7 @@ class Effects:
 
 
 def frame_bit(slot: Slot | None) -> int:
-    return 1 << int(slot.index) if slot is not None and slot.kind == "frame" else 0
+    return 1 << slot.index if slot is not None and slot.kind == "frame" else 0  # type: ignore[operator]
 
 
 def straight_runs(code: Code) -> list[range]:

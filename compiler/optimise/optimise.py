@@ -102,13 +102,11 @@ def _remove_unreachable(code: Code) -> None:
     pending = [0]
     while pending:
         at = pending.pop()
-        if reached[at]:
-            continue
-        reached[at] = True
-        step = code.steps[at]
-        pending += [code.labels[label] for label in labels_of(step)]
-        if falls_through(step):
-            pending.append(at + 1)
+        while not reached[at]:
+            reached[at] = True
+            step = code.steps[at]
+            pending += [code.labels[label] for label in labels_of(step)]
+            at += falls_through(step)
     if not all(reached):
         left = {step.site for step, keep in zip(code.steps, reached, strict=True) if keep}
         gone = {step.site for step, keep in zip(code.steps, reached, strict=True) if not keep} - left
