@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -300,17 +301,20 @@ def test_imports_that_nobody_provides_may_have_such_types() -> None:
     assert report.ok and report.run.missing_import
 
 
+def agreed(verifier: Verifier, name: str, *args: object) -> list:
+    """The call's results, which both sides agree on."""
+    report = verifier.invoke(name, args)
+    assert report.ok, f"{name} {args}: {report.divergence}"
+    return report.run.values
+
+
 HANDLES = (MODULES / "handles.wat").read_text()
 
 
 @pytest.mark.parametrize("level", [0, 1])
 def test_objects_are_passed_again(level: int) -> None:
     verifier = Verifier(HANDLES, opt_level=level)
-
-    def call(name: str, *args: object) -> list:
-        report = verifier.invoke(name, args)
-        assert report.ok, f"{name} {args}: {report.divergence}"
-        return report.run.values
+    call = partial(agreed, verifier)
 
     (first,), (second,) = call("new", 5), call("new", 6)
     _, array, _ = call("array", 3)
@@ -366,11 +370,7 @@ SEVEN, ONE = 9, 10
 def test_who_wants_a_certain_type_is_passed_nothing_else(level: int) -> None:
     """The program says which; and wasmtime says the same."""
     verifier = Verifier(TYPED, opt_level=level)
-
-    def call(name: str, *args: object) -> list:
-        report = verifier.invoke(name, args)
-        assert report.ok, f"{name} {args}: {report.divergence}"
-        return report.run.values
+    call = partial(agreed, verifier)
 
     (p,), (q,), (a,) = call("p", 5), call("q", 6), call("a", 3)
     good = [("x", p, 5), ("x", q, 6), ("len", a, 3), ("struct", p, 0), ("struct", None, 1), ("array", a, 3)]

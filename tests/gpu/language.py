@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from tests.hybrid import corpus, small_models
-from tests.hybrid.measure import generated
+from tests.hybrid.measure import generated, other_lines, written_out
 from wasm2xformer.runtime import hybrid
 from wasm2xformer.runtime.hybrid import Bypass, NativeExpert
 from wasm2xformer.runtime.hybrid.layers import padded
@@ -63,13 +63,8 @@ def _bypass(model: Any, tokenizer: Any, experts: hybrid.Experts, count: int, tol
 
 def _native(model: Any, tokenizer: Any, experts: hybrid.Experts, count: int, told: str) -> Iterator[Told]:
     chosen = random.Random(31)
-    shown = []
-    for _ in range(120):
-        one = corpus.sample(chosen)
-        shown += [f"{one.expression} {one.result}{one.tail}", f"{one.call} = {one.result}{one.tail}"]
-        shown += [corpus.other_equals(chosen).replace("|", ""), corpus.plain(chosen)]
-    lines = [f"{corpus.plain(chosen)}\n{corpus.other_equals(chosen).replace('|', '')}" for _ in range(60)]
-    other = padded(tokenizer, lines, model.device)
+    shown = written_out(chosen)
+    other = padded(tokenizer, other_lines(chosen), model.device)
     mask = other["attention_mask"].bool()
 
     def logits() -> torch.Tensor:

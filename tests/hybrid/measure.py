@@ -143,18 +143,28 @@ def loss(model: Any, tokenizer: Any, text: str, start: int) -> float:
     return float(-scores.gather(1, ids[0, 1:, None])[start - 1 :].mean())
 
 
+def written_out(chosen: random.Random, count: int = 120) -> list[str]:
+    """Calls with their results among other text, as `NativeExpert.install` takes them."""
+    shown = []
+    for _ in range(count):
+        one = corpus.sample(chosen)
+        shown += [f"{one.expression} {one.result}{one.tail}", f"{one.call} = {one.result}{one.tail}"]
+        shown += [corpus.other_equals(chosen).replace("|", ""), corpus.plain(chosen)]
+    return shown
+
+
+def other_lines(chosen: random.Random, count: int = 60) -> list[str]:
+    """Texts without calls."""
+    return [f"{corpus.plain(chosen)}\n{corpus.other_equals(chosen).replace('|', '')}" for _ in range(count)]
+
+
 def native(
     model: Any, tokenizer: Any, experts: hybrid.Experts, count: int = 100, rows: Sequence[bool] = (False, True)
 ) -> Iterator[str]:
     """rows: whether the router's row is trained."""
     chosen = random.Random(31)
-    shown = []
-    for _ in range(120):
-        one = corpus.sample(chosen)
-        shown += [f"{one.expression} {one.result}{one.tail}", f"{one.call} = {one.result}{one.tail}"]
-        shown += [corpus.other_equals(chosen).replace("|", ""), corpus.plain(chosen)]
-    lines = [f"{corpus.plain(chosen)}\n{corpus.other_equals(chosen).replace('|', '')}" for _ in range(60)]
-    other = padded(tokenizer, lines, model.device)
+    shown = written_out(chosen)
+    other = padded(tokenizer, other_lines(chosen), model.device)
     made = [corpus.sample(chosen) for _ in range(count)]
     before, load_before = _others(model, other)
     least = int(load_before.argmin())
