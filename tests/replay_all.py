@@ -120,6 +120,8 @@ def trace(program: ProgramCase, model: w2x.Model, least: int, most: int) -> tupl
     best, start = np.empty(0, np.int32), 0
     for session in program.sessions():
         vm, tokens = w2x.Instance(model, stdin=session[0].stdin), [model.transformer.prefix]
+        if vm.started is not None:
+            tokens += [vm.started.prompt, vm.started.tokens]
         for run in session:
             try:
                 done = vm.invoke(run.export, *run.args, max_tokens=most)

@@ -237,16 +237,16 @@ class Verifier:
                 )
 
     def _replay(self, report: Report, how: ReplayOptions, progress: Callable[[int], None] | None) -> None:
-        with needing("replay", "torch"):
-            from .replay import replay  # takes long to import
-            from .replay.margins import Margins
+        from .replay import replay
+        from .replay.margins import Margins
 
         model, sequence = self.model.transformer, np.concatenate(self._sequence)
         report.margins = Margins(model.certificate) if how.margins else None
-        report.mismatch = replay(
-            model, sequence, len(sequence) - len(report.run.tokens) - 1, progress,
-            attention=how.attention, device=how.device, margins=report.margins,
-        )  # fmt: skip
+        with needing("replay with real softmax", "torch"):
+            report.mismatch = replay(
+                model, sequence, len(sequence) - len(report.run.tokens) - 1, progress,
+                attention=how.attention, device=how.device, margins=report.margins,
+            )  # fmt: skip
 
     def _given_up(self, error: Unfinished, tokens: Sequence[np.ndarray]) -> Unfinished:
         """The same, behind the fault of the steps if the functions that ran have one: it may be why there was no end."""

@@ -12,13 +12,13 @@ from llvmlite import ir
 
 NOT_WHOLE = -(2**63)
 _WORD, _BYTE, _FLOAT = ir.IntType(64), ir.IntType(8), ir.DoubleType()
-_ELEMENTS = {"U8": _BYTE, "I32": ir.IntType(32), "I64": _WORD, "F64": _FLOAT}
+_ELEMENTS = {"U8": _BYTE, "I32": ir.IntType(32), "I64": _WORD, "F64": _FLOAT, "R64": _FLOAT}
 _OPERATIONS = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.BitAnd: "and_", ast.BitOr: "or_", ast.BitXor: "xor",
     ast.LShift: "shl", ast.RShift: "ashr",
 }  # fmt: skip
+_REAL_OPERATIONS = {ast.Add: "fadd", ast.Sub: "fsub", ast.Mult: "fmul", ast.Div: "fdiv"}
 _COMPARISONS = {ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
-
 
 
 def parsed(function: Callable[..., int]) -> ast.FunctionDef:
@@ -43,6 +43,7 @@ def translated(function: Callable[..., int]) -> str:
         argument.add_attribute("noalias")
     arrays = {a.arg: value for a, value in zip(node.args.args, made.args, strict=True)}
     body = _Body(ir.IRBuilder(made.append_basic_block("entry")), arrays, function.__globals__)
+    body.real = {a.arg for a, name in zip(node.args.args, names, strict=True) if name == "R64"}
     body.block(node.body)
     if not body.builder.block.is_terminated:
         raise NotImplementedError("an end without `return`")
@@ -53,6 +54,7 @@ class _Body:
     def __init__(self, builder: ir.IRBuilder, arrays: dict[str, ir.Value], constants: dict[str, Any]):
         self.builder, self.arrays, self.constants = builder, arrays, constants
         self.variables: dict[str, ir.Value] = {}
+        self.real: set[str] = set()  # the arrays whose elements are real numbers
         self.loops: list[tuple[ir.Block, ir.Block]] = []  # where `continue` and `break` go
 
     @staticmethod
@@ -102,12 +104,12 @@ class _Body:
             case ast.Break():
                 b.branch(self.loops[-1][1])
             case ast.Return(value=value) if value is not None:
-                b.ret(self.value(value))
+                b.ret(self.whole(value))
             case ast.Expr(value=ast.Constant(value=str())):
                 pass  # a docstring
             case ast.Expr(value=ast.Call(func=ast.Name(id="poke"), args=[address, byte])):
-                pointer = b.inttoptr(self.value(address), ir.PointerType(_BYTE))
-                b.store(b.trunc(self.value(byte), _BYTE), pointer)
+                pointer = b.inttoptr(self.whole(address), ir.PointerType(_BYTE))
+                b.store(b.trunc(self.whole(byte), _BYTE), pointer)
             case _:
                 raise NotImplementedError(ast.unparse(node))
 
@@ -117,28 +119,46 @@ class _Body:
             case ast.Name(id=name):
                 if name not in self.variables:
                     with b.goto_entry_block():
-                        self.variables[name] = b.alloca(_WORD, name=name)
-                        b.store(self.number(0), self.variables[name])
+                        self.variables[name] = b.alloca(value.type, name=name)
+                        b.store(ir.Constant(value.type, 0), self.variables[name])
+                self.same(self.variables[name].type.pointee, value.type, target)
                 b.store(value, self.variables[name])
             case ast.Subscript(value=ast.Name(id=name), slice=index):
-                pointer = b.gep(self.arrays[name], [self.value(index)])
+                pointer = b.gep(self.arrays[name], [self.whole(index)])
                 element = pointer.type.pointee
-                b.store(value if element == _WORD else b.trunc(value, element), pointer)
+                self.same(element == _FLOAT, value.type == _FLOAT, target)
+                b.store(value if element in (_WORD, _FLOAT) else b.trunc(value, element), pointer)
             case _:
                 raise NotImplementedError(ast.unparse(target))
 
-    def value(self, node: ast.expr) -> ir.Value:
+    @staticmethod
+    def same(one: Any, other: Any, node: ast.AST) -> None:
+        if one != other:
+            raise NotImplementedError(f"integers and real numbers together: {ast.unparse(node)}")
+
+    def whole(self, node: ast.expr) -> ir.Value:
         """An i64."""
+        found = self.value(node)
+        self.same(found.type, _WORD, node)
+        return found
+
+    def value(self, node: ast.expr) -> ir.Value:
+        """An i64, or a double."""
         b = self.builder
         match node:
             case ast.Constant(value=int(number)):
                 return self.number(int(number))
+            case ast.Constant(value=float(number)):
+                return ir.Constant(_FLOAT, number)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return b.neg(self.value(operand))
+                found = self.value(operand)
+                return b.neg(found) if found.type == _WORD else b.fneg(found)
             case ast.Name(id=name) if name in self.variables:
                 return b.load(self.variables[name])
             case ast.Name(id=name) if isinstance(self.constants.get(name), int):
                 return self.number(int(self.constants[name]))
+            case ast.Name(id=name) if isinstance(self.constants.get(name), float):
+                return ir.Constant(_FLOAT, self.constants[name])
             case ast.BinOp(left=ast.Constant(value=int(base)), op=ast.Pow(), right=ast.Constant(value=int(exponent))):
                 return self.number(base**exponent)
             case ast.BinOp(left=left, op=op, right=right):
@@ -146,35 +166,59 @@ class _Body:
             case ast.Compare() | ast.BoolOp() | ast.UnaryOp(op=ast.Not()):
                 return b.zext(self.condition(node), _WORD)
             case ast.Subscript(value=ast.Name(id=name), slice=index):
-                return self.element(b.load(b.gep(self.arrays[name], [self.value(index)])))
+                found = b.load(b.gep(self.arrays[name], [self.whole(index)]))
+                return found if name in self.real else self.element(found)
+            case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]):
+                return self.converted(name, self.value(argument), node)
         raise NotImplementedError(ast.unparse(node))
+
+    def converted(self, name: str, found: ir.Value, node: ast.expr) -> ir.Value:
+        b = self.builder
+        if name == "real" and found.type == _WORD:
+            return b.sitofp(found, _FLOAT)
+        if found.type == _FLOAT:
+            if name == "whole":
+                return b.call(self.saturating(), [found])
+            if name == "bits":
+                return b.bitcast(found, _WORD)
+            if name in ("rint", "fabs"):
+                return b.call(b.module.declare_intrinsic(f"llvm.{name}", [_FLOAT]), [found])
+        raise NotImplementedError(ast.unparse(node))
+
+    def saturating(self) -> ir.Function:
+        return self.builder.module.declare_intrinsic("llvm.fptosi.sat.i64.f64", (), ir.FunctionType(_WORD, [_FLOAT]))
 
     def element(self, found: ir.Value) -> ir.Value:
         b = self.builder
         if found.type == _FLOAT:
-            saturating = b.module.declare_intrinsic("llvm.fptosi.sat.i64.f64", (), ir.FunctionType(_WORD, [_FLOAT]))
-            whole = b.call(saturating, [found])
+            whole = b.call(self.saturating(), [found])
             return b.select(b.fcmp_ordered("==", b.sitofp(whole, _FLOAT), found), whole, self.number(NOT_WHOLE))
         if found.type == _WORD:
             return found
         return b.zext(found, _WORD) if found.type == _BYTE else b.sext(found, _WORD)
 
     def operation(self, op: ast.operator, left: ir.Value, right: ir.Value) -> ir.Value:
-        if type(op) not in _OPERATIONS:
+        self.same(left.type, right.type, op)
+        known = _OPERATIONS if left.type == _WORD else _REAL_OPERATIONS
+        if type(op) not in known:
             raise NotImplementedError(type(op).__name__)
-        return getattr(self.builder, _OPERATIONS[type(op)])(left, right)
+        return getattr(self.builder, known[type(op)])(left, right)
 
     def condition(self, node: ast.expr) -> ir.Value:
         """An i1."""
         b = self.builder
         match node:
             case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARISONS:
-                return b.icmp_signed(_COMPARISONS[type(op)], self.value(left), self.value(right))
+                one, other, sign = self.value(left), self.value(right), _COMPARISONS[type(op)]
+                self.same(one.type, other.type, node)
+                if one.type == _WORD:
+                    return b.icmp_signed(sign, one, other)
+                return (b.fcmp_unordered if sign == "!=" else b.fcmp_ordered)(sign, one, other)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return b.not_(self.condition(operand))
             case ast.BoolOp(op=op, values=values):
                 return self.all_or_any(isinstance(op, ast.And), values)
-        return b.icmp_signed("!=", self.value(node), self.number(0))
+        return b.icmp_signed("!=", self.whole(node), self.number(0))
 
     def all_or_any(self, every: bool, values: list[ast.expr]) -> ir.Value:
         """What comes later is not evaluated when an earlier one decides."""

@@ -124,3 +124,14 @@ class Logits:
         step = max(1, LOGITS // max(1, self._weight.shape[1]))
         for low in range(0, len(final), step):
             yield final[low : low + step] @ self._weight
+
+
+def read(matrix: SparseMatrix, x: Stripes) -> torch.Tensor:
+    """matrix @ x for all stripes: [rows, positions]."""
+    return torch.cat([matrix(stripe) for stripe in x], 1)
+
+
+def write(matrix: SparseMatrix, values: torch.Tensor, x: Stripes) -> None:
+    """values: [columns, positions]; x += matrix @ values."""
+    for at, stripe in zip(stripes_of(values.shape[1]), x, strict=True):
+        matrix.add(values[:, at], stripe)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import torch
 
 from ....compiler.format.errors import past_certificate
 from ....compiler.format.transformer import Transformer
@@ -14,9 +13,7 @@ from ...errors import ReplayError
 from ...fast.certified import check_certificate
 from .hard import BLOCK, HardAttention
 from .margins import Margins
-from .matrices import Embedding, Logits, Stripes, stripes_of
 from .mismatch import Mismatch
-from .softmax import forward
 
 ATTENTION = ("hard", "softmax")
 
@@ -34,8 +31,9 @@ def replay(
     """The first position p >= check_from at which argmax of the logits is not tokens[p + 1]; None if there is none.
 
     tokens: int [T], the whole sequence from the prefix on. check_from: usually the last token of the prompt.
-    attention: "hard", as the limit of ever harder softmax, for the forms of heads that the compiler makes, in memory that does
-    not grow with T; or "softmax", as it is, in float64, for any heads, in memory of some T * slots * 16 bytes.
+    attention: "hard", as the limit of ever harder softmax, for the forms of heads that the compiler makes, in memory of what
+    lookups may still find (some hundred bytes a token); or "softmax", as it is, in float64, for any heads, in memory of some
+    T * slots * 16 bytes.
     device: "cpu", "cuda" or "cuda:NUMBER"; hard attention runs on the CPU. margins: is told how far decisions were from a tie
     (softmax only).
     Raises ReplayError, EnvelopeError for a sequence past the checkpoint's certificate, CheckpointError for one that promises more
@@ -46,49 +44,54 @@ def replay(
         raise past_certificate(len(tokens), model.certificate)
     if attention not in ATTENTION or (margins is not None and attention != "softmax"):
         raise ValueError(f"attention {attention!r}: one of {', '.join(ATTENTION)}; margins need softmax")
-    _available(device)
-    if attention == "hard":
-        device = "cpu"
-    logits = Logits(model, device)
-    with torch.no_grad():
-        for start, x in _residuals(model, tokens, attention, device, check_from, margins):
-            length = min(sum(stripe.shape[1] for stripe in x), len(tokens) - 1 - start)
-            for at, stripe in zip(stripes_of(length, start), x):
-                checked = slice(max(check_from, at.start), at.stop)
-                if checked.start >= checked.stop:
-                    continue
-                part = stripe[:, checked.start - at.start : checked.stop - at.start]
-                if margins is not None:
-                    margins.add_logits(logits, part, checked.start)
-                following = tokens[checked.start + 1 : checked.stop + 1]
-                wrong = np.flatnonzero((chosen := logits.choices(part)) != following)
-                if len(wrong):
-                    first = int(wrong[0])
-                    return Mismatch(checked.start + first, int(following[first]), int(chosen[first]))
-            if progress:
-                progress(start + length)
+    blocks = _hard(model, tokens, check_from) if attention == "hard" else _soft(model, tokens, check_from, device, margins)
+    for start, chosen in blocks:
+        following = tokens[start + 1 : start + 1 + len(chosen)]
+        wrong = np.flatnonzero(chosen != following)
+        if len(wrong):
+            first = int(wrong[0])
+            return Mismatch(start + first, int(following[first]), int(chosen[first]))
+        if progress:
+            progress(start + len(chosen))
     return None
 
 
+def _hard(model: Transformer, tokens: np.ndarray, check_from: int) -> Iterator[tuple[int, np.ndarray]]:
+    """(first position, choices from there on), together of all positions that have a successor, from check_from on."""
+    hard, sequence = HardAttention(model), np.ascontiguousarray(tokens, np.int32)
+    for start in range(0, len(tokens) - 1, BLOCK):
+        stop = min(start + BLOCK, len(tokens) - 1)
+        first = min(max(start, check_from), stop)
+        yield first, hard.choices(sequence, start, stop, first)
+
+
+def _soft(
+    model: Transformer, tokens: np.ndarray, check_from: int, device: str, margins: Margins | None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The same under real softmax."""
+    import torch
+
+    from .matrices import Embedding, Logits, stripes_of
+    from .softmax import forward
+
+    _available(device)
+    with torch.no_grad():
+        logits, x = Logits(model, device), forward(model, Embedding(model, device)(tokens, 0), device, check_from, margins)
+        for at, stripe in zip(stripes_of(len(tokens) - 1), x):
+            checked = slice(max(check_from, at.start), at.stop)
+            if checked.start < checked.stop:
+                part = stripe[:, checked.start - at.start : checked.stop - at.start]
+                if margins is not None:
+                    margins.add_logits(logits, part, checked.start)
+                yield checked.start, logits.choices(part)
+
+
 def _available(device: str) -> None:
+    import torch
+
     if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", device):
         raise ReplayError(f"device {device}: cpu, cuda or cuda:NUMBER expected")
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:  # the latter where torch was built without it
         raise ReplayError(f"device {device}: {str(error).splitlines()[0]}") from None
-
-
-def _residuals(
-    model: Transformer, tokens: np.ndarray, attention: str, device: str, check_from: int, margins: Margins | None
-) -> Iterator[tuple[int, Stripes]]:
-    """(first position, final residual from there on), together of all positions."""
-    embedding = Embedding(model, device)
-    if attention == "softmax":
-        yield 0, forward(model, embedding(tokens, 0), device, check_from, margins)
-        return
-    hard = HardAttention(model)
-    for start in range(0, len(tokens), BLOCK):
-        x = embedding(tokens[start : start + BLOCK], start)
-        hard.forward(x, start)
-        yield start, x

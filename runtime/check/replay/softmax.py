@@ -13,9 +13,9 @@ from ....compiler.format.transformer import Transformer
 from ...errors import ReplayError
 from ...fast.certified import check_sums
 from .attention import Lead, SoftmaxAttention
-from .heads import HeadGroup, head_groups, read
+from .heads import HeadGroup, head_groups
 from .margins import Margins
-from .matrices import GatedMlp, SparseMatrix, Stripes
+from .matrices import GatedMlp, SparseMatrix, Stripes, read, write
 
 
 def forward(
@@ -26,12 +26,12 @@ def forward(
     check_from: margins are those of the positions from here on. Raises ReplayError for numbers that are not finite.
     """
     for index, layer in enumerate(model.layers):
-        groups = head_groups(index, layer, model.head_dim, device)
+        groups = head_groups(index, layer, model.head_dim)
         rounded = _as_read(model, x) if groups else x
         found = [_attend(model, group, rounded, device, check_from, margins) for group in groups]
         del rounded
         for group, values in zip(groups, found, strict=True):
-            group.write(values, x)
+            write(SparseMatrix(group.out, device), values, x)
         mlp = GatedMlp(layer, device)
         for stripe in x:
             mlp.add(stripe, *_as_read(model, [stripe]))
@@ -48,7 +48,7 @@ def _attend(
     model: Transformer, group: HeadGroup, x: Stripes, device: torch.device | str, check_from: int, margins: Margins | None
 ) -> torch.Tensor:
     """[carried, positions]"""
-    value = read(group.value, x)
+    value = read(SparseMatrix(group.value, device), x)
     if not len(group.query):
         sums = torch.cumsum(value, 1)
         check_sums(model, value.shape[1], float(sums.abs().max()))
