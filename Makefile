@@ -30,8 +30,8 @@
 #   make page        the page of `explain` in headless Chromium (needs a chromium)
 #   make bench       speed and memory
 #   make size        megabytes of an installation without extras
-#   make worker      a worker of a Dask cluster, for SCHEDULER=tcp://host:8786; verify-all, random and replay use such a
-#                    cluster with DISTRIBUTED=tcp://host:8786, or with DISTRIBUTED=local:2 two workers here
+#   make worker      a worker of a Dask cluster, for SCHEDULER=tcp://host:8786; verify-all, random, mutants and replay use
+#                    such a cluster with DISTRIBUTED=tcp://host:8786, or with DISTRIBUTED=local:2 two workers here
 #   make samples     a part of each of the above that takes some ten minutes, with SEED=number; what CI runs beside the tests
 
 PYTHON ?= python3
@@ -83,7 +83,7 @@ spec: $(DEV)
 	$(BIN)/python -m tests.spec $(SPEC)
 
 mutants: $(DEV)
-	$(BIN)/python -m tests.mutants
+	$(BIN)/python -m tests.mutants $(WHERE)
 
 soft: $(DEV)
 	$(BIN)/python -m tests.soft_all

@@ -143,7 +143,7 @@ def test_a_cluster_verifies_what_one_process_does(capsys: pytest.CaptureFixture[
         assert here == there
 
 
-@pytest.mark.parametrize("module", ["tests.verify_all", "tests.replay_all", "tests.random.__main__"])
+@pytest.mark.parametrize("module", ["tests.verify_all", "tests.replay_all", "tests.mutants.__main__", "tests.random.__main__"])
 @pytest.mark.parametrize("ending", ["no worker", "an item failed", "an item is missing"])
 def test_what_has_no_result_ends_in_failure(
     module: str, ending: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
