@@ -65,6 +65,10 @@ demo: $(RUN)
 	@echo; echo "\$$ wasm2xformer verify $(SUDOKU) --model $(MODEL) --invoke solve 1 --invoke row 0 ... --invoke row 8"
 	@$(W2X) verify $(SUDOKU) --model $(MODEL) --invoke solve 1 $(ROWS)
 
+# Sequences of these are short, and the code for long ones is what is to be tested.
+verify-all spec mutants soft replay random random3 stores fuzz npm simd csmith emscripten wasi-files samples chains: \
+	export WASM2XFORMER_CODE = whole
+
 test: $(DEV)
 	$(BIN)/python -m pytest -n 2
 

@@ -17,19 +17,25 @@ from .interface import tensors
 from .jit import host
 from .sealed import DIGEST, cache_folder, opened, version
 
+# Behind the name of a program that is brief.
+BRIEF = ".brief"
 
-def load_or_compile(model: Transformer, probe: str | None = None, trusting: bool = True) -> CompiledModel:
-    """The program for a model (see compile.compile_model), from the cache if it is there."""
+
+def load_or_compile(
+    model: Transformer, probe: str | None = None, trusting: bool = True, brief: bool = False
+) -> CompiledModel:
+    """The program for a model (see compile.compile_model), from the cache if it is there. brief: a brief one will do."""
     path = cache_folder()
     if path is None:
-        return _compile(model, probe, trusting)
+        return _compile(model, probe, trusting, brief)
     name = _name(model, probe, trusting)
-    with suppress(OSError, ValueError, KeyError, TypeError), opened(path) as folder:
-        program = _program(*folder.read(f"{name}.bin"))
-        program.name = name
-        return program
-    program = _compile(model, probe, trusting)
-    program.name = name
+    for also, each in (("", False), (BRIEF, True))[: 1 + brief]:
+        with suppress(OSError, ValueError, KeyError, TypeError), opened(path) as folder:
+            program = _program(*folder.read(f"{name}{also}.bin"))
+            program.name, program.brief = name + also, each
+            return program
+    program = _compile(model, probe, trusting, brief)
+    program.name = name + BRIEF * program.brief
     keep(program)
     return program
 
@@ -67,10 +73,10 @@ def _chains(code: bytes, tokens: bytes, quick: bytes) -> ChainCode:
     return ChainCode(code, np.frombuffer(tokens, dtype=np.int32), quick == b"\1")
 
 
-def _compile(model: Transformer, probe: str | None, trusting: bool) -> CompiledModel:
+def _compile(model: Transformer, probe: str | None, trusting: bool, brief: bool) -> CompiledModel:
     from .compile import compile_model  # not needed, and not loaded, when the cache has the program
 
-    return compile_model(model, probe, trusting)
+    return compile_model(model, probe, trusting, brief)
 
 
 def _name(model: Transformer, probe: str | None, trusting: bool) -> str:

@@ -20,7 +20,7 @@ from .jit import code_engine, leave_behind
 BLOCKS, LONGEST, BEFORE = 64, 1 << 12, 16
 # This environment variable says which there are: "0" none; "ready" those that were made before; "1" others too, made in the
 # background; "now" others too, made while decoding waits; "always", for tests, also while the sequence is short.
-SWITCH, DEFAULT = "WASM2XFORMER_CHAINS", "1"
+SWITCH, DEFAULT, ALWAYS = "WASM2XFORMER_CHAINS", "1", "always"
 # "always": tokens that one call decodes until there are chains, and then (what is due is made between two calls), blocks of the
 # former, and situations at most.
 SHORT, SHIFT, FEW, FAST = 24, 512, 3, 80
@@ -123,6 +123,11 @@ class LoadedChains:
         return lambda state, tokens, count, out, flags, probe: self._drive(state, out, count, flags, probe, address)
 
 
+def chains_always() -> bool:
+    """Whether chains are wanted as soon as there can be any."""
+    return os.environ.get(SWITCH, DEFAULT) == ALWAYS
+
+
 class Chains:
     """The chains of one engine, as long as its sequence grows.
 
@@ -139,7 +144,7 @@ class Chains:
         self._make, self._read, self._keep = make, read, keep
         switch = os.environ.get(SWITCH, DEFAULT)
         self._on, self._ready = switch != "0", switch == "ready"
-        self.always, self._now = switch == "always", switch == "now"
+        self.always, self._now = chains_always(), switch == "now"
         self._sought = self.always
         self._due = 0 if self.always else 2 * LEAST if self._now else FIRST
         self._before = self._tried = 0, 0  # tokens, and those of them by chains, when some were due last, and looked at

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from time import perf_counter
 
 import numpy as np
@@ -11,7 +12,7 @@ from ...compiler.format.errors import EnvelopeError, past_certificate
 from ...compiler.format.transformer import Transformer
 from .cache import keep, keep_chains, kept_chains, load_or_compile
 from .certified import require
-from .chained import Chains, Sample, Wanted
+from .chained import Chains, Sample, Wanted, chains_always
 from .image import UNLIMITED, ChainCode, CompiledModel, Image, StateMemory
 from .interface import EXHAUSTED, FOREIGN, PREFIX_BYTES, ROW, STOP, UNEXPECTED, Refused, Room, size
 from .jit import Loaded, compile_object
@@ -26,8 +27,11 @@ PATIENCE = 16
 BUSY_CHUNK = 1 << 20
 # Tokens in one array, which is written in place.
 PART = 1 << 20
-# Sequences up to this length are kept, so that they can be read again when an assumption turns out wrong.
+# So many tokens behind the prefix are kept, so that they can be read again when an assumption turns out wrong.
 HISTORY = 1 << 17
+# A sequence with fewer tokens behind the prefix is done with code that is made in a fifth of the time, and takes some 10 ms
+# longer for them. This environment variable, "whole", is for who wants the other code at once: tests, for one.
+SOON, SWITCH, WHOLE = 1 << 14, "WASM2XFORMER_CODE", "whole"
 
 
 class Unfollowed(NotImplementedError):
@@ -66,12 +70,13 @@ class FastEngine:
         self._history: list[np.ndarray] | None = None
         self._chunk = FIRST_CHUNK
         self.probed: list[np.ndarray] = []
-        self._start(trusting=True)
+        brief = probe is None and os.environ.get(SWITCH) != WHOLE and not chains_always()
+        self._start(load_or_compile(self.model, probe, True, brief), trusting=True)
 
-    def _start(self, trusting: bool) -> None:
+    def _start(self, program: CompiledModel, trusting: bool) -> None:
         """From the beginning: compiled code, empty state, the prefix."""
         prefix = self._checked(self.model.prefix)
-        self._program = load_or_compile(self.model, self._probe, trusting)
+        self._program, self._briefly = program, program.brief
         self._image, self._trusting = self._program.image, trusting
         if trusting:  # code that trusts nothing takes lookups as softmax that the first analysis knew
             require(self.model, self._image.exact_for, self._image.exact_by)
@@ -79,7 +84,7 @@ class FastEngine:
         self._chains = self._no_chains_yet(self._program.name)
         self._state = StateMemory(self._image)
         self.position, self._settled, self._running = 0, False, False
-        self._history, self.probed = [], []
+        self._history, self.probed = None, []
         room = Room("", PREFIX_BYTES, size(self.model))
         self._state.budget = room.most
         try:
@@ -92,13 +97,16 @@ class FastEngine:
         except _Unexpected:
             if not trusting:
                 raise Unfollowed(None) from None
-            self._start(trusting=False)
+            self._start(self._distrustful(), trusting=False)
         self._history = []
+
+    def _distrustful(self) -> CompiledModel:
+        return load_or_compile(self.model, self._probe, trusting=False)
 
     def _remember(self, tokens: np.ndarray) -> None:
         if self._history is not None:
             self._history.append(tokens)
-            if self.position > HISTORY:
+            if self.behind > HISTORY:
                 self._history = None
 
     def _distrust(self) -> None:
@@ -107,13 +115,35 @@ class FastEngine:
         if history is None or not self._trusting:
             raise Unfollowed(history, known)
         try:
-            self._start(trusting=False)
+            self._start(self._distrustful(), trusting=False)
             for tokens in history:
                 self._read(tokens)
         except (_Unexpected, Refused):
             raise Unfollowed(history, known) from None
         # What has been taken out of `probed` by now stays out.
         self.probed = [np.concatenate(self.probed)[-known:]] if known else []
+
+    @property
+    def behind(self) -> int:
+        """Tokens behind the prefix."""
+        return self.position - len(self.model.prefix)
+
+    def _complete(self) -> None:
+        """No longer brief: code for long sequences, in a state of its own, which reads what has been read."""
+        history = self._history
+        assert history is not None  # SOON is less than HISTORY
+        try:
+            program = load_or_compile(self.model, self._probe, self._trusting)
+        except Refused:  # as it is, it goes on
+            self._briefly = False
+            return
+        self._start(program, self._trusting)
+        try:
+            for tokens in history:
+                self._read(tokens)
+        except _Unexpected:
+            self._history = history
+            self._distrust()
 
     def _run(self, run, tokens: np.ndarray | None, count: int, out: np.ndarray, flags: np.ndarray) -> int:
         if self._envelope:
@@ -150,13 +180,15 @@ class FastEngine:
     def improve(self) -> None:
         """Makes the code as fast as it gets, if it was made quickly, and chains for what has been decoded; its state stays. A
         long sequence comes to that by itself."""
+        if self._briefly:
+            self._complete()
         self._optimise()
         self._chains.make()
 
     def _optimise(self) -> None:
         text, image = self._program.text, self._image
         if text:
-            self._program = CompiledModel(compile_object(text), image, name=self._program.name)
+            self._program = CompiledModel(compile_object(text), image, name=self._program.name, brief=self._program.brief)
             self._code = Loaded(self._program.code)
             keep(self._program)
 
@@ -199,6 +231,8 @@ class FastEngine:
     def append(self, tokens: np.ndarray) -> None:
         """Reads a prompt: int [k] token ids."""
         tokens = self._checked(tokens)
+        if self._briefly and self.behind + len(tokens) > SOON:
+            self._complete()
         if self._trusting and any((tokens == floor).any() for floor in self._image.floors):
             self._distrust()
         while len(tokens):
@@ -266,7 +300,11 @@ class FastEngine:
         return done, False
 
     def _decode(self, stops: np.ndarray, count: int, out: np.ndarray) -> None:
-        if self.position - self._chains.decoded > PATIENCE * len(self._program.text):
+        if self._briefly and self.behind >= SOON:
+            self._complete()
+        if self._briefly:
+            count = min(count, SOON - self.behind)
+        elif self.position - self._chains.decoded > PATIENCE * len(self._program.text):
             self._optimise()
         flags = self._flags(stops)
         self._settled = self._settled or (self.position >= self._image.settled and self._state.registers_filled())
@@ -274,7 +312,7 @@ class FastEngine:
             self._chains.samples.interrupt()
             self._run(self._code.general, None, 1, out, stops)
             return
-        if not self._chains.watching(self.position):
+        if self._program.brief or not self._chains.watching(self.position):
             self._run(self._code.special, None, count, out, flags)
             return
         count = self._chains.samples.first(count)

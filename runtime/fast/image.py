@@ -87,13 +87,14 @@ class CompiledModel:
     """Object code with the functions of loop.generate, and the state it begins with.
 
     text: of code that was made quickly, the LLVM IR, from which it is made once more when it turns out to run for long. name: in
-    the cache; "" where it was not asked.
+    the cache; "" where it was not asked. brief: as in `compile.compile_model`.
     """
 
     code: bytes
     image: Image
     text: str = ""
     name: str = ""
+    brief: bool = False
 
 
 def image(layout: StateLayout, settled: int, decodable: int) -> Image:

@@ -356,8 +356,8 @@ def generate(
     split: Split | None,
     room: Room,
 ) -> str:
-    """LLVM IR of a module with the function `general`, and, when there is a context for them, `special` and, without a probe,
-    `read`, which reads one token or more in a fraction of the time. Each is
+    """LLVM IR of a module with the function `general`, when there is a context for it, `special`, and without a probe `read`,
+    which reads one token or more in a fraction of the time. Each is
 
     i64 f(state, input, count, out, flags, probe): reads `count` tokens from `input`, or, where that is null, decodes up
     to `count` tokens into `out`, until one with the STOP flag, or before a FOREIGN one. Returns how many positions were
@@ -369,10 +369,10 @@ def generate(
     # Where there is `special`, `general` reads prompts only: compiled fast rather than to be fast.
     attributes = "nounwind" if context is None else "noinline optnone nounwind"
     module.straight("general", module.emitter(Rewriter(lifted.graph, {}), general, first=True), attributes)
+    if lifted.probe is None:
+        module.start()
+        module.reading(module.emitter(Rewriter(lifted.graph, {}), general, first=True), attributes)
     if context is not None:
-        if lifted.probe is None:
-            module.start()
-            module.reading(module.emitter(Rewriter(lifted.graph, {}), general, first=True), attributes)
         module.start()
         emitter = module.emitter(context, special, first=False)
         if split is None:
