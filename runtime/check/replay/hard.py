@@ -52,7 +52,8 @@ class HardAttention:
         self._state = np.zeros(p.STATE_WIDTH, np.int64)
         self._make_room()
         self._extremes, self._embedding = np.zeros(1), _embedding(model)
-        self._x, self._y, self._z = (_aligned(rows * p.LANES) for rows in (model.width, written.height, 1))
+        heights = model.width, written.height, written.height, 1
+        self._x, self._y, self._h, self._z = (_aligned(rows * p.LANES) for rows in heights)
         self._numbers = np.zeros((1 + len(self._titles)) * p.LANES, np.int64)
         self._read = self._choices.read.astype(np.int64) * p.LANES
         self._memo, self._buckets = np.empty((MEMO // 2) * len(self._read)), np.full(MEMO, -1)
@@ -80,7 +81,7 @@ class HardAttention:
     def _run(self, tokens: np.ndarray, found: np.ndarray) -> int:
         return self._follow(
             self._state, *self._arrays, self._stores.reshape(-1), self._keys, self._stamps, self._values, self._extremes, tokens,
-            *self._embedding, self._x, self._y, self._z, self._numbers, self._read, self._memo, self._buckets, found,
+            *self._embedding, self._x, self._y, self._h, self._z, self._numbers, self._read, self._memo, self._buckets, found,
         )  # fmt: skip
 
     def _make_room(self) -> None:

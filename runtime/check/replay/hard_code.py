@@ -11,11 +11,11 @@ from ...errors import ReplayError
 from . import hard_pass as p
 from .heads import HeadGroup, head_groups
 
-GATES = 16  # neurons whose gates are under way at once
-
 
 class Written:
-    """code, stores: as there. titles: of the queries. height: rows of y. Raises ReplayError for a head of another form."""
+    """code, stores: as there. titles: of the queries. height: rows of y, and of h.
+
+    Raises ReplayError for a head of another form."""
 
     def __init__(self, model: Transformer):
         self.titles: list[str] = []
@@ -48,8 +48,8 @@ class Written:
         stores = [(members, [rows.of(m) for m in _padded(members[0].key)]) for members in shared.values()]
         asked = {id(g): [rows.of(row) for row in _padded(g.query)] for g in groups}
         carried = {id(g): [rows.of(row) for row in g.value] for g in groups}
-        self._product(p.PRODUCT, np.array(rows.rows), 0)
-        height, outs = len(rows.rows), []
+        self._product(p.PRODUCT, np.array(rows.rows))
+        height, outs = 0, []
         for members, key in stores:
             values = list(dict.fromkeys(row for g in members for row in carried[id(g)]))
             first = len(self.titles)
@@ -69,10 +69,10 @@ class Written:
                 self._reals.append(float(g.query[-2, 0]) if operation == p.DIGITS else 0.0)
                 outs.append(g.out)
             store[p.FIRST_QUERY], store[p.LAST_QUERY] = first, len(self.titles)
-            self.code += [operation, len(self.stores), 0, 0]
+            self.code += [operation, len(self.stores), 0]
             self.stores.append(store)
-        self._sum(np.concatenate(outs, 1), len(rows.rows))
-        self.height = max(self.height, height)
+        self._sum(np.concatenate(outs, 1))
+        self.height = max(self.height, height, len(rows.rows))
 
     def _named(self, rows: Sequence[int]) -> int:
         """Where `operands` has the places of these rows of y."""
@@ -80,33 +80,34 @@ class Written:
         return len(self._operands) - len(rows)
 
     def _neurons(self, gate: np.ndarray, up: np.ndarray, down: np.ndarray) -> None:
-        for first in range(0, len(gate), GATES):
-            last = min(first + GATES, len(gate))
-            self._product(p.PRODUCT, gate[first:last], 0)
-            self._product(p.PRODUCT, up[first:last], GATES + first)
-            self.code += [p.GATE, 0, last - first, GATES + first]
-        self._sum(down, GATES)
-        self.height = max(self.height, GATES + len(gate))
+        rows = _Rows()
+        pairs = [[rows.of(row) for row in neuron] for neuron in zip(gate, up, strict=True)]
+        if not pairs:
+            return
+        self._product(p.PRODUCT, np.array(rows.rows))
+        first = self._named([row for pair in pairs for row in pair])
+        self.code += [p.GATE, first, len(self._operands)]
+        self._sum(down)
+        self.height = max(self.height, len(rows.rows), len(pairs))
 
-    def _sum(self, matrix: np.ndarray, first_row: int) -> None:
-        """matrix: [slots, rows], of the rows of y from first_row on."""
+    def _sum(self, matrix: np.ndarray) -> None:
+        """matrix: [slots, rows of h]."""
         slots = np.flatnonzero(matrix.any(1)) if matrix.size else np.empty(0, np.int64)
         if len(slots):
-            self._product(p.SUM, matrix[slots], 0, first_row, slots)
+            self._product(p.SUM, matrix[slots], slots)
 
-    def _product(
-        self, operation: int, matrix: np.ndarray, third: int, first_column: int = 0, targets: np.ndarray | None = None
-    ) -> None:
-        """Each row as a multiple of four entries: what is added to fill it up is its last column once more, with the weight 0."""
+    def _product(self, operation: int, matrix: np.ndarray, targets: np.ndarray | None = None) -> None:
+        """Each row as one entry, or as a multiple of four: what fills it up is its last column once more, with the weight 0."""
         first = len(self._entries) - 1
         for row in matrix:
             columns = np.flatnonzero(row)
-            full = np.pad(columns, (0, -len(columns) % 4), mode="edge") if len(columns) else np.zeros(4, np.int64)
-            self._places += ((first_column + full) * p.LANES).tolist()
+            missing = -len(columns) % 4 if len(columns) > 1 else 0
+            full = np.pad(columns, (0, missing), mode="edge") if len(columns) else np.zeros(1, np.int64)
+            self._places += (full * p.LANES).tolist()
             self._weights += [*row[columns].tolist(), *[0.0] * (len(full) - len(columns))]
             self._entries.append(len(self._places))
         self._targets += [0] * len(matrix) if targets is None else (targets * p.LANES).tolist()
-        self.code += [operation, first, first + len(matrix), third]
+        self.code += [operation, first, first + len(matrix)]
 
 
 class _Rows:

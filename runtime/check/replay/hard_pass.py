@@ -20,12 +20,13 @@ DONE, GROW, MIDDLE, NO_PARABOLA, NO_INTEGER, OUT_OF_RANGE, NO_OWN, NO_FLOOR, BAD
 STATE_WIDTH = 16
 
 # Operations, OP_WIDTH numbers each: the operation, and
-#   PRODUCT   rows of the matrices first .. last - 1, each times x, to the rows of y from the third on
-#   GATE      rows first .. last - 1 of y as gates of those from the third on: relu(gate) * up
-#   SUM       rows first .. last - 1 times y, each added to the row of x that `targets` names
+#   PRODUCT   rows of the matrices first .. last - 1, each times x, to the rows of y
+#   GATE      from first to last - 1, `operands` has the places in y of a gate and of what it lets through: relu(gate) * up, to
+#             the rows of h
+#   SUM       rows first .. last - 1 times h, each added to the row of x that `targets` names
 #   MEAN, PARABOLA, DIGITS    a store's number
 PRODUCT, GATE, SUM, MEAN, PARABOLA, DIGITS = range(6)
-OP_WIDTH = 4
+OP_WIDTH = 3
 
 # Of a store, what several lookups with the same keys find things in. BASE, MASK: of its buckets. COUNT: of keys in them. LIMIT:
 # of that. VALUES: of its first value. SIZE: values of a key. COMPONENTS: of keys. KEY, VALUE: where `operands` has their places
@@ -35,7 +36,7 @@ OP_WIDTH = 4
  STEPS) = range(16)  # fmt: skip
 STORE_WIDTH = 16
 # Of a query. ASKED: where `operands` has the places of its components. TEMPERATURE: in `reals`. WANTED, WANTED_END: in
-# `operands`, which of the store's values it carries, and where in y each goes.
+# `operands`, which of the store's values it carries, and where in h each goes.
 ASKED, TEMPERATURE, WANTED, WANTED_END = range(4)
 QUERY_WIDTH = 4
 EMPTY, HOME = 0, 2**62  # a key stands in its bucket with HOME added, so that none is 0
@@ -52,7 +53,7 @@ MIX = -7046029254386353131  # 2^64 / golden ratio, odd
 def follow(
     state: I64, code: I64, entries: I64, places: I64, weights: R64, targets: I64, operands: I64, reals: R64, queries: I64,
     stores: I64, keys: I64, stamps: I64, values: R64, extremes: R64, tokens: I32, token_entries: I64, token_places: I64,
-    token_weights: R64, positions: R64, x: R64, y: R64, z: R64, numbers: I64, reading: I64, memo: R64, memo_buckets: I64,
+    token_weights: R64, positions: R64, x: R64, y: R64, h: R64, z: R64, numbers: I64, reading: I64, memo: R64, memo_buckets: I64,
     chosen: I64,
 ) -> int:  # fmt: skip
     """The positions from state[AT] to state[END] - 1. Returns how it ended; after GROW it can be gone on."""
@@ -101,21 +102,27 @@ def follow(
             op = code[at]
             if op == PRODUCT:
                 row = code[at + 1]
-                o = code[at + 3] * LANES
+                o = 0
                 while row < code[at + 2]:
                     e = entries[row]
                     p0 = places[e]
-                    p1 = places[e + 1]
-                    p2 = places[e + 2]
-                    p3 = places[e + 3]
                     w0 = weights[e]
-                    w1 = weights[e + 1]
-                    w2 = weights[e + 2]
-                    w3 = weights[e + 3]
-                    t = 0
-                    while t < LANES:
-                        y[o + t] = w0 * x[p0 + t] + w1 * x[p1 + t] + w2 * x[p2 + t] + w3 * x[p3 + t]
-                        t = t + 1
+                    if e + 1 == entries[row + 1]:
+                        t = 0
+                        while t < LANES:
+                            y[o + t] = w0 * x[p0 + t]
+                            t = t + 1
+                    else:
+                        p1 = places[e + 1]
+                        p2 = places[e + 2]
+                        p3 = places[e + 3]
+                        w1 = weights[e + 1]
+                        w2 = weights[e + 2]
+                        w3 = weights[e + 3]
+                        t = 0
+                        while t < LANES:
+                            y[o + t] = w0 * x[p0 + t] + w1 * x[p1 + t] + w2 * x[p2 + t] + w3 * x[p3 + t]
+                            t = t + 1
                     e = e + 4
                     while e < entries[row + 1]:
                         p0 = places[e]
@@ -134,37 +141,42 @@ def follow(
                     o = o + LANES
                     row = row + 1
             elif op == GATE:
-                i = code[at + 1] * LANES
-                o = code[at + 3] * LANES
-                while i < code[at + 2] * LANES:
-                    gate = y[i]
-                    if gate < 0.0:
-                        gate = 0.0
-                    y[o] = gate * y[o]
-                    i = i + 1
-                    o = o + 1
+                i = code[at + 1]
+                o = 0
+                while i < code[at + 2]:
+                    p0 = operands[i]
+                    p1 = operands[i + 1]
+                    t = 0
+                    while t < LANES:
+                        gate = y[p0 + t]
+                        if gate < 0.0:
+                            gate = 0.0
+                        h[o + t] = gate * y[p1 + t]
+                        t = t + 1
+                    i = i + 2
+                    o = o + LANES
             elif op == SUM:
                 row = code[at + 1]
                 while row < code[at + 2]:
                     o = targets[row]
                     e = entries[row]
                     p0 = places[e]
-                    p1 = places[e + 1]
-                    p2 = places[e + 2]
-                    p3 = places[e + 3]
                     w0 = weights[e]
-                    w1 = weights[e + 1]
-                    w2 = weights[e + 2]
-                    w3 = weights[e + 3]
-                    if e + 4 == entries[row + 1]:
+                    if e + 1 == entries[row + 1]:
                         t = 0
                         while t < LANES:
-                            x[o + t] = x[o + t] + (w0 * y[p0 + t] + w1 * y[p1 + t] + w2 * y[p2 + t] + w3 * y[p3 + t])
+                            x[o + t] = x[o + t] + w0 * h[p0 + t]
                             t = t + 1
                     else:
+                        p1 = places[e + 1]
+                        p2 = places[e + 2]
+                        p3 = places[e + 3]
+                        w1 = weights[e + 1]
+                        w2 = weights[e + 2]
+                        w3 = weights[e + 3]
                         t = 0
                         while t < LANES:
-                            z[t] = w0 * y[p0 + t] + w1 * y[p1 + t] + w2 * y[p2 + t] + w3 * y[p3 + t]
+                            z[t] = w0 * h[p0 + t] + w1 * h[p1 + t] + w2 * h[p2 + t] + w3 * h[p3 + t]
                             t = t + 1
                         e = e + 4
                         while e < entries[row + 1]:
@@ -178,7 +190,7 @@ def follow(
                             w3 = weights[e + 3]
                             t = 0
                             while t < LANES:
-                                z[t] = z[t] + w0 * y[p0 + t] + w1 * y[p1 + t] + w2 * y[p2 + t] + w3 * y[p3 + t]
+                                z[t] = z[t] + w0 * h[p0 + t] + w1 * h[p1 + t] + w2 * h[p2 + t] + w3 * h[p3 + t]
                                 t = t + 1
                             e = e + 4
                         t = 0
@@ -199,7 +211,7 @@ def follow(
                         total = total + y[p0 + t]
                         if fabs(total) > extremes[0]:
                             extremes[0] = fabs(total)
-                        y[o + t] = total / real(start + t + 1)
+                        h[o + t] = total / real(start + t + 1)
                         t = t + 1
                     values[stores[d + VALUES] + operands[i]] = total
                     i = i + 2
@@ -409,11 +421,11 @@ def follow(
                         if there:
                             p0 = first_value + (b - base) * size
                             while i < e:
-                                y[operands[i + 1] + t] = values[p0 + operands[i]]
+                                h[operands[i + 1] + t] = values[p0 + operands[i]]
                                 i = i + 2
                         else:
                             while i < e:
-                                y[operands[i + 1] + t] = 0.0
+                                h[operands[i + 1] + t] = 0.0
                                 i = i + 2
                         o = o + LANES
                         k = k + 1
@@ -427,16 +439,16 @@ def follow(
         if start < state[FROM]:
             t = state[FROM] - start
         while t < count:
-            h = 0
+            b = 0
             o = state[MEMO_COUNT] * read
             i = 0
             while i < read:
                 a = x[reading[i] + t]
                 memo[o + i] = a
-                h = (h ^ bits(a)) * MIX
-                h = h ^ ((h >> 29) & (2**35 - 1))
+                b = (b ^ bits(a)) * MIX
+                b = b ^ ((b >> 29) & (2**35 - 1))
                 i = i + 1
-            b = h & state[MEMO_MASK]
+            b = b & state[MEMO_MASK]
             found = -1
             while memo_buckets[b] >= 0 and found < 0:
                 p0 = memo_buckets[b] * read
