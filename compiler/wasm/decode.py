@@ -56,6 +56,10 @@ from .reader import Reader
 from .type_names import RawDefinition, RawType, TypeIndex, named, reference_to
 
 T = TypeVar("T")
+# Kinds of immediates that are more than one unsigned number, see `_immediate`.
+_NOT_A_NUMBER = frozenset(
+    {"block", "labels", "memarg", "valtypes", "reftype", "i32", "i64", "f32", "f64", "v128", "lanes", "lane", "zero", "catches"}
+)
 
 
 def decode(wasm: bytes) -> Module:
@@ -377,6 +381,8 @@ class _Decoder:
 
     def _immediate(self, kind: str) -> tuple:
         r = self.r
+        if kind not in _NOT_A_NUMBER:
+            return (r.unsigned(),)
         match kind:
             case "block":
                 return (self._block_type(),)
@@ -402,8 +408,7 @@ class _Decoder:
                 return (r.byte(),)
             case "catches":
                 return (tuple(r.vector(self._handler)),)
-            case _:
-                return (r.unsigned(),)
+        raise AssertionError(kind)
 
     def _handler(self) -> tuple[int, ...]:
         """catch and catch_ref (0, 1) have a tag and a label, catch_all and catch_all_ref (2, 3) only a label."""

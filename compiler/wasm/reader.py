@@ -29,10 +29,18 @@ class Reader:
         return self.data[start : self.position]
 
     def byte(self) -> int:
-        return self.take(1)[0]
+        position = self.position
+        if position >= self.end:
+            raise self.error("unexpected end")
+        self.position = position + 1
+        return self.data[position]
 
     def unsigned(self, bits: int = 32) -> int:
         """Unsigned LEB128 of at most `bits` bits."""
+        position = self.position
+        if position < self.end and self.data[position] < 0x80:  # most are one byte
+            self.position = position + 1
+            return self.data[position]
         value = 0
         for shift in range(0, bits, 7):
             byte = self.byte()
