@@ -93,9 +93,9 @@ def _float_order(o: Operation, a: int, b: int) -> int:
     return lesser if does == "min" else a + b - lesser
 
 
-def _rounded(rounding: Callable[[np.floating], np.floating]) -> Callable[[Operation, int, int], int]:
-    """To an integer that is a number of the same format."""
-    return lambda o, a, b: _float(lambda x, _: rounding(x))(o, a, 0)
+def _of_one(operation: Callable[[np.floating], np.floating]) -> Callable[[Operation, int, int], int]:
+    """A root, or an integer that is a number of the same format."""
+    return lambda o, a, b: _float(lambda x, _: operation(x))(o, a, 0)
 
 
 def _integer_of(o: Operation, a: int, _: int) -> int:
@@ -135,12 +135,14 @@ _ARITHMETIC: dict[str, Callable[[Operation, int, int], int]] = {
     "float_add": _float(operator.add),
     "float_sub": _float(operator.sub),
     "float_mul": _float(operator.mul),
+    "float_div": _float(np.divide),
+    "float_sqrt": _of_one(np.sqrt),
     "float_integer": _float_of,
     "float_other": _float_of,
-    "float_floor": _rounded(np.floor),
-    "float_ceil": _rounded(np.ceil),
-    "float_trunc": _rounded(np.trunc),
-    "float_nearest": _rounded(np.rint),
+    "float_floor": _of_one(np.floor),
+    "float_ceil": _of_one(np.ceil),
+    "float_trunc": _of_one(np.trunc),
+    "float_nearest": _of_one(np.rint),
     "float_to": _integer_of,
     "float_saturate": _integer_of,
     **{f"float_{name}": _float_order for name in (*FLOAT_RELATIONS, "min", "max")},

@@ -13,10 +13,10 @@ A, B, C are the values of the operands `a`, `b`, `c`; T is the type in front of 
     hidden.load8_u, hidden.load32         hidden memory at A + imm, no bounds check (tables, segments, stdin, ...)
     table.get, table.ref                  element A of the table at hidden offset imm; C is the table's size slot
     param                                 a placeholder whose digits the prompt supplies
-    f32.add sub mul min max, f64. ...     A op B of floating-point numbers, bit patterns in i32 and i64
+    f32.add sub mul div min max, f64. ...    A op B of floating-point numbers, bit patterns in i32 and i64
     f32.eq ne lt gt le ge, f64. ...       A op B, 0 or 1
     f32.convert_i32_s ... f64.convert_i64_u, f32.demote_f64, f64.promote_f32             of A
-    f32.floor ceil trunc nearest, f64. ...                                               of A
+    f32.sqrt floor ceil trunc nearest, f64. ...                                          of A
     T.trunc_f32_s ... T.trunc_f64_u, T.trunc_sat_f32_s ... T.trunc_sat_f64_u             of A
   bytes are stored
     T.store, T.store8, T.store16, i64.store32     memory[A + imm] = B; C is the size slot
@@ -163,10 +163,10 @@ def _floats() -> Iterator[Operation]:
     """Those that are steps; everything else of floats is linked routines."""
     for type_, width in _BYTES.items():
         name = f"f{type_[1:]}"
-        for does in ("add", "sub", "mul", "min", "max", *FLOAT_RELATIONS):
+        for does in ("add", "sub", "mul", "div", "min", "max", *FLOAT_RELATIONS):
             same: dict[str, Any] = {"type": type_, "width": 4 if does in FLOAT_RELATIONS else width, "operand_width": width}
             yield Operation(f"{name}.{does}", f"float_{does}", "value", _of("a b dest"), **same)
-        for does in ("floor", "ceil", "trunc", "nearest"):
+        for does in ("sqrt", "floor", "ceil", "trunc", "nearest"):
             same = {"type": type_, "width": width, "operand_width": width}
             yield Operation(f"{name}.{does}", f"float_{does}", "value", _of("a dest"), **same)
         for integer, operand_width in _BYTES.items():

@@ -60,6 +60,8 @@ class Assembly:
     image: ProgramImage
 
 
+# Digits of the quotients and roots in scratch, by the field of the rows that make them.
+QUOTIENT_PLACES = {"divide": 4, "divide64": 8, "f32_divide": 4, "f32_root": 4, "f64_divide": 8, "f64_root": 8}
 _WIDE = (
     "move_high", "select_high", "carry", "divide64", "wide_bytes", "fill_high", "load64", "store64", "signed_high", "check_high",
 )  # fmt: skip
@@ -133,7 +135,7 @@ def _tokens(program: Program, rows: list[Row], places: int, jumps: Jumps) -> dic
         for c in CLASSES
         if c.emitted
     }
-    quotient_places = 8 if "divide64" in used else 4 if "divide" in used else 0
+    quotient_places = max((places for field, places in QUOTIENT_PLACES.items() if field in used), default=0)
     return made | {"S": 256 * quotient_places, "T": made["T"] - absent_traps}
 
 

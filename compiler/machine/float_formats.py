@@ -55,3 +55,5 @@ class FloatFormat:
 
 F32, F64 = FloatFormat("f32", 4, 23, 255), FloatFormat("f64", 8, 52, 2047)
 FORMATS = (F32, F64)
+# Fields of rows whose results come from digits in scratch: quotients and roots.
+LONG = ("f32_divide", "f32_root", "f64_divide", "f64_root")

@@ -23,7 +23,8 @@ class FloatOperand:
     """Of an operand, 0 in rows that do not set the flag.
 
     digits: bytes of the significand, least significant first. exponent: as `FloatFormat` says, at least 1. negative: the sign
-    bit. special: infinite or not a number; nan: the latter; zero: 1 where the number is 0.
+    bit. special: infinite or not a number; nan: the latter; zero: 1 where the number is 0; subnormal: 1 where
+    the exponent field is.
     """
 
     digits: list[Expr]
@@ -32,6 +33,7 @@ class FloatOperand:
     special: Expr
     nan: Expr
     zero: Expr
+    subnormal: Expr
 
 
 @dataclass
@@ -88,6 +90,7 @@ def float_operand(s: State, form: FloatFormat, flag: Expr, value: Value, name: s
         special,
         Expr.of(g.declare(g.relu(special + fraction - 1.0, f"{name}.nan"), 0.0, 1.0)),
         Expr.of(g.declare(g.relu(subnormal - fraction, f"{name}.zero"), 0.0, 1.0)),
+        Expr.of(subnormal),
     )
 
 

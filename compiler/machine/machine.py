@@ -34,7 +34,7 @@ def machine(architecture: Architecture, form: type[Graph] = Graph) -> tuple[Grap
     div = division(s, sign)
     wide = wide_division(s)
     quotient_terms = wide.result if wide else None
-    float_words, float_traps = floating_point(s, sign)
-    word = words(s, mem.loaded, condition, prod, div, quotient_terms, byte.clz, byte.ctz, float_words)
-    output(s, place, mem, prod, div, wide, byte, word, condition, float_traps)
+    floats = floating_point(s, sign)
+    word = words(s, mem.loaded, condition, prod, div, quotient_terms, byte.clz, byte.ctz, floats.words)
+    output(s, place, mem, prod, div, wide, byte, word, condition, floats)
     return graph, features

@@ -17,6 +17,7 @@ from ..format.tokens import CARRIES
 from ..graph.expr import Expr, Variable, total
 from ..graph.graph import Graph
 from .bytewise import Bytewise
+from .floating_point import FloatResults
 from .memory import Memory
 from .state import State
 from .wide_division import WideDivision
@@ -48,15 +49,16 @@ def output(
     byte: Bytewise,
     word: Words,
     condition: Expr,
-    float_traps: Sequence[tuple[Expr, str]],
+    floats: FloatResults,
 ) -> None:
-    """Adds the unembedding to the graph. float_traps: (1 where the row traps, the kind)."""
+    """Adds the unembedding to the graph."""
     g, ids = s.graph, s.architecture.ids
     fresh = Expr.of(s.features["fresh"])
     emit0, emit1 = _carries(s, prod, fresh)
     emitting = div.emitting if div else Expr({})
     emitting_wide = wide.emitting if wide else Expr({})
-    cutting = s.field("word") - emit0 - emit1 - emitting - emitting_wide  # 1: a digit of the result word is due
+    # 1: a digit of the result word is due
+    cutting = s.field("word") - emit0 - emit1 - emitting - emitting_wide - floats.digits.emitting
     flexible = cutting - s.field("store")
     number = s.features["in_flight.place"] + g.gated(
         "first place of word",
@@ -77,7 +79,8 @@ def output(
         index = index + _quotient_id(s, div)
     if wide is not None:
         index = index + wide.index
-    traps = _traps(s, mem, [d for d in (div, wide) if d is not None], float_traps)
+    index = index + floats.digits.index
+    traps = _traps(s, mem, [d for d in (div, wide) if d is not None], floats.traps)
     if traps:
         trapped = total(flag for flag, _ in traps)
         id_ = g.gated("id", (1.0, index), (trapped, -index), *((flag, trap) for flag, trap in traps))

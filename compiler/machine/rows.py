@@ -65,6 +65,8 @@ _FLOAT = {
     "float_mul": ("product",),
     "float_integer": ("integer",),
     "float_other": ("other",),
+    "float_div": ("divide",),
+    "float_sqrt": ("root",),
     "float_trunc": ("round",),
     **{f"float_{name}": ("round", name) for name in ("floor", "ceil", "nearest")},
 }

@@ -8,7 +8,7 @@ from ..graph.expr import Expr, Number, Variable, total
 from ..graph.graph import Graph
 from .architecture import Architecture
 from .digits import BYTE_DIGITS, SLOT_DIGIT, SLOT_POSITION_BITS, digits_of_sum, slot_sizes, split
-from .float_formats import FORMATS
+from .float_formats import FORMATS, LONG
 from .sections import BEFORE_ROWS, field_of, weight_of
 
 # Sums of jumps since the sequence began stay below this: each call goes on where the one before it stopped, at most the
@@ -63,8 +63,9 @@ class State:
     return_frame: the step behind that call, and the number of its frame movement, for far returns.
     so_far_low/high: digits already emitted for the word in flight, with their weights. carry0, carry1: carries of a product
     already emitted. quotient: the quotient in flight, for remainders and negative quotients; quotient_bytes: those of a
-    complete one, else 0; scratched: 1 where it is; quotient_so_far: the digits of the value in flight, by place (these three for
-    64-bit divisions). data: the address where the byte
+    complete one, else 0; scratched: 1 where it is (these two for divisions of 64-bit numbers and of floats, and roots);
+    quotient_so_far: the digits of the value in flight, by place (for 64-bit divisions); digits_behind: the same digits by how far
+    back they stand, 1 for the one of this token (of floats). data: the address where the byte
     token at this position belongs, as low parts (modulo 256, 256^2, 256^3, all of it). (The features "in_flight.place" and
     "fresh" say whether a value is in flight.)
     """
@@ -92,6 +93,7 @@ class State:
     quotient_bytes: list[Expr]
     scratched: Expr
     quotient_so_far: list[Expr]
+    digits_behind: list[Expr]
     data: list[Expr]
 
     def field(self, name: str) -> Expr:
@@ -102,10 +104,13 @@ def state(graph: Graph, architecture: Architecture, features: Features) -> State
     """Sums, fetch, commit, operands: the heads of the machine except those that read memory and the byte table."""
     places = architecture.places
     ip, frame_sum = _pointers(graph, features)
+    scratch_places = architecture.tokens["S"] // 256
     value, popcount, so_far_low, so_far_high = _value_in_flight(graph, features, places)
     floats = _floats_in_flight(graph, features, places)
     fetched = _fetch(graph, architecture, features, ip)
+    of_floats = not fetched.keys().isdisjoint(LONG)
     so_far = _digits_so_far(graph, features, places) if "divide64" in fetched else []
+    behind = _digits_behind(graph, features, scratch_places) if of_floats else []
     frame = _exact_frame(graph, architecture, frame_sum)
 
     def field(name: str) -> Expr:
@@ -145,12 +150,14 @@ def state(graph: Graph, architecture: Architecture, features: Features) -> State
     c_low, c_byte = operand("c", {"low": value.low, "byte": value.bytes[0]})
 
     caller, return_step, return_frame = _calls(graph, architecture, features, fetched, frame)
-    scratched, carry0, carry1, quotient, *quotient_bytes = _scratch(graph, features, value, wide="divide64" in fetched)
+    scratched, carry0, carry1, quotient, *quotient_bytes = _scratch(
+        graph, features, value, whole="divide64" in fetched or of_floats
+    )
     return State(
         graph, architecture, features, fetched, SLOT_DIGIT * frame_high + frame_low, _operand_value(a, places),
         _operand_value(b, places), Expr.of(c_low), Expr.of(c_byte), Expr.of(popcount_a), Expr.of(shift_bits),
         Expr.of(shift_bytes), caller, return_step, return_frame, so_far_low, so_far_high, carry0, carry1, quotient,
-        quotient_bytes, scratched, so_far, _data_address(graph, architecture, features, value),
+        quotient_bytes, scratched, so_far, behind, _data_address(graph, architecture, features, value),
     )  # fmt: skip
 
 
@@ -202,7 +209,7 @@ def _data_address(graph: Graph, architecture: Architecture, features: Features, 
 
 
 def _value_in_flight(graph: Graph, features: Features, places: int) -> tuple[Value, Expr, Expr, Expr]:
-    """The bytes of the value that a D0 token commits, its popcount, and the digits so far of the word in flight.
+    """The bytes of the value that a D0 or S0 token ends, its popcount, and the digits so far of the word in flight.
 
     A digit of place p > 0 is always followed by one of place p - 1, so a digit of place j standing j positions
     back belongs to the value that ends here; nothing needs to be masked.
@@ -245,6 +252,16 @@ def _digits_so_far(graph: Graph, features: Features, places: int) -> list[Expr]:
         values: dict[str, Number] = {f"so_far.{p}": features[f"digit.{p}"] for p in places_above}
         graph.relative(back, values, {f"so_far.{p}": made[p] for p in places_above})
     return [Expr({}), *(Expr.of(v) for v in made[1:])]
+
+
+def _digits_behind(graph: Graph, features: Features, places: int) -> list[Expr]:
+    """Of the value in flight, the digit that stands b - 1 positions back, b = 1, 2, ...; 0 where it is not of that value: the
+    place of those that are is at least b."""
+    behind = [Expr({}), total(features[f"digit.{p}"] for p in range(1, places))]
+    for b in range(2, places):
+        name, digit = f"digit {b} behind", total(features[f"digit.{p}"] for p in range(b, places))
+        behind.append(Expr.of(graph.relative(b - 1, {name: digit})[0]))
+    return behind
 
 
 def _fetch(graph: Graph, architecture: Architecture, features: Features, ip: Expr) -> dict[str, Expr]:
@@ -290,18 +307,18 @@ def _calls(
     return caller, step, moved
 
 
-def _scratch(graph: Graph, features: Features, value: Value, wide: bool) -> list[Expr]:
+def _scratch(graph: Graph, features: Features, value: Value, whole: bool) -> list[Expr]:
     """Scratch tokens of the step in flight. A token that ends a step hides the scratch of the steps before it with a 0.
 
     1 where a quotient is complete, the carries of a product, the quotient's low word, and its bytes; the first and the last
-    ones are for 64-bit divisions (wide)."""
+    ones where something needs all of it (whole)."""
     (carry0,) = graph.latest("carry0", {"carry0": features["Q0.value"]}, off=features["Q0.off"])
     (carry1,) = graph.latest("carry1", {"carry1": features["Q1.value"]}, off=features["Q1.off"])
     is_s0 = features["is.S0"]
     values: dict[str, Number] = {"quotient": graph.product(is_s0, value.low, "quotient.committed")}
-    if wide:
+    if whole:
         values |= {f"quotient.{j}": graph.product(is_s0, b, f"quotient.committed.{j}") for j, b in enumerate(value.bytes)}
         values["quotient complete"] = is_s0
     quotient, *found = graph.latest("quotient", values, off=features["S0.off"])
-    scratched = found.pop() if wide else Expr({})
+    scratched = found.pop() if whole else Expr({})
     return [Expr.of(x) for x in (scratched, carry0, carry1, quotient, *found)]

@@ -32,10 +32,9 @@ def fill(graph: Graph, features: Features, architecture: Architecture, image: Pr
     """Adds every token in the order of its ids, and the prefix: BOS, bytes, program, constants, data."""
     add = _adder(graph, features)
     count = architecture.tokens
-    wide_quotient = count["S"] > 4 * 256
 
     def digit(place: int, v: int) -> dict[str, float]:
-        more = {f"so_far.{place}": v, f"place.{place - 1}.next": 1} if wide_quotient and place else {}
+        more = {f"so_far.{place}": v, f"place.{place - 1}.next": 1} if count["S"] and place else {}
         return _digit(place, v) | more
 
     for place in range(architecture.places):
