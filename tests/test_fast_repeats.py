@@ -15,7 +15,7 @@ from wasm2xformer.runtime.errors import DecodingError, InstanceError
 from wasm2xformer.runtime.fast import loop
 from wasm2xformer.runtime.fast.again import Again
 from wasm2xformer.runtime.fast.compile import analyse
-from wasm2xformer.runtime.fast.repeats import Repeats
+from wasm2xformer.runtime.fast.repeats import Repeats, TokenRepeats
 
 # Steps with several tokens: floats; products with carries, stores, loads, rotations, divisions.
 FLOATS = """
@@ -139,11 +139,11 @@ def _nothing_kept(patch: pytest.MonkeyPatch) -> None:
 
 
 def _nothing_written(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Repeats, "_penalties", lambda self, number: np.ones(len(self.quiet)))
+    patch.setattr(TokenRepeats, "_penalties", lambda self, number: np.ones(len(self.quiet)))
 
 
 def _nothing_added(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Repeats, "_added", lambda self, form: np.zeros(len(self.quiet)))
+    patch.setattr(TokenRepeats, "_added", lambda self, form: np.zeros(len(self.quiet)))
 
 
 def _every_token_quiet(patch: pytest.MonkeyPatch) -> None:

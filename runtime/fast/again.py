@@ -1,13 +1,15 @@
-"""LLVM IR for a position at which most is as it was at the one before: those numbers are taken from the state."""
+"""LLVM IR for a position at which most is as it was at the one before: those numbers are kept there and taken from where they are."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from .arithmetic import Known
+from .arithmetic import Known, NotWhole
 from .atoms import RunningSum, Table
-from .code import IrValue
+from .code import IrText, IrValue
 from .emit import Emitter
 from .layout import type_for
 from .linear import Form
@@ -17,68 +19,58 @@ from .repeats import Repeats
 MOST_KEPT = 96
 
 
-class KeptValue(NamedTuple):
-    """value: at the position that keeps it. place: of the state's fields for such numbers."""
+class KeptNumber(NamedTuple):
+    """value: at the position that keeps it. place: where. compute: gives it, of the emitter of such a position. atoms: what it is
+    made of."""
 
     value: IrValue
     place: int
+    compute: Callable[[Emitter], IrValue]
+    atoms: tuple[int, ...]
 
 
-class Again(Emitter):
-    """whole: has emitted the position's code as it is without that. Numbers that do not change it computes, once, for all
-    positions that follow; `numbers` are those that are asked for here. first: the state's first field for them."""
+@dataclass
+class Aside:
+    """Code that is not the one at hand."""
 
-    def __init__(self, whole: Emitter, known: Known, before: int, repeats: Repeats, first: int):
-        super().__init__(
-            whole.graph, whole.layout, whole.code, whole.tables, whole.context, whole.packs, whole.live, first=False
-        )
-        self.known, self.record, self.token = known, whole.record, whole.token
-        self.whole, self.repeats, self.first_field = whole, repeats, first
-        self.whole_lines: list[str] = []
-        self.whole_block = ""
-        self.before = before
-        self.numbers: dict[tuple, KeptValue] = {}
-        # What holds of numbers that do not change has been checked.
-        queries = [whole.graph.lookups[number].query for number in whole.graph.inside]
-        forms = [form for form, _, _ in self.context.assumptions] + [self.context(q) for q in queries]
-        self.known.checked |= {form for form in forms if not repeats.form(form)}
+    lines: list[str]
+    block: str
 
-    def begin(self) -> None:
-        """From here on, code is this position's; what has been written is the whole one's."""
-        code = self.code
-        self.whole_lines, self.whole_block = list(code.lines), code.block
-        code.lines, code.block = [], ""
-
-    def _by_whole(self, compute: Callable[[], IrValue]) -> IrValue:
-        code = self.code
+    def write(self, code: IrText, compute: Callable[[], IrValue]) -> IrValue:
+        """Has something written at its end."""
         own = code.lines, code.block
-        code.lines, code.block = self.whole_lines, self.whole_block
+        code.lines, code.block = self.lines, self.block
         value = compute()
-        self.whole_lines, self.whole_block = code.lines, code.block
+        self.lines, self.block = code.lines, code.block
         code.lines, code.block = own
         return value
 
-    def _from_whole(self, key: tuple, compute: Callable[[], IrValue]) -> IrValue:
-        """The number that `compute` gives, which is the whole position's."""
+
+class Repeating(Emitter):
+    """An emitter for a position before which there was one for which `whole` has emitted the code, or one like this.
+
+    What `repeats` says that does not change, that one computes, in `aside`, once for all positions that follow. numbers: what is
+    asked for here. before: names of code up to this one are known here, too.
+    """
+
+    def repeat(
+        self, whole: Emitter, aside: Aside, repeats: Repeats, numbers: dict[tuple, KeptNumber], before: int = 0
+    ) -> None:
+        self.whole, self.aside, self.repeats, self.numbers, self.before = whole, aside, repeats, numbers, before
+
+    @abstractmethod
+    def taken(self, number: KeptNumber) -> str:
+        """A number that is kept: the value's name, an i64, i1 or double."""
+
+    def _from_whole(self, key: tuple, compute: Callable[[Emitter], IrValue], form: Form) -> IrValue:
+        """The number that `compute` gives, made of a form's atoms."""
         found = self.numbers.get(key)
         if found is None:
-            value = self._by_whole(compute)
+            value = self.aside.write(self.code, lambda: compute(self.whole))
             if not value.ref.startswith("%v") or int(value.ref[2:]) <= self.before:
                 return value
-            found = self.numbers[key] = KeptValue(value, len(self.numbers))
-        pointer = self.address(self.first_field + found.place)
-        kind = found.value.kind
-        raw = self.code.op(f"load {'double' if kind == 'f' else 'i64'}, ptr {pointer}")
-        return found.value._replace(ref=self.code.op(f"trunc i64 {raw} to i1") if kind == "b" else raw)
-
-    def keep_all(self) -> None:
-        """In the whole position: what this one asks for."""
-        for value, place in self.numbers.values():
-            pointer = self.address(self.first_field + place)
-            ref = self.code.op(f"zext i1 {value.ref} to i64") if value.kind == "b" else value.ref
-            self.code.do(f"store {'double' if value.kind == 'f' else 'i64'} {ref}, ptr {pointer}")
-
-    # -- what does not change -------------------------------------------------------------------------------------
+            found = self.numbers[key] = KeptNumber(value, len(self.numbers), compute, tuple(form.terms))
+        return found.value._replace(ref=self.taken(found))
 
     def _costs(self, atom: int) -> bool:
         """Whether an atom takes more than a load."""
@@ -92,44 +84,59 @@ class Again(Emitter):
 
     def atom(self, atom: int) -> IrValue:
         if atom not in self.known.atoms and not self.repeats.atom(atom) and self._costs(atom):
-            self.known.atoms[atom] = self._from_whole(("atom", atom), lambda: self.whole.atom(atom))
+            self.known.atoms[atom] = self._from_whole(("atom", atom), lambda whole: whole.atom(atom), Form({atom: 1.0}))
         return super().atom(atom)
 
     def form(self, form: Form) -> IrValue:
         known = self.known.forms
         if form.key not in known and len(form.terms) > 1 and not form.constant and self._same(form):
-            known[form.key] = self._from_whole(("form", form.key), lambda: self.whole.form(form))
+            known[form.key] = self._from_whole(("form", form.key), lambda whole: whole.form(form), form)
         return super().form(form)
 
-    def _terms(self, form: Form) -> list[tuple[IrValue, float]]:
+    def _terms(self, form: Form, exponent: int) -> list[tuple[IrValue, float]]:
         """Terms that do not change are one."""
         same = Form({a: c for a, c in form.terms.items() if not self.repeats.atom(a)})
-        exponent = self.graph.bounds(same).exponent
-        if 2 <= len(same.terms) < len(form.terms) and exponent is not None and self._same(same):
-            factors = self._by_whole_factors(same, exponent)
-            if factors is not None:
-                value = self._from_whole(
-                    ("part", same.key),
-                    lambda: self.whole._integer_form(same, [v for v, _ in factors], [f for _, f in factors], exponent),
-                )
-                rest = Form({a: c for a, c in form.terms.items() if a not in same.terms}, form.constant)
-                return [(value, 1.0), *super()._terms(rest)]
-        return super()._terms(form)
+        unit = self.graph.bounds(same).exponent
+        if 2 <= len(same.terms) < len(form.terms) and unit is not None and unit >= exponent and self._same(same):
+            try:
+                value = self._from_whole(("part", same.key), lambda whole: whole.partial(same, unit), same)
+            except NotWhole:
+                return super()._terms(form, exponent)
+            rest = Form({a: c for a, c in form.terms.items() if a not in same.terms}, form.constant)
+            return [(value, 1.0), *super()._terms(rest, exponent)]
+        return super()._terms(form, exponent)
 
-    def _by_whole_factors(self, form: Form, exponent: int) -> list[tuple[IrValue, int]] | None:
-        """The terms' values, and by what to multiply them in units of 2^exponent."""
-        terms: list[tuple[IrValue, float]] = []
+    def _insert(self, number: int) -> str:
+        return "" if number in self.repeats.stores else super()._insert(number)
 
-        def compute() -> IrValue:
-            terms.extend(self.whole._terms(form))
-            return IrValue("i", "0")
 
-        self._by_whole(compute)
-        factors = [(value, self._factor(value, c, exponent)) for value, c in terms]
-        found = [(value, factor) for value, factor in factors if factor is not None]
-        return found if len(found) == len(factors) else None
+class Again(Repeating):
+    """The same beside the code of a group of rows. known: what was known before that. first: the state's first field for kept
+    numbers."""
 
-    # -- what is not written --------------------------------------------------------------------------------------
+    def __init__(self, whole: Emitter, aside: Aside, known: Known, before: int, repeats: Repeats, first: int):
+        super().__init__(
+            whole.graph, whole.layout, whole.code, whole.tables, whole.context, whole.packs, whole.live, first=False
+        )
+        self.repeat(whole, aside, repeats, {}, before)
+        self.known, self.record, self.token = known, whole.record, whole.token
+        self.first_field = first
+        # What holds of numbers that do not change has been checked.
+        queries = [whole.graph.lookups[number].query for number in whole.graph.inside]
+        forms = [form for form, _, _ in self.context.assumptions] + [self.context(q) for q in queries]
+        self.known.checked |= {form for form in forms if not repeats.form(form)}
+
+    def taken(self, number: KeptNumber) -> str:
+        pointer, kind = self.address(self.first_field + number.place), number.value.kind
+        raw = self.code.op(f"load {'double' if kind == 'f' else 'i64'}, ptr {pointer}")
+        return self.code.op(f"trunc i64 {raw} to i1") if kind == "b" else raw
+
+    def keep_all(self) -> None:
+        """In the whole position: what this one asks for."""
+        for value, place, _, _ in self.numbers.values():
+            pointer = self.address(self.first_field + place)
+            ref = self.code.op(f"zext i1 {value.ref} to i64") if value.kind == "b" else value.ref
+            self.code.do(f"store {'double' if value.kind == 'f' else 'i64'} {ref}, ptr {pointer}")
 
     def sum(self, number: int) -> IrValue:
         atom = self.graph.atom(RunningSum(number))
@@ -140,6 +147,3 @@ class Again(Emitter):
             raw = self.code.op(f"load {'double' if floating else 'i64'}, ptr {field}")
             self.known.atoms[atom] = IrValue("f", raw) if floating else IrValue("i", raw, bounds.exponent or 0)
         return super().sum(number)
-
-    def _insert(self, number: int) -> str:
-        return "" if number in self.repeats.stores else super()._insert(number)

@@ -44,7 +44,8 @@ class Known:
     forms, atoms: values. sources: i64 by source. rows: pointers to records of tables, by source. inserted: where the
     position's columns go, by store. stored: (store, column) pairs written. resolved: by (store, query). softened:
     softmax averages by lookup and column. checked: assumed ranges. delayed: by (store, column, distance). shifted: delayed
-    columns moved on. sums: forms of two terms or more among `forms`, which longer ones may have as a part.
+    columns moved on. sums: integers that are sums of two terms or more, by their terms, which others may differ little from;
+    holders: by a term, those that have it.
     """
 
     forms: dict[tuple, IrValue] = field(default_factory=dict)
@@ -59,6 +60,7 @@ class Known:
     delayed: dict[tuple[int, int, int], str] = field(default_factory=dict)
     shifted: set[tuple[int, int]] = field(default_factory=set)
     sums: dict[tuple, IrValue] = field(default_factory=dict)
+    holders: dict[tuple[int, float], list[tuple]] = field(default_factory=dict)
 
     def copy(self) -> Known:
         return Known(**{f.name: getattr(self, f.name).copy() for f in fields(self)})
@@ -68,7 +70,40 @@ class Known:
         bases = {key[1:] for key in self.forms if not key[0]}
         self.forms = {key: value for key, value in self.forms.items() if not key[0] or key[1:] not in bases}
         self.delayed = {key: value for key, value in self.delayed.items() if not key[2] or key[:2] not in self.shifted}
-        self.sums = {k[1:]: v for k, v in self.forms.items() if not k[0] and len(k) > 2 and v.kind == "i"}
+        self.sums, self.holders = {}, {}
+        for key, value in self.forms.items():
+            if not key[0] and len(key) > 2 and value.kind == "i":
+                self.add_sum(key[1:], value)
+
+    def add_sum(self, terms: tuple, value: IrValue) -> None:
+        """terms: as in the key of the form."""
+        self.sums[terms] = value
+        for term in terms:
+            held = self.holders.setdefault(term, [])
+            held.append(terms)
+            del held[:-MOST_HELD]
+
+    def nearest_sum(self, terms: dict[int, float], exponent: int) -> tuple | None:
+        """Of the sums that are multiples of 2^exponent, the one that differs from some terms by the fewest; None where it is
+        no less work to start from it than from nothing."""
+        common: dict[tuple, int] = {}
+        for term in terms.items():
+            for other in self.holders.get(term, ()):
+                common[other] = common.get(other, 0) + 1
+        best, least = None, -1
+        for other, count in common.items():
+            more = len(other) + 1 - 2 * count  # than there are terms
+            if more < least and other in self.sums and self.sums[other].exponent >= exponent:
+                best, least = other, more
+        return best
+
+
+# Sums with the same term of which one is looked for that a form differs little from.
+MOST_HELD = 24
+
+
+class NotWhole(Exception):
+    """A number is no integer in the units in which it is wanted."""
 
 
 class Arithmetic(ABC):
@@ -185,10 +220,13 @@ class Arithmetic(ABC):
                 return IrValue("i", sum_, e)
             return IrValue("f", self.code.op(f"fadd double {self.as_double(whole)}, {double(form.constant)}"))
         if e is not None and bounds.fits:
-            terms = self._terms(form)
+            terms = self._terms(form, e)
             factors = [self._factor(value, c, e) for value, c in terms]
             if None not in factors:
-                return self._integer_form(form, [v for v, _ in terms], cast("list[int]", factors), e)
+                value = self._integer_form(form, [v for v, _ in terms], cast("list[int]", factors), e)
+                if len(form.terms) > 1 and not form.constant:
+                    self.known.add_sum(form.key[1:], value)
+                return value
         terms = [(self.atom(a), c) for a, c in sorted(form.terms.items(), key=lambda t: -t[1])]
         total = ""
         for value, c in terms:
@@ -203,15 +241,22 @@ class Arithmetic(ABC):
             total = self.code.op(f"fadd double {total or double(0.0)}, {double(form.constant)}")
         return IrValue("f", total)
 
-    def _terms(self, form: Form) -> list[tuple[IrValue, float]]:
-        """Values and factors whose sum is the form without its constant."""
+    def _terms(self, form: Form, exponent: int) -> list[tuple[IrValue, float]]:
+        """Values and factors whose sum is the form without its constant, modulo 2^(64 + exponent)."""
         found: list[tuple[IrValue, float]] = []
-        rest = form.terms
-        for part, value in self.known.sums.items():
-            if len(part) < len(rest) and all(rest.get(atom) == c for atom, c in part):
-                found.append((value, 1.0))
-                rest = {atom: c for atom, c in rest.items() if atom not in dict(part)}
-        return found + [(self.atom(a), c) for a, c in sorted(rest.items(), key=lambda t: -t[1])]
+        rest = form
+        while (part := self.known.nearest_sum(rest.terms, exponent)) is not None:
+            found.append((self.known.sums[part], 1.0))
+            rest = rest.plus(Form(dict(part)), -1.0)
+        return found + [(self.atom(a), c) for a, c in sorted(rest.terms.items(), key=lambda t: -t[1])]
+
+    def partial(self, form: Form, exponent: int) -> IrValue:
+        """A part of a sum, modulo 2^64 in units of 2^exponent. Raises NotWhole where its terms are no integers in these."""
+        terms = self._terms(form, exponent)
+        factors = [self._factor(value, c, exponent) for value, c in terms]
+        if None in factors:
+            raise NotWhole
+        return self._integer_form(form, [v for v, _ in terms], cast("list[int]", factors), exponent)
 
     def _factor(self, value: IrValue, c: float, e: int) -> int | None:
         """c * value in units of 2^e: the integer by which to multiply the value's, if there is one."""

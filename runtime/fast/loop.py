@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import llvmlite.binding as llvm
 import numpy as np
 
-from .again import MOST_KEPT, Again
+from .again import MOST_KEPT, Again, Aside
 from .arithmetic import Known
 from .choose import choose
 from .code import IrText
@@ -24,7 +24,7 @@ from .layout import RowTables, StateLayout
 from .lift import Lifted
 from .live import Live
 from .pack import Packs
-from .repeats import Repeats
+from .repeats import TokenRepeats
 from .specialise import token_classes
 from .unembed import Unembeddings
 
@@ -174,7 +174,7 @@ class _Module:
         """Gives groups that take long a way for positions at which most is as it was at the one before: same row, and a token
         that changes nothing."""
         graph, code = self.lifted.graph, self.code
-        everywhere = Repeats(graph, common.context, split.lookup, common.live)
+        everywhere = TokenRepeats(graph, common.context, split.lookup, common.live)
         if everywhere.form(common.context(graph.lookups[split.lookup].query)) or not everywhere.quiet.any():
             return
         key, first = self.layout.add(("kept.key",)), self.layout.add(("kept",), MOST_KEPT)
@@ -182,18 +182,18 @@ class _Module:
             size = len(group.lines)
             if size < LONG or code.room.taken + size > code.room.most:
                 break
-            repeats = Repeats(graph, group.emitter.context, split.lookup, common.live, everywhere)
+            repeats = TokenRepeats(graph, group.emitter.context, split.lookup, common.live, everywhere)
             if any(repeats.form(group.emitter.context(f)) for f in self.lifted.columns):
                 self._repeat_group(group, repeats, key, first)
             # else the same token would come again and again
 
-    def _repeat_group(self, group: GroupCode, repeats: Repeats, key: int, first: int) -> None:
+    def _repeat_group(self, group: GroupCode, repeats: TokenRepeats, key: int, first: int) -> None:
         """The same for one group. key, first: the state's fields for which position it is for, and for what is kept."""
         code = self.code
         taken = code.room.taken
-        again = Again(group.emitter, group.known, group.before, repeats, first)
-        code.lines, code.block = group.lines, group.block
-        again.begin()
+        whole = Aside(list(group.lines), group.block)
+        again = Again(group.emitter, whole, group.known, group.before, repeats, first)
+        code.lines, code.block = [], ""
         code.start("again")
         following = self.end(again)
         if len(code.lines) > len(group.lines) * SHORT or len(again.numbers) > MOST_KEPT:
@@ -202,7 +202,7 @@ class _Module:
         self._remember(again, key, repeats, following)
         code.do(f"ret i32 {following}")
         group.again = code.lines
-        code.lines, code.block = again.whole_lines, again.whole_block
+        code.lines, code.block = whole.lines, whole.block
         again.keep_all()
         self._remember(group.emitter, key, repeats, group.following)
         group.lines = code.lines
@@ -213,7 +213,7 @@ class _Module:
         code.do(f"br i1 {test}, label %again, label %whole")
         group.entry = code.lines
 
-    def _remember(self, emitter: Emitter, key: int, repeats: Repeats, following: str) -> None:
+    def _remember(self, emitter: Emitter, key: int, repeats: TokenRepeats, following: str) -> None:
         """If the next token is quiet: the next position and that token, by which it will be known that this one was before it."""
         code = self.code
         quiet = np.zeros(len(self.lifted.weights), dtype=np.uint8)

@@ -18,14 +18,53 @@ from .symbols import Symbols
 
 
 class Repeats(Dependence):
-    """Whether something (rewritten by the context) may differ from what it was before a quiet token was read, in the same row.
+    """Whether something (rewritten by the context) may differ from what it was at the position before, which was in the same row.
 
-    quiet: bool [tokens of the context], those for which that holds. before: of an outer context, whose quiet tokens these are
-    taken from.
+    sums, stores: those that have not changed since.
     """
 
-    def __init__(self, graph: Symbols, context: Rewriter, lookup: int, reached: Live, before: Repeats | None = None):
+    def __init__(self, graph: Symbols, context: Rewriter, lookup: int, sums: set[int], stores: set[int]):
         super().__init__(graph, context, lookup)
+        self.sums, self.stores = sums, stores
+
+    def store(self, number: int) -> bool:
+        return number not in self.stores
+
+    def column(self, store: int, column: int) -> bool:
+        return self.store(store)
+
+    def source(self, source: int) -> bool:
+        row = self._context.row_source(source)
+        name = self._graph.sources[source if row is None else row[0]].name
+        if name[0] == "row":
+            return name[1] != self._lookup and self._found(name[1])
+        return name[0] != "stored" or self._found(name[1])
+
+    def _evaluate(self, atom: int) -> bool:
+        if isinstance(self._graph.atoms[atom], Position | PositionSquared | RunningMean | Average | Share):
+            return True
+        forms, source, sum_, lookup, _ = self._graph.parts(atom)
+        return (
+            any(self.form(f) for f in forms)
+            or (source is not None and self.source(source))
+            or (sum_ is not None and sum_ not in self.sums)
+            or (lookup is not None and self._found(lookup))
+        )
+
+    def atom(self, atom: int) -> bool:
+        return self._atom(atom)
+
+
+class TokenRepeats(Repeats):
+    """The same where the token between the two is quiet.
+
+    quiet: bool [tokens of the context]. before: of an outer context, whose quiet tokens these are taken from.
+    """
+
+    def __init__(
+        self, graph: Symbols, context: Rewriter, lookup: int, reached: Live, before: TokenRepeats | None = None
+    ):  # fmt: skip
+        super().__init__(graph, context, lookup, set(), set())
         self.quiet: np.ndarray = np.ones(context.tokens, dtype=bool) if before is None else before.quiet
         self.sums = self._at_rest({k: self._added(graph.sums[k]) == 0 for k in reached.sums})
         self.stores = self._at_rest({s: self._penalties(s) > 0 for s in sorted(reached.stores)})
@@ -66,30 +105,3 @@ class Repeats(Dependence):
         """Whether code computes a form with integers."""
         bounds = self._graph.bounds(form)
         return bounds.exponent is not None and bounds.fits
-
-    def store(self, number: int) -> bool:
-        return number not in self.stores
-
-    def column(self, store: int, column: int) -> bool:
-        return self.store(store)
-
-    def source(self, source: int) -> bool:
-        row = self._context.row_source(source)
-        name = self._graph.sources[source if row is None else row[0]].name
-        if name[0] == "row":
-            return name[1] != self._lookup and self._found(name[1])
-        return name[0] != "stored" or self._found(name[1])
-
-    def _evaluate(self, atom: int) -> bool:
-        if isinstance(self._graph.atoms[atom], Position | PositionSquared | RunningMean | Average | Share):
-            return True
-        forms, source, sum_, lookup, _ = self._graph.parts(atom)
-        return (
-            any(self.form(f) for f in forms)
-            or (source is not None and self.source(source))
-            or (sum_ is not None and sum_ not in self.sums)
-            or (lookup is not None and self._found(lookup))
-        )
-
-    def atom(self, atom: int) -> bool:
-        return self._atom(atom)
