@@ -1,4 +1,4 @@
-"""LLVM IR for a position at which most is as it was at the one before: those numbers are kept there and taken from where they are."""
+"""LLVM IR for a position at which most is as it was at the one before, which has kept those numbers."""
 
 from __future__ import annotations
 
