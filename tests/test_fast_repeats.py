@@ -14,6 +14,7 @@ from wasm2xformer.compiler.format.transformer import Transformer
 from wasm2xformer.runtime.errors import DecodingError, InstanceError
 from wasm2xformer.runtime.fast import loop
 from wasm2xformer.runtime.fast.again import Again
+from wasm2xformer.runtime.fast.arithmetic import Known
 from wasm2xformer.runtime.fast.compile import analyse
 from wasm2xformer.runtime.fast.repeats import Repeats, TokenRepeats
 
@@ -165,7 +166,12 @@ def _past_alike(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Repeats, "_found", wrong)
 
 
-@pytest.mark.parametrize("fault", [_nothing_kept, _every_token_quiet, _past_alike])
+def _another_sum(patch: pytest.MonkeyPatch) -> None:
+    add = Known.add_sum
+    patch.setattr(Known, "add_sum", lambda self, terms, value: add(self, terms, next(iter(self.sums.values()), value)))
+
+
+@pytest.mark.parametrize("fault", [_nothing_kept, _every_token_quiet, _past_alike, _another_sum])
 @pytest.mark.parametrize("text", [FLOATS, INTEGERS])
 def test_a_fault_is_seen(monkeypatch: pytest.MonkeyPatch, fault: Callable, text: str) -> None:
     """What these tests compare depends on what is kept, and on what is taken to change."""
