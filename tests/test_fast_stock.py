@@ -287,3 +287,19 @@ def test_what_is_assumed_of_a_read_is_checked() -> None:
     found = fast.decode(stop, 4).tolist()
     assert found == dense.decode(stop, 4).tolist()
     assert found[0] == int(np.float32(2 * value + 1)) - 2 * value == 2  # exactly, it would be 1
+
+
+@pytest.mark.parametrize(
+    ("operation", "given"),
+    [
+        ("(param f32) (result f64) (f64.promote_f32 (local.get 0))", [1.5, -0.0, 1e-40]),
+        ("(param f64) (result f32) (f32.demote_f64 (local.get 0))", [1.1, 1e-40]),
+        ("(param i32) (result f64) (f64.convert_i32_s (local.get 0))", [-7, 2**31 - 1]),
+    ],
+)
+def test_a_rounding_of_what_is_constant(operation: str, given: list) -> None:
+    """Some conversions alone leave nothing to round: the query of that lookup is a constant."""
+    model = w2x.in_stock_form(w2x.compile(f'(module (func (export "f") {operation}))', float_routines=False))
+    fast, dense = (w2x.Instance(model, engine=engine) for engine in ("fast", "torch"))
+    for x in given:
+        np.testing.assert_array_equal(fast.invoke("f", x).tokens, dense.invoke("f", x).tokens)

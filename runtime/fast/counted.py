@@ -216,23 +216,31 @@ def _by_entry(counting: Counting, value: Form, entries: Entries) -> tuple[np.nda
 
 
 def _nearest(counting: Counting, q: Forms, k: Forms) -> Reader | None:
-    """score = K (2 a b - a^2 - penalty)."""
-    graph = counting.graph
-    fixed = [i for i in range(len(q)) if q[i].is_constant()]
-    moving = [i for i in range(len(q)) if i not in fixed]
-    rows = _rows(counting, k) if len(moving) == 1 and fixed else None
+    """score = K (2 a b - a^2 - penalty). Where b is a constant, too, it may be any of the components."""
+    moving = [i for i in range(len(q)) if not q[i].is_constant()]
+    rows = _rows(counting, k) if len(moving) <= 1 < len(q) else None
     if rows is None:
         return None
+    readers = (_nearest_to(counting, q, rows, i) for i in moving or range(len(q)))
+    return next((reader for reader in readers if reader is not None), None)
+
+
+def _nearest_to(counting: Counting, q: Forms, rows: KeyRows, asked: int) -> Reader | None:
+    """The same with component `asked` for 2 a b."""
+    graph = counting.graph
+    fixed = [i for i in range(len(q)) if i != asked]
     temperature = min(q[i].constant for i in fixed)
     if temperature < HARD:
         return None
     every = np.concatenate([rows.prefix, rows.behind])
-    key = every[:, moving[0]] / 2.0
+    key = every[:, asked] / 2.0
     penalty = -(every[:, fixed] @ np.array([q[i].constant for i in fixed])) / temperature - key * key
     entries = _entries(counting, key, penalty, max(0.5, HARD / temperature))
     if entries is None:
         return None
-    query = q[moving[0]].scaled(1 / temperature)
+    query = q[asked].scaled(1 / temperature)
+    if query.is_constant() and (2.0 * query.constant) % 2.0 == 1.0:  # may be halfway between two
+        return None
     graph.leads(min(heads.lead(graph, query, temperature), entries.off * temperature))
     keys = np.zeros(len(rows.behind))
     keys[entries.tokens] = entries.keys
