@@ -109,6 +109,19 @@ def test_vectors_are_measured_of_ours_alone(tmp_path: Path, capfd: pytest.Captur
     assert others["notes"]["wasmtime"] == others["notes"]["pywasm"] == "takes or gives what is no number"
 
 
+def test_the_collection_is_compiled_as_the_options_say(capsys: pytest.CaptureFixture[str]):
+    tokens = []
+    for options in (["--float-routines"], ["--float-steps"], []):
+        only = ["--engine", "fast", "-O1", "--no-others", "--repeat", "1", "--only", "newton", "--json"]
+        assert main(["bench", *only, *options]) == 0
+        (row,) = json.loads(capsys.readouterr().out)["decode"]
+        tokens.append(row["tokens"])
+    assert tokens[0] > 3 * tokens[1] == 3 * tokens[2]
+    for given in (["--invoke", "f"], ["--stdin", "x"], ["--seed", "3"]):
+        assert main(["bench", *given]) == 2
+        assert "of one program: bench PROG --invoke NAME ARG..." in capsys.readouterr().err
+
+
 def test_a_picture(program: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     target = tmp_path / "bench.svg"
     options = ["--engine", "fast", "-O1", "--repeat", "1", "--plot", str(target), "--longest", "20000"]

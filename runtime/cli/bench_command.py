@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,7 @@ def bench_command(
         check_plot(plot, [prog] if prog else [])
         draw = _drawing()
     with refusals(), watching(timeout, None):
-        cases = _cases(prog, calls, host, argv, compiling) if prog else _collection(only)
+        cases = _cases(prog, calls, host, argv, compiling) if prog else _collection(only, calls, host, argv, compiling)
         if longest is None:
             longest = 0 if prog or only else 10_000_000
         chosen = [int(level) for level in levels] or [0, 1]
@@ -89,16 +90,24 @@ def _drawing() -> Any:
     return plot_bench
 
 
-def _collection(only: tuple[str, ...]) -> list[BenchCase]:
+def _collection(
+    only: tuple[str, ...], calls: list[Call], host: Host, argv: list[str] | None, compiling: dict[str, Any]
+) -> list[BenchCase]:  # fmt: skip
     from ..bench import collection
 
+    if calls or argv or host != Host(None, (), None, None, (), ()):
+        raise click.UsageError("an invocation and what it finds are of one program: bench PROG --invoke NAME ARG...")
     try:
         cases = collection(only)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if not cases:
         raise click.UsageError("there is no programs/ here; name a program: bench PROG --invoke NAME ARG...")
-    return cases
+    sources = [load_source(str(case.program)) for case in cases]
+    return [
+        replace(case, options=compile_options(source, [], opt_level="1", **compiling))
+        for case, source in zip(cases, sources, strict=True)
+    ]
 
 
 def _cases(
