@@ -187,7 +187,6 @@ def test_nothing_leads_to_what_only_a_prompt_holds(sides: Sides):
     rows = _token_rows(sides.table).reshape(-1, p.TOKEN_WIDTH)
     foreign = (sides.table.kind == Kind.NONE) | (sides.table.kind == Kind.ENTRY)
     assert foreign.any() and set(rows[foreign, p.BEHIND].tolist()) == {2**31 - 1}
-    assert (rows[:, p.LEADS] < 2**31 - 1).all()
 
 
 @pytest.mark.parametrize("sides", RECORDED, ids=shown, indirect=True)

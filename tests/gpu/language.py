@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -50,12 +51,12 @@ def _bypass(model: Any, tokenizer: Any, experts: hybrid.Experts, count: int, tol
                 text, _ = generated(model, tokenizer, one.expression, processors, 30)
                 seconds[k] += time.perf_counter() - began
                 if processors:
-                    right += text.startswith(f" {one.result}.") or (text.startswith(f" {one.result}") and len(text) > 29)
+                    right += re.match(rf" {re.escape(str(one.result))}(?![0-9])", text) is not None
                 else:
                     alone += text.startswith(f" {one.result}.")
         verified = sum(answer.verify().ok for answer in inside.answers)
     yield (
-        len(inside.answers) == verified == count,
+        len(inside.answers) == verified == right == count,
         f"{told}: bypass: {len(inside.answers)} of {count} triggered, {verified} verified; right {right}, alone {alone}; "
         f"{1000 * seconds[1] / count:.0f} ms a text with it, {1000 * seconds[0] / count:.0f} without",
     )
