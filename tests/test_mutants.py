@@ -14,6 +14,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))
 from tests.mutants.changes import mutants
 from tests.mutants.equivalence import EQUIVALENT, equivalent
 from tests.mutants.examine import examine
+from tests.mutants.subject import Subject
 from tests.programs import load_programs
 from wasm2xformer.compiler.compile import compile_steps
 from wasm2xformer.compiler.options import CompileOptions
@@ -28,6 +29,17 @@ def test_every_mutant_is_told_or_the_same_program(name: str, level: int):
     assert tally.left == []
     assert tally.made.total() == tally.told.total() + tally.equivalent.total() > 30
     assert set(tally.equivalent) <= set(EQUIVALENT)
+
+
+def test_each_half_of_a_vector_is_answered_for():
+    """A step that gives the high half and does not say so is told, although the half is copied on the way to the next one."""
+    (case,) = (p for p in load_programs() if p.id == "image_filter")
+    subject = Subject(case, 1)
+    halves = [i for i in subject.steps if (site := subject.program.steps[i].site) and site.record == "high_value"]
+    for index in halves:
+        (mutant,) = (m for kind, m in mutants(subject.program, index) if kind == "no site")
+        assert subject.statically(mutant, index) or equivalent(subject.program, mutant, index), index
+    assert len(halves) > 9
 
 
 def test_a_narrow_copy_is_the_low_half():

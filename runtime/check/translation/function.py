@@ -278,10 +278,10 @@ class FunctionCheck:
         """What has no step must be left out by a rule, and not be computed by a step that does not say so."""
         if self.origin is None:
             return
-        # What is only on the way to an instruction's value has no step that says so; some other's may be the same.
-        inner = {v for at, v in self.instructions.unanswered.items() if self.linked.site(self.index, at, "value") is None}
-        for at, value in self.instructions.unanswered.items():
-            site = self.linked.site(self.index, at, "value")
+        # What is computed only on the way to an instruction's value has no step that says so; some other's may be the same.
+        unanswered = {at: (v, self.linked.site(self.index, at, "value")) for at, v in self.instructions.unanswered.items()}
+        inner = {v for at, (v, s) in unanswered.items() if s is None and rule_of(self.instructions.instrs[at]) != "copy"}
+        for at, (value, site) in unanswered.items():
             if site is None:
                 continue
             instr, number = self.instructions.instrs[at], site.instruction
