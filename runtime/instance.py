@@ -14,7 +14,7 @@ import numpy as np
 
 from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import IS, Entry
-from ..compiler.format.tokens import Kind, TokenTable
+from ..compiler.format.tokens import TokenTable
 from ..compiler.format.types import is_asked
 from . import allocators, host
 from .arrays import join
@@ -26,15 +26,17 @@ from .exclusive import Exclusive
 from .folders import Folders, changes, contents
 from .limits import CallLimits
 from .prompts import Prompts
-from .results import Run, output_bytes, run_of
+from .results import STDERR, STDOUT, Run, output_bytes, run_of
 from .sparse_values import SparseValues
 from .world import World, plain_bytes
 
 # Tokens decoded between two looks at the progress and at the output: few at first, then as many as take this long.
 FIRST_CHUNK, LAST_CHUNK = 1 << 3, 1 << 20
 CHUNK_SECONDS = 0.1
+MORE = 32  # so many times the tokens where they took less than that part of the time
 # A call begins with as many as the one before it came to, up to so many.
 CALL_CHUNK = 1 << 14
+STREAMS = (STDOUT, "stdout"), (STDERR, "stderr")
 PROMPT_CHUNK = 1 << 16  # tokens of a prompt read at a time
 
 
@@ -265,13 +267,14 @@ class Instance:
             began = time.perf_counter()
             part = self._engine.decode(self._tokens.stops, limits.next(chunk, count))
             self._thin_out()
-            if time.perf_counter() - began < CHUNK_SECONDS:
-                chunk = min(2 * chunk, LAST_CHUNK)
+            seconds = time.perf_counter() - began
+            if seconds < CHUNK_SECONDS:
+                chunk = min((MORE if seconds < CHUNK_SECONDS / MORE else 2) * chunk, LAST_CHUNK)
             else:
                 chunk = max(chunk // 2, 1)
             parts.append(part)
             count += len(part)
-            for kind, stream in ((Kind.STDOUT, "stdout"), (Kind.STDERR, "stderr")):
+            for kind, stream in STREAMS if output else ():
                 if output and (written := output_bytes(self._tokens, part, kind)):
                     output(stream, written)
             if progress:

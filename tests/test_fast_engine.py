@@ -156,6 +156,28 @@ def test_decode_stops():
     assert len(fast.decode(stop, 0)) == 0
 
 
+@pytest.mark.parametrize("changed", ["writable", "view", "another"])
+def test_tokens_to_stop_at_change(changed: str) -> None:
+    """What was given before is not taken for what is given now: an array may have been written to since, also by way of the one
+    that it is a read-only view of."""
+    f = Features(7)
+    model = f.finish(f.label + f.small + f.graph.relative(1, {"one": f.label})[0])
+    fast, dense = FastEngine(model), TorchEngine(model)
+    stop = np.zeros(TOKENS, dtype=bool)
+    given = stop[:] if changed == "view" else stop.copy() if changed == "another" else stop
+    given.flags.writeable = changed == "writable"
+    for engine in (fast, dense):
+        engine.append(np.array([1]))
+    first = fast.decode(given, 7)
+    np.testing.assert_array_equal(first, dense.decode(stop, 7))
+    stop[:] = True
+    if changed == "another":
+        given = stop.copy()
+        given.flags.writeable = False
+    np.testing.assert_array_equal(fast.decode(given, 7), dense.decode(stop, 7))
+    assert len(first) == 7 and fast.position == dense.position == len(model.prefix) + 9
+
+
 def test_refuses_unknown_tokens():
     model = random_transformer(0, 1.0)
     with pytest.raises(ValueError, match="vocabulary"):

@@ -189,7 +189,8 @@ class TokenTable:
     jump or an entry, the index in `traps`. ip_delta: int64, what the token adds to the instruction pointer (ENTRY: what
     it sets it to). frame_delta: int64, what it adds to the frame base. ends: bool, the token ends its step. stops: bool,
     decoding stops. behind, leads: int8, what must stand right before the token, and what it is to the token behind it: the
-    same number, 0 for most. traps: names of trap kinds, as in isa.TRAPS.
+    same number, 0 for most. kinds: those that a token is of. traps: names of trap kinds, as in isa.TRAPS. Nobody can write
+    to `stops`.
     """
 
     names: Sequence[str]
@@ -202,6 +203,7 @@ class TokenTable:
     stops: np.ndarray
     behind: np.ndarray
     leads: np.ndarray
+    kinds: frozenset[int]
     traps: tuple[str, ...] = tuple(TRAPS)
 
     @classmethod
@@ -213,7 +215,9 @@ class TokenTable:
         types = (np.uint8, np.int8, np.int32, np.int64, np.int64, np.bool_, np.bool_, np.int8, np.int8)
         columns = [np.zeros(len(names), dtype=t) for t in types]
         moved = 0
+        kinds = set()
         for run in runs_of(names):
+            kinds.add(int(run.first.token_class.kind if run.first else Kind.NONE))
             if run.first is None:
                 continue
             c = run.first.token_class
@@ -232,7 +236,9 @@ class TokenTable:
                 ip[:] = [entries[number][1] for number in values.tolist()]
         if moved < len(jumps):
             raise ValueError("more jumps than tokens that jump")
-        return cls(names, *columns)  # type: ignore[arg-type, call-arg]
+        table = cls(names, *columns, frozenset(kinds))  # type: ignore[arg-type, call-arg]
+        table.stops.flags.writeable = False  # so an engine that is given it again need not look at it again
+        return table
 
     def steps(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First and last positions of the complete steps that these tokens are."""
@@ -242,11 +248,6 @@ class TokenTable:
     def values(self, ids: np.ndarray, starts: np.ndarray) -> np.ndarray:
         """uint64: the values of the steps that begin at these positions, the last of which ends with the last token."""
         return np.add.reduceat(self.contribution[ids], starts) if len(starts) else np.zeros(0, np.uint64)
-
-    @cached_property
-    def kinds(self) -> frozenset[int]:
-        """Those that a token is of."""
-        return frozenset(np.flatnonzero(np.bincount(self.kind)).tolist())
 
     @cached_property
     def contribution(self) -> np.ndarray:

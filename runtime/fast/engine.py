@@ -32,6 +32,7 @@ HISTORY = 1 << 17
 # A sequence with fewer tokens behind the prefix is done with code that is made in a fifth of the time, and takes 20 ms longer for
 # them, with circuits for floats 70. This environment variable, "whole", is for who wants the other code at once: tests, for one.
 SOON, SWITCH, WHOLE = 1 << 15, "WASM2XFORMER_CODE", "whole"
+_NOTHING = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.uint8)
 
 
 class Unfollowed(NotImplementedError):
@@ -45,6 +46,11 @@ class Unfollowed(NotImplementedError):
         what = "a lookup or the size of a number of this checkpoint"
         super().__init__(f"the fast engine cannot follow {what}; try the torch engine")
         self.tokens, self.probed = tokens, probed
+
+
+def _fixed(array: np.ndarray) -> bool:
+    """Nobody writes to it: it is read-only, and no view of one that may be written to."""
+    return isinstance(array, np.ndarray) and array.base is None and not array.flags.writeable
 
 
 class _Unexpected(Exception):
@@ -65,6 +71,7 @@ class FastEngine:
         self._envelope = model.envelope
         # The last tokens to stop at, as flags; and these with those of an image, the same.
         self._stops = np.zeros(len(model.embed), dtype=np.uint8)
+        self._asked: np.ndarray | None = None  # what they were made from, where nobody can have changed it since
         self._flagged: tuple[np.ndarray, Image, np.ndarray] | None = None
         self._probe = probe
         self._history: list[np.ndarray] | None = None
@@ -154,7 +161,7 @@ class FastEngine:
             raise RuntimeError("this engine was interrupted while it read or decoded tokens: make a new one")
         self._running = True
         self._state.reserve(self.position + count)
-        values = np.zeros(count if self._probe else 0)
+        values = np.zeros(count) if self._probe else None
         started = perf_counter()
         done = run(
             self._state.address,
@@ -162,12 +169,12 @@ class FastEngine:
             count,
             out.ctypes.data,
             flags.ctypes.data,
-            values.ctypes.data if self._probe else None,
+            values.ctypes.data if values is not None else None,
         )
         self._pace(count, perf_counter() - started)
         self.position += done
         self._remember((out if tokens is None else tokens)[:done].copy())
-        if self._probe:
+        if values is not None:
             self.probed.append(values[:done])
         status = self._state.field("status")
         self._running = False
@@ -233,7 +240,7 @@ class FastEngine:
         tokens = self._checked(tokens)
         if self._briefly and self.behind + len(tokens) > SOON:
             self._complete()
-        if self._trusting and any((tokens == floor).any() for floor in self._image.floors):
+        if self._trusting and any(np.count_nonzero(tokens == floor) for floor in self._image.floors):
             self._distrust()
         while len(tokens):
             before = self.position
@@ -252,19 +259,20 @@ class FastEngine:
         return np.ascontiguousarray(given, dtype=np.int32)
 
     def _read(self, tokens: np.ndarray) -> None:
-        nothing = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.uint8)
         self._chains.samples.interrupt()
         done = 0
         while done < len(tokens):
             part = tokens[done : done + self._chunk]
-            done += self._run(self._code.read, part, len(part), *nothing)
+            done += self._run(self._code.read, part, len(part), *_NOTHING)
 
     def decode(self, stop: np.ndarray, limit: int) -> np.ndarray:
         """Emits tokens until one with stop[token], at most `limit`; int32 [m]."""
         if np.shape(stop) != (len(self.model.embed),):
             raise ValueError("`stop` has one entry per token id")
-        if not np.array_equal(self._stops != 0, stop):
-            self._stops = np.where(np.asarray(stop, dtype=bool), STOP, 0).astype(np.uint8)
+        if stop is not self._asked:
+            if not np.array_equal(self._stops != 0, stop):
+                self._stops = np.where(np.asarray(stop, dtype=bool), STOP, 0).astype(np.uint8)
+            self._asked = stop if _fixed(stop) else None
         stops = self._stops
         parts: list[np.ndarray] = []
         total, ended = 0, False

@@ -124,7 +124,7 @@ def image(layout: StateLayout, settled: int, decodable: int) -> Image:
 
 
 class StateMemory:
-    """An image in memory. Owns what generated code allocates."""
+    """An image in memory, at `address`. Owns what generated code allocates."""
 
     def __init__(self, image: Image):
         self._image = image
@@ -134,7 +134,7 @@ class StateMemory:
         for at, data in image.arrays:
             raw[8 * at : 8 * at + len(data)] = data
         self._records: dict[int, np.ndarray] = {}
-        base = self.words.ctypes.data
+        self.address = base = self.words.ctypes.data
         for store in image.keyed:
             directory, present = base + 8 * store["directory"], base + 8 * store["present"]
             values = (directory, present, base + 8 * image.empty, store["stride"], _CALLOC, 0, store["latest"])
@@ -152,10 +152,6 @@ class StateMemory:
     @budget.setter
     def budget(self, size: int) -> None:
         self.words[BUDGET] = size
-
-    @property
-    def address(self) -> int:
-        return self.words.ctypes.data
 
     def sum(self, at: int, unit: int | None) -> float:
         """The field with this index: a signed integer in units of 2^unit, or a double (None)."""
