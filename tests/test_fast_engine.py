@@ -166,8 +166,8 @@ def test_tokens_to_stop_at_change(changed: str) -> None:
     stop = np.zeros(TOKENS, dtype=bool)
     given = stop[:] if changed == "view" else stop.copy() if changed == "another" else stop
     given.flags.writeable = changed == "writable"
-    for engine in (fast, dense):
-        engine.append(np.array([1]))
+    for reader in (fast, dense):
+        reader.append(np.array([1]))
     first = fast.decode(given, 7)
     np.testing.assert_array_equal(first, dense.decode(stop, 7))
     stop[:] = True
