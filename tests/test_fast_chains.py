@@ -12,6 +12,7 @@ from chain_engines import NEVER, chains_for, compared, instance
 
 import wasm2xformer as w2x
 from programs import load_programs
+from wasm2xformer.runtime import instance as instance_module
 from wasm2xformer.runtime.errors import DecodingError
 from wasm2xformer.runtime.fast import FastEngine, cases, chained, chains
 from wasm2xformer.runtime.fast.chain_emit import ChainEmitter
@@ -48,6 +49,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chained, "LEAST", 0)
     monkeypatch.setattr(chained, "OFTEN", 1)
     monkeypatch.setattr(chained, "TRIAL", NEVER)
+    monkeypatch.setattr(instance_module, "MORE", 2)  # samples are blocks: many short ones, for chains of short sequences
 
 
 def calls(*invocations: tuple):

@@ -15,7 +15,7 @@ from ...compiler.format.transformer import Transformer
 from .image import ChainCode, CompiledModel, Image
 from .interface import tensors
 from .jit import host
-from .sealed import DIGEST, cache_folder, opened, version
+from .sealed import cache_folder, opened, version
 
 # Behind the name of a program that is brief.
 BRIEF = ".brief"
@@ -86,7 +86,7 @@ def _name(model: Transformer, probe: str | None, trusting: bool) -> str:
 
 def digest(model: Transformer, more: bytes = b"") -> str:
     """Of all that the analysis sees of a model, and of what else it depends on."""
-    found = hashlib.blake2b(digest_size=DIGEST)
+    found = hashlib.sha256()
     found.update(more + repr((len(model.layers), model.head_dim, model.float32_reads)).encode())
     for tensor in [*tensors(model), np.asarray(model.prefix, dtype=np.int64)]:
         found.update(repr((tensor.shape, tensor.dtype.str)).encode())

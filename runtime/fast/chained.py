@@ -14,7 +14,7 @@ import numpy as np
 
 from .image import ChainCode
 from .interface import MAX_DELAY
-from .jit import code_engine, leave_behind
+from .jit import CodeMemory, leave_behind
 
 # Blocks of tokens that are kept as samples, how long each may be, and how many tokens have to be known before one.
 BLOCKS, LONGEST, BEFORE = 64, 1 << 12, 16
@@ -108,9 +108,9 @@ class LoadedChains:
 
     def __init__(self, code: ChainCode):
         self.tokens, self.quick = code.tokens, code.quick
-        self._engine = code_engine(code.code)
-        self._drive = _DRIVE(self._engine.get_function_address("drive"))
-        self._count = ctypes.c_int64.from_address(self._engine.get_global_value_address("chained"))
+        self._memory = CodeMemory(code.code)
+        self._drive = _DRIVE(self._memory.function("drive"))
+        self._count = ctypes.c_int64.from_address(self._memory.variable("chained"))
 
     @property
     def decoded(self) -> int:

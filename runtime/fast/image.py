@@ -190,7 +190,9 @@ def _zeros(count: int) -> np.ndarray:
 
 def _free(words: np.ndarray, empty: int, places: list[tuple[int, int, int]]) -> None:
     for directory, present, count in places:
-        bits = np.unpackbits(words[present : present + count // 64].view(np.uint8), bitorder="little")
-        for page in np.flatnonzero(bits).tolist():
+        bits = words[present : present + count // 64]
+        some = np.flatnonzero(bits)  # few of very many
+        at = np.flatnonzero(np.unpackbits(bits[some].view(np.uint8), bitorder="little"))
+        for page in (64 * some[at // 64] + at % 64).tolist():
             address = (empty + int(words[directory + page])) % 2**64
             _libc.free(ctypes.c_uint64.from_address(address + 8 * PAGE_RAW).value)

@@ -1,21 +1,38 @@
-"""LLVM text -> object code -> a callable."""
+"""LLVM text -> object code -> a callable.
+
+LLVM's library is loaded by what needs it: not by who has object code that `elf` puts into memory, out of the cache.
+"""
 
 from __future__ import annotations
 
 import atexit
 import ctypes
+import importlib.util
+import os
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import llvmlite.binding as llvm
+from .elf import ObjectMemory, Unknown
 
+if TYPE_CHECKING:
+    import llvmlite.binding as llvm
+
+# Bytes in which Linux has described a processor, and how lines begin that change while it runs.
+PROCESSOR, CHANGING = (
+    1 << 13,
+    ("processor", "cpu MHz", "core id", "physical id", "apicid", "initial apicid", "bogomips", "BogoMIPS"),
+)
 _SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 2, ctypes.c_int64, *[ctypes.c_void_p] * 3)
 
 
 def _machine(level: int = 1) -> llvm.TargetMachine:
     """A new one each time: an execution engine takes its own with it when it goes."""
+    import llvmlite.binding as llvm
+
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()
@@ -24,9 +41,39 @@ def _machine(level: int = 1) -> llvm.TargetMachine:
 
 
 def host() -> str:
-    """Names what object code depends on besides its source."""
+    """Names what object code depends on besides its source: the processor and the library."""
+    processor, library = _processor(), _library()
+    if processor and library:
+        return f"{sys.platform} {os.uname().machine} {processor} {library}"
+    import llvmlite.binding as llvm
+
     features = llvm.get_host_cpu_features().flatten()
     return f"{llvm.get_process_triple()} {llvm.get_host_cpu_name()} {features} {llvm.llvm_version_info}"
+
+
+def _processor() -> str:
+    """The first processor as Linux describes it, in the lines that stay as they are; "" where nobody says what it can do."""
+    try:
+        with open("/proc/cpuinfo", "rb", buffering=0) as file:
+            text = file.read(PROCESSOR).decode(errors="replace")
+    except OSError:
+        return ""
+    first, blank, _ = text.partition("\n\n")
+    lines = dict(line.partition(":")[::2] for line in first.splitlines())
+    kept = {key.strip(): value.strip() for key, value in lines.items() if not key.startswith(CHANGING)}
+    return repr(kept) if blank and ("flags" in kept or "Features" in kept) else ""
+
+
+def _library() -> str:
+    """Which llvmlite, and which file of it; "" where that is not where it is expected. It is not loaded."""
+    found = importlib.util.find_spec("llvmlite")
+    for folder in (found.submodule_search_locations or ()) if found else ():
+        with suppress(OSError):
+            files = [(each.name, each.stat()) for each in sorted(Path(folder, "binding").glob("*llvmlite.*"))]
+            version = Path(folder, "_version.py").read_text()
+            if files:
+                return repr((version, [(name, status.st_size, status.st_mtime_ns) for name, status in files]))
+    return ""
 
 
 def compile_object(text: str, quick: bool = False) -> bytes:
@@ -39,6 +86,8 @@ def compile_object(text: str, quick: bool = False) -> bytes:
 
 
 def _object(text: str, quick: bool = False) -> bytes:
+    import llvmlite.binding as llvm
+
     # A context of its own: the process may end while a thread that nobody waits for still works in it.
     module = llvm.parse_assembly(text, llvm.create_context())
     module.verify()
@@ -47,6 +96,8 @@ def _object(text: str, quick: bool = False) -> bytes:
 
 def compile_optimised(text: str, level: int = 1) -> bytes:
     """Object code, after LLVM's passes of a level; in the thread that calls it."""
+    import llvmlite.binding as llvm
+
     module = llvm.parse_assembly(text, llvm.create_context())
     module.verify()
     machine = _machine(level)
@@ -57,6 +108,8 @@ def compile_optimised(text: str, level: int = 1) -> bytes:
 
 def compile_lightly(text: str) -> bytes:
     """The same, after the two passes that matter most: in a fifth of the time, and the code runs at two thirds of the speed."""
+    import llvmlite.binding as llvm
+
     module = llvm.parse_assembly(text, llvm.create_context())
     module.verify()
     machine = _machine(0)
@@ -110,19 +163,41 @@ def leave_behind(thread: threading.Thread) -> None:
 
 def code_engine(code: bytes) -> llvm.ExecutionEngine:
     """Object code in memory, as long as this lives."""
+    import llvmlite.binding as llvm
+
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return engine
 
 
+class CodeMemory:
+    """Object code in memory, as long as this lives; by `elf` where that knows all that is in it."""
+
+    def __init__(self, code: bytes):
+        self._memory: ObjectMemory | llvm.ExecutionEngine
+        try:
+            self._memory = ObjectMemory(code)
+        except (Unknown, OSError):
+            self._memory = code_engine(code)
+
+    def function(self, name: str) -> int:
+        """Its address; 0 if there is none of that name."""
+        memory = self._memory
+        return memory.addresses.get(name, 0) if isinstance(memory, ObjectMemory) else memory.get_function_address(name)
+
+    def variable(self, name: str) -> int:
+        """The address of a global variable."""
+        memory = self._memory
+        return memory.addresses[name] if isinstance(memory, ObjectMemory) else memory.get_global_value_address(name)
+
+
 class Loaded:
     """Object code in memory: the functions of loop.generate; `general` stands for those that are not there."""
 
     def __init__(self, code: bytes):
-        self._engine = code_engine(code)
-        self.general = _SIGNATURE(self._engine.get_function_address("general"))
-        read = self._engine.get_function_address("read")
+        self._memory = CodeMemory(code)
+        self.general = _SIGNATURE(self._memory.function("general"))
+        read, special = self._memory.function("read"), self._memory.function("special")
         self.read = _SIGNATURE(read) if read else self.general
-        special = self._engine.get_function_address("special")
         self.special = _SIGNATURE(special) if special else self.general

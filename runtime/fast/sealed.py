@@ -6,8 +6,10 @@ A WASM2XFORMER_CACHE that is empty or no absolute path turns the cache off.
 
 Machine code is run, so it must be what this user's engine wrote. The folder and every file in it are opened without following
 links and must, as they are open, belong to this user; nobody else may write to the folder, nor read or write the files. And each
-file carries a keyed BLAKE2 of its name and contents; the key is 32 random bytes in a file of the same folder. Where owners and
+file carries an HMAC of its name and contents; the key is 32 random bytes in a file of the same folder. Where owners and
 modes mean nothing (Windows), the key alone decides.
+
+SHA-256, for which processors have instructions, takes half the time of BLAKE2 there.
 """
 
 from __future__ import annotations
@@ -15,18 +17,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import secrets
 import stat
 import struct
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
-MAGIC = b"w2xfast3"
+MAGIC = b"w2xfast4"
 # The oldest files are removed when the folder is larger than this, in bytes.
 CAPACITY = 256 * 2**20
 # A temporary file this old, in seconds, was left behind by a process that ended while it wrote.
@@ -71,10 +71,19 @@ def cache_folder() -> Path | None:
     chosen = os.environ.get("WASM2XFORMER_CACHE")
     if chosen is None:
         with suppress(RuntimeError):  # no home directory
-            base = user_cache_path("wasm2xformer", appauthor=False)
+            base = _caches() / "wasm2xformer"
             return base / "fast" if base.is_absolute() else None
         return None
     return Path(chosen) / "fast" if Path(chosen).is_absolute() else None
+
+
+def _caches() -> Path:
+    """Of the platform, for all applications."""
+    if sys.platform == "linux":
+        return Path(os.environ.get("XDG_CACHE_HOME", "").strip() or "~/.cache").expanduser()
+    from platformdirs import user_cache_path  # its import takes as long as reading the cache
+
+    return user_cache_path()
 
 
 @cache
@@ -94,19 +103,21 @@ def _sealed(name: str, parts: Sequence[bytes], key: bytes) -> bytes:
 def _parts(name: str, data: bytes, key: bytes) -> list[bytes]:
     """Raises ValueError when the data is not what `_sealed` made under that name with that key."""
     start = len(MAGIC) + DIGEST
-    body = data[start:]
+    body = memoryview(data)[start:]
     if data[: len(MAGIC)] != MAGIC or not hmac.compare_digest(data[len(MAGIC) : start], _mac(name, body, key)):
         raise ValueError("not a file of this cache")
     parts = []
     while body:
         size = 8 + int.from_bytes(body[:8], "little")
-        parts.append(body[8:size])
+        parts.append(bytes(body[8:size]))
         body = body[size:]
     return parts
 
 
-def _mac(name: str, body: bytes, key: bytes) -> bytes:
-    return hashlib.blake2b(name.encode() + b"\0" + body, digest_size=DIGEST, key=key).digest()
+def _mac(name: str, body: bytes | memoryview, key: bytes) -> bytes:
+    mac = hmac.new(key, name.encode() + b"\0", hashlib.sha256)
+    mac.update(body)
+    return mac.digest()
 
 
 def _check(status: os.stat_result, kind: int, others: int) -> None:
@@ -149,11 +160,11 @@ class Folder:
             _check(status, stat.S_IFREG, 0o077)
             if status.st_size > CAPACITY:
                 raise Unusable("larger than the cache")
-            return file.read(CAPACITY)
+            return file.read(status.st_size)
 
     def _new(self, name: str, data: bytes) -> None:
         """Under its name only when complete and on the disk."""
-        temporary = f"{secrets.token_hex(16)}.tmp"
+        temporary = f"{os.urandom(16).hex()}.tmp"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FLAGS
         try:
             with os.fdopen(os.open(self._place(temporary), flags, 0o600, dir_fd=self._handle), "wb") as file:
@@ -176,7 +187,7 @@ class Folder:
         """Of two processes that make one at the same time, the one whose files the other's key does not fit compiles again."""
         with suppress(FileNotFoundError):
             return self._key()
-        self._new(KEY_FILE, secrets.token_bytes(DIGEST))
+        self._new(KEY_FILE, os.urandom(DIGEST))
         return self._key()
 
     def read(self, name: str) -> list[bytes]:

@@ -24,7 +24,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ...fast.jit import code_engine, compile_optimised, host
+from ...fast.jit import CodeMemory, compile_optimised, host
 from ...fast.sealed import DIGEST, cache_folder, opened
 
 # Arrays, by the name of the annotation.
@@ -55,7 +55,7 @@ class NativeFunction:
 
     def __init__(self, function: Callable[..., int]):
         self._types = [_TYPES[name] for name in inspect.get_annotations(function).values() if name in _TYPES]
-        self._engine, self._call = _loaded(function, len(self._types))
+        self._memory, self._call = _loaded(function, len(self._types))
 
     def __call__(self, *arrays: np.ndarray) -> int:
         for array, type_ in zip(arrays, self._types, strict=True):
@@ -65,9 +65,9 @@ class NativeFunction:
 
 
 def _loaded(function: Callable[..., int], parameters: int) -> tuple[Any, Callable[..., int]]:
-    engine = code_engine(_object(function))
+    memory = CodeMemory(_object(function))
     signature = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * parameters)
-    return engine, signature(engine.get_function_address(function.__name__))
+    return memory, signature(memory.function(function.__name__))
 
 
 def _object(function: Callable[..., int]) -> bytes:
