@@ -305,7 +305,7 @@ class TraceStep:
             "function": self.where.function,
             "instruction": self.where.instruction,
             "offset": self.where.offset,
-            "operands": [show_slot(s) for s in (self.step.a, self.step.b, self.step.c) if s],
+            "operands": [show_slot(s) for s in (self.step.a, self.step.b, self.step.c, self.step.d) if s],
             "destination": show_slot(self.step.dest) if self.step.dest else None,
             "kind": self.kind.name.lower(),
             "value": self.trap or self.value,
@@ -314,7 +314,7 @@ class TraceStep:
         }
 
     def __str__(self) -> str:
-        operands = ", ".join(show_slot(s) for s in (self.step.a, self.step.b, self.step.c) if s)
+        operands = ", ".join(show_slot(s) for s in (self.step.a, self.step.b, self.step.c, self.step.d) if s)
         action = f"{self.step.op} {operands}".strip()
         if self.step.dest:
             action = f"{show_slot(self.step.dest)} = {action}"

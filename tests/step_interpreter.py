@@ -154,12 +154,24 @@ _ARITHMETIC: dict[str, Callable[[Operation, int, int], int]] = {
     "ge": lambda o, a, b: a >= b,
 }
 
+_SUMS: dict[str, Callable[[int, int, int], int]] = {
+    "add_add": lambda a, b, d: a + b + d,
+    "add_sub": lambda a, b, d: a + b - d,
+    "sub_add": lambda a, b, d: a - b + d,
+    "sub_sub": lambda a, b, d: a - b - d,
+    "mul_add": lambda a, b, d: a * b + d,
+    "mul_sub": lambda a, b, d: a * b - d,
+    "mul_rsub": lambda a, b, d: d - a * b,
+}
 
-def compute(step: Step, a: int, b: int = 0, c: int = 0) -> int:
+
+def compute(step: Step, a: int, b: int = 0, c: int = 0, d: int = 0) -> int:
     """The value of a step that needs nothing but its operands; of a branch, whether it is taken. Raises StepTrap."""
     o = step.operation
     if o.does in ("mov", "select", "result"):
         value = b if o.does == "select" and c == 0 else a
+    elif o.does in _SUMS:
+        value = _SUMS[o.does](a, b, d)
     else:
         if o.comparison and o.signed:
             a, b = signed(a, o.operand_width), signed(b, o.operand_width)
@@ -203,7 +215,7 @@ class StepInterpreter:
         for _ in range(self.steps):
             step = self.program.steps[at]
             o = step.operation
-            a, b, c = (self._read(slot, base) for slot in (step.a, step.b, step.c))
+            a, b, c, d = (self._read(slot, base) for slot in (step.a, step.b, step.c, step.d))
             if any(value > limit for value, limit in zip((a, b), step.limits)):
                 raise WrongClaim(f"step {at}: {step.op} of {a:#x}, {b:#x}, said to be at most {step.limits}")
             following = at + 1
@@ -231,10 +243,10 @@ class StepInterpreter:
             elif o.effect == "result":
                 results.append(compute(step, a))
             elif o.effect == "store":
-                memory, address = self._address(step, a, c)
+                memory, address = self._address(step, a, c, b, d)
                 memory[address : address + o.access] = (b % 2 ** (8 * o.access)).to_bytes(o.access, "little")
             elif o.effect == "value":
-                self._write(step.dest, base, next(given) if step.op == "param" else self._value(step, a, b, c))
+                self._write(step.dest, base, next(given) if step.op == "param" else self._value(step, a, b, c, d))
             at = following
         raise Exhausted(f"{self.steps} steps")
 
@@ -246,16 +258,18 @@ class StepInterpreter:
     def _write(self, slot: Slot, base: int, value: int) -> None:
         self.slots[base + slot.index if slot.kind == "frame" else slot] = value
 
-    def _value(self, step: Step, a: int, b: int, c: int) -> int:
+    def _value(self, step: Step, a: int, b: int, c: int, d: int) -> int:
         o = step.operation
         if not o.space:
-            return compute(step, a, b, c)
-        memory, address = self._address(step, a, c)
+            return compute(step, a, b, c, d)
+        memory, address = self._address(step, a, c, b, d)
         value = int.from_bytes(memory[address : address + o.access], "little")
         return (signed(value, o.access) if o.signed else value) % 2 ** (8 * o.width)
 
-    def _address(self, step: Step, a: int, c: int) -> tuple[bytearray, int]:
+    def _address(self, step: Step, a: int, c: int, b: int, d: int) -> tuple[bytearray, int]:
         o = step.operation
+        if o.index:
+            a = (a + {"b": b, "d": d}[o.index]) % 2**32
         if o.space == "linear":
             size = PAGE * pages_of(c)
             if a + step.imm + o.access > size:

@@ -1,6 +1,6 @@
 """The step program: what the transformer executes. One step is one row of the program, see machine/sections.py.
 
-A step reads up to three operand slots, produces at most one value (emitted as digit tokens, most significant
+A step reads up to four operand slots, produces at most one value (emitted as digit tokens, most significant
 first), and moves the instruction pointer. Every operand is a slot: constants too are slots that the prompt fills.
 An i32 lives in a slot as 0..2^32-1, an i64 as 0..2^64-1; an i32 slot's high word is always 0.
 
@@ -130,6 +130,7 @@ class Step(Immutable, frozen=True):
     # Upper bounds of A and B that the lowering found and may have relied on; (): none. For checking the steps of functions
     # on their way to a `Program`, whose steps have none.
     limits: tuple[int, ...] = ()
+    d: Slot | None = None
 
     @property
     def operation(self) -> Operation:
@@ -152,6 +153,8 @@ FOLDING_RULES = {
     "fused comparison": "the branch that follows compares",
     "inverted comparison": "the eqz that follows is computed as the opposite comparison",
     "folded into offset": "the addition of a constant that cannot wrap around is part of an access's offset",
+    "folded into address": "the accesses that use the sum as their address add up its operands",
+    "fused sum": "the addition or subtraction that uses the value computes it, too",
     "dead copy": "nobody reads the copy before it is overwritten",
     "redundant copy": "the value is there already",
     "coalesced copy": "source and destination share a slot",

@@ -79,6 +79,7 @@ class StoredStep(Struct, omit_defaults=True, forbid_unknown_fields=True, gc=Fals
     a: Slot | None = None
     b: Slot | None = None
     c: Slot | None = None
+    d: Slot | None = None
     dest: Slot | None = None
     imm: Offset = 0
     target: Natural | None = None
@@ -239,7 +240,7 @@ def _function_type(stored: StoredType, names: Names) -> FuncType:
 
 def _stored_step(s: Step) -> StoredStep:
     return StoredStep(
-        s.op, s.a, s.b, s.c, s.dest, s.imm, s.target, s.targets, s.callee, None if s.type is None else _stored_type(s.type),
+        s.op, s.a, s.b, s.c, s.d, s.dest, s.imm, s.target, s.targets, s.callee, None if s.type is None else _stored_type(s.type),
         _type_names(s.type), s.trap, s.site, s.taken, s.wide,
     )  # fmt: skip
 
@@ -274,7 +275,7 @@ def program_of(stored: StoredProgram) -> Program:
 def _step(s: StoredStep) -> Step:
     return Step(
         s.op, s.a, s.b, s.c, s.dest, s.imm, s.target, s.targets, s.callee,
-        None if s.type is None else _function_type(s.type, s.type_names), s.trap, s.site, s.taken, s.wide,
+        None if s.type is None else _function_type(s.type, s.type_names), s.trap, s.site, s.taken, s.wide, d=s.d,
     )  # fmt: skip
 
 

@@ -1,15 +1,17 @@
 """The operations of the step program, one declaration each: what a step with it has, does and may do.
 
-A, B, C are the values of the operands `a`, `b`, `c`; T is the type in front of the name, i32 or i64.
+A, B, C, D are the values of the operands `a`, `b`, `c`, `d`; T is the type in front of the name, i32 or i64.
 
   a value is produced; `dest` is the slot written
     mov                                   A                                   (any type)
     select                                A if C != 0 else B                  (C is an i32)
     T.add sub mul div_s div_u rem_s rem_u and or xor shl shr_s shr_u rotl rotr           A op B
+    T.add.add add.sub sub.add sub.sub; T.mul.add mul.sub mul.rsub                    (A op B) op D; rsub: D - (A op B)  (-O1)
     T.eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u                           A op B, 0 or 1  (eqz: eq with 0)
     T.clz ctz popcnt extend8_s extend16_s ; i64.extend32_s                    of A
     i32.wrap_i64, i64.extend_i32_s                                            of A  (extend_i32_u: mov)
     T.load, T.load8_s ... T.load16_u, i64.load32_s, i64.load32_u              memory[A + imm]; C is the memory's size slot
+    T.load.indexed, T.load8_s.indexed ...                   memory[(A + B modulo 2^32) + imm]  (-O1)
     hidden.load8_u, hidden.load32         hidden memory at A + imm, no bounds check (tables, segments, stdin, ...)
     table.get, table.ref                  element A of the table at hidden offset imm; C is the table's size slot
     param                                 a placeholder whose digits the prompt supplies
@@ -20,6 +22,7 @@ A, B, C are the values of the operands `a`, `b`, `c`; T is the type in front of 
     T.trunc_f32_s ... T.trunc_f64_u, T.trunc_sat_f32_s ... T.trunc_sat_f64_u             of A
   bytes are stored
     T.store, T.store8, T.store16, i64.store32     memory[A + imm] = B; C is the size slot
+    T.store.indexed, T.store8.indexed ...                   memory[(A + D modulo 2^32) + imm] = B  (-O1)
     hidden.store8, hidden.store32         hidden memory at A + imm = B
     table.set                             element A of the table at hidden offset imm = B; C is the size slot
   something leaves the program
@@ -45,12 +48,15 @@ A, B, C are the values of the operands `a`, `b`, `c`; T is the type in front of 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 # How control goes on behind a step.
 NEXT, JUMP, BRANCH, TABLE, CALL, TAIL, RETURN, END = "next", "jump", "branch", "table", "call", "tail", "return", "end"
+
+# What the name of an access ends with whose address is a sum.
+INDEXED = ".indexed"
 
 
 @dataclass(frozen=True)
@@ -59,13 +65,15 @@ class Operation:
 
     effect: "value" (digits that are committed to dest), "store", "result" (digits of a result), "output" (a byte on
         stdout or stderr), "" (only control).
-    operands: which fields of a step it has, of a, b, c, dest, imm, target, targets, callee, type, trap.
+    operands: which fields of a step it has, of a, b, c, d, dest, imm, target, targets, callee, type, trap.
     type: "i32" or "i64" where the name has one, else ""; of operations on floats "i64" where any has 64 bits.
     width: bytes of the value that a value or a result has; 0: none, or that `Step.wide` says (`by_step`).
     operand_width: bytes of A and B as numbers; 0: any.
     access: bytes read or written in memory. space: which memory: "linear", "hidden", "table"; "" none.
     signed: whether the comparison, division, shift, load or extension is the signed one.
     comparison: whether A and B are compared (the value is 0 or 1, or the branch is taken).
+    index: of an access whose address is A plus another operand, modulo 2^32: which one; else "".
+    plain: of an access the name without that, of others their own.
     control: NEXT, ... END. may_trap: whether there are operands with which it traps.
     """
 
@@ -83,11 +91,16 @@ class Operation:
     comparison: bool = False
     control: str = NEXT
     may_trap: bool = False
+    index: str = ""
 
     @cached_property
     def falls_through(self) -> bool:
         """Whether the next step in order can run after it (a call comes back to it)."""
         return self.control in (NEXT, BRANCH, CALL)
+
+    @cached_property
+    def plain(self) -> str:
+        return self.name.removesuffix(INDEXED)
 
     @cached_property
     def calls(self) -> bool:
@@ -113,6 +126,8 @@ _INVERSE = {"eq": "ne", "lt": "ge", "gt": "le"}
 _INVERSE |= {inverse: name for name, inverse in _INVERSE.items()}
 _RELATIONS = [("eq", ""), ("ne", "")] + [(r, s) for r in ("lt", "gt", "le", "ge") for s in ("_s", "_u")]
 _BYTES = {"i32": 4, "i64": 8}
+# Two operations in one step: the first one's value is an operand of the second one. "rsub": it is what is subtracted.
+SUMS = (("add", "add"), ("add", "sub"), ("sub", "add"), ("sub", "sub"), ("mul", "add"), ("mul", "sub"), ("mul", "rsub"))
 # Of floating-point numbers: their opposites are none of them, so branches do not compare.
 FLOAT_RELATIONS = ("eq", "ne", "lt", "gt", "le", "ge")
 
@@ -132,6 +147,8 @@ def _integer(type_: str) -> Iterator[Operation]:
         for does in ("div", "rem"):
             name = f"{type_}.{does}{suffix}"
             yield Operation(name, does, "value", _of("a b dest"), signed=signed, may_trap=True, **same)
+    for does, then in SUMS:
+        yield Operation(f"{type_}.{does}.{then}", f"{does}_{then}", "value", _of("a b d dest"), **same)
     for does in ("clz", "ctz", "popcnt"):
         yield Operation(f"{type_}.{does}", does, "value", _of("a dest"), **same)
     for access in (1, 2, 4):
@@ -146,6 +163,13 @@ def _integer(type_: str) -> Iterator[Operation]:
 
 
 def _memory(type_: str) -> Iterator[Operation]:
+    for plain in _plain_accesses(type_):
+        yield plain
+        index = "b" if plain.does == "load" else "d"
+        yield replace(plain, name=plain.name + INDEXED, operands=plain.operands | {index}, index=index)
+
+
+def _plain_accesses(type_: str) -> Iterator[Operation]:
     width = _BYTES[type_]
     linear: dict[str, Any] = {"type": type_, "space": "linear", "may_trap": True}
     yield Operation(f"{type_}.load", "load", "value", _of("a c dest imm"), access=width, width=width, **linear)

@@ -68,7 +68,7 @@ def slot_text(slot: Slot) -> str:
 
 
 def _text(step: Step, names: Mapping[int, str], prefix: str = "") -> str:
-    operands = [slot_text(slot) for slot in (step.a, step.b, step.c) if slot is not None]
+    operands = [slot_text(slot) for slot in (step.a, step.b, step.c, step.d) if slot is not None]
     if step.trap:
         operands.append(step.trap)
     if step.callee is not None:

@@ -31,8 +31,8 @@ RECORDS = {
 EXCEPTION_SLOT = Slot("hidden", EXCEPTION_REGISTER)
 # Slots that an operand may be; a constant is never written.
 _READ, _WRITTEN = ("frame", "const", "global", "hidden"), ("frame", "global", "hidden")
-_ABSENT: dict[str, Any] = {"a": None, "b": None, "c": None, "dest": None, "imm": 0, "target": None, "targets": (), "callee": None}
-_ABSENT |= {"type": None, "trap": ""}
+_ABSENT: dict[str, Any] = {"a": None, "b": None, "c": None, "d": None, "dest": None, "imm": 0, "target": None, "targets": ()}
+_ABSENT |= {"callee": None, "type": None, "trap": ""}
 _TYPES = ("i32", "i64", "f32", "f64", "v128", LOW_HALF, HIGH_HALF, "funcref", "externref", "exnref", *OBJECTS)
 
 
@@ -83,7 +83,7 @@ def check_operands(step: Step, frame_size: int) -> None:
                 raise ValueError(f"{step.op} has no `{name}`")
         elif value != absent:
             raise ValueError(f"{step.op} takes no `{name}`")
-    for name in ("a", "b", "c", "dest"):
+    for name in ("a", "b", "c", "d", "dest"):
         if name in operation.operands:
             _check_slot(getattr(step, name), name, frame_size, _most(operation, step, name))
     if type(step.imm) is not int or not 0 <= step.imm < 2**32:
@@ -118,10 +118,10 @@ def _form(op: str) -> _Form:
     """Raises KeyError."""
     operation = OPERATIONS[op]
     absent = itemgetter(*(_FIELDS[name] for name in _ABSENT if name not in operation.operands))
-    others = {*_ABSENT} & operation.operands - {"a", "b", "c", "dest", "imm"}
+    others = {*_ABSENT} & operation.operands - {"a", "b", "c", "d", "dest", "imm"}
     goes = bool({"target", "targets"} & operation.operands) or operation.calls or operation.tail
     return _Form(
-        absent, absent(astuple(Step(op))), tuple(_FIELDS[name] for name in ("a", "b", "c", "dest") if name in operation.operands),
+        absent, absent(astuple(Step(op))), tuple(_FIELDS[name] for name in ("a", "b", "c", "d", "dest") if name in operation.operands),
         tuple(_FIELDS[name] for name in others), goes, (0, 1) if operation.branches else (1,),
     )  # fmt: skip
 
@@ -160,6 +160,8 @@ def _is_usual(step: Step, frame_size: int) -> bool:
 
 def _most(operation: Operation, step: Step, name: str) -> int:
     """The greatest constant that this operand may be: a value as wide as it is read."""
+    if name == operation.index:
+        return 2**32 - 1
     if operation.space == "linear" and name == "a":
         return 2**64 - 1  # what `_check_address` says of a memory with 32-bit addresses
     if operation.space == "table" and name == "a" and step.wide:

@@ -31,6 +31,10 @@ def bound(op: str, limits: list[int], constant: int | None) -> int:
         result = limits[0] + limits[1]
     elif name == "mul":
         result = limits[0] * limits[1]
+    elif name == "add_add":
+        result = sum(limits)
+    elif name == "mul_add":
+        result = limits[0] * limits[1] + limits[2]
     elif name == "wrap":
         result = limits[0]
     elif constant is not None and not o.signed:

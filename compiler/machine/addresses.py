@@ -37,13 +37,13 @@ def slot_map(program: Program) -> SlotMap:
             )
     values: dict[Slot, int] = {Slot("const", 0): 0}
     for step in program.steps:
-        for slot in (step.a, step.b, step.c, step.dest):
+        for slot in (step.a, step.b, step.c, step.d, step.dest):
             if slot is not None and slot.kind != "frame":
                 values.setdefault(slot, int(slot.index) if slot.kind == "const" else 0)
     values |= program.initial
     addresses = {slot: address for address, slot in enumerate(values)}
     constants = [(addresses[slot], value) for slot, value in values.items()]
-    slots = (slot for step in program.steps for slot in (step.a, step.b, step.c, step.dest))
+    slots = (slot for step in program.steps for slot in (step.a, step.b, step.c, step.d, step.dest))
     size = max((int(slot.index) + 1 for slot in slots if slot is not None and slot.kind == "frame"), default=1)
     return SlotMap(addresses, constants, len(values), frame_limit(program), size)
 

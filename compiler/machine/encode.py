@@ -54,7 +54,7 @@ class Encoder:
 
     def _operands(self, rows: list[Row], index: int, step: Step) -> None:
         row = rows[index]
-        for name, slot in (("a", step.a), ("b", step.b), ("c", step.c)):
+        for name, slot in (("a", step.a), ("b", step.b), ("c", step.c), ("d", step.d)):
             self._place(row, name, slot)
         if step.operation.space in ("hidden", "table"):
             row["offset"] += self.memory.hidden

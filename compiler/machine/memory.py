@@ -42,6 +42,11 @@ def memory(s: State, place: list[Variable], place_number: Expr) -> Memory:
         + entry
         + s.field("offset")
     )
+    # An index is added first, modulo 2^32.
+    index = [(s.field(f"index_{name}"), v, name) for name, v in (("b", s.b), ("d", s.d)) if s.field(f"index_{name}").terms]
+    for flag, value, name in index:
+        wraps = g.step(s.a.low + value.low - WHOLE * (3.0 - 2.0 * flag), f"memory.wrap.{name}")
+        address = address + g.product(flag, value.low, f"memory.index.{name}") - WHOLE * Expr.of(wraps)
     # One comparison for both bounds: address + width > limit, or index >= size. A memory of 65,536 pages has the size 1, of any
     # other one the lowest byte is 0: see `limits.size_register`.
     limit = s.c_low + ((WHOLE - 1.0) * s.c_byte if s.architecture.whole_memory else 0.0)
@@ -65,9 +70,12 @@ def memory(s: State, place: list[Variable], place_number: Expr) -> Memory:
     low = []
     for i, own in enumerate(far, 1):
         byte = s.a.modulo(i)
-        scaled = g.gated(f"memory.low{i}", (s.field("address_1"), byte), (s.field("address_4"), 4.0 * byte))
+        scaled = g.gated(
+            f"memory.low{i}", (s.field("address_1"), byte), (s.field("address_4"), 4.0 * byte),
+            *((flag, value.modulo(i)) for flag, value, _ in index),
+        )  # fmt: skip
         low.append(scaled + s.field(f"offset.{i}") + own)
-    carries = 5 if s.field("address_4").terms else 2
+    carries = 5 if s.field("address_4").terms else 3 if index else 2
 
     def digits(name: str, distance: Number) -> list[Expr]:
         return digits_of_sum(g, name, [*(part + distance for part in low), address + distance], 256, carries)

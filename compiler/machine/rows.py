@@ -29,6 +29,19 @@ _WIDE: dict[str, Row] = {
     "clz": {"count_bytes": 8, "wide_bytes": 1},
     "ctz": {"wide_bytes": 1},
 }
+# Two operations at once: "plus" and "minus" are for D, "negate" for the value of the first one.
+_SUMS: dict[str, Row] = {
+    "add_add": {"add": 1, "plus": 1},
+    "add_sub": {"add": 1, "minus": 1},
+    "sub_add": {"sub": 1, "plus": 1},
+    "sub_sub": {"sub": 1, "minus": 1},
+    "mul_add": {"mul": 1, "plus": 1},
+    "mul_sub": {"mul": 1, "minus": 1},
+    "mul_rsub": {"mul": 1, "plus": 1, "negate": 1},
+}
+_WIDE_SUMS: dict[str, Row] = {
+    name: {f"{flag}_high": 1 for flag in row} | {"carry": 1} for name, row in _SUMS.items()
+}
 _CONTROL: dict[str, Row] = {
     "return": {"return": 1},
     "stdout": {"output": 1},
@@ -101,6 +114,8 @@ def fields(step: Step) -> Row:
         return {"bytewise": 1, "bitwise": 1, _BITWISE[o.does]: 1}
     if o.space:
         return _memory(o, step.imm)
+    if o.does in _SUMS:
+        return {"word": 1, **_SUMS[o.does], **(_WIDE_SUMS[o.does] if o.width == 8 else {})}
     if o.does in _SHIFTS:
         return _shift(o)
     if o.does in _FLOAT or o.does in _FLOAT_ORDER or o.does in _FLOAT_TO:
@@ -180,6 +195,8 @@ def _memory(o: Operation, offset: int) -> Row:
         row |= {"address_4": 1, "check_index": 1}
     else:
         row["address_1"] = 1
+        if o.index:
+            row[f"index_{o.index}"] = 1
         if o.space == "linear":
             row |= {"check_memory": 1, "access": o.access}
     row |= {f"{o.does}{8 * b}": 1 for b in (1, 2, 4, 8) if b <= o.access}

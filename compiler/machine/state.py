@@ -14,6 +14,8 @@ from .sections import BEFORE_ROWS, field_of, weight_of
 # Sums of jumps since the sequence began stay below this: each call goes on where the one before it stopped, at most the
 # program's length further. It leaves 2^26 tokens (see format/certificate.py).
 PARTIAL = 2.0**24
+# Fields of rows with an operand D.
+OF_D = ("index_d", "plus", "minus")
 
 
 class Features:
@@ -58,7 +60,8 @@ class State:
     """What the arithmetic reads.
 
     fetched, field(name): the current row's fields (field: 0 when no row has it). frame: the frame base.
-    a, b: operands; c_low, c_byte: low word of the third, and its lowest byte. popcount_a; shift_bits, shift_bytes: of b as a
+    a, b, d: operands, the last one nothing in a machine without steps that have it; c_low, c_byte: low word of the third, and its
+    lowest byte. popcount_a; shift_bits, shift_bytes: of b as a
     shift count (v mod 8 and v div 8 mod 8). return_caller: caller number of the call that made this frame; return_step,
     return_frame: the step behind that call, and the number of its frame movement, for far returns.
     so_far_low/high: digits already emitted for the word in flight, with their weights. carry0, carry1: carries of a product
@@ -77,6 +80,7 @@ class State:
     frame: Expr
     a: Value
     b: Value
+    d: Value
     c_low: Expr
     c_byte: Expr
     popcount_a: Expr
@@ -148,6 +152,13 @@ def state(graph: Graph, architecture: Architecture, features: Features) -> State
         "b", {"shift.bits": features["shift.bits"], "shift.bytes": features["shift.bytes"]} | values
     )
     c_low, c_byte = operand("c", {"low": value.low, "byte": value.bytes[0]})
+    d: list[Expr] = [Expr({})] * places
+    if not fetched.keys().isdisjoint(OF_D):
+        found = graph.paraboloid(
+            "operand d", address("d"), destination, {f"d.byte{i}": b for i, b in enumerate(value.bytes)},
+            floor=floor, sizes=sizes, off=not_committed, key_squared=key_squared, position_bits=SLOT_POSITION_BITS,
+        )  # fmt: skip
+        d = [Expr.of(v) for v in found]
 
     caller, return_step, return_frame = _calls(graph, architecture, features, fetched, frame)
     scratched, carry0, carry1, quotient, *quotient_bytes = _scratch(
@@ -155,7 +166,7 @@ def state(graph: Graph, architecture: Architecture, features: Features) -> State
     )
     return State(
         graph, architecture, features, fetched, SLOT_DIGIT * frame_high + frame_low, _operand_value(a, places),
-        _operand_value(b, places), Expr.of(c_low), Expr.of(c_byte), Expr.of(popcount_a), Expr.of(shift_bits),
+        _operand_value(b, places), Value(d), Expr.of(c_low), Expr.of(c_byte), Expr.of(popcount_a), Expr.of(shift_bits),
         Expr.of(shift_bytes), caller, return_step, return_frame, so_far_low, so_far_high, carry0, carry1, quotient,
         quotient_bytes, scratched, so_far, behind, _data_address(graph, architecture, features, value),
     )  # fmt: skip

@@ -146,7 +146,8 @@ def words(
     s: State, loaded: list[Expr], condition: Expr, prod: Product, div: Division | None, added: WordTerms | None,
     clz: Expr, ctz: Expr, number: FloatWords,
 ) -> Words:  # fmt: skip
-    """The result as two words in 0..2^32-1. Every operation adds its raw words; one carry and wrap serves them all.
+    """The result as two words in 0..2^32-1. Every operation adds its raw words; one carry and wrap serves them all: a word is
+    at least -2^32 and less than 2^33, or, where a third number is added, at least -2^33 and less than 3 2^32.
 
     added: what comes from a circuit of its own."""
     g = s.graph
@@ -164,7 +165,10 @@ def words(
         (second, s.b.low),
         (s.field("add"), s.a.low + s.b.low),
         (s.field("sub"), s.a.low - s.b.low),
-        (s.field("mul"), prod.low - WORD * s.carry0),
+        (s.field("mul") - s.field("negate"), prod.low - WORD * s.carry0),
+        (s.field("negate"), WORD * s.carry0 - prod.low),
+        (s.field("plus"), s.d.low),
+        (s.field("minus"), -s.d.low),
         (s.field("set"), condition),
         (s.field("popcnt"), s.popcount_a),
         (s.field("clz"), clz),
@@ -184,7 +188,8 @@ def words(
         low_terms += [(g.product(negative, 1.0 - s.field("remainder")), -s.quotient)]
     low = g.gated("raw.low", *low_terms) + total(256.0**j * b for j, b in enumerate(loaded[:4]))
     low = low + added.raw_low if added else low
-    carry, borrow = g.step(low - WORD, "carry"), g.step(-low - 1.0, "borrow")
+    times = 2 if s.field("plus").terms or s.field("minus").terms else 1
+    carry, borrow = _beyond(g, low, times, "")
     low_word = low - WORD * carry + WORD * borrow
     low_word = low_word + added.low if added else low_word
     if s.architecture.places == 4:
@@ -197,16 +202,26 @@ def words(
         (second_high, s.b.high),
         (s.field("add_high"), s.a.high + s.b.high),
         (s.field("sub_high"), s.a.high - s.b.high),
-        (s.field("mul_high"), prod.high + s.carry0 - WORD * s.carry1),
+        (s.field("mul_high") - s.field("negate_high"), prod.high + s.carry0 - WORD * s.carry1),
+        (s.field("negate_high"), WORD * s.carry1 - s.carry0 - prod.high),
+        (s.field("plus_high"), s.d.high),
+        (s.field("minus_high"), -s.d.high),
         (s.field("carry"), carry - borrow),
         (extend, s.field("fill_high")),
         *_stored(s, s.b, 4),
         *number.high,
     ) + total(256.0**j * b for j, b in enumerate(loaded[4:]))
     high = high + added.raw_high + added.high if added else high
-    carry_high, borrow_high = g.step(high - WORD, "carry.high"), g.step(-high - 1.0, "borrow.high")
+    carry_high, borrow_high = _beyond(g, high, times, ".high")
     high_word = high - WORD * carry_high + WORD * borrow_high
     return Words(Expr.of(g.gated("word.low", (1.0, low_word))), Expr.of(g.gated("word.high", (1.0, high_word))))
+
+
+def _beyond(g: Graph, word: Expr, times: int, name: str) -> tuple[Expr, Expr]:
+    """How often 2^32 fits into a word, and how often a negative one fits into 2^32, rounded up: at most so many times."""
+    carries = (g.step(word - k * WORD, f"carry{name}") for k in range(1, times + 1))
+    borrows = (g.step(-word - 1.0 - k * WORD, f"borrow{name}") for k in range(times))
+    return total(carries), total(borrows)
 
 
 def _choice(s: State, field: str, chosen) -> tuple[Expr, Expr]:

@@ -92,7 +92,7 @@ class _Web:
 
 
 class _Webs:
-    """operands: (step index, "a" | "b" | "c" | "dest") -> a definition of the web that stands there. webs: by one definition of
+    """operands: (step index, "a" | "b" | "c" | "d" | "dest") -> a definition of the web that stands there. webs: by one definition of
     each, which `find` finds."""
 
     def __init__(self, code: Code, effects: Effects, parameters: int):
@@ -194,7 +194,7 @@ class _Webs:
             current = dict(start)
             for i in run:
                 step = self.code.steps[i]
-                for name, slot in (("a", step.a), ("b", step.b), ("c", step.c)):
+                for name, slot in (("a", step.a), ("b", step.b), ("c", step.c), ("d", step.d)):
                     if slot is not None and slot.kind == "frame":
                         self.operands[i, name] = current[slot.index]  # type: ignore[index]
                 if self.calls[i] or step.operation.tail or step.op == "return":

@@ -12,7 +12,7 @@ def compact(function: LoweredFunction, effects: Effects) -> None:
     code = function.code
     used = (1 << max(function.parameters, effects.results, 1)) - 1
     for step in code.steps:
-        used |= frame_bit(step.a) | frame_bit(step.b) | frame_bit(step.c) | frame_bit(step.dest)
+        used |= frame_bit(step.a) | frame_bit(step.b) | frame_bit(step.c) | frame_bit(step.d) | frame_bit(step.dest)
         if step.operation.calls:
             type_ = effects.callee_type(step)
             used |= ((1 << max(len(type_.params), len(type_.results))) - 1) << step.imm
@@ -28,5 +28,6 @@ def compact(function: LoweredFunction, effects: Effects) -> None:
 
     for i, step in enumerate(code.steps):
         imm = below[step.imm] if step.operation.calls else step.imm
-        code.steps[i] = step.but(a=moved(step.a), b=moved(step.b), c=moved(step.c), dest=moved(step.dest), imm=imm)
+        slots = {name: moved(getattr(step, name)) for name in ("a", "b", "c", "d", "dest")}
+        code.steps[i] = step.but(imm=imm, **slots)
     function.frame_size = below[effects.frame_size]

@@ -150,7 +150,8 @@ def _apply(step: Step, bounds: Bounds, effects: Effects) -> None:
         most = MEMORY_PAGES  # memory.size: no other register is turned, see `limits.size_register`
     else:
         constant = int(step.b.index) if step.b is not None and step.b.kind == "const" else None
-        most = bound(step.op, limits if step.b is not None else limits[:1], constant) if step.operation.width else UNKNOWN
+        limits = limits[: 1 + (step.b is not None)] + ([] if step.d is None else [_bound(step.d, bounds)])
+        most = bound(step.op, limits, constant) if step.operation.width else UNKNOWN
     if most < UNKNOWN:
         bounds[int(step.dest.index)] = most
     else:

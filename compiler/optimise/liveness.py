@@ -24,7 +24,7 @@ class Effects:
     frame_size: int
 
     def reads(self, step: Step) -> int:
-        mask = frame_bit(step.a) | frame_bit(step.b) | frame_bit(step.c)
+        mask = frame_bit(step.a) | frame_bit(step.b) | frame_bit(step.c) | frame_bit(step.d)
         control = OPERATIONS[step.op].control
         if control == NEXT:
             return mask

@@ -16,6 +16,7 @@ from ..lower.lower import LoweredFunction
 from .coalesce import coalesce
 from .compact import compact
 from .copies import remove_dead_copies, remove_redundant_copies
+from .fuse import fuse
 from .liveness import Effects
 
 # A jump is replaced by a copy of what stands at its target if that is at most so many steps, up to where it branches
@@ -51,6 +52,7 @@ PASSES: dict[int, tuple[tuple[str, Pass], ...]] = {
     1: (
         ("jumps", lambda f, effects: _simplify_jumps(f.code)),
         ("dead-copies", lambda f, effects: remove_dead_copies(f.code, effects)),
+        ("fuse", lambda f, effects: fuse(f.code, effects)),
         ("coalesce", lambda f, effects: coalesce(f.code, effects, f.parameters)),
         ("redundant-copies", lambda f, effects: remove_redundant_copies(f.code, effects)),
         ("dead-copies-2", lambda f, effects: remove_dead_copies(f.code, effects)),

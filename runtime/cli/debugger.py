@@ -211,7 +211,7 @@ class Debugger(App[None]):
 
 
 def _does(step: TraceStep) -> str:
-    operands = ", ".join(show_slot(s) for s in (step.step.a, step.step.b, step.step.c) if s)
+    operands = ", ".join(show_slot(s) for s in (step.step.a, step.step.b, step.step.c, step.step.d) if s)
     action = f"{step.step.op} {operands}".strip()
     return f"{show_slot(step.step.dest)} = {action}" if step.step.dest else action
 

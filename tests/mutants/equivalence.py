@@ -125,7 +125,7 @@ def _unread(program: Program, index: int, dest: Slot) -> bool:
 
 def _reads(program: Program, step: Step, slot: Slot, results: int) -> bool:
     """Whether a step of a function with so many results needs what the frame's slot holds."""
-    if slot in (step.a, step.b, step.c):
+    if slot in (step.a, step.b, step.c, step.d):
         return True
     number = int(slot.index)
     if step.op == "return":

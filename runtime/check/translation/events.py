@@ -250,14 +250,17 @@ class Events:
     def _access(
         self, at: int, index: int, state: AbstractState, step: Step, instr: Instr, origin: Hashable
     ) -> list[Fork]:
-        operation = f"i{instr.name[1:]}"
-        self._operation(index, step, operation)
+        if step.operation.plain != (wanted_op := f"i{instr.name[1:]}"):
+            raise self.wrong(index, wanted_op, step.op)
         self.check.check_site(index, step, at)
         size = Slot("hidden", self.linked.memory_of(instr).register)
         self._field(index, "the size of memory in operand c:", size, step.c)
         if instr.name in STORES:
             self._operand(index, state, step, "b", state.stack.pop(), "value stored")
         base = self.steps.read(state, step.a, index, "a")
+        if step.operation.index:
+            which = step.operation.index
+            base = self.values.term("i32.add", base, self.steps.read(state, getattr(step, which), index, which))
         # Larger ones are out of bounds, and so is this.
         address, offset = state.stack.pop(), min(instr.args[1], 2**32 - 1)
         self.folded.update(name for name, _ in self.values.sums(address))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from ....compiler.format.isa import HIGH_RECORDS, Program, Site, Step
+from ....compiler.format.operations import SUMS
 from ....compiler.format.types import is_wide
 from ....compiler.link.linked import LinkedModule
 from ....compiler.wasm.split_body import HIGH, INNER
@@ -15,6 +16,9 @@ from .rules import rule_of
 from .state import AbstractState, JoinPoint, joined
 from .steps import Steps
 from .values import Values
+
+# Instructions that a step may compute on the way to the value that it answers for.
+_SUMMED = frozenset(f"{t}.{first}" for t in ("i32", "i64") for first, _ in SUMS)
 
 
 def _key(site: Site) -> tuple[int, bool]:
@@ -293,4 +297,4 @@ class FunctionCheck:
                 if value in self.unsited and value not in inner:
                     raise Mistranslation(self.unsited[value], f"a step that answers for {where}", "no site")
                 if value not in self.events.folded:
-                    self.rules[number] = "dead"
+                    self.rules[number] = "sum" if value in self.steps.inner and instr.name in _SUMMED else "dead"

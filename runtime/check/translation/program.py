@@ -12,7 +12,7 @@ from ....compiler.link.linked import LinkedModule
 from .function import Mistranslation
 
 # Fields of a step that nothing depends on where its operation does not use them.
-_FIELDS = ("op", "a", "b", "c", "dest", "imm", "callee", "target", "trap", "wide", "site")
+_FIELDS = ("op", "a", "b", "c", "d", "dest", "imm", "callee", "target", "trap", "wide", "site")
 
 
 def check_program(program: Program, linked: LinkedModule) -> None:

@@ -9,7 +9,8 @@ RULES = {
     "constant": "a constant: the operand of who uses it",
     "copy": "local.get, local.set, local.tee, global.get, and what leaves the bits as they are",
     "comparison": "a comparison of which only branches ask",
-    "offset": "an addition of a constant to an address, in the offset of the access",
+    "offset": "an addition that gives an address: the access adds up",
+    "sum": "an addition, subtraction or product: the addition or subtraction behind it computes both",
     "jump": "br, else, return: the steps before go where they lead",
     "dead": "a value that nobody uses, and whose computation cannot trap",
 }

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from ....compiler.format.isa import Program, Slot, Step, StepFunction
+from ....compiler.format.operations import SUMS
 from .state import AbstractState
 from .values import PURE, Values
+
+# Two operations in one step, by what it does.
+SUMS_OF = {f"{first}_{second}": (first, second) for first, second in SUMS}
 
 
 class Steps:
@@ -14,6 +18,7 @@ class Steps:
         self.program, self.values = program, values
         self.first, self.end = function.entry, function.end
         self.labels: set[int] = set()
+        self.inner: set[int] = set()  # values that steps compute on the way to others
         for step in program.steps[self.first : self.end]:
             self.labels.update(step.targets if step.target is None else (step.target, *step.targets))
         self.endless = self._endless()
@@ -66,6 +71,8 @@ class Steps:
         a = self.read(state, step.a, at, "a")
         if step.op == "mov":
             return a if step.wide else self.values.low(a)
+        if step.operation.does in SUMS_OF:
+            return self._sum(state, at, step, a)
         operands = [a]
         if "b" in step.operation.operands:
             operands.append(self.read(state, step.b, at, "b"))
@@ -73,3 +80,14 @@ class Steps:
             operands.append(self.read(state, step.c, at, "c"))
         value = self.values.term(step.op, *operands)
         return self.values.low(value) if step.op == "select" and not step.wide else value
+
+    def _sum(self, state: AbstractState, at: int, step: Step, a: int) -> int:
+        """Two operations in one: the value of the first is the first operand of the second, or what it subtracts."""
+        first, second = SUMS_OF[step.operation.does]
+        kind = step.operation.type
+        inner = self.values.term(f"{kind}.{first}", a, self.read(state, step.b, at, "b"))
+        other = self.read(state, step.d, at, "d")
+        self.inner.add(inner)
+        if second == "rsub":
+            return self.values.term(f"{kind}.sub", other, inner)
+        return self.values.term(f"{kind}.{second}", inner, other)

@@ -13,6 +13,8 @@ PURE = frozenset(
 # Those that do trap with some operands: divisions, floats as integers.
 TRAPPING = frozenset(o.name for o in OPERATIONS.values() if o.effect == "value" and o.may_trap and not o.space)
 _RELATIONS = frozenset(o.name for o in OPERATIONS.values() if o.comparison and not o.branches)
+# Sums and products of steps that do two operations at once have them in another order than instructions may.
+_COMMUTATIVE = frozenset(f"{t}.{does}" for t in ("i32", "i64") for does in ("add", "mul"))
 
 Key = tuple[Hashable, ...]
 
@@ -57,6 +59,8 @@ class Values:
         """What the operation gives. Of a comparison asked whether it is 0: the opposite comparison."""
         if operation in ("i32.eq", "i32.ne") and self.is_const(operands[1]) == 0 and self._is_relation(operands[0]):
             return operands[0] if operation == "i32.ne" else self.opposite(operands[0])
+        if operation in _COMMUTATIVE:
+            operands = tuple(sorted(operands))
         if operation == "select":
             wide = self.wide[operands[0]] or self.wide[operands[1]]
         else:
