@@ -30,7 +30,7 @@ def program() -> Program:
     steps, functions, entries = [], {}, {}
     frame = [Slot("frame", i) for i in range(4)]
     for index, o in enumerate(COMPUTING):
-        names = [n for n in "abc" if n in o.operands]
+        names = [n for n in "abcd" if n in o.operands]
         params = tuple("i32" if n == "c" else NAMES[o.operand_width] for n in names)
         result = "i32" if o.branches else NAMES[o.width]
         operands = dict(zip(names, frame, strict=False))

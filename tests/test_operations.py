@@ -37,7 +37,7 @@ def test_declarations_agree_with_webassembly():
 
 def test_declarations_are_consistent():
     for o in OPERATIONS.values():
-        assert o.operands <= {"a", "b", "c", "dest", "imm", "target", "targets", "callee", "type", "trap"}
+        assert o.operands <= {"a", "b", "c", "d", "dest", "imm", "target", "targets", "callee", "type", "trap"}
         assert ("dest" in o.operands) == (o.effect == "value")
         assert bool(o.space) == bool(o.access and o.does != "extend")
         assert o.effect == "" or o.control == "next"
@@ -60,7 +60,7 @@ def test_every_operation_has_a_row_and_a_bound(name):
     row = fields(Step(name))
     assert row or OPERATIONS[name].control != "next"
     if OPERATIONS[name].width:
-        assert 1 <= bound(name, [2**64 - 1, 2**64 - 1], None) < 2 ** (8 * OPERATIONS[name].width)
+        assert 1 <= bound(name, [2**64 - 1] * (2 + ("d" in OPERATIONS[name].operands)), None) < 2 ** (8 * OPERATIONS[name].width)
 
 
 def test_nothing_else_reads_the_name_of_an_operation():

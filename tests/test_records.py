@@ -16,7 +16,7 @@ from wasm2xformer.compiler.format.types import FuncType
 from wasm2xformer.compiler.format.validate import _check_address, _is_usual, check_operands
 
 ROOT = Path(__file__).resolve().parent.parent
-VALUES: dict[str, Any] = {name: Slot("frame", 7) for name in ("a", "b", "c", "dest")}
+VALUES: dict[str, Any] = {name: Slot("frame", 7) for name in ("a", "b", "c", "d", "dest")}
 VALUES |= {"imm": 9, "target": 3, "targets": (3,), "callee": 1, "type": FuncType(("i32",)), "trap": "unreachable"}
 
 

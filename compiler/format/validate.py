@@ -121,7 +121,8 @@ def _form(op: str) -> _Form:
     others = {*_ABSENT} & operation.operands - {"a", "b", "c", "d", "dest", "imm"}
     goes = bool({"target", "targets"} & operation.operands) or operation.calls or operation.tail
     return _Form(
-        absent, absent(astuple(Step(op))), tuple(_FIELDS[name] for name in ("a", "b", "c", "d", "dest") if name in operation.operands),
+        absent, absent(astuple(Step(op))),
+        tuple(_FIELDS[name] for name in ("a", "b", "c", "d", "dest") if name in operation.operands),
         tuple(_FIELDS[name] for name in others), goes, (0, 1) if operation.branches else (1,),
     )  # fmt: skip
 

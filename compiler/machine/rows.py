@@ -40,7 +40,7 @@ _SUMS: dict[str, Row] = {
     "mul_rsub": {"mul": 1, "plus": 1, "negate": 1},
 }
 _WIDE_SUMS: dict[str, Row] = {
-    name: {f"{flag}_high": 1 for flag in row} | {"carry": 1} for name, row in _SUMS.items()
+    name: {f"{flag}_high": 1.0 for flag in row} | {"carry": 1.0} for name, row in _SUMS.items()
 }
 _CONTROL: dict[str, Row] = {
     "return": {"return": 1},

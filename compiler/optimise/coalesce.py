@@ -92,8 +92,8 @@ class _Web:
 
 
 class _Webs:
-    """operands: (step index, "a" | "b" | "c" | "d" | "dest") -> a definition of the web that stands there. webs: by one definition of
-    each, which `find` finds."""
+    """operands: (step index, "a" | "b" | "c" | "d" | "dest") -> a definition of the web that stands there. webs: by one
+    definition of each, which `find` finds."""
 
     def __init__(self, code: Code, effects: Effects, parameters: int):
         self.code = code

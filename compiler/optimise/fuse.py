@@ -9,7 +9,7 @@ and its instruction's value is recorded no more: `folded` says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..format.isa import Slot, Step
 from ..format.operations import INDEXED, OPERATIONS, SUMS
@@ -35,7 +35,7 @@ class _Fusion:
         self.live = live_after(code, effects)
         self.entered = {code.labels[label] for label in code.target_counts()}
 
-    def run(self, rewrite, rule: str) -> bool:  # type: ignore[no-untyped-def]
+    def run(self, rewrite: Callable[[Step, list[Step]], list[Step] | None], rule: str) -> bool:
         """rewrite: (the step, those that use its value) -> what these become, or None."""
         steps = self.code.steps
         kept = [True] * len(steps)
@@ -54,7 +54,7 @@ class _Fusion:
     def _users(self, i: int, step: Step) -> list[int]:
         """The steps that read the value, as long as both operands are as they were; empty if others may read it, too."""
         steps, bit = self.code.steps, frame_bit(step.dest)
-        users = []
+        users: list[int] = []
         for j in range(i + 1, min(i + 1 + _NEAR, len(steps))):
             if j in self.entered:
                 return [] if self._needed_at(j, bit) else users

@@ -118,7 +118,8 @@ def _step(step: Step) -> dict[str, Any]:
     o = step.operation
     full = {
         "op": step.op, "a": _slot(step.a), "b": _slot(step.b), "c": _slot(step.c), "d": _slot(step.d),
-        "dest": _slot(step.dest), "imm": step.imm, "target": step.target, "targets": list(step.targets), "callee": step.callee, "trap": step.trap,
+        "dest": _slot(step.dest), "imm": step.imm, "target": step.target,
+        "targets": list(step.targets), "callee": step.callee, "trap": step.trap,
         "wide": step.value_is_wide, "effect": o.effect, "control": o.control, "access": o.access, "space": o.space,
         "site": None if step.site is None else [step.site.function, step.site.instruction],
     }  # fmt: skip

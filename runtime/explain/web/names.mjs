@@ -44,7 +44,7 @@ export class Names {
   step(index) {
     const step = this.program.steps[index];
     if (!step) return "no step";
-    const operands = [step.a, step.b, step.c].filter(Boolean).map((o) => this.slot(o));
+    const operands = [step.a, step.b, step.c, step.d].filter(Boolean).map((o) => this.slot(o));
     if (step.trap) operands.push(step.trap);
     if (step.callee !== undefined) operands.push(this.program.functions.find((f) => f.index === step.callee)?.name ?? step.callee);
     if (step.imm && step.control !== "call") operands.push(`offset ${step.imm}`);
