@@ -16,7 +16,10 @@ _SIBLINGS = {
     "load32_s": "load32_u", "store": "store8", "store8": "store16", "store16": "store8", "store32": "store16",
     "extend8_s": "extend16_s", "extend16_s": "extend8_s", "lt": "le", "le": "lt", "gt": "ge", "ge": "gt", "min": "max",
     "max": "min", "convert_i32_s": "convert_i32_u", "convert_i32_u": "convert_i32_s", "convert_i64_s": "convert_i64_u",
-    "convert_i64_u": "convert_i64_s",
+    "convert_i64_u": "convert_i64_s", "div": "mul", "sqrt": "nearest", "floor": "ceil", "ceil": "trunc", "trunc": "floor",
+    "nearest": "trunc", "trunc_f32_s": "trunc_f32_u", "trunc_f32_u": "trunc_sat_f32_u", "trunc_f64_s": "trunc_f64_u",
+    "trunc_f64_u": "trunc_sat_f64_u", "trunc_sat_f32_s": "trunc_f32_s", "trunc_sat_f32_u": "trunc_sat_f32_s",
+    "trunc_sat_f64_s": "trunc_f64_s", "trunc_sat_f64_u": "trunc_sat_f64_s", "extend32_s": "extend16_s",
 }  # fmt: skip
 _OTHERS = {
     "mov": "select", "select": "mov", "table.get": "table.ref", "table.ref": "table.get", "stdout": "stderr",
