@@ -20,7 +20,7 @@ from safetensors.numpy import save_file
 
 import wasm2xformer as w2x
 from programs import FOLDER
-from wasm2xformer.compiler.format import checkpoint
+from wasm2xformer.compiler.format import checkpoint, tensors
 from wasm2xformer.compiler.format.output_file import check_output
 
 SOURCE = """(module (memory 1) (data (i32.const 3) "abc")
@@ -383,3 +383,14 @@ def test_not_a_file(tmp_path: Path) -> None:
     for odd in (tmp_path, tmp_path / "pipe", "/dev/zero", "a\0b"):
         with pytest.raises(w2x.CheckpointError):
             w2x.load(odd)
+
+
+@pytest.mark.parametrize(
+    ("values", "finite"),
+    [
+        ([1e308] * 3, True), ([-1e308] * 3, True), ([1e308] * 3 + [np.inf], False), ([np.inf, -np.inf], False),
+        ([0.0, np.nan], False), ([], True),
+    ],
+)  # fmt: skip
+def test_finite_values_may_have_a_sum_that_is_not(values: list[float], finite: bool) -> None:
+    assert tensors._finite(np.array(values)) == finite
