@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+import wasm2xformer as w2x
 from wasm2xformer.compiler.format.sparse import SparseRows
 from wasm2xformer.compiler.format.transformer import Transformer
 from wasm2xformer.compiler.graph import Graph, build
 from wasm2xformer.runtime.check.diff.native import I64, R64, NativeFunction, bits, fabs, real, rint, whole
 from wasm2xformer.runtime.check.diff.translate import translated
-from wasm2xformer.runtime.check.replay import ReplayError, choice_pass, hard_pass, replay
+from wasm2xformer.runtime.check.replay import Reading, ReplayError, choice_pass, hard_pass, replay
 from wasm2xformer.runtime.check.replay.choices import Choices
 from wasm2xformer.runtime.check.replay.hard import HardAttention, _places
 from wasm2xformer.runtime.check.replay.matrices import Embedding, Logits
@@ -274,3 +275,60 @@ def shifted(sizes: I64, x: R64) -> int:
 def test_numbers_of_two_kinds_are_not_mixed(function: Callable[..., int]) -> None:
     with pytest.raises(NotImplementedError, match=r"integers and real numbers together|LShift"):
         translated(function)
+
+
+MEMORY = """
+(module (memory (export "memory") 1)
+  (func (export "set") (param i32 i32) (i32.store (local.get 0) (local.get 1)))
+  (func (export "sum") (param i32) (result i32) (i32.add (i32.load (local.get 0)) (i32.load offset=4 (local.get 0)))))
+"""
+CALLS = (("set", (8, 1000)), ("set", (12, 7)), ("sum", (8,)), ("set", (8, 1)), ("sum", (8,)), ("sum", (4,)))
+
+
+def test_a_sequence_that_grows_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where some calls were not replayed: what they have left behind is found."""
+    blocks: list[tuple[int, int, int]] = []
+    real = HardAttention.choices
+    monkeypatch.setattr(
+        HardAttention, "choices", lambda self, tokens, *block: blocks.append(block) or real(self, tokens, *block)
+    )  # fmt: skip
+    verifier = w2x.Verifier(MEMORY)
+    for k, (name, args) in enumerate(CALLS):
+        verifier.write_memory(100, b"host")
+        assert verifier.invoke(name, args, replay=k != 1).ok
+    ends = [stop for _, stop, _ in blocks]
+    assert [start for start, _, _ in blocks] == [0, *ends[:-1]] and len(blocks) == len(CALLS) - 1
+    assert all(start <= first < stop for start, stop, first in blocks)
+
+
+def test_a_wrong_token_is_seen_behind_what_was_read() -> None:
+    vm = w2x.Instance(w2x.compile(MEMORY))
+    model = vm.model.transformer
+    parts = [model.prefix]
+    for name, args in CALLS:
+        run = vm.invoke(name, *args)
+        parts += [run.prompt, run.tokens]
+    ends = np.cumsum([len(part) for part in parts])
+    tokens, reading = np.concatenate(parts), Reading(model)
+    for prompt, end in zip(ends[1:-2:2], ends[2:-2:2], strict=True):
+        assert replay(model, tokens[:end], prompt - 1, reading=reading) is None
+    wrong = tokens.copy()
+    wrong[-2] = tokens[-3]
+    assert replay(model, wrong, ends[-2] - 1, reading=reading) == replay(model, wrong, ends[-2] - 1) is not None
+
+
+def test_what_was_cut_off_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    vm = w2x.Instance(w2x.compile(MEMORY))
+    run = vm.invoke("set", 8, 5)
+    model, reading = vm.model.transformer, Reading(vm.model.transformer)
+    tokens, start = np.concatenate([model.prefix, run.prompt, run.tokens]), len(model.prefix) + len(run.prompt) - 1
+    with monkeypatch.context() as cut, pytest.raises(KeyboardInterrupt):
+        cut.setattr(Choices, "of", _interrupted)
+        replay(model, tokens, start, reading=reading)
+    assert replay(model, tokens, start, reading=reading) is None
+    tokens[start + 1] = tokens[start + 2]
+    assert replay(model, tokens, start, reading=reading) == replay(model, tokens, start) is not None
+
+
+def _interrupted(self: Choices, x: np.ndarray) -> np.ndarray:
+    raise KeyboardInterrupt

@@ -39,7 +39,7 @@ from .oracle import Bound, Oracle, OracleRun, folded_counts, oracle_for
 from .translation import TranslationCheck
 
 if TYPE_CHECKING:
-    from .replay import Mismatch
+    from .replay import Mismatch, Reading
     from .replay.margins import Margins
 
 
@@ -177,6 +177,7 @@ class Verifier:
         )
         self._comparison = Comparison(self.program, self.source.module, self._oracle.sites, self._oracle.references)
         self._sequence = [model.transformer.prefix]
+        self._reading: Reading | None = None
         linked, instance, steps = self._translation.linked, self._instance, self._comparison.steps
         keys = instance.prefix_probed if instance is not None and probe else None
         self._state = ModelState(self.program, linked, self._table, steps, model.transformer.prefix, keys)
@@ -237,15 +238,16 @@ class Verifier:
                 )
 
     def _replay(self, report: Report, how: ReplayOptions, progress: Callable[[int], None] | None) -> None:
-        from .replay import replay
+        from .replay import Reading, replay
         from .replay.margins import Margins
 
+        self._reading = self._reading or Reading(self.model.transformer)
         model, sequence = self.model.transformer, np.concatenate(self._sequence)
         report.margins = Margins(model.certificate) if how.margins else None
         with needing("replay with real softmax", "torch"):
             report.mismatch = replay(
                 model, sequence, len(sequence) - len(report.run.tokens) - 1, progress,
-                attention=how.attention, device=how.device, margins=report.margins,
+                attention=how.attention, device=how.device, margins=report.margins, reading=self._reading,
             )  # fmt: skip
 
     def _given_up(self, error: Unfinished, tokens: Sequence[np.ndarray]) -> Unfinished:

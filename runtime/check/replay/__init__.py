@@ -2,6 +2,6 @@
 
 from ...errors import ReplayError
 from .mismatch import Mismatch
-from .replay import ATTENTION, replay
+from .replay import ATTENTION, Reading, replay
 
-__all__ = ["ATTENTION", "Mismatch", "ReplayError", "replay"]
+__all__ = ["ATTENTION", "Mismatch", "Reading", "ReplayError", "replay"]

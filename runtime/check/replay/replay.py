@@ -27,6 +27,7 @@ def replay(
     attention: str = "hard",
     device: str = "cpu",
     margins: Margins | None = None,
+    reading: Reading | None = None,
 ) -> Mismatch | None:
     """The first position p >= check_from at which argmax of the logits is not tokens[p + 1]; None if there is none.
 
@@ -34,6 +35,7 @@ def replay(
     attention: "hard", as the limit of ever harder softmax, for the forms of heads that the compiler makes, in memory of what
     lookups may still find (some hundred bytes a token); or "softmax", as it is, in float64, for any heads, in memory of some
     T * slots * 16 bytes.
+    reading: of this model; what has been read of the sequence with it is not read again (hard only).
     device: "cpu", "cuda" or "cuda:NUMBER"; hard attention runs on the CPU. margins: is told how far decisions were from a tie
     (softmax only).
     Raises ReplayError, EnvelopeError for a sequence past the checkpoint's certificate, CheckpointError for one that promises more
@@ -44,7 +46,10 @@ def replay(
         raise past_certificate(len(tokens), model.certificate)
     if attention not in ATTENTION or (margins is not None and attention != "softmax"):
         raise ValueError(f"attention {attention!r}: one of {', '.join(ATTENTION)}; margins need softmax")
-    blocks = _hard(model, tokens, check_from) if attention == "hard" else _soft(model, tokens, check_from, device, margins)
+    if attention == "hard":
+        blocks = (reading or Reading(model)).choices(tokens, check_from)
+    else:
+        blocks = _soft(model, tokens, check_from, device, margins)
     for start, chosen in blocks:
         following = tokens[start + 1 : start + 1 + len(chosen)]
         wrong = np.flatnonzero(chosen != following)
@@ -56,13 +61,27 @@ def replay(
     return None
 
 
-def _hard(model: Transformer, tokens: np.ndarray, check_from: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(first position, choices from there on), together of all positions that have a successor, from check_from on."""
-    hard, sequence = HardAttention(model), np.ascontiguousarray(tokens, np.int32)
-    for start in range(0, len(tokens) - 1, BLOCK):
-        stop = min(start + BLOCK, len(tokens) - 1)
-        first = min(max(start, check_from), stop)
-        yield first, hard.choices(sequence, start, stop, first)
+class Reading:
+    """How far a sequence that grows has been read with hard attention."""
+
+    def __init__(self, model: Transformer):
+        self._model, self._read = model, 0
+        self._attention: HardAttention | None = None
+
+    def choices(self, tokens: np.ndarray, check_from: int) -> Iterator[tuple[int, np.ndarray]]:
+        """(first position, choices from there on), together of all positions that have a successor, from check_from on. tokens:
+        those of the last time, and more. Raises ReplayError."""
+        sequence = np.ascontiguousarray(tokens, np.int32)
+        if self._attention is None or check_from < self._read:
+            self._attention, self._read = HardAttention(self._model), 0
+        attention = self._attention
+        for start in range(self._read, len(tokens) - 1, BLOCK):
+            self._attention = None  # nobody goes on from the middle of a block
+            stop = min(start + BLOCK, len(tokens) - 1)
+            first = min(max(start, check_from), stop)
+            chosen = attention.choices(sequence, start, stop, first)
+            self._attention, self._read = attention, stop
+            yield first, chosen
 
 
 def _soft(
