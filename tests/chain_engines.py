@@ -37,7 +37,7 @@ def instance(model: Model, code: ChainCode | None, **world) -> tuple[w2x.Instanc
     engine = vm._engine
     assert isinstance(engine, FastEngine)
     engine._chains = Chains(lambda samples, wanted: None, lambda: code, lambda code: None)
-    engine._chains._due = NEVER
+    engine._chains.shared.due = NEVER
     return vm, Counted(engine)
 
 

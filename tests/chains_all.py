@@ -120,7 +120,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the first random module (%(default)s)")
     options = parser.parse_args(arguments)
     os.environ["WASM2XFORMER_CHAINS"] = "1"
-    chained.LEAST, chained.TRIAL = 0, chained.ALL
+    chained.LEAST, chained.EARLY, chained.TRIAL = 0, 0, chained.ALL
     if options.random is None:
         return int(bool(programs(options.ids, options.quick)))
     return int(bool(random_modules(options.kind or OWN, range(options.seed, options.seed + options.random))))

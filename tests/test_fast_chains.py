@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ import wasm2xformer as w2x
 from programs import load_programs
 from wasm2xformer.runtime import instance as instance_module
 from wasm2xformer.runtime.errors import DecodingError
-from wasm2xformer.runtime.fast import FastEngine, cases, chained, chains
+from wasm2xformer.runtime.fast import FastEngine, cases, chained, chains, loaded_chains
 from wasm2xformer.runtime.fast.chain_emit import ChainEmitter
 from wasm2xformer.runtime.fast.chain_region import Region
 from wasm2xformer.runtime.fast.chained import ALL, Chains, Wanted
@@ -47,9 +48,11 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chains from the first token, and for what samples were in once."""
     monkeypatch.setenv("WASM2XFORMER_CHAINS", "1")
     monkeypatch.setattr(chained, "LEAST", 0)
+    monkeypatch.setattr(chained, "EARLY", 0)
     monkeypatch.setattr(chained, "OFTEN", 1)
     monkeypatch.setattr(chained, "TRIAL", NEVER)
     monkeypatch.setattr(instance_module, "MORE", 2)  # samples are blocks: many short ones, for chains of short sequences
+    monkeypatch.setattr(loaded_chains, "_shared", OrderedDict())
 
 
 def calls(*invocations: tuple):
@@ -210,11 +213,18 @@ def test_stock_form() -> None:
         np.testing.assert_array_equal(chained.invoke("down", 100).tokens, expected)
 
 
+def decoding(made: Chains, by_chains: float, quick: bool = True) -> None:
+    """Some chains, that have decoded so many tokens."""
+    if made.shared.loaded is None or made.shared.loaded.quick != quick:
+        made.shared.loaded = SimpleNamespace(tokens=np.zeros(0, dtype=np.int64), quick=quick)
+    made._count.value = int(by_chains)
+
+
 def in_the_background(vm: w2x.Instance) -> Chains:
     """The chains of an instance, when the thread that makes them is done."""
     made = vm._engine._chains
-    assert made._thread is not None
-    made._thread.join(60)
+    assert made.shared.thread is not None
+    made.shared.thread.join(60)
     assert not made.making
     return made
 
@@ -228,7 +238,7 @@ def test_made_in_the_background_and_kept(monkeypatch: pytest.MonkeyPatch, tmp_pa
     expected = vm.invoke("down", 400).tokens
     made = in_the_background(vm)
     np.testing.assert_array_equal(vm.invoke("down", 400).tokens, expected)
-    assert made._loaded is not None and made._loaded.decoded > 100
+    assert made._loaded is not None and made.decoded > 100
     assert len(list((tmp_path / "fast").glob("*.chains.bin"))) == 1
     monkeypatch.setattr(chained, "FIRST", NEVER)
     used = []
@@ -240,6 +250,56 @@ def test_made_in_the_background_and_kept(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert used == [True, True, False]
 
 
+def test_engines_of_one_program_share_chains_and_what_they_have_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short sequences come to chains together, and the next one has them from its first token on."""
+    model = w2x.compile(DEEP)
+    expected = instance(model, None)[0].invoke("down", 200).tokens
+    loaded_chains._shared.clear()
+    monkeypatch.setattr(chained, "FIRST", 2 * len(expected))
+    monkeypatch.setattr(chained, "EACH", 1)
+    made, used = [], []
+    for _ in range(5):
+        vm = w2x.Instance(model)
+        np.testing.assert_array_equal(vm.invoke("down", 200).tokens, expected)
+        made.append(vm._engine._chains.shared.thread is not None)
+        used.append(vm._engine.by_chains > 100)
+        if made[-1]:
+            in_the_background(vm)
+    assert (made[0], made[-1]) == (False, True)
+    assert (used[0], used[-1]) == (False, True)
+    monkeypatch.setattr(chained, "EARLY", NEVER)  # a call of a few tokens, too
+    vm = w2x.Instance(model)
+    vm.invoke("down", 5)
+    assert vm._engine._chains._loaded is vm._engine._chains.shared.loaded is not None
+
+
+def test_improve_makes_chains_for_a_short_sequence_or_takes_those_that_are_there(
+    monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    monkeypatch.setenv("WASM2XFORMER_CACHE", str(tmp_path))
+    monkeypatch.setattr(chained, "LEAST", 1 << 17)
+    model = w2x.compile(DEEP)
+    vm = w2x.Instance(model)
+    expected = vm.invoke("down", 400).tokens
+    assert vm._engine.by_chains == 0
+    vm._engine.improve()
+    loaded_chains._shared.clear()  # as in another process
+    monkeypatch.setattr(chains, "compile_chains", None)
+    vm = w2x.Instance(model)
+    vm._engine.improve()
+    np.testing.assert_array_equal(vm.invoke("down", 400).tokens, expected)
+    assert vm._engine.by_chains > 0.7 * len(expected)
+
+
+def test_a_program_that_nobody_uses_any_more_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loaded_chains, "PROGRAMS", 2)
+    first = loaded_chains.shared("a")
+    assert loaded_chains.shared("a") is first and loaded_chains.shared("") is not loaded_chains.shared("")
+    for name in "bc":
+        loaded_chains.shared(name)
+    assert loaded_chains.shared("a") is not first
+
+
 def test_others_are_made_where_those_that_are_there_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Wanted] = []
     made = Chains(lambda samples, wanted: asked.append(wanted), lambda: None, lambda code: None)
@@ -249,10 +309,10 @@ def test_others_are_made_where_those_that_are_there_do_not_fit(monkeypatch: pyte
 
     def after(position: int, by_chains: int, quick: bool = False) -> list[int]:
         if by_chains:
-            made._loaded = SimpleNamespace(tokens=np.zeros(0, dtype=np.int64), decoded=by_chains, quick=quick)
+            decoding(made, by_chains, quick)
         made.usable(position, flags)
-        if made._thread is not None:
-            made._thread.join(60)
+        if made.shared.thread is not None:
+            made.shared.thread.join(60)
         return [wanted.most * chained.EACH // chained.FIRST for wanted in asked]
 
     first = chained.FIRST
@@ -272,7 +332,7 @@ def test_those_of_an_earlier_run_are_used_until_it_is_worth_making_better_ones()
     made.samples.kept = [(0, [], np.zeros(1, dtype=np.int32))]
     first, flags = chained.FIRST, np.zeros(1, dtype=np.uint8)
     for position, by_chains in ((first, 0.6 * first), (3 * first, 2.6 * first), (4 * first, 3.6 * first)):
-        made._loaded = SimpleNamespace(tokens=np.zeros(0, dtype=np.int64), decoded=by_chains, quick=True)
+        decoding(made, by_chains)
         made.usable(position, flags)
         assert bool(asked) == (position == 4 * first)
 
@@ -282,7 +342,7 @@ def test_those_that_decode_little_are_not_used(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(chained, "TRIAL", 1000)
     flags, each = np.zeros(1, dtype=np.uint8), 1000
     for position, by_chains, used in ((each, each, True), (2 * each, 1.7 * each, True), (3 * each, 2.2 * each, False)):
-        made._loaded = SimpleNamespace(tokens=np.zeros(0, dtype=np.int64), decoded=by_chains, quick=True)
+        decoding(made, by_chains)
         assert (made.usable(position, flags) is not None) == used
 
 
@@ -305,13 +365,13 @@ def test_none_are_made_for_short_sequences_or_where_they_are_off(monkeypatch: py
     model = w2x.compile(MEMORY)
     vm = w2x.Instance(model)
     vm.invoke("walk", 4, 3004, 4)
-    assert vm._engine._chains._thread is None
+    assert vm._engine._chains.shared.thread is None
     monkeypatch.setattr(chained, "FIRST", 1000)
     for switch in ("0", "ready"):
         monkeypatch.setenv("WASM2XFORMER_CHAINS", switch)
         vm = w2x.Instance(model)
         vm.invoke("walk", 4, 3004, 4)
-        assert vm._engine._chains._thread is None
+        assert vm._engine._chains.shared.thread is None
 
 
 def test_now(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
@@ -340,7 +400,7 @@ def test_always(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         np.testing.assert_array_equal(vm.invoke("down", 300).tokens, expected)
     made = vm._engine._chains
-    assert made._loaded is not None and made._loaded.decoded > 100
+    assert made._loaded is not None and made.decoded > 100
 
 
 def test_what_has_no_rows_has_no_chains() -> None:

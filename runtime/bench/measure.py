@@ -110,7 +110,7 @@ def decode(request: Request) -> dict[str, Any]:
 
 def warm(request: Request) -> dict[str, Any]:
     """Decodes once, what scaling is measured on where there is no model, and has the fast engine make all the code that long
-    sequences come to. The cache has it then."""
+    sequences come to, before for what follows and behind for what there has been. The cache has it then."""
     from ...compiler.compile import compile
     from ...compiler.format.errors import EnvelopeError
     from ...compiler.load import load
@@ -119,6 +119,7 @@ def warm(request: Request) -> dict[str, Any]:
     model = load(request.model) if request.model else compile(SCALING)
     export, args = (request.export, request.args) if request.model else ("mix", (2**31 - 1,))
     vm = fresh(model, request)
+    improved(vm)
     with suppress(Trap, Unfinished, EnvelopeError):
         vm.invoke(export, *args, max_tokens=min(request.limit or WARM_TOKENS, WARM_TOKENS))
     improved(vm)

@@ -143,14 +143,12 @@ def flush(writer: ChainWriter) -> None:
 
 
 def drive(first: int) -> str:
-    """The function `drive`, and `chained`, the number of tokens that chains have decoded. first: tokens that `special` decodes
-    before a chain."""
+    """The function `drive`. first: tokens that `special` decodes before a chain."""
     return _DRIVE.format(first=first, stop=STOP, status=STATUS)
 
 
 _DRIVE = """
-@chained = global i64 0
-define i64 @drive(ptr %state, ptr %out, i64 %count, ptr %flags, ptr %probe, ptr %special) nounwind {{
+define i64 @drive(ptr %state, ptr %out, i64 %count, ptr %flags, ptr %probe, ptr %special, ptr %decoded) nounwind {{
 entry:
   br label %loop
 loop:
@@ -190,9 +188,9 @@ short:
 chain:
   %chained = call i64 @chain(ptr %state, ptr %out, i64 %next, i64 %count, ptr %probe)
   %gone = sub i64 %chained, %next
-  %before.all = load i64, ptr @chained
+  %before.all = load i64, ptr %decoded
   %all = add i64 %before.all, %gone
-  store i64 %all, ptr @chained
+  store i64 %all, ptr %decoded
   %same = icmp eq i64 %chained, %next
   %more = shl i64 %step, 1
   %much = icmp sgt i64 %more, 16

@@ -6,9 +6,10 @@ goes on from `out[i - 1]`, the last token read, as long as what comes is one of 
 tokens of `out` have been read. The state is then as `special` leaves it. Between, the number of the position, running sums and
 windows are in registers, and the sum that decides the row follows from the situation.
 
-    i64 drive(state, out, count, flags, probe, special)
+    i64 drive(state, out, count, flags, probe, special, decoded)
 
-decodes as `special` does, with that function for what the chain does not know (see chain_ends.py).
+decodes as `special` does, with that function for what the chain does not know (see chain_ends.py), and adds to `decoded` the
+number of tokens that chains have decoded.
 """
 
 from __future__ import annotations

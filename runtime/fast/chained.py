@@ -1,4 +1,4 @@
-"""Chains as the engine uses them (see chain_region.py): what has been decoded as a sample for them, and their code in memory."""
+"""Chains as the engine uses them (see chain_region.py): what has been decoded as a sample for them, and when there are some."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import numpy as np
 
 from .image import ChainCode
 from .interface import MAX_DELAY
-from .jit import CodeMemory, leave_behind
+from .jit import leave_behind
+from .loaded_chains import LoadedChains, Shared
 
 # Blocks of tokens that are kept as samples, how long each may be, and how many tokens have to be known before one.
 BLOCKS, LONGEST, BEFORE = 64, 1 << 12, 16
@@ -24,21 +25,21 @@ SWITCH, DEFAULT, ALWAYS = "WASM2XFORMER_CHAINS", "1", "always"
 # "always": tokens that one call decodes until there are chains, and then (what is due is made between two calls), blocks of the
 # former, and situations at most.
 SHORT, SHIFT, FEW, FAST = 24, 512, 3, 80
-# Before that many tokens, nothing is done for chains: reading those that were made before takes as long as decoding these.
-LEAST = 1 << 17
-# Tokens before chains are made, and for each situation that is in them, so that making them does not take much longer than what
-# has been decoded has. How often samples have to be in a situation.
+# Before that many tokens of all engines of a program in this process, nothing is done for chains: reading those that were made
+# before takes as long as decoding these. In a sequence that is shorter than that, nothing is asked about them.
+LEAST, EARLY = 1 << 17, 1 << 11
+# Tokens, of all these engines, before chains are made, and for each situation that is in them, so that making them does not take
+# much longer than what has been decoded has. How often samples have to be in a situation.
 FIRST, EACH, OFTEN = 1 << 24, 1 << 17, 8
 # Chains that decode less than this part of the tokens cost more than they save: `special` takes longer where it is asked for a
 # few tokens at a time. They are looked at after so many tokens, again and again.
 PAYING, TRIAL = 0.6, 1 << 18
+# Tokens that samples have to have, or half of those of the longest sequence of a program so far.
+SAMPLED = 1 << 14
 # After that many times the tokens, better ones are made than those that were made quickly, as the first ones are, or decode less
 # than that part.
 AGAIN, MUCH = 4, 0.97
 ALL = 2**62
-
-_DRIVE = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 2, ctypes.c_int64, *[ctypes.c_void_p] * 3)
-
 
 # The row at which the last of some tokens was read, these tokens, and those that followed.
 Sample = tuple[int, Sequence[int], np.ndarray]
@@ -63,6 +64,7 @@ class Samples:
         self._room, self._free = np.empty((0, LONGEST), dtype=np.int32), list(range(BLOCKS))
         self._places: list[int] = []
         self._stride, self._seen = 1, 0
+        self.size = 0  # tokens in them
         self._before: list[int] = []
 
     def add(self, row: int, tokens: np.ndarray) -> None:
@@ -92,6 +94,7 @@ class Samples:
             self._free += self._places[1::2]
             del self.kept[1::2], self._places[1::2]
             self._stride *= 2
+        self.size = sum(len(tokens) for _, _, tokens in self.kept)
 
     def copied(self) -> list[Sample]:
         """For another thread: blocks are written again when there are others."""
@@ -102,27 +105,6 @@ class Samples:
         self._before = []
 
 
-class LoadedChains:
-    """Object code in memory; called as `special` is, whose address `special` has. tokens: ids that they decode without a look at
-    their flags."""
-
-    def __init__(self, code: ChainCode):
-        self.tokens, self.quick = code.tokens, code.quick
-        self._memory = CodeMemory(code.code)
-        self._drive = _DRIVE(self._memory.function("drive"))
-        self._count = ctypes.c_int64.from_address(self._memory.variable("chained"))
-
-    @property
-    def decoded(self) -> int:
-        """Tokens that chains have decoded so far: the others were left to `special`."""
-        return self._count.value
-
-    def behind(self, special: Any) -> Callable[..., int]:
-        """A function with the arguments of `special`, for decoding."""
-        address = ctypes.cast(special, ctypes.c_void_p).value
-        return lambda state, tokens, count, out, flags, probe: self._drive(state, out, count, flags, probe, address)
-
-
 def chains_always() -> bool:
     """Whether chains are wanted as soon as there can be any."""
     return os.environ.get(SWITCH, DEFAULT) == ALWAYS
@@ -131,7 +113,8 @@ def chains_always() -> bool:
 class Chains:
     """The chains of one engine, as long as its sequence grows.
 
-    make: for these samples. read: those that were made before. keep: for the next engine.
+    make: for these samples. read: those that were made before. keep: for the next process. shared: with other engines of the
+    program. position: tokens of the sequence before the first one that is decoded.
     """
 
     def __init__(
@@ -139,82 +122,123 @@ class Chains:
         make: Callable[[list[Sample], Wanted], ChainCode | None],
         read: Callable[[], ChainCode | None],
         keep: Callable[[ChainCode], None],
+        shared: Shared | None = None,
+        position: int = 0,
     ):
         self.samples = Samples()
         self._make, self._read, self._keep = make, read, keep
         switch = os.environ.get(SWITCH, DEFAULT)
         self._on, self._ready = switch != "0", switch == "ready"
         self.always, self._now = chains_always(), switch == "now"
-        self._sought = self.always
-        self._due = 0 if self.always else 2 * LEAST if self._now else FIRST
-        self._before = self._tried = 0, 0  # tokens, and those of them by chains, when some were due last, and looked at
-        self._thread: threading.Thread | None = None
-        self._made: list[ChainCode] = []
-        self._loaded: LoadedChains | None = None
+        # What was made for tests that begin at once is nothing that others want.
+        self.shared = Shared() if shared is None or self.always else shared
+        if self.shared.due is None:
+            self.shared.due = 0 if self.always else 2 * LEAST if self._now else FIRST
+        self._count = ctypes.c_int64()
+        self._told = position, 0  # tokens, and those of them by chains, that `shared` knows of
+        self._tried = 0, 0  # the same when chains were looked at last
+        self._found: LoadedChains | None = None  # those that were shared last
+        self._loaded: LoadedChains | None = None  # the same, unless they were put away
+        self._clear: tuple[np.ndarray, LoadedChains, bool] | None = None
 
     @property
     def most(self) -> int | None:
         """How many tokens one call may decode."""
-        return (SHIFT if self._due else SHORT) if self.always else None
+        return (SHIFT if self.shared.due else SHORT) if self.always else None
 
     @property
     def decoded(self) -> int:
-        """Tokens, by those that are loaded."""
-        return self._loaded.decoded if self._loaded is not None else 0
+        """Tokens of this sequence that chains have decoded."""
+        return self._count.value
 
     @property
     def making(self) -> bool:
-        return self._thread is not None and self._thread.is_alive()
+        return self.shared.making
 
     def watching(self, position: int) -> bool:
-        """Whether the sequence is so long that chains are worth a thought."""
-        return self._on and (self.always or position >= LEAST)
+        """Whether chains are worth a thought."""
+        return self._on and (self.always or position >= EARLY or self.shared.loaded is not None)
+
+    def behind(self, special: Any, position: int, flags: np.ndarray) -> Callable[..., int] | None:
+        """A function for decoding with these flags by token id, with the arguments of `special`, if there are chains that can be
+        used. Makes new ones where it is time."""
+        loaded = self.usable(position, flags)
+        return loaded.behind(special, self._count) if loaded is not None else None
 
     def usable(self, position: int, flags: np.ndarray) -> LoadedChains | None:
-        """Chains for decoding with these flags by token id, if there are any. Makes new ones where it is time."""
-        if not self._sought:
-            self._sought = True
-            self._add(self._read())
-        if self._made:
-            self._loaded = LoadedChains(self._made.pop())
-            self._before = self._tried = position, 0
-        elif self._loaded is not None and position >= self._tried[0] + TRIAL and not self.always:
-            part, self._tried = self._part(position, self._tried), (position, self._loaded.decoded)
+        self.tell(position)
+        if self.always or self.shared.tokens >= LEAST:
+            self._seek()
+        self._load()
+        if self._loaded is not None and position >= self._tried[0] + TRIAL and not self.always:
+            part, self._tried = _part(self._told, self._tried), self._told
             self._loaded = self._loaded if part >= PAYING else None
-        if position >= self._due and not self._ready and not self.making and len(self.samples.kept) >= self._needed():
-            self._time(position)
-        loaded = self._loaded
-        return loaded if loaded is not None and not flags[loaded.tokens].any() else None
+        tokens, due = self.shared.tokens, self.shared.due
+        if due is not None and tokens >= due and not self._ready and not self.making and self._sampled():
+            self._time(tokens)
+        return self._loaded if self._loaded is not None and self._passes(flags, self._loaded) else None
 
-    def _needed(self) -> int:
-        return FEW if self.always else 1
+    def tell(self, position: int) -> None:
+        """What has been decoded since the last time counts for all engines of the program. position: tokens of the sequence."""
+        before, self._told = self._told, (position, self.decoded)
+        self.shared.tokens += self._told[0] - before[0]
+        self.shared.by_chains += self._told[1] - before[1]
 
-    def _time(self, position: int) -> None:
+        self.shared.sampled = max(self.shared.sampled, self.samples.size)
+
+    def _sampled(self) -> bool:
+        """Whether there are samples enough."""
+        if self.always:
+            return len(self.samples.kept) >= FEW
+        return bool(self.samples.kept) and self.samples.size >= min(SAMPLED, self.shared.sampled / 2)
+
+    def _seek(self) -> None:
+        """Those that were made before, once in a process."""
+        if not self.shared.sought:
+            self.shared.sought = True
+            self._add(self._read())
+
+    def _load(self) -> None:
+        self.shared.load()
+        if self._found is not self.shared.loaded:
+            self._found = self._loaded = self.shared.loaded
+            self._tried = self._told
+
+    def _passes(self, flags: np.ndarray, loaded: LoadedChains) -> bool:
+        """Whether none of the tokens of chains has a flag."""
+        if self._clear is None or self._clear[0] is not flags or self._clear[1] is not loaded:
+            self._clear = flags, loaded, not flags[loaded.tokens].any()
+        return self._clear[2]
+
+    def _time(self, tokens: int) -> None:
         """Some are due."""
-        self._due = (AGAIN if not self.always else AGAIN**2) * max(position, 1)
-        if self._loaded is not None and not self.always:
-            part, self._before = self._part(position, self._before), (position, self._loaded.decoded)
-            if position < AGAIN * FIRST and not self._now:  # of an earlier run
-                self._due = AGAIN * FIRST
+        shared = self.shared
+        shared.due = (AGAIN if not self.always else AGAIN**2) * max(tokens, 1)
+        if shared.loaded is not None and not self.always:
+            part = _part((tokens, shared.by_chains), shared.since)
+            shared.since = tokens, shared.by_chains
+            if tokens < AGAIN * FIRST and not self._now:  # of an earlier run
+                shared.due = AGAIN * FIRST
                 return
-            if part > MUCH and not self._loaded.quick:
+            if part > MUCH and not shared.loaded.quick:
                 return
         if self.always:
-            self._add(self._make(self.samples.kept, Wanted(min(position, FAST), 1, quick=True, part=0.0)))
+            self._add(self._make(self.samples.kept, Wanted(min(tokens, FAST), 1, quick=True, part=0.0)))
         elif self._now:
-            self.make()
-        else:
-            self._begin(Wanted(position // EACH, OFTEN, quick=position < AGAIN * FIRST))
-
-    def _part(self, position: int, before: tuple[int, int]) -> float:
-        """How much of the tokens since then chains have decoded."""
-        since, by_chains = before
-        return (self.decoded - by_chains) / max(1, position - since)
-
-    def make(self) -> None:
-        """Makes the best ones at once, for the samples that there are, and keeps them."""
-        if self._on and self.samples.kept:
             self._finish(self.samples.kept, Wanted(ALL, OFTEN, quick=False))
+        else:
+            self._begin(Wanted(tokens // EACH, OFTEN, quick=tokens < AGAIN * FIRST))
+
+    def improve(self) -> None:
+        """Makes the best ones at once, for the samples that there are, and keeps them; without samples, takes those that were
+        made before."""
+        if not self._on:
+            return
+        if self.samples.kept:
+            self._finish(self.samples.kept, Wanted(ALL, OFTEN, quick=False))
+        else:
+            self._seek()
+        self._load()
 
     def _finish(self, samples: list[Sample], wanted: Wanted) -> None:
         code = self._make(samples, wanted)
@@ -230,10 +254,15 @@ class Chains:
             with suppress(Exception):  # then there are none
                 self._finish(samples, wanted)
 
-        self._thread = thread = threading.Thread(target=work, name="chains", daemon=True)
+        self.shared.thread = thread = threading.Thread(target=work, name="chains", daemon=True)
         thread.start()
         atexit.register(lambda: leave_behind(thread) if thread.is_alive() else None)
 
     def _add(self, code: ChainCode | None) -> None:
         if code is not None:
-            self._made.append(code)
+            self.shared.made.append(code)
+
+
+def _part(now: tuple[int, int], before: tuple[int, int]) -> float:
+    """How much of the tokens since then chains have decoded. Each: tokens, and those of them by chains."""
+    return (now[1] - before[1]) / max(1, now[0] - before[0])

@@ -16,6 +16,7 @@ from .chained import Chains, Sample, Wanted, chains_always
 from .image import UNLIMITED, ChainCode, CompiledModel, Image, StateMemory
 from .interface import EXHAUSTED, FOREIGN, PREFIX_BYTES, ROW, STOP, UNEXPECTED, Refused, Room, size
 from .jit import Loaded, compile_object
+from .loaded_chains import shared
 
 # Tokens that one call of generated code reads or decodes: few at first, then as many as take about that many seconds. Nothing
 # interrupts a call.
@@ -112,7 +113,7 @@ class FastEngine:
 
     def _remember(self, tokens: np.ndarray) -> None:
         if self._history is not None:
-            self._history.append(tokens)
+            self._history.append(tokens.copy())
             if self.behind > HISTORY:
                 self._history = None
 
@@ -173,7 +174,7 @@ class FastEngine:
         )
         self._pace(count, perf_counter() - started)
         self.position += done
-        self._remember((out if tokens is None else tokens)[:done].copy())
+        self._remember((out if tokens is None else tokens)[:done])
         if values is not None:
             self.probed.append(values[:done])
         status = self._state.field("status")
@@ -190,7 +191,7 @@ class FastEngine:
         if self._briefly:
             self._complete()
         self._optimise()
-        self._chains.make()
+        self._chains.improve()
 
     def _optimise(self) -> None:
         text, image = self._program.text, self._image
@@ -201,7 +202,7 @@ class FastEngine:
 
     @property
     def by_chains(self) -> int:
-        """Tokens that the chains at hand have decoded."""
+        """Tokens that chains have decoded."""
         return self._chains.decoded
 
     def _no_chains_yet(self, name: str) -> Chains:
@@ -213,7 +214,8 @@ class FastEngine:
 
             return compile_chains(model, probe, trusting, samples, wanted)
 
-        return Chains(make, lambda: kept_chains(name), lambda chains: keep_chains(name, chains))
+        read, write = lambda: kept_chains(name), lambda chains: keep_chains(name, chains)
+        return Chains(make, read, write, shared(name), len(model.prefix))
 
     def _check_certificate(self, tokens: int) -> None:
         """A model that claims to be exact up to some length is held to it, and to running sums that, rounded as in the dense
@@ -324,7 +326,8 @@ class FastEngine:
             self._run(self._code.special, None, count, out, flags)
             return
         count = self._chains.samples.first(count)
-        chains, row = self._chains.usable(self.position, flags), int(self._state.words[ROW])
-        done = self._run(chains.behind(self._code.special) if chains else self._code.special, None, count, out, flags)
+        chains, row = self._chains.behind(self._code.special, self.position, flags), int(self._state.words[ROW])
+        done = self._run(chains or self._code.special, None, count, out, flags)
+        self._chains.tell(self.position)
         stopped = done and flags[out[done - 1]]  # chains cannot go on behind a token that has a flag
         self._chains.samples.add(row, out[: done - 1 if stopped else done])
