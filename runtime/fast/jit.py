@@ -186,6 +186,11 @@ class CodeMemory:
         memory = self._memory
         return memory.addresses.get(name, 0) if isinstance(memory, ObjectMemory) else memory.get_function_address(name)
 
+    def variable(self, name: str) -> int:
+        """The address of a global variable."""
+        memory = self._memory
+        return memory.addresses[name] if isinstance(memory, ObjectMemory) else memory.get_global_value_address(name)
+
 
 class Loaded:
     """Object code in memory: the functions of loop.generate; `general` stands for those that are not there."""
