@@ -20,8 +20,8 @@ MOST_KEPT = 96
 
 
 class KeptNumber(NamedTuple):
-    """value: at the position that keeps it. place: where. compute: gives it, of the emitter of such a position. atoms: what it is
-    made of."""
+    """value: at the position that keeps it. place: where; an i128 takes two fields. compute: gives it, of the emitter of such a
+    position. atoms: what it is made of."""
 
     value: IrValue
     place: int
@@ -60,7 +60,7 @@ class Repeating(Emitter):
 
     @abstractmethod
     def taken(self, number: KeptNumber) -> str:
-        """A number that is kept: the value's name, an i64, i1 or double."""
+        """A number that is kept: the value's name, an i64, i128, i1 or double."""
 
     def _from_whole(self, key: tuple, compute: Callable[[Emitter], IrValue], form: Form) -> IrValue:
         """The number that `compute` gives, made of a form's atoms."""
@@ -69,8 +69,16 @@ class Repeating(Emitter):
             value = self.aside.write(self.code, lambda: compute(self.whole))
             if not value.ref.startswith("%v") or int(value.ref[2:]) <= self.before:
                 return value
-            found = self.numbers[key] = KeptNumber(value, len(self.numbers), compute, tuple(form.terms))
-        return found.value._replace(ref=self.taken(found))
+            found = self.numbers[key] = KeptNumber(value, self.fields, compute, tuple(form.terms))
+        result = found.value._replace(ref=self.taken(found))
+        if found.value.ref in self.code.large:
+            self.code.large.add(result.ref)
+        return result
+
+    @property
+    def fields(self) -> int:
+        """How many fields of the state numbers take that are kept."""
+        return len(self.numbers) + sum(number.value.kind == "w" for number in self.numbers.values())
 
     def _costs(self, atom: int) -> bool:
         """Whether an atom takes more than a load."""
@@ -127,16 +135,16 @@ class Again(Repeating):
         self.known.checked |= {form for form in forms if not repeats.form(form)}
 
     def taken(self, number: KeptNumber) -> str:
-        pointer, kind = self.address(self.first_field + number.place), number.value.kind
-        raw = self.code.op(f"load {'double' if kind == 'f' else 'i64'}, ptr {pointer}")
-        return self.code.op(f"trunc i64 {raw} to i1") if kind == "b" else raw
+        pointer, value = self.address(self.first_field + number.place), number.value
+        raw = self.code.op(f"load {'i64' if value.kind == 'b' else value.type}, ptr {pointer}, align 8")
+        return self.code.op(f"trunc i64 {raw} to i1") if value.kind == "b" else raw
 
     def keep_all(self) -> None:
         """In the whole position: what this one asks for."""
         for value, place, _, _ in self.numbers.values():
             pointer = self.address(self.first_field + place)
             ref = self.code.op(f"zext i1 {value.ref} to i64") if value.kind == "b" else value.ref
-            self.code.do(f"store {'double' if value.kind == 'f' else 'i64'} {ref}, ptr {pointer}")
+            self.code.do(f"store {'i64' if value.kind == 'b' else value.type} {ref}, ptr {pointer}, align 8")
 
     def sum(self, number: int) -> IrValue:
         atom = self.graph.atom(RunningSum(number))

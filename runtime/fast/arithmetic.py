@@ -1,8 +1,8 @@
 """Forms and neurons as straight-line code.
 
-A value is an i64 that stands for integer * 2^exponent, an i1 (0 or 1), or a double. Integers are used where the bounds
+A value is an i64 or an i128 that stands for integer * 2^exponent, an i1 (0 or 1), or a double. Integers are used where the bounds
 prove that they fit: exact like the doubles of the dense model below 2^53, and faster. An integer's form is computed
-modulo 2^64, so only the result must fit.
+modulo 2^64 (2^128), so only the result must fit.
 
 What holds for every value: an integer is exactly what its form says, and so within the form's bounds. A double has been
 rounded and may be anything, NaN included; it becomes an integer only by way of `_cut` or `checked.Checked.fitted`.
@@ -10,24 +10,19 @@ rounded and may be anything, NaN included; it becomes an integer only by way of 
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple, cast
 
 from .atoms import Atom, Knots, Let, Position, PositionSquared, Relu, knots_value
-from .bounds import Bounds, units
+from .bounds import Bounds, exponent_of, units
 from .code import IrText, IrValue, double
-from .interface import INTEGER_LIMIT
-from .layout import Type
+from .conversions import WIDE_BITS, Conversions, wrapped
+from .interface import EXACT, INTEGER_LIMIT, WIDE_LIMIT, Refused
 from .linear import ONE, Form
 from .pack import Packs
 from .staircase import staircase
 from .symbols import Symbols
-
-
-def wrapped(value: int) -> int:
-    """Modulo 2^64, as LLVM writes an i64."""
-    return (value + 2**63) % 2**64 - 2**63
 
 
 class Resolved(NamedTuple):
@@ -106,11 +101,12 @@ class NotWhole(Exception):
     """A number is no integer in the units in which it is wanted."""
 
 
-class Arithmetic(ABC):
+class Arithmetic(Conversions):
     """packs: rewrites forms so that they read packed columns (see pack.py)."""
 
     def __init__(self, graph: Symbols, code: IrText, packs: Packs):
-        self.graph, self.code, self.packs = graph, code, packs
+        super().__init__(graph, code)
+        self.packs = packs
         self.known = Known()
         self.n = "%n"  # i64: the position, counted from 1
 
@@ -122,76 +118,6 @@ class Arithmetic(ABC):
         """i64: what `Position` is."""
         return self.n
 
-    # -- conversions ----------------------------------------------------------------------------------------------
-
-    def as_int(self, value: IrValue, exponent: int, factor: int = 1) -> str:
-        """i64: factor * value * 2^-exponent modulo 2^64, for an integer or i1 that is a multiple of 2^exponent."""
-        assert value.kind != "f"
-        shift = value.exponent - exponent
-        ref = value.ref
-        if shift < 0:
-            assert factor == 1
-            if ref.lstrip("-").isdigit():
-                return str(int(ref) >> -shift)
-            return ref if value.kind == "b" else self.code.op(f"ashr i64 {ref}, {min(-shift, 63)}")
-        factor = wrapped(factor << shift)
-        if value.kind == "b":
-            return self.code.op(f"select i1 {ref}, i64 {factor}, i64 0")
-        if factor in (0, 1):
-            return ref if factor else "0"
-        if ref.lstrip("-").isdigit():
-            return str(wrapped(int(ref) * factor))
-        if factor > 0 and factor & (factor - 1) == 0:
-            return self.code.op(f"shl i64 {ref}, {factor.bit_length() - 1}")
-        return self.code.op(f"mul i64 {ref}, {factor}")
-
-    def as_double(self, value: IrValue) -> str:
-        if value.kind == "f":
-            return value.ref
-        if value.kind == "b":
-            return self.code.op(f"uitofp i1 {value.ref} to double")  # exponent 0
-        if value.ref.lstrip("-").isdigit():
-            return double(float(int(value.ref)) * 2.0**value.exponent)
-        result = self.code.op(f"sitofp i64 {value.ref} to double")
-        if value.exponent:
-            result = self.code.op(f"fmul double {result}, {double(2.0**value.exponent)}")
-        return result
-
-    def _cut(self, value: IrValue, low: float, high: float) -> IrValue:
-        """A double, cut off at both ends."""
-        code = self.code
-        code.intrinsic("double @llvm.maxnum.f64(double, double)")
-        code.intrinsic("double @llvm.minnum.f64(double, double)")
-        cut = code.op(f"call double @llvm.maxnum.f64(double {self.as_double(value)}, double {double(low)})")
-        return IrValue("f", code.op(f"call double @llvm.minnum.f64(double {cut}, double {double(high)})"))
-
-    def load(self, pointer: str, type: Type, how: str = ", align 1") -> IrValue:
-        """how: alignment and metadata, as the instruction ends with."""
-        raw = self.code.op(f"load {type.llvm}, ptr {pointer}{how}")
-        if type.floating:
-            return IrValue("f", raw)
-        if type.size < 8:
-            raw = self.code.op(f"{'sext' if type.signed else 'zext'} {type.llvm} {raw} to i64")
-        return IrValue("i", raw, type.exponent)
-
-    def store(self, value: IrValue, pointer: str, type: Type, place: str = "") -> None:
-        """value: an integer that fits, where the type is one (see checked.Checked.fitted). place: as for `mark`."""
-        mark = self.mark(place)
-        if type.floating:
-            self.code.do(f"store double {self.as_double(value)}, ptr {pointer}, align 1{mark}")
-            return
-        whole = self.as_int(value, type.exponent)
-        if type.size < 8:
-            whole = self.code.op(f"trunc i64 {whole} to {type.llvm}")
-        self.code.do(f"store {type.llvm} {whole}, ptr {pointer}, align 1{mark}")
-
-    def mark(self, place: str) -> str:
-        """What a store to a place ends with, "" for any place: which column it is (see layout.StateLayout.column)."""
-        return f" ; {place}" if place else ""
-
-    def address(self, field: int, pointer: str = "%state") -> str:
-        return self.code.op(f"getelementptr i64, ptr {pointer}, i64 {field}")
-
     # -- forms ----------------------------------------------------------------------------------------------------
 
     def form(self, form: Form) -> IrValue:
@@ -201,7 +127,7 @@ class Arithmetic(ABC):
             found = self._form(emitted)
             if found.kind != "f" and not self.graph.separately(emitted).within(self.graph.separately(form)):
                 found = IrValue("f", self.as_double(found))  # merging tables has rounded a coefficient
-            self.known.forms[form.key] = found
+            self.known.forms[form.key] = self.note(found, self.graph.bounds(form).magnitude)
         return found
 
     def _form(self, form: Form) -> IrValue:
@@ -213,13 +139,12 @@ class Arithmetic(ABC):
         e = bounds.exponent
         if form.constant and len(form.terms) > 1:
             # Gates often differ in the constant only: share the rest.
-            base = form.without_constant()
-            whole = self.form(base)
-            if whole.kind != "f" and e is not None and bounds.fits:
-                sum_ = self.code.op(f"add i64 {self.as_int(whole, e)}, {wrapped(units(form.constant, e))}")
-                return IrValue("i", sum_, e)
-            return IrValue("f", self.code.op(f"fadd double {self.as_double(whole)}, {double(form.constant)}"))
-        if e is not None and bounds.fits:
+            whole = self.form(form.without_constant())
+            if whole.kind != "f" and e is not None and (bounds.fits or self._wide(form, bounds)):
+                return self._plus(whole, form.constant, bounds)
+            if not self.graph.counted or e is None or not self._may_round(form, e):
+                return IrValue("f", self.code.op(f"fadd double {self.as_double(whole)}, {double(form.constant)}"))
+        elif e is not None and bounds.fits:
             terms = self._terms(form, e)
             factors = [self._factor(value, c, e) for value, c in terms]
             if None not in factors:
@@ -227,9 +152,78 @@ class Arithmetic(ABC):
                 if len(form.terms) > 1 and not form.constant:
                     self.known.add_sum(form.key[1:], value)
                 return value
-        terms = [(self.atom(a), c) for a, c in sorted(form.terms.items(), key=lambda t: -t[1])]
+        elif e is not None and self._wide(form, bounds):
+            wide = self._wide_form(form, e)
+            if wide is not None:
+                return wide
+        if e is None:
+            return IrValue("f", self._approximate(form))
+        self._refuse_rounding(self._may_round(form, e), "a sum")
+        return IrValue("f", self._summed(form))
+
+    def _plus(self, value: IrValue, constant: float, bounds: Bounds) -> IrValue:
+        """An integer and a constant; bounds: of the sum."""
+        e = cast(int, bounds.exponent)
+        if bounds.fits:
+            sum_ = self.code.op(f"add i64 {self.as_int(value, e)}, {wrapped(units(constant, e))}")
+            return IrValue("i", sum_, e)
+        sum_ = self.code.op(f"add i128 {self.as_wide(value, e)}, {wrapped(units(constant, e), WIDE_BITS)}")
+        return IrValue("w", sum_, e)
+
+    def _wide_form(self, form: Form, e: int) -> IrValue | None:
+        """A form as an i128, in units of 2^e; None where its terms are no integers in these. What is certainly small of it is an
+        i64 by itself."""
+        terms = [(atom, c, self.atom(atom)) for atom, c in form.terms.items()]
+        factors = [self._factor(value, c, e) for _, c, value in terms]
+        if None in factors:
+            return None
+        small: dict[int, float] = {}
+        room, total = INTEGER_LIMIT * 2.0**e, ""
+        for (atom, c, value), factor in sorted(
+            zip(terms, factors, strict=True), key=lambda t: self._size(t[0][0], t[0][1])
+        ):
+            size = self._size(atom, c)
+            if size < room and value.kind != "w":
+                room -= size
+                small[atom] = c
+                continue
+            term = self.as_wide(IrValue(value.kind, value.ref), 0, abs(cast(int, factor)))
+            operation = "sub" if cast(int, factor) < 0 else "add"
+            total = term if not total and operation == "add" else self.code.op(f"{operation} i128 {total or 0}, {term}")
+        if small:
+            sum_ = self.form(Form(small))
+            if sum_.kind == "f":
+                return None
+            term = self.as_wide(sum_, e)
+            total = self.code.op(f"add i128 {total}, {term}") if total else term
+        if form.constant:
+            constant = wrapped(units(form.constant, e), WIDE_BITS)
+            total = self.code.op(f"add i128 {total}, {constant}") if total else str(constant)
+        return IrValue("w", total, e)
+
+    def _wide(self, form: Form, bounds: Bounds) -> bool:
+        """Whether a form that no i64 holds is to be an i128 if it can be."""
+        return bounds.exponent is not None and bounds.wide and (self.graph.counted or self._may_round(form, bounds.exponent))
+
+    def _size(self, atom: int, c: float) -> float:
+        return abs(c) * self.graph.atom_bounds(atom).magnitude
+
+    def _may_round(self, form: Form, e: int) -> bool:
+        """Whether it matters in which order a sum of doubles, all multiples of 2^e, is added up. The matrices add in another one:
+        what is a form here may be the sum of what several layers have computed. Two numbers that they add are added as here."""
+        if len(form.terms) + bool(form.constant) < (2 if self.graph.counted else 3):
+            return False
+        return sum(self._size(a, c) for a, c in form.terms.items()) + abs(form.constant) >= EXACT * 2.0**e
+
+    def _refuse_rounding(self, rounded: bool, what: str) -> None:
+        """Where numbers are put together that the matrices hold in several slots. Raises Refused."""
+        if rounded and self.graph.counted:
+            raise Refused(f"{what} of what several slots hold may have more than {WIDE_BITS - 2} bits")
+
+    def _summed(self, form: Form) -> str:
+        """double: the terms added up, those with large factors first."""
         total = ""
-        for value, c in terms:
+        for value, c in [(self.atom(a), c) for a, c in sorted(form.terms.items(), key=lambda t: -t[1])]:
             term = self.as_double(value)
             if total and c in (1.0, -1.0):
                 total = self.code.op(f"{'fadd' if c > 0 else 'fsub'} double {total}, {term}")
@@ -239,7 +233,17 @@ class Arithmetic(ABC):
             total = self.code.op(f"fadd double {total}, {term}") if total else term
         if form.constant or not total:
             total = self.code.op(f"fadd double {total or double(0.0)}, {double(form.constant)}")
-        return IrValue("f", total)
+        return total
+
+    def _approximate(self, form: Form) -> str:
+        """double: a sum of what has been rounded anyway; of the other terms one number first, where they are large."""
+        whole = Form({a: c for a, c in form.terms.items() if self.graph.atom_bounds(a).exponent is not None})
+        bounds = self.graph.bounds(whole)
+        if len(whole.terms) < 2 or bounds.exponent is None or not self._may_round(whole, bounds.exponent):
+            return self._summed(form)
+        rest = Form({a: c for a, c in form.terms.items() if a not in whole.terms}, form.constant)
+        number = self.rounded_double(self.form(whole))
+        return self.code.op(f"fadd double {number}, {self._summed(rest)}")
 
     def _terms(self, form: Form, exponent: int) -> list[tuple[IrValue, float]]:
         """Values and factors whose sum is the form without its constant, modulo 2^(64 + exponent)."""
@@ -284,7 +288,8 @@ class Arithmetic(ABC):
     def atom(self, atom: int) -> IrValue:
         found = self.known.atoms.get(atom)
         if found is None:
-            found = self.known.atoms[atom] = self._atom(atom)
+            found = self._atom(atom)
+            self.known.atoms[atom] = self.note(found, self.graph.atom_bounds(atom).magnitude)
         return found
 
     def _atom(self, atom: int) -> IrValue:
@@ -314,10 +319,10 @@ class Arithmetic(ABC):
                 positive = code.op(f"select i1 {test}, double {g.ref}, double {double(0.0)}")
             if up == ONE:
                 return IrValue("f", positive)
-            return IrValue("f", code.op(f"fmul double {positive}, {self.as_double(self.form(up))}"))
+            return self._product(gate, up, positive, self.as_double(self.form(up)))
         boolean = g.kind == "b" or (bounds.high == 1 and bounds.integer)
         if boolean:
-            test = g.ref if g.kind == "b" else code.op(f"icmp sgt i64 {g.ref}, 0")
+            test = g.ref if g.kind == "b" else code.op(f"icmp sgt {g.type} {g.ref}, 0")
             if up == ONE:
                 return IrValue("b", test)
             u = self.form(up)
@@ -325,19 +330,39 @@ class Arithmetic(ABC):
                 return IrValue("f", code.op(f"select i1 {test}, double {u.ref}, double {double(0.0)}"))
             if u.kind == "b":
                 return IrValue("b", code.op(f"and i1 {test}, {u.ref}"))
-            return IrValue("i", code.op(f"select i1 {test}, i64 {u.ref}, i64 0"), u.exponent)
-        positive = g.ref
-        if bounds.low < 0:
-            code.intrinsic("i64 @llvm.smax.i64(i64, i64)")
-            positive = code.op(f"call i64 @llvm.smax.i64(i64 {g.ref}, i64 0)")
+            return IrValue(u.kind, code.op(f"select i1 {test}, {u.type} {u.ref}, {u.type} 0"), u.exponent)
+        above = self._positive(g, bounds)
         if up == ONE:
-            return IrValue("i", positive, g.exponent)
+            return above
         u = self.form(up)
-        top, other = max(bounds.high, 0.0), self.graph.bounds(up).magnitude
-        if u.kind == "f" or top * other >= INTEGER_LIMIT * 2.0 ** (g.exponent + u.exponent):
-            product = code.op(f"fmul double {self.as_double(IrValue('i', positive, g.exponent))}, {self.as_double(u)}")
-            return IrValue("f", product)
-        return IrValue("i", code.op(f"mul i64 {positive}, {self.as_int(u, u.exponent)}"), g.exponent + u.exponent)
+        size = max(bounds.high, 0.0) * self.graph.bounds(up).magnitude / 2.0 ** (g.exponent + u.exponent)
+        if u.kind != "f" and size < INTEGER_LIMIT:
+            one = self.as_int(above, g.exponent)
+            return IrValue("i", code.op(f"mul i64 {one}, {self.as_int(u, u.exponent)}"), g.exponent + u.exponent)
+        if u.kind != "f" and size < WIDE_LIMIT and self.graph.counted:
+            one, other = self.as_wide(above, g.exponent), self.as_wide(u, u.exponent)
+            return IrValue("w", code.op(f"mul i128 {one}, {other}"), g.exponent + u.exponent)
+        return self._product(gate, up, self.as_double(above), self.as_double(u))
+
+    def _positive(self, g: IrValue, bounds: Bounds) -> IrValue:
+        """An integer within bounds, or 0 where it is negative."""
+        if g.kind == "w":
+            test = self.code.op(f"icmp sgt i128 {g.ref}, 0")
+            positive = IrValue("w", self.code.op(f"select i1 {test}, i128 {g.ref}, i128 0"), g.exponent)
+            if bounds.high >= INTEGER_LIMIT * 2.0**g.exponent:
+                return positive
+            return IrValue("i", self.as_int(positive, g.exponent), g.exponent)
+        if bounds.low >= 0:
+            return IrValue("i", g.ref, g.exponent)
+        self.code.intrinsic("i64 @llvm.smax.i64(i64, i64)")
+        return IrValue("i", self.code.op(f"call i64 @llvm.smax.i64(i64 {g.ref}, i64 0)"), g.exponent)
+
+    def _product(self, gate: Form, up: Form, a: str, b: str) -> IrValue:
+        """Of doubles, as the matrices have it."""
+        bounds = self.graph.atom_bounds(self.graph.atom(Relu(gate, up)))
+        e = bounds.exponent
+        self._refuse_rounding(e is not None and bounds.magnitude >= EXACT * 2.0**e, "a product")
+        return IrValue("f", self.code.op(f"fmul double {a}, {b}"))
 
     def _knots(self, atom: Knots) -> IrValue:
         """A step is a comparison, a one-hot an equality, everything else on integers a small table."""
@@ -351,19 +376,24 @@ class Arithmetic(ABC):
             return self._ramps(value, knots)
         exponent, step = cast(int, bounds.exponent), cast(int, self.graph.bounds(x).exponent)
         whole = [int(v * 2.0**-exponent) for v in knots_value(grid, list(knots))]
-        first = int(grid[0] * 2.0**-step)
-        if value.kind == "f" or not self.graph.bounds(x).below(step):  # too large for an integer, but not on the grid
+        first, last = int(grid[0] * 2.0**-step), int(grid[-1] * 2.0**-step)
+        changes = [i for i in range(1, len(whole)) if whole[i] != whole[i - 1]]
+        if not changes:
+            return IrValue("i", str(whole[0]), exponent)
+        compared = "i64"
+        if value.kind == "w" and len(changes) == 1:
+            ref, compared = self.as_wide(value, step), "i128"
+        elif value.kind == "w":
+            ref = self.as_int(IrValue("w", self._clamped(self.as_wide(value, step), first, last)), 0)
+        elif value.kind == "f" or not self.graph.bounds(x).below(step):  # too large for an integer, but not on the grid
             above = code.op(f"fsub double {self._cut(value, grid[0], grid[-1]).ref}, {double(grid[0])}")
             above = code.op(f"fmul double {above}, {double(2.0**-step)}")
             ref, first = code.op(f"fptosi double {above} to i64"), 0
         else:
             ref = self.as_int(value, step)
-        changes = [i for i in range(1, len(whole)) if whole[i] != whole[i - 1]]
-        if not changes:
-            return IrValue("i", str(whole[0]), exponent)
         test = ""
         if len(changes) == 1:
-            test = code.op(f"icmp sge i64 {ref}, {first + changes[0]}")
+            test = code.op(f"icmp sge {compared} {ref}, {first + changes[0]}")
             outside, inside = whole[0], whole[-1]
         elif len(changes) == 2 and changes[1] == changes[0] + 1 and whole[0] == whole[-1]:
             test = code.op(f"icmp eq i64 {ref}, {first + changes[0]}")
@@ -384,7 +414,7 @@ class Arithmetic(ABC):
     def _stairs(self, x: Form, knots: tuple, value: IrValue, bounds: Bounds) -> IrValue | None:
         """Of an integer x."""
         step, code = self.graph.bounds(x).exponent, self.code
-        if step is None or bounds.exponent is None or value.kind == "f" or not self.graph.bounds(x).below(step):
+        if step is None or bounds.exponent is None or value.kind in "fw" or not self.graph.bounds(x).below(step):
             return None
         stairs = staircase(knots, 2.0**step)
         unit = stairs.height * 2.0**-bounds.exponent if stairs is not None else 0.5
@@ -402,6 +432,10 @@ class Arithmetic(ABC):
 
     def _ramps(self, value: IrValue, knots: tuple) -> IrValue:
         """Without a grid. A pair of opposite slopes is a clamp: no large numbers are subtracted."""
+        if value.kind == "w" or value.ref in self.code.large:
+            found = self._wide_ramps(value, knots)
+            if found is not None:
+                return found
         code, x, total = self.code, self.as_double(value), double(0.0)
         code.intrinsic("double @llvm.maxnum.f64(double, double)")
         code.intrinsic("double @llvm.minnum.f64(double, double)")
@@ -418,3 +452,27 @@ class Arithmetic(ABC):
                 part = code.op(f"fmul double {part}, {double(slope)}")
             total = code.op(f"fadd double {total}, {part}")
         return IrValue("f", total)
+
+    def _wide_ramps(self, value: IrValue, knots: tuple) -> IrValue | None:
+        """The same of an integer that may have more bits than a double; None where this is no integer either. What comes out is a
+        double, as of others: bounds of it are rounded."""
+        exponents = [exponent_of(number) for pair in knots for number in pair]
+        if None in exponents:
+            return None
+        slope_unit = min(cast("list[int]", exponents[1::2]))
+        unit = min([value.exponent, *cast("list[int]", exponents[::2])])
+        x, total, slope, size = self.as_wide(value, unit), "0", 0, 0
+        for (t, c), following in zip(knots, [*knots[1:], None]):
+            slope += units(c, slope_unit)
+            if following is None or slope == 0:
+                continue
+            width = units(t, unit) - units(following[0], unit)
+            size += abs(slope) * width
+            if max(size, abs(slope)) >= WIDE_LIMIT:
+                return None
+            part = self.code.op(f"add i128 {x}, {wrapped(units(t, unit), WIDE_BITS)}")
+            part = self.code.op(f"mul i128 {self._clamped(part, 0, width)}, {slope}")
+            total = self.code.op(f"add i128 {total}, {part}")
+        return IrValue(
+            "f", self.as_double(self.note(IrValue("w", total, unit + slope_unit), size * 2.0 ** (unit + slope_unit)))
+        )

@@ -15,7 +15,7 @@ from functools import cache
 
 import numpy as np
 
-from .interface import EXACT, INTEGER_LIMIT, LARGEST, Refused
+from .interface import EXACT, INTEGER_LIMIT, LARGEST, WIDE_LIMIT, Refused
 
 # Granularities that are told apart: whatever is a multiple of more counts as one of 2^LAST, and less than 2^FIRST is None.
 _FIRST, _LAST = -200, 200
@@ -41,6 +41,11 @@ class Bounds:
     def fits(self) -> bool:
         """Whether value * 2^-exponent is an integer of 64 bits, with room to spare."""
         return self.exponent is not None and self.magnitude < INTEGER_LIMIT * 2.0**self.exponent
+
+    @property
+    def wide(self) -> bool:
+        """Whether it is one of 128 bits, with room to spare."""
+        return self.exponent is not None and self.magnitude < WIDE_LIMIT * 2.0**self.exponent
 
     def below(self, exponent: int) -> bool:
         """Whether value * 2^-exponent is an integer of 64 bits, for an exponent of at most the own one."""

@@ -9,6 +9,7 @@ from .code import IrText
 from .index import PAGE_BITS, PAGE_KEYS
 from .interface import Room
 from .linear import Form
+from .tokens_alike import Unchained
 
 
 class ChainWriter:
@@ -34,6 +35,8 @@ class ChainWriter:
         code, (low, high) = self.code, self.plan.windows.reach[number]
         limit, size = self.layout.limits[store], self.layout.entries[store].size
         value = emitter.form(base)
+        if value.kind not in "bi":
+            raise Unchained("a key is no integer of 64 bits")
         off = code.op(f"add i64 {emitter.as_int(value, 0)}, {limit + low}")
         less = code.op(f"sub i64 {off}, 1")  # the first key of a store is nobody's
         outside = code.op(f"icmp uge i64 {less}, {2 * limit - 1 - (high - low)}")

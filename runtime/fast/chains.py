@@ -15,6 +15,7 @@ from .compile import Analysis, analyse
 from .image import ChainCode
 from .interface import Refused
 from .jit import compile_lightly, compile_optimised
+from .layout import type_for
 from .situations import Situations
 from .tokens_alike import Unchained, by_token, delayed_tokens, tokens_of
 from .traffic import Walk
@@ -52,6 +53,8 @@ def situations_of(found: Analysis) -> Situations:
             raise Unchained("some lookups are no exact ones by key")
         if store.kind == "delay" and any(store.columns[c] != graph.token for n, c in found.special.delays if n == s):
             raise Unchained("more than tokens is read a fixed distance back")
+    if any(type_for(graph.atom_bounds(graph.atom(RunningSum(k)))).floating for k in found.special.sums):
+        raise Unchained("a running sum is no integer of 64 bits")
     if len(split.static.rows()) != len(split.static.keys):
         raise Unchained("rows are not numbered one after the other")
     context = split.contexts[0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
+from typing import cast
 
 from .arithmetic import Arithmetic
 from .bounds import Bounds
@@ -43,6 +45,8 @@ class Checked(Arithmetic):
         value, own, e = self.form(form), self.graph.bounds(form), bounds.exponent
         if e is None or not bounds.fits:
             return IrValue("f", self.as_double(value))
+        if value.kind == "w":
+            return self._narrowed(value, bounds)
         if value.kind == "f" or not own.below(e) or value.exponent < e:
             return self._rounded(value, bounds)
         whole = self.as_int(value, e)
@@ -54,6 +58,25 @@ class Checked(Arithmetic):
             else:
                 self.bail_if(self.code.op(f"icmp ugt i64 {above}, {high - low}"))
         return IrValue("i", whole, e)
+
+    def _narrowed(self, value: IrValue, bounds: Bounds) -> IrValue:
+        """An i128 that is a multiple of 2^exponent within bounds."""
+        code, e = self.code, cast(int, bounds.exponent)
+        low, high = _ends(bounds, e)
+        unit = min(value.exponent, e)
+        whole = self.as_wide(value, unit)
+        if unit < e:
+            rest = code.op(f"and i128 {whole}, {2 ** (e - unit) - 1}")
+            self.bail_if(code.op(f"icmp ne i128 {rest}, 0"))
+        self._bail_outside_wide(whole, low << e - unit, (high << e - unit) + 1)
+        return IrValue("i", self.as_int(IrValue("w", whole, unit), e), e)
+
+    def _bail_outside_wide(self, ref: str, low: float, high: int) -> None:
+        """Gives up on this position unless low <= an i128 < high."""
+        outside = self.code.op(f"icmp sge i128 {ref}, {high}")
+        if low != -math.inf:
+            outside = self.code.op(f"or i1 {outside}, {self.code.op(f'icmp slt i128 {ref}, {low}')}")
+        self.bail_if(outside)
 
     def _rounded(self, value: IrValue, bounds: Bounds) -> IrValue:
         """A double that is a multiple of 2^exponent within bounds."""
@@ -71,9 +94,14 @@ class Checked(Arithmetic):
 
     def bail_outside(self, form: Form, low: float, high: float) -> None:
         """Gives up on this position unless low <= form < high."""
-        value, code = self.form(form), self.code
+        bounds = self.graph.bounds(form, assuming=False)
+        value, code = self._without_assuming(form, bounds), self.code
         unit = 2.0**-value.exponent
-        whole = value.kind != "f" and self.graph.bounds(form, assuming=False).below(value.exponent)
+        if value.kind == "w":
+            first = low if low == -math.inf else math.ceil(Fraction(low) * Fraction(unit))
+            self._bail_outside_wide(value.ref, first, math.ceil(Fraction(high) * Fraction(unit)))
+            return
+        whole = value.kind != "f" and bounds.below(value.exponent)
         if not whole or max(abs(high), abs(low) if low != -math.inf else 0.0) * unit >= INTEGER_LIMIT:
             number = self.as_double(value)
             inside = code.op(f"fcmp olt double {number}, {double(high)}")
@@ -87,6 +115,17 @@ class Checked(Arithmetic):
             return
         first = math.ceil(low * unit)
         self.bail_if(code.op(f"icmp uge i64 {code.op(f'sub i64 {ref}, {first}')}, {math.ceil(high * unit) - first}"))
+
+    def _without_assuming(self, form: Form, bounds: Bounds) -> IrValue:
+        """A form's value where it need not be within what is assumed of it. bounds: without that."""
+        if bounds.exponent is None or bounds.fits or len(form.terms) + bool(form.constant) == 1:
+            return self.form(form)
+        emitted = self.packs(self.graph.merged(form))
+        value = self._wide_form(emitted, bounds.exponent) if bounds.wide else None
+        if value is None:
+            self._refuse_rounding(self._may_round(emitted, bounds.exponent), "a sum")
+            value = IrValue("f", self._summed(emitted))
+        return value
 
     def inside_window(self, window: DigitWindow) -> str:
         """i1: whether digits are digits."""

@@ -11,11 +11,15 @@ from .layout import Type, type_for
 
 
 class IrValue(NamedTuple):
-    """kind "i": ref (an i64) * 2^exponent; "b": ref (an i1); "f": ref (a double)."""
+    """kind "i": ref (an i64) * 2^exponent; "w": ref (an i128) * 2^exponent; "b": ref (an i1); "f": ref (a double)."""
 
     kind: str
     ref: str
     exponent: int = 0
+
+    @property
+    def type(self) -> str:
+        return {"i": "i64", "w": "i128", "b": "i1", "f": "double"}[self.kind]
 
 
 def double(value: float) -> str:
@@ -35,7 +39,9 @@ def _result_type(text: str) -> str:
 
 
 class IrText:
-    """The module under construction: `lines` is the body of the function at hand. Names are unique in the whole module."""
+    """The module under construction: `lines` is the body of the function at hand. Names are unique in the whole module.
+
+    large: integers of which code has to look whether they are doubles, where they become some (see conversions.py)."""
 
     def __init__(self, room: Room) -> None:
         self.room = room
@@ -45,6 +51,7 @@ class IrText:
         self.declarations: dict[str, None] = {}
         self.globals: dict[str, str] = {}
         self.types: dict[str, str] = {}
+        self.large: set[str] = set()
 
     def op(self, text: str) -> str:
         self.count += 1

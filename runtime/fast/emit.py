@@ -8,6 +8,7 @@ import numpy as np
 
 from . import soft
 from .atoms import Atom, Average, Float32, Key, Read, Round, RunningMean, RunningSum, Share, Stamp, Table
+from .bounds import float32_bounds
 from .code import IrText, IrValue, double
 from .context import Rewriter, Static
 from .dependence import Dependence
@@ -66,11 +67,32 @@ class Emitter(Past):
             case Round() as rounded:
                 return self.round(rounded)
             case Float32(form):
-                value = self.code.op(f"fptrunc double {self.as_double(self.form(form))} to float")
-                return IrValue("f", self.code.op(f"fpext float {value} to double"))
+                return self._float32(form)
             case Share():
                 return IrValue("f", self.code.op(f"fdiv double {double(1.0)}, {self.as_double(IrValue('i', self.n))}"))
         raise AssertionError(atom)
+
+    def _float32(self, form: Form) -> IrValue:
+        """A form rounded to the nearest float32, ties to even: an integer where the form is one."""
+        value, code, bounds = self.form(form), self.code, float32_bounds(self.graph.bounds(form))
+        exponent = max(value.exponent, bounds.exponent or 0)  # it may be known to be a multiple of more
+        if value.kind in "bi" and bounds.below(value.exponent):
+            read = code.op(f"sitofp i64 {self.as_int(value, value.exponent)} to float")
+            whole = IrValue("i", code.op(f"fptosi float {read} to i64"), value.exponent)
+            return IrValue("i", self.as_int(whole, exponent), exponent)
+        read = code.op(f"fptrunc double {self.as_double(value)} to float")
+        number = code.op(f"fpext float {read} to double")
+        if value.kind == "f":
+            return IrValue("f", number)
+        scaled = code.op(f"fmul double {number}, {double(2.0**-exponent)}")
+        if bounds.below(exponent):
+            return IrValue("i", code.op(f"fptosi double {scaled} to i64"), exponent)
+        # High and low words of a number of 24 bits.
+        high = code.op(f"fptosi double {code.op(f'fmul double {scaled}, {double(2.0**-63)}')} to i64")
+        rest = code.op(f"fmul double {code.op(f'sitofp i64 {high} to double')}, {double(2.0**63)}")
+        low = code.op(f"fptosi double {code.op(f'fsub double {scaled}, {rest}')} to i64")
+        upper = code.op(f"shl i128 {code.op(f'sext i64 {high} to i128')}, 63")
+        return IrValue("w", code.op(f"add i128 {upper}, {code.op(f'sext i64 {low} to i128')}"), exponent)
 
     # -- tables and sources ---------------------------------------------------------------------------------------
 
@@ -152,6 +174,8 @@ class Emitter(Past):
         """The integer nearest to a form that is never in the middle between two."""
         query = atom.query
         value = self.form(query)
+        if value.kind == "w":
+            value = IrValue("f", self.as_double(value))
         if value.kind == "f":
             self.code.intrinsic("double @llvm.rint.f64(double)")
             bounds = self.graph.atom_bounds(self.graph.atom(atom))

@@ -23,6 +23,8 @@ KEY_LIMIT = 2**27
 EXACT_LIMIT = 2**32
 # Integers in generated code have 64 bits; numbers that are provably below this are integers there.
 INTEGER_LIMIT = 2.0**62
+# Those that are provably below this have 128 bits.
+WIDE_LIMIT = 2.0**126
 # Integers below this are doubles without rounding.
 EXACT = 2.0**53
 # Numbers that may be larger are refused: a sum of 2^32 of them is still a double.

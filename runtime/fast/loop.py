@@ -196,7 +196,7 @@ class _Module:
         code.lines, code.block = [], ""
         code.start("again")
         following = self.end(again)
-        if len(code.lines) > len(group.lines) * SHORT or len(again.numbers) > MOST_KEPT:
+        if len(code.lines) > len(group.lines) * SHORT or again.fields > MOST_KEPT:
             code.room.taken = taken
             return
         self._remember(again, key, repeats, following)
