@@ -119,15 +119,17 @@ class Conversions(ABC):
 
     def _check_double(self, value: IrValue) -> None:
         """Gives up on this position if an integer has more bits than a double, from the highest to the lowest that is not 0."""
-        type = "i128" if value.kind == "w" else "i64"
+        op = self.code.op
+        if value.kind == "i":
+            again = op(f"fptosi double {op(f'sitofp i64 {value.ref} to double')} to i64")
+            self.bail_if(op(f"icmp ne i64 {again}, {value.ref}"))
+            return
         for name in ("abs", "ctlz", "cttz"):
-            self.code.intrinsic(f"{type} @llvm.{name}.{type}({type}, i1)")
-        size = self.code.op(f"call {type} @llvm.abs.{type}({type} {value.ref}, i1 false)")
-        above, below = (
-            self.code.op(f"call {type} @llvm.{n}.{type}({type} {size}, i1 false)") for n in ("ctlz", "cttz")
-        )
-        none = self.code.op(f"add {type} {above}, {below}")  # twice the type's bits for 0
-        self.bail_if(self.code.op(f"icmp slt {type} {none}, {int(type[1:]) - DOUBLE_BITS}"))
+            self.code.intrinsic(f"i128 @llvm.{name}.i128(i128, i1)")
+        size = op(f"call i128 @llvm.abs.i128(i128 {value.ref}, i1 false)")
+        above, below = (op(f"call i128 @llvm.{name}.i128(i128 {size}, i1 false)") for name in ("ctlz", "cttz"))
+        bits = op(f"trunc i128 {op(f'add i128 {above}, {below}')} to i64")  # that are not between; all of them twice for 0
+        self.bail_if(op(f"icmp slt i64 {bits}, {WIDE_BITS - DOUBLE_BITS}"))
 
     def note(self, value: IrValue, magnitude: float) -> IrValue:
         """The value; that it may be no double, if it may not be. magnitude: the largest that it can have."""

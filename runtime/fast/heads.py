@@ -365,9 +365,9 @@ def read(graph: Symbols, lookup: HeadLookup, value: Form) -> Form:
         elif atom == graph.n and store.kind != "delay" and not graph.counted:
             parts.append((rest.pop(atom), graph.of(Stamp(number))))
     for source, terms in by_source.items():
-        values = graph.evaluate(Form(terms), source)
         stored = graph.stored_source(number, store.column(source), graph.sources[source].size + 1)
-        parts.append((1.0, graph.table(stored, np.insert(values, 0, 0.0))))
+        for part in [terms] if graph.evaluates(Form(terms), source) else [{a: c} for a, c in terms.items()]:
+            parts.append((1.0, graph.table(stored, np.insert(graph.evaluate(Form(part), source), 0, 0.0))))
     if rest:
         form = Form(rest)
         scale = max(abs(c) for c in rest.values()) if len(rest) == 1 else 1.0

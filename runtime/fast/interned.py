@@ -8,8 +8,9 @@ import numpy as np
 
 from ...compiler.format.certificate import GAP
 from .atoms import Atom, Let, Parts, Position, PositionSquared, Read, Table, parts
-from .bounds import Bounds, bounds_of
-from .interface import ANALYSIS_BYTES, MAX_POSITION, Room
+from .bounds import Bounds, bounds_of, total
+from .exact_sums import multiplied, summed
+from .interface import ANALYSIS_BYTES, EXACT, MAX_POSITION, Room
 from .linear import Form, linear
 from .stores import HeadLookup, IndexSource, PositionStore
 
@@ -163,10 +164,27 @@ class Interned:
 
     def evaluate(self, form: Form, source: int) -> np.ndarray:
         """The values of a form of one source, float64 [size]."""
-        total = np.full(self.sources[source].size, form.constant)
-        for atom, c in form.terms.items():
-            total = total + c * self.table_values(atom)
-        return total
+        return self._evaluated(form, source)[0]
+
+    def evaluates(self, form: Form, source: int) -> bool:
+        """Whether these are exact. A part of a number may have more bits than a double, though the number has not."""
+        return self._evaluated(form, source)[1]
+
+    def _evaluated(self, form: Form, source: int) -> tuple[np.ndarray, bool]:
+        """Numbers of no granularity, which others have rounded before, count as exact."""
+        constant = np.full(self.sources[source].size, form.constant)
+        tables = [(c, self.vector_bounds(cast(Table, self.atoms[a]).vector)) for a, c in form.terms.items()]
+        parts = [c * self.table_values(a) for a, c in form.terms.items()]
+        e = total(form.constant, tables).exponent
+        size = abs(form.constant) + sum(abs(c) * bounds.magnitude for c, bounds in tables)
+        if e is None or size < EXACT * 2.0**e:
+            result = constant
+            for part in parts:
+                result = result + part
+            return result, True
+        result, exact = summed([constant, *parts], len(constant))
+        pairs = ((np.full(1, c), self.table_values(a)) for a, c in form.terms.items())
+        return result, exact and all(multiplied(*pair) for pair in pairs)
 
     def table_values(self, atom: int) -> np.ndarray:
         """float64 [size of its source], of a table atom."""
@@ -193,10 +211,11 @@ class Interned:
                 groups.setdefault(source, []).append(atom)
         if all(len(atoms) == 1 for atoms in groups.values()):
             return form
-        rest = Form({a: c for a, c in form.terms.items() if self.parts(a).source is None}, form.constant)
-        parts = [(1.0, rest)]
+        parts = [(1.0, Form({a: c for a, c in form.terms.items() if self.parts(a).source is None}, form.constant))]
         for source, atoms in groups.items():
-            parts.append((1.0, self.table(source, self.evaluate(Form({a: form.terms[a] for a in atoms}), source))))
+            part = Form({a: form.terms[a] for a in atoms})
+            exact = len(atoms) == 1 or self.evaluates(part, source)
+            parts.append((1.0, self.table(source, self.evaluate(part, source)) if exact else part))
         return linear(parts)
 
     def atoms_within(self, form: Form) -> list[int]:

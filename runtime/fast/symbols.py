@@ -12,6 +12,7 @@ import numpy as np
 
 from .assumptions import Assumptions
 from .atoms import Knots, Relu, RunningMean, RunningSum, knots_value
+from .exact_sums import multiplied
 from .linear import ONE, ZERO, Form, linear, power_of_two
 from .stores import IndexSource
 
@@ -35,7 +36,7 @@ class Symbols(Assumptions):
         if bounds.high <= 0:
             return ZERO
         source = self.single_source(gate, up)
-        if source is not None:
+        if source is not None and self._exactly(source, gate, up):
             return self.table(source, np.maximum(self.evaluate(gate, source), 0) * self.evaluate(up, source))
         if up.is_constant() and bounds.low >= 0:
             return gate.scaled(up.constant)
@@ -53,6 +54,16 @@ class Symbols(Assumptions):
         if scale != 1.0:
             up, factor = (ONE if up.is_constant() else up.scaled(1 / scale)), factor * scale
         return self.of(Relu(gate, up), factor)
+
+    def _exactly(self, source: int, *factors: Form) -> bool:
+        """Whether the values of forms of a source, and their product, are doubles, or are as the matrices have them: where reads
+        are rounded, several slots may hold what is one number here."""
+        if not self.counted:
+            return True
+        if not all(self.evaluates(form, source) for form in factors):
+            return False
+        known = [self.bounds(form).exponent for form in factors]
+        return None in known or len(factors) < 2 or multiplied(*(self.evaluate(form, source) for form in factors))
 
     def _sum_of_mean(self, up: Form) -> Form | None:
         """n * up when up is a combination of means: a combination of sums, and n for the constant."""
@@ -100,7 +111,7 @@ class Symbols(Assumptions):
         if x.is_constant():
             return Form({}, float(knots_value(np.array([x.constant]), knots)[0]))
         source = self.single_source(x)
-        if source is not None:
+        if source is not None and self._exactly(source, x):
             values = self.evaluate(x, source)
             return self.table(source, knots_value(values, knots))
         if len(knots) < 2 or sum(c for _, c in knots) != 0:
