@@ -84,6 +84,7 @@ class Emitter(Past):
         number = code.op(f"fpext float {read} to double")
         if value.kind == "f":
             return IrValue("f", number)
+        self._refuse_rounding(not bounds.wide, "a number")
         scaled = code.op(f"fmul double {number}, {double(2.0**-exponent)}")
         if bounds.below(exponent):
             return IrValue("i", code.op(f"fptosi double {scaled} to i64"), exponent)
