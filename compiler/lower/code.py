@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from itertools import accumulate
 from typing import Any
 
 from ..format.isa import FOLDING_RULES, Site, Slot, Step
@@ -93,9 +94,7 @@ class Code:
 
     def keep(self, kept: list[bool]) -> None:
         """Remove the steps i with kept[i] False; a label of a removed step moves to the next one kept."""
-        position = [0]
-        for keep in kept:
-            position.append(position[-1] + keep)
+        position = list(accumulate(kept, initial=0))
         self.steps = [step for step, keep in zip(self.steps, kept, strict=True) if keep]
         self.labels = {label: position[at] for label, at in self.labels.items()}
 
@@ -103,8 +102,9 @@ class Code:
         """Label number -> number of references from steps."""
         counts: dict[int, int] = {}
         for step in self.steps:
-            for label in labels_of(step):
-                counts[label] = counts.get(label, 0) + 1
+            if step.target is not None or step.targets:
+                for label in labels_of(step):
+                    counts[label] = counts.get(label, 0) + 1
         return counts
 
     def resolved(self, start: int) -> list[Step]:

@@ -141,6 +141,14 @@ class _Webs:
         self.fixed.append(fixed)
         return len(self.parent) - 1
 
+    def _all_new(self, slots: list[int]) -> dict[int, int]:
+        """By slot."""
+        first, last = len(self.parent), len(self.parent) + len(slots)
+        self.parent += range(first, last)
+        self.slots += slots
+        self.fixed += [False] * len(slots)
+        return dict(zip(slots, range(first, last), strict=True))
+
     def find(self, definition: int) -> int:
         parent = self.parent
         while parent[definition] != definition:
@@ -170,7 +178,7 @@ class _Webs:
     def _at_starts(self, at_entry: dict[int, int], live: list[int]) -> list[dict[int, int]]:
         """For each run what stands in the slots that are needed there (live): one definition of its own for each slot, which
         is one web with what every run before it leaves in the slot."""
-        starts = [{slot: self._new(slot, False) for slot in _bits(mask)} for mask in live]
+        starts = [self._all_new(list(_bits(mask))) for mask in live]
         for slot, definition in starts[0].items() if starts else ():
             self._union(at_entry[slot], definition)
         successors = successors_of(self.code, self.runs)
@@ -181,7 +189,8 @@ class _Webs:
             for other in following:
                 self._prepare(len(starts[other]))
                 for slot, definition in starts[other].items():
-                    self._union(leaving[slot], definition)
+                    if leaving[slot] != definition:
+                        self._union(leaving[slot], definition)
         return starts
 
     def _live_before(self, i: int) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 from ..format.isa import Slot
+from ..format.operations import OPERATIONS
 from ..lower.lower import LoweredFunction
 from .liveness import Effects, frame_bit
 
@@ -12,22 +15,29 @@ def compact(function: LoweredFunction, effects: Effects) -> None:
     code = function.code
     used = (1 << max(function.parameters, effects.results, 1)) - 1
     for step in code.steps:
-        used |= frame_bit(step.a) | frame_bit(step.b) | frame_bit(step.c) | frame_bit(step.d) | frame_bit(step.dest)
-        if step.operation.calls:
+        used |= frame_bit(step.a) | frame_bit(step.b) | frame_bit(step.dest)
+        if step.c is not None or step.d is not None:
+            used |= frame_bit(step.c) | frame_bit(step.d)
+        operation = OPERATIONS[step.op]
+        if operation.calls:
             type_ = effects.callee_type(step)
             used |= ((1 << max(len(type_.params), len(type_.results))) - 1) << step.imm
-        elif step.operation.tail:
+        elif operation.tail:
             used |= (1 << len(effects.callee_type(step).params)) - 1
     # By slot: how many slots in use are below it.
-    below = [0]
-    for slot in range(effects.frame_size):
-        below.append(below[-1] + (used >> slot & 1))
+    below = list(accumulate((used >> slot & 1 for slot in range(effects.frame_size)), initial=0))
+    function.frame_size = below[effects.frame_size]
+    if below[-1] == effects.frame_size:  # all of them are
+        return
+    slots = [Slot("frame", at) for at in below]
 
     def moved(slot: Slot | None) -> Slot | None:
-        return Slot("frame", below[int(slot.index)]) if slot is not None and slot.kind == "frame" else slot
+        return slots[slot.index] if slot is not None and slot.kind == "frame" else slot  # type: ignore[index]
 
     for i, step in enumerate(code.steps):
-        imm = below[step.imm] if step.operation.calls else step.imm
-        slots = {name: moved(getattr(step, name)) for name in ("a", "b", "c", "d", "dest")}
-        code.steps[i] = step.but(imm=imm, **slots)
-    function.frame_size = below[effects.frame_size]
+        imm = below[step.imm] if OPERATIONS[step.op].calls else step.imm
+        a, b, dest = moved(step.a), moved(step.b), moved(step.dest)
+        if step.c is not None or step.d is not None:
+            code.steps[i] = step.but(imm=imm, a=a, b=b, c=moved(step.c), d=moved(step.d), dest=dest)
+        elif a != step.a or b != step.b or dest != step.dest or imm != step.imm:
+            code.steps[i] = step.but(imm=imm, a=a, b=b, dest=dest)

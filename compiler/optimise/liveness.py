@@ -24,7 +24,9 @@ class Effects:
     frame_size: int
 
     def reads(self, step: Step) -> int:
-        mask = frame_bit(step.a) | frame_bit(step.b) | frame_bit(step.c) | frame_bit(step.d)
+        mask = frame_bit(step.a) | frame_bit(step.b)
+        if step.c is not None or step.d is not None:
+            mask |= frame_bit(step.c) | frame_bit(step.d)
         control = OPERATIONS[step.op].control
         if control == NEXT:
             return mask
@@ -57,7 +59,12 @@ def straight_runs(code: Code) -> list[range]:
     """The steps cut behind every step that goes elsewhere, and before every step that something goes to."""
     steps = code.steps
     starts = {0} | {code.labels[label] for label in code.target_counts()}
-    starts |= {i + 1 for i, step in enumerate(steps) if labels_of(step) or not falls_through(step)}
+    # What has a target goes elsewhere, or not: it is a run's last step in either case.
+    starts |= {
+        i + 1
+        for i, step in enumerate(steps)
+        if step.target is not None or step.targets or not OPERATIONS[step.op].falls_through
+    }
     bounds = [*sorted(start for start in starts if start < len(steps)), len(steps)]
     return [range(a, b) for a, b in pairwise(bounds)]
 

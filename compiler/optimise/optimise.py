@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ..format.isa import Step
-from ..format.operations import inverse
+from ..format.operations import OPERATIONS, inverse
 from ..format.types import FuncType
 from ..format.watch import Watch, ignore
 from ..lower.code import Code, falls_through, labels_of
@@ -92,7 +92,7 @@ def _thread_jumps(code: Code) -> None:
         return label
 
     for i, step in enumerate(code.steps):
-        if labels_of(step):
+        if step.target is not None or step.targets:
             target = None if step.target is None else final(step.target)
             targets = tuple(final(label) for label in step.targets)
             if target != step.target or targets != step.targets:
@@ -100,15 +100,17 @@ def _thread_jumps(code: Code) -> None:
 
 
 def _remove_unreachable(code: Code) -> None:
-    reached = [False] * len(code.steps)
+    steps = code.steps
+    reached = [False] * len(steps)
     pending = [0]
     while pending:
         at = pending.pop()
         while not reached[at]:
             reached[at] = True
-            step = code.steps[at]
-            pending += [code.labels[label] for label in labels_of(step)]
-            at += falls_through(step)
+            step = steps[at]
+            if step.target is not None or step.targets:
+                pending += [code.labels[label] for label in labels_of(step)]
+            at += OPERATIONS[step.op].falls_through
     if not all(reached):
         left = {step.site for step, keep in zip(code.steps, reached, strict=True) if keep}
         gone = {step.site for step, keep in zip(code.steps, reached, strict=True) if not keep} - left
