@@ -141,7 +141,7 @@ def _call(model: Model, table: TokenTable, name: str, entry: Entry, ids: np.ndar
     trace = decode(ids, table, model.program)
     run = None
     if trace.outcome != "unfinished" and trace.fault is None:
-        run = run_of(model, table, entry, name, ids[:prompt_end], ids[prompt_end:])
+        run = run_of(model, table, entry, name, ids[:prompt_end], [ids[prompt_end:]])
     return ReadCall(name, arguments, entry.results, prompt_end, trace, run)
 
 

@@ -31,7 +31,7 @@ from .sparse_values import SparseValues
 from .world import World, plain_bytes
 
 # Tokens decoded between two looks at the progress and at the output: few at first, then as many as take this long.
-FIRST_CHUNK, LAST_CHUNK = 1 << 3, 1 << 20
+FIRST_CHUNK, LAST_CHUNK = 1 << 3, 1 << 19
 CHUNK_SECONDS = 0.1
 MORE = 32  # so many times the tokens where they took less than that part of the time
 # A call begins with as many as the one before it came to, up to so many.
@@ -247,7 +247,7 @@ class Instance:
         except Unfinished as error:
             error.tokens = (prompt, *parts)
             raise
-        run = run_of(self.model, self._tokens, entry, name, prompt, join(parts))
+        run = run_of(self.model, self._tokens, entry, name, prompt, parts)
         if self._probe:
             run.probed = self._take_probed()
         return run

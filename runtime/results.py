@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,13 +13,16 @@ from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import TRAPS, Entry, Program
 from ..compiler.format.tokens import Kind, TokenTable
 from ..compiler.format.types import halved
+from .arrays import join
 from .bit_patterns import decode, fits, values_of
 from .errors import DecodingError
+from .later import Later
 from .missing import TAIL, missing_import
 from .sparse_values import SparseValues
 
 # By these names they are found in a third of the time.
 DIGIT, TRAP, STDOUT, STDERR = Kind.DIGIT, Kind.TRAP, Kind.STDOUT, Kind.STDERR
+TRAILING = 8  # digits of a slot, at most
 BLOCK = 1 << 15  # tokens of a finished trace looked at together: what is made of them stays in a cache of the processor
 
 
@@ -30,13 +35,14 @@ class Run:
     the runtime supplied; tokens: int32 [n], those that the model decoded. steps: steps executed. stdout, stderr: output
     bytes. trap: wasmtime's words, or None. missing_import: says so where the program called an import that nobody provides,
     which traps. exit_code: of proc_exit, or None. bits: the results as they stand in their
-    slots, unsigned; a Python float does not keep every NaN of an f32, these do.
+    slots, unsigned; a Python float does not keep every NaN of an f32, these do. tokens and steps may be given as functions that
+    return them: who only wants the results of a long run does not wait for them.
     """
 
     values: list[Any]
     prompt: np.ndarray
-    tokens: np.ndarray
-    steps: int
+    tokens: Later[np.ndarray] = Later()  # noqa: RUF009 (a descriptor)
+    steps: Later[int] = Later()  # noqa: RUF009 (a descriptor)
     stdout: bytes = b""
     stderr: bytes = b""
     trap: str | None = None
@@ -52,22 +58,22 @@ class Run:
 
 
 def run_of(
-    model: Model, table: TokenTable, entry: Entry, name: str, prompt: np.ndarray, tokens: np.ndarray
+    model: Model, table: TokenTable, entry: Entry, name: str, prompt: np.ndarray, parts: Sequence[np.ndarray]
 ) -> Run:  # fmt: skip
-    """The invocation with this prompt that decoded these tokens, int32 [p] and [n]; the last one stops it. name: for messages.
-    Raises DecodingError where they hold no results."""
-    last = tokens[-1]
-    stdout, stderr = output_bytes(table, tokens, STDOUT), output_bytes(table, tokens, STDERR)
-    run = Run([], prompt, tokens, _count(table.ends, tokens), stdout, stderr)
+    """The invocation with this prompt that decoded these tokens, int32 [p] and, in parts, [n]; the last one stops it. name: for
+    messages. Raises DecodingError where they hold no results."""
+    last = parts[-1][-1]
+    stdout, stderr = (b"".join(output_bytes(table, part, kind) for part in parts) for kind in (STDOUT, STDERR))
+    run = Run([], prompt, partial(_joined, parts), partial(_counts, table.ends, parts), stdout, stderr)
     if table.kind[last] == TRAP:
         run.trap = TRAPS[table.traps[table.value[last]]]
-        at = _count(table.ip_delta, prompt) + _count(table.ip_delta, tokens)
-        run.missing_import = missing_import(model, table, at, np.concatenate([prompt, tokens[-TAIL:]]))
+        at = _count(table.ip_delta, prompt) + _counts(table.ip_delta, parts)
+        run.missing_import = missing_import(model, table, at, np.concatenate([prompt, _last(parts, TAIL)]))
         return run
     slots = len(halved(entry.results))
-    results = _trailing_values(table, tokens, max(1, slots))
+    results = _trailing_values(table, _last(parts, TRAILING * max(1, slots) + 2), max(1, slots))
     # proc_exit emits the code and halts on the spot; a return halts behind the entry's own result steps.
-    halted = _count(table.ip_delta, prompt) + _count(table.ip_delta, tokens)
+    halted = _count(table.ip_delta, prompt) + _counts(table.ip_delta, parts)
     if halted == _halt_of(model.program, entry):
         run.bits = values_of(entry.results, results[:slots])
         functions = model.program.function_references
@@ -100,7 +106,7 @@ def output_bytes(table: TokenTable, tokens: np.ndarray, kind: Kind) -> bytes:
 
 def _trailing_values(table: TokenTable, tokens: np.ndarray, count: int) -> list[int]:
     """The values emitted right before the halt, at most `count`."""
-    tail = tokens[-2 - 8 * count : -1]  # one token more than they have digits
+    tail = tokens[-2 - TRAILING * count : -1]  # one token more than they have digits
     values: list[int] = []
     value = 0
     columns = (column.take(tail).tolist() for column in (table.kind, table.place, table.value, table.ends))
@@ -118,3 +124,22 @@ def _count(table: np.ndarray, tokens: np.ndarray) -> int:
     if len(tokens) <= BLOCK:
         return int(np.add.reduce(table.take(tokens), dtype=np.int64))
     return sum(_count(table, tokens[i : i + BLOCK]) for i in range(0, len(tokens), BLOCK))
+
+
+def _counts(table: np.ndarray, parts: Sequence[np.ndarray]) -> int:
+    return sum(_count(table, part) for part in parts)
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return join(list(parts))
+
+
+def _last(parts: Sequence[np.ndarray], count: int) -> np.ndarray:
+    """The last tokens, at least so many where there are."""
+    found: list[np.ndarray] = []
+    for part in reversed(parts):
+        found.insert(0, part[-count:])
+        count -= len(found[0])
+        if count <= 0:
+            break
+    return found[0] if len(found) == 1 else np.concatenate(found)

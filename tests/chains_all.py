@@ -119,7 +119,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--kind", action="append", choices=tuple(KINDS), help=f"only these ({', '.join(OWN)})")
     parser.add_argument("--seed", type=int, default=0, help="of the first random module (%(default)s)")
     options = parser.parse_args(arguments)
-    os.environ["WASM2XFORMER_CHAINS"] = "1"
+    os.environ["WASM2XFORMER_CHAINS"], os.environ["WASM2XFORMER_CODE"] = "1", "whole"  # short sessions have samples, too
     chained.LEAST, chained.EARLY, chained.TRIAL = 0, 0, chained.ALL
     if options.random is None:
         return int(bool(programs(options.ids, options.quick)))

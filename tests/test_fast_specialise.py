@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +14,12 @@ from fast_models import TOKENS, Features, compare
 import wasm2xformer as w2x
 from wasm2xformer.compiler.format.transformer import Transformer
 from wasm2xformer.runtime.fast import compile as fast_compile
+from wasm2xformer.runtime.fast import unembed
+from wasm2xformer.runtime.fast.bounds import Bounds
 from wasm2xformer.runtime.fast.compile import compile_model
 from wasm2xformer.runtime.fast.context import Rewriter
 from wasm2xformer.runtime.fast.lift import lift
+from wasm2xformer.runtime.fast.linear import Form
 from wasm2xformer.runtime.fast.live import live
 from wasm2xformer.runtime.fast.specialise import MAX_SIGNATURES, signatures, static_stores
 from wasm2xformer.runtime.fast.symbols import Symbols
@@ -149,3 +154,48 @@ def test_a_group_of_rows_is_handed_few_values():
         compile_model(w2x.compile(program).transformer)
     arguments = re.search(r"@special\.group0\((.*?)\)", texts[0])
     assert arguments is not None and len(arguments[1].split(",")) <= 8
+
+
+def test_families_that_never_win_are_left_out() -> None:
+    """The best of those that stay is the best of all, also where logits are equal."""
+    graph = SimpleNamespace(bounds=lambda form: Bounds(*_range(form, values), 0))
+    values = {1: (0, 3), 2: (-2, 5)}
+
+    def family(first: int, count: int, a: dict, b: dict, c: dict) -> unembed.Family:
+        return unembed.Family(first, count, *(Form(dict(terms), float(constant)) for terms, constant in (a, b, c)))
+
+    none, a, b = ({}, 0.0), ({1: 1.0}, 0.0), ({1: 1.0, 2: 2.0}, 0.0)
+    found = [
+        family(0, 4, a, b, none),
+        family(4, 4, a, b, ({1: -2.0}, 0.0)),  # never more: 0 .. 3 times -2
+        family(8, 4, a, b, ({2: -1.0}, 0.0)),  # sometimes more
+        family(12, 3, a, b, none),  # other ids: not compared
+        family(15, 1, none, none, ({1: -1.0}, 0.0)),  # never more than at v = 0
+        family(16, 1, none, none, ({}, 2.0)),
+    ]
+    kept = unembed.without_beaten(graph, unembed.Unembedding(found, np.zeros(0), np.zeros((0, 0)), [])).families
+    assert [family.first for family in kept] == [0, 8, 12, 16]
+    for x, y in itertools.product(range(4), range(-2, 6)):
+        best = [_best(families, {1: x, 2: y}) for families in (found, kept)]
+        assert best[0] == best[1]
+    # An id below those of the one that beats it wins where both are equal.
+    turned = [family(5, 4, a, b, none), family(0, 1, none, none, none)]
+    turned.sort(key=lambda f: -f.first)
+    assert len(unembed.without_beaten(graph, unembed.Unembedding(turned, np.zeros(0), np.zeros((0, 0)), [])).families) == 2
+
+
+def _value(form: Form, atoms: dict[int, int]) -> float:
+    return form.constant + sum(c * atoms[a] for a, c in form.terms.items())
+
+
+def _range(form: Form, values: dict[int, tuple[int, int]]) -> tuple[float, float]:
+    ends = [_value(form, dict(zip(values, at))) for at in itertools.product(*values.values())]
+    return min(ends), max(ends)
+
+
+def _best(families: list, atoms: dict[int, int]) -> int:
+    logits = {}
+    for f in families:
+        a, b, c = (_value(form, atoms) for form in (f.a, f.b, f.c))
+        logits |= {f.first + v: c + b * v - a * v * v for v in range(f.count)}
+    return min(logits, key=lambda token: (-logits[token], token))

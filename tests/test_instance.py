@@ -7,6 +7,7 @@ import pickle
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import wasmtime
 import wasm2xformer as w2x
 from wasm2xformer.compiler.format.checkpoint import CheckpointError
 from wasm2xformer.compiler.format.errors import EnvelopeError, Reason
+from wasm2xformer.runtime import instance as instance_module
 from wasm2xformer.runtime.world import World
 
 WAT = """
@@ -281,3 +283,17 @@ def test_waiting_for_a_turn_can_be_interrupted(vm: w2x.Instance):
     first.join()
     second.join()
     assert results == [[3]]
+
+
+def test_tokens_and_steps_are_put_together_when_they_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, model: w2x.Model
+) -> None:
+    whole = w2x.Instance(model).invoke("count", 50)
+    monkeypatch.setattr(instance_module, "FIRST_CHUNK", 3)
+    monkeypatch.setattr(instance_module, "LAST_CHUNK", 5)
+    run = w2x.Instance(model).invoke("count", 50)
+    assert callable(vars(run)["tokens"]) and callable(vars(run)["steps"])
+    for each in (pickle.loads(pickle.dumps(run)), replace(run, stdout=b"changed"), run):
+        assert each.values == whole.values == [50] and each.steps == whole.steps > 100
+        np.testing.assert_array_equal(each.tokens, whole.tokens)
+        assert each.tokens is each.tokens

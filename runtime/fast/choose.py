@@ -10,12 +10,13 @@ from .bounds import total
 from .code import IrText, double
 from .emit import Emitter
 from .linear import Form
-from .unembed import Family, Unembedding
+from .unembed import Family, Unembedding, without_beaten
 
 
 def choose(emitter: Emitter, unembedding: Unembedding, array: Callable[[np.ndarray], str]) -> str:
     """The argmax token, an i32; ties go to the lowest id."""
     code = emitter.code
+    unembedding = without_beaten(emitter.graph, unembedding)
     if len(unembedding.families) == 1 and not len(unembedding.ids):
         family = unembedding.families[0]
         return code.op(f"trunc i64 {code.op(f'add i64 {_best(emitter, family)}, {family.first}')} to i32")

@@ -26,8 +26,8 @@ FIRST_CHUNK, LAST_CHUNK, CHUNK_SECONDS = 1 << 8, 1 << 16, 0.1
 PATIENCE = 16
 # While chains are made in another thread, calls are longer: after each, this one may wait 5 ms for the interpreter.
 BUSY_CHUNK = 1 << 20
-# Tokens in one array, which is written in place.
-PART = 1 << 20
+# Tokens in one array, written in place. From 4 MiB on numpy asks for large pages, which the system may take long to make.
+PART = 1 << 19
 # So many tokens behind the prefix are kept, so that they can be read again when an assumption turns out wrong.
 HISTORY = 1 << 17
 # A sequence with fewer tokens behind the prefix is done with code that is made in a fifth of the time, and takes 20 ms longer for
@@ -281,7 +281,7 @@ class FastEngine:
         while total < limit and not ended:
             out = np.empty(min(limit - total, PART), dtype=np.int32)
             done, ended = self._fill(stops, out)
-            parts.append(out if done == len(out) else out[:done].copy())
+            parts.append(out[:done] if 2 * done >= len(out) else out[:done].copy())
             total += done
         return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, dtype=np.int32), *parts])
 

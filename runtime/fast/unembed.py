@@ -9,13 +9,14 @@ with three linear forms a, b, c. For a > 0 its maximum over the integers is the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .bounds import exponent_of_all
 from .interface import EXACT
 from .linear import ONE, Form, linear
+from .symbols import Symbols
 
 # Any three points are on a parabola; a run must be at least this long to be taken for one.
 MIN_RUN = 4
@@ -60,6 +61,24 @@ class Unembeddings:
             self._runs[key] = _runs(weights)
         runs, rest = self._runs[key]
         return _families(weights, forms, runs, rest)
+
+
+def without_beaten(graph: Symbols, found: Unembedding) -> Unembedding:
+    """Leaves out families that one with lower ids always beats, if it only is as good (the lowest id of equals wins)."""
+    kept: list[Family] = []
+    for family in found.families:
+        if not any(_beats(graph, other, family) for other in kept):
+            kept.append(family)
+    return replace(found, families=kept)
+
+
+def _beats(graph: Symbols, one: Family, other: Family) -> bool:
+    """Whether no id of the other has a larger logit than the best of one, whose ids are lower. Both best ones have the same
+    v, and c decides; or the other's logit is its c, and one has c at v = 0."""
+    same = (one.count, one.a, one.b) == (other.count, other.a, other.b)
+    if not (same or (other.a.is_zero() and other.b.is_zero())) or one.first + one.count > other.first:
+        return False
+    return graph.bounds(other.c.plus(one.c, -1.0)).high <= 0
 
 
 def _families(weights: np.ndarray, columns: list[Form], runs: list[tuple[int, int]], rest: np.ndarray) -> Unembedding:
