@@ -57,17 +57,22 @@ class Prompts:
 
     def tokens(self, entry: Entry, values: Sequence[int]) -> np.ndarray:
         """int32 [p]: input bytes, the entry token, then the digits of hidden registers and arguments (unsigned)."""
-        prompt: list[int] = []
+        areas: list[np.ndarray] = []
         if entry.registers:
-            byte = self._ids["B.0"]
             inputs, self._registers = self.told()
-            for area, data in inputs.items():
-                prompt.append(self._ids[f"G.{self._model.inputs[area]}"])
-                prompt += [byte + v for v in data]
-        prompt.append(self._ids[f"I.{self._entry_numbers[entry.entry]}"])
+            areas = [self._area(area, data) for area, data in inputs.items()]
+        prompt = [self._ids[f"I.{self._entry_numbers[entry.entry]}"]]
         for value in [*(self._registers[r] for r in entry.registers), *values]:
             prompt += self._digits(value)
-        return np.array(prompt, dtype=np.int32)
+        return np.concatenate([*areas, np.array(prompt, dtype=np.int32)])
+
+    def _area(self, area: str, data: bytes) -> np.ndarray:
+        """int32 [1 + n]: where the bytes go, and the bytes."""
+        tokens = np.empty(1 + len(data), dtype=np.int32)
+        tokens[0] = self._ids[f"G.{self._model.inputs[area]}"]
+        tokens[1:] = np.frombuffer(data, np.uint8)
+        tokens[1:] += self._ids["B.0"]
+        return tokens
 
     def told(self) -> tuple[dict[str, bytes], dict[str, int]]:
         """The bytes of each input area and the hidden registers, what the world leaves to chance decided now. Folders are

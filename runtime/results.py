@@ -100,8 +100,10 @@ def output_bytes(table: TokenTable, tokens: np.ndarray, kind: Kind) -> bytes:
     """What these tokens write to a stream. kind: STDOUT or STDERR."""
     if kind not in table.kinds:
         return b""
+    if len(tokens) <= BLOCK:
+        return table.value[tokens[table.kind.take(tokens) == kind]].astype(np.uint8).tobytes()
     blocks = (tokens[i : i + BLOCK] for i in range(0, len(tokens), BLOCK))
-    return b"".join(table.value[block[table.kind[block] == kind]].astype(np.uint8).tobytes() for block in blocks)
+    return b"".join(output_bytes(table, block, kind) for block in blocks)
 
 
 def _trailing_values(table: TokenTable, tokens: np.ndarray, count: int) -> list[int]:
