@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..compiler.format.mixture import Mixture
 from ..compiler.format.transformer import Transformer
 from .engine import Engine
 from .errors import MissingPackage, needing
+
+if TYPE_CHECKING:
+    from ..compiler.format.mixture import Mixture
 
 ENGINES = ("fast", "torch", "hf")
 

@@ -116,8 +116,8 @@ def test_output_keeps_its_mode_and_is_never_an_input(path: Path, tmp_path: Path,
         with pytest.raises(FileExistsError, match="itself"):
             check_output(tmp_path / name, [tmp_path / "nothing", tmp_path / "new.safetensors"])
     # Nobody can put something under the partial file's name beforehand: a name that is taken is an error.
-    monkeypatch.setattr("secrets.token_hex", lambda size: "taken")
-    (tmp_path / ".taken.partial").symlink_to("victim")
+    monkeypatch.setattr("os.urandom", lambda size: b"taken")
+    (tmp_path / f".{b'taken'.hex()}.partial").symlink_to("victim")
     with pytest.raises(FileExistsError):
         model.save(tmp_path / "new.safetensors")
     assert not (tmp_path / "victim").exists()

@@ -150,7 +150,8 @@ import sys
 import wasm2xformer as w2x
 from pathlib import Path
 vm = w2x.Instance(w2x.load(sys.argv[1]))
-libraries = [name for name in ("llvmlite", "platformdirs", "torch") if name in sys.modules]
+unneeded = ("llvmlite", "platformdirs", "torch", "numpy.ma", "random", "tempfile")
+libraries = [name for name in unneeded if name in sys.modules]
 print(vm.invoke("double", 21).values[0], *libraries)
 """
 
@@ -163,5 +164,5 @@ def test_code_from_the_cache_takes_no_llvm(tmp_path: Path) -> None:
     first, second = (
         subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout for _ in range(2)
     )
-    assert first.split() == ["42", "llvmlite"]
+    assert first.split()[:2] == ["42", "llvmlite"]
     assert second.split() == ["42"] if HERE else second.split()[0] == "42"

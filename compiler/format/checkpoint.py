@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -30,11 +30,13 @@ from . import metadata as stored
 from .certificate import HeadBound
 from .consistency import check
 from .isa import Program
-from .mixture import Mixture
 from .printable import printable
 from .records import collecting_later
 from .tensors import HEADER_LIMIT, Tensors, open_tensors, sparse_parts, write_tensors
 from .transformer import Layer, Transformer
+
+if TYPE_CHECKING:
+    from .mixture import Mixture
 
 FORMAT = "wasm2xformer"
 

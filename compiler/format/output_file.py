@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -66,7 +65,7 @@ def _target(path: str) -> tuple[str, os.stat_result | None]:
 
 def _replace(target: str, old: os.stat_result | None, fill: Callable[[str], None]) -> None:
     folder = os.path.dirname(target)
-    partial = os.path.join(folder, f".{secrets.token_hex(16)}.partial")
+    partial = os.path.join(folder, f".{os.urandom(16).hex()}.partial")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     descriptor = os.open(partial, flags, 0o666)
     try:

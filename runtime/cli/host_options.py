@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,13 @@ from .numbers import address
 from .streams import decoded, standard_input
 
 
+def _seeded(seed: int) -> bytes:
+    """Random bytes, the same for the same seed."""
+    from random import Random  # imported where it is asked for: seldom
+
+    return Random(seed).randbytes(RANDOM_BYTES)
+
+
 @dataclass(frozen=True)
 class Host:
     """The values of the options. writes: ADDRESS=FILE. folders: FOLDER::NAME."""
@@ -32,7 +38,7 @@ class Host:
 
     def world(self, path: str, argv: Sequence[str] | None) -> World:
         """path: of the program or checkpoint, for argv[0]. Raises ArgumentError."""
-        chosen = None if self.seed is None else random.Random(self.seed).randbytes(RANDOM_BYTES)
+        chosen = None if self.seed is None else _seeded(self.seed)
         arguments = [decoded(Path(path).name), *map(decoded, argv or [])]
         folders = {name: read_folder(top) for name, top in host_folders(self.folders).items()}
         return World(read_stdin(self.stdin), arguments, _environment(self.env), chosen, self.clock, folders)

@@ -118,14 +118,14 @@ class _File:
     def _relocate(self, memory: np.ndarray, base: int, place: int, relocations: np.ndarray) -> None:
         symbols = self._symbols[relocations["symbol"]]
         sections = symbols["section"].astype(np.int64)
-        if not all(number in self._places for number in np.unique(sections).tolist()):
+        if not set(sections.tolist()) <= self._places.keys():
             raise Unknown("a symbol of others")
         places = np.zeros(len(self._sections), np.int64)
         places[list(self._places)] = list(self._places.values())
         at = place + relocations["offset"].astype(np.int64)
         to = places[sections] + symbols["value"].astype(np.int64) + relocations["addend"]
         types = relocations["type"]
-        near = np.isin(types, _NEAR)
+        near = (types == _NEAR[0]) | (types == _NEAR[1])
         if not (near | (types == _ABSOLUTE) | (types == _RELATIVE)).all():
             raise Unknown("a relocation")
         if near.any() and np.abs((to - at)[near]).max() >= 2**31:
