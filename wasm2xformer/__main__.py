@@ -1,7 +1,9 @@
 """The command `wasm2xformer`, also as python -m wasm2xformer."""
 
+import atexit
 import os
 import sys
+import threading
 
 
 def main() -> int:
@@ -26,5 +28,25 @@ def main() -> int:
         signals.uninstall()
 
 
+def process() -> int:
+    """`main` for a process that is there for it alone, which ends here: to take apart modules and objects that the system takes
+    back with the process is an eighth of the time of a short run. What was registered for the end is done, and all is written.
+
+    Returns the exit code instead, for an end by the interpreter, where others are at work: a thread, a profiler, a debugger.
+    """
+    code = main()
+    at_the_end = getattr(atexit, "_run_exitfuncs", None)
+    if at_the_end is None or threading.active_count() > 1 or sys.getprofile() or sys.gettrace():
+        return code
+    at_the_end()
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except (OSError, ValueError):  # closed, or nobody reads
+        return code
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(process())
