@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -15,11 +16,15 @@ import wasm2xformer as w2x
 from programs import load_programs
 from wasm2xformer.runtime import instance as instance_module
 from wasm2xformer.runtime.errors import DecodingError
-from wasm2xformer.runtime.fast import FastEngine, cases, chained, chains, loaded_chains
+from wasm2xformer.runtime.fast import FastEngine, cases, chain_memory, chained, chains, joined, loaded_chains
+from wasm2xformer.runtime.fast.atoms import Relu, Table
 from wasm2xformer.runtime.fast.chain_emit import ChainEmitter
 from wasm2xformer.runtime.fast.chain_region import Region
 from wasm2xformer.runtime.fast.chained import ALL, Chains, Wanted
+from wasm2xformer.runtime.fast.linear import ONE, Form, linear
 from wasm2xformer.runtime.fast.situations import Situations
+from wasm2xformer.runtime.fast.stores import IndexSource
+from wasm2xformer.runtime.fast.symbols import Symbols
 from wasm2xformer.runtime.fast.tokens_alike import Unchained
 
 PROGRAMS = {program.id: program for program in load_programs()}
@@ -418,3 +423,85 @@ def test_what_has_no_rows_has_no_chains() -> None:
         from wasm2xformer.runtime.fast.compile import analyse
 
         chains.situations_of(analyse(fast.model))
+
+
+BITS = """
+(module (memory 1)
+  (func (export "mix") (param $n i32) (result i32) (local $x i32) (local $y i64) (local $at i32)
+    (local.set $x (i32.const 0x9e3779b9))
+    (loop $again
+      (local.set $x (i32.xor (i32.shl (local.get $x) (i32.and (local.get $n) (i32.const 15)))
+        (i32.rotr (local.get $x) (local.get $n))))
+      (local.set $x (i32.or (i32.and (local.get $x) (i32.const 0x7fffeffd))
+        (i32.shr_s (local.get $x) (local.get $at))))
+      (local.set $y (i64.xor (i64.shl (local.get $y) (i64.extend_i32_u (local.get $at)))
+        (i64.and (i64.shr_u (local.get $y) (i64.const 7)) (i64.extend_i32_s (local.get $x)))))
+      (local.set $y (i64.or (local.get $y) (i64.extend_i32_u (i32.rem_u (local.get $x) (i32.const 1009)))))
+      (local.set $at (i32.and (i32.add (local.get $at) (i32.const 5)) (i32.const 31)))
+      (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+    (i32.add (local.get $x) (i32.wrap_i64 (i64.shr_u (local.get $y) (i64.const 21))))))
+"""
+
+
+def test_bits_and_shifts() -> None:
+    model = w2x.compile(BITS)
+    assert compared(model, calls(("mix", 150), ("mix", 77)), trained=calls(("mix", 200)))[1] > 0.5
+
+
+@pytest.mark.parametrize("fault", ["both", "picked"])
+def test_a_fault_in_what_two_sources_say_together_is_seen(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    real = chain_memory.joined
+
+    def wrong(graph, form):
+        found = real(graph, form)
+        if found is not None and fault == "both":
+            found.both[:] = [each._replace(right=each.left) for each in found.both]
+        elif found is not None:
+            found.picked[:] = [each._replace(tables={a: t[::-1] for a, t in each.tables.items()}) for each in found.picked]
+        return found
+
+    monkeypatch.setattr(chain_memory, "joined", wrong)
+    with pytest.raises((AssertionError, w2x.Unfinished, w2x.Trap, NotImplementedError, DecodingError)):
+        compared(w2x.compile(BITS), calls(("mix", 150)))
+
+
+def test_what_two_sources_say_together() -> None:
+    """The sums are what their terms are, for all values of the sources."""
+    rng = np.random.default_rng(3)
+    graph = Symbols(10)
+    a, b, z = (graph.source(IndexSource((name,), size)) for name, size in (("a", 16), ("b", 16), ("z", 6)))
+    bit = lambda source, k: graph.table(source, (np.arange(16) >> k & 1).astype(float))  # noqa: E731
+    atom = lambda gate, up=ONE: Form({graph.atom(Relu(gate, up)): 1.0})  # noqa: E731
+    both = [(-2.0 * 2**k, atom(bit(a, k).plus(bit(b, (k + 1) % 4)).shifted(-1.0))) for k in range(4)]
+    without = [(0.5 * 4**k, atom(bit(a, k).plus(bit(b, k), -1.0))) for k in range(3)]
+    flags = [graph.table(z, (np.arange(6) == j).astype(float)) for j in range(4)]
+    some = lambda source: graph.table(source, rng.integers(0, 9, 16).astype(float))  # noqa: E731
+    picked = [(1.0, atom(f, some(a).plus(some(b), 3.0).shifted(float(j)))) for j, f in enumerate(flags)]
+    other = [(1.0, atom(bit(a, 0).plus(bit(b, 0)).shifted(-1.0), bit(a, 1)))]
+    form = linear([*both, *without, *picked, *other, (1.0, Form({}, 7.0))])
+    found = joined.joined(graph, form)
+    assert found is not None and len(found.both) == 2 and len(found.picked) == 1 and len(found.rest.terms) == 1
+    for values in itertools.product(range(16), range(16), range(6)):
+        at = dict(zip((a, b, z), values))
+        whole = _at(graph, form, at)
+        rows = [int(_at(graph, each.row, at)) for each in found.picked]
+        for each in found.both:
+            whole -= each.factor * (int(_at(graph, each.left, at)) & int(_at(graph, each.right, at)))
+        for row, each in zip(rows, found.picked):
+            whole -= each.constants[row] + sum(table[row, at[source]] for source, table in each.tables.items())
+        assert whole == _at(graph, found.rest, at)
+    # Flags of which two may be 1, or bits that count twice, are left as they are.
+    two = graph.table(z, (np.arange(6) < 2).astype(float))
+    assert joined.joined(graph, linear([*picked, (1.0, atom(two, bit(a, 1)))])) is None
+    assert joined.joined(graph, linear([(3.0 * (k + 1), term) for k, (_, term) in enumerate(both)])) is None
+
+
+def _at(graph: Symbols, form: Form, values: dict[int, int]) -> float:
+    total = form.constant
+    for atom, c in form.terms.items():
+        match graph.atoms[atom]:
+            case Table(source, vector):
+                total += c * graph.vectors[vector][values[source]]
+            case Relu(gate, up):
+                total += c * max(_at(graph, gate, values), 0.0) * _at(graph, up, values)
+    return total

@@ -22,7 +22,7 @@ from .symbols import Symbols
 from .unembed import Family, Unembeddings
 
 # Cases of one position at most.
-MOST_CASES = 6
+MOST_CASES = 24
 
 
 @dataclass(frozen=True)

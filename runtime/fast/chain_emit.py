@@ -12,8 +12,9 @@ from .chain_memory import ConstantTables, Windows, tag
 from .code import IrText, IrValue
 from .emit import Emitter
 from .index import PAGE_BITS, PAGE_HEADER, PAGE_KEYS
-from .interface import EXACT_LIMIT
-from .layout import RowTables, StateLayout, type_for
+from .interface import EXACT, EXACT_LIMIT
+from .joined import FEW, Joined
+from .layout import RowTables, StateLayout, numpy_type, type_for
 from .linear import Form
 from .live import Live
 from .pack import Packs
@@ -85,21 +86,24 @@ class ChainEmitter(Emitter):
         return self.known.delayed[key]
 
     def _table(self, source: int, vector: int) -> IrValue:
-        name = self.graph.sources[source].name
         values = self.graph.vectors[vector]
         type = type_for(self.graph.vector_bounds(vector))
-        if name[0] == "token" and len(name) == 3:
-            at, start = self.token, name[1]
-        elif name[0] == "past":
-            at, start = self.past(name[1]), name[2]
-        else:
-            at, start = self.source(source), 0
+        at, start = self._place(source)
         table = self.constants.table(vector, values, type)
         if table.slope is not None:
             scaled = self.code.op(f"mul i64 {at}, {table.slope}")
             return IrValue("i", self.code.op(f"add i64 {scaled}, {table.first - table.slope * start}"), type.exponent)
         pointer = self.code.op(f"getelementptr {type.llvm}, ptr {table.name}, i64 {self._less(at, start)}")
         return self.load(pointer, type, ", !invariant.load !1")
+
+    def _place(self, source: int) -> tuple[str, int]:
+        """i64: where a table by the source is read, and the first place of the table."""
+        name = self.graph.sources[source].name
+        if name[0] == "token" and len(name) == 3:
+            return self.token, name[1]
+        if name[0] == "past":
+            return self.past(name[1]), name[2]
+        return self.source(source), 0
 
     def _less(self, at: str, start: int) -> str:
         return self.code.op(f"sub i64 {at}, {start}") if start else at
@@ -120,6 +124,47 @@ class ChainEmitter(Emitter):
             return super().source(source)
         self.known.sources[source] = result
         return result
+
+    # -- sums of what two sources say together -------------------------------------------------------------------
+
+    def _form(self, form: Form) -> IrValue:
+        bounds = self.graph.bounds(form)
+        e = bounds.exponent
+        if len(form.terms) >= FEW and e is not None and bounds.fits:
+            found = self.constants.joined(self.graph, form)
+            if found is not None and all(c.is_integer() and abs(c) < EXACT for c in _units(found, e)):
+                return IrValue("i", self._joined(found, e), e)
+        return super()._form(form)
+
+    def _joined(self, found: Joined, e: int) -> str:
+        """i64: the sum, in units of 2^e."""
+        code, unit = self.code, 2.0**e
+        terms = []
+        if not found.rest.is_zero():
+            terms.append(self.as_int(self.form(found.rest), e))
+        for factor, left, right in found.both:
+            bits = code.op(f"and i64 {self.as_int(self.form(left), 0)}, {self.as_int(self.form(right), 0)}")
+            terms.append(code.op(f"mul i64 {bits}, {int(factor / unit)}"))
+        for picked in found.picked:
+            row = self.as_int(self.form(picked.row), 0)
+            for source, table in picked.tables.items():
+                at, start = self._place(source)
+                line = code.op(f"mul i64 {row}, {table.shape[1]}")
+                place = code.op(f"add i64 {line}, {self._less(at, start)}")
+                terms.append(self._picked(table.reshape(-1) / unit, place))
+            if picked.constants.any():
+                terms.append(self._picked(picked.constants / unit, row))
+        total = terms[0]
+        for term in terms[1:]:
+            total = code.op(f"add i64 {total}, {term}")
+        return total
+
+    def _picked(self, values: np.ndarray, place: str) -> str:
+        """i64: an entry of a constant array of whole numbers."""
+        type = type_for(Bounds(values.min(), values.max(), 0))
+        array = self.constants.array(values.astype(numpy_type(type)), type.llvm)
+        pointer = self.code.op(f"getelementptr {type.llvm}, ptr {array}, i64 {place}")
+        return self.as_int(self.load(pointer, type, ", !invariant.load !1"), 0)
 
     # -- the past -------------------------------------------------------------------------------------------------
 
@@ -264,3 +309,9 @@ class ChainEmitter(Emitter):
                 for column in entry.columns:
                     if (store, column) in self.live.columns:
                         self.keep(store, column)
+
+
+def _units(found: Joined, e: int) -> list[float]:
+    """All factors and entries, in units of 2^e."""
+    entries = [table for each in found.picked for table in (*each.tables.values(), each.constants)]
+    return [each.factor * 2.0**-e for each in found.both] + [float(x) for t in entries for x in np.unique(t) * 2.0**-e]

@@ -1,4 +1,4 @@
-"""How chains reach memory: pointers that keys are near to, constants of the module, and kinds of memory that do not overlap."""
+"""How chains reach memory: pointers that keys are near to, constants of the module, kinds of memory that do not overlap."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .joined import Joined, joined
 from .layout import Type, numpy_type
 from .linear import Form
 from .situations import registers_read
@@ -65,6 +66,8 @@ class ConstantTables:
 
     def __init__(self) -> None:
         self._tables: dict[int, ConstantTable] = {}
+        self._arrays: dict[tuple[str, bytes], str] = {}
+        self._joined: dict[Form, Joined | None] = {}
         self.lines: list[str] = []
 
     def table(self, vector: int, values: np.ndarray, type: Type) -> ConstantTable:
@@ -82,8 +85,20 @@ class ConstantTables:
             return ConstantTable("", int(whole[0]), int(slopes[0]))
         return ConstantTable(self.array(whole.astype(numpy_type(type)), type.llvm), 0, None)
 
+    def joined(self, graph: Symbols, form: Form) -> Joined | None:
+        """What two sources say together in it, see `joined`."""
+        if form not in self._joined:
+            self._joined[form] = joined(graph, form)
+        return self._joined[form]
+
     def array(self, values: np.ndarray, llvm: str) -> str:
         """The name of an array of little-endian numbers."""
+        key = llvm, values.tobytes()
+        if key not in self._arrays:
+            self._arrays[key] = self._array(values)
+        return self._arrays[key]
+
+    def _array(self, values: np.ndarray) -> str:
         name = f"@t{len(self.lines)}"
         data = "\\" + values.tobytes().hex("\\") if len(values) else ""
         self.lines.append(f'{name} = private constant [{values.nbytes} x i8] c"{data}", align 64')
