@@ -66,7 +66,7 @@ def joined(graph: Symbols, form: Form) -> Joined | None:
     for (a, b, _), bits in ands.items():
         least = min(bits, key=lambda each: abs(each[1]))[1]
         if len(bits) >= FEW and _powers([c / least for _, c, _, _ in bits]):
-            left, right = (sum(bit[1] / least * bit[k] for bit in bits) for k in (2, 3))
+            left, right = (np.sum([c / least * (t, s)[k] for _, c, t, s in bits], axis=0) for k in range(2))
             found.both.append(Both(least, graph.table(a, left), graph.table(b, right)))
             taken |= {atom for atom, *_ in bits}
     for z, parts in picks.items():
