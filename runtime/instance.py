@@ -247,7 +247,7 @@ class Instance:
         except Unfinished as error:
             error.tokens = (prompt, *parts)
             raise
-        run = run_of(self.model, self._tokens, entry, name, prompt, parts)
+        run = run_of(self.model, self._tokens, entry, name, prompt, parts, getattr(self._engine, "total", None))
         if self._probe:
             run.probed = self._take_probed()
         return run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -24,6 +24,7 @@ from .sparse_values import SparseValues
 DIGIT, TRAP, STDOUT, STDERR = (int(kind) for kind in (Kind.DIGIT, Kind.TRAP, Kind.STDOUT, Kind.STDERR))
 TRAILING = 8  # digits of a slot, at most
 BLOCK = 1 << 15  # tokens of a finished trace looked at together: what is made of them stays in a cache of the processor
+Total = Callable[[np.ndarray, np.ndarray], int]
 
 
 @dataclass
@@ -58,22 +59,24 @@ class Run:
 
 
 def run_of(
-    model: Model, table: TokenTable, entry: Entry, name: str, prompt: np.ndarray, parts: Sequence[np.ndarray]
+    model: Model, table: TokenTable, entry: Entry, name: str, prompt: np.ndarray, parts: Sequence[np.ndarray],
+    total: Total | None = None,
 ) -> Run:  # fmt: skip
     """The invocation with this prompt that decoded these tokens, int32 [p] and, in parts, [n]; the last one stops it. name: for
-    messages. Raises DecodingError where they hold no results."""
+    messages. total: of table[token] over tokens, from who has it fast. Raises DecodingError where they hold no results."""
+    total = total or _count
     last = int(parts[-1][-1])
     stdout, stderr = (b"".join(output_bytes(table, part, kind) for part in parts) for kind in (STDOUT, STDERR))
-    run = Run([], prompt, partial(_joined, parts), partial(_counts, table.ends, parts), stdout, stderr)
+    run = Run([], prompt, partial(_joined, parts), partial(_counts, table.ends, parts, _count), stdout, stderr)
     if table.kind[last] == TRAP:
         run.trap = TRAPS[table.traps[table.value[last]]]
-        at = _count(table.ip_delta, prompt) + _counts(table.ip_delta, parts)
+        at = _counts(table.ip_delta, [prompt, *parts], total)
         run.missing_import = missing_import(model, table, at, np.concatenate([prompt, _last(parts, TAIL)]))
         return run
     slots = len(halved(entry.results))
     results = _trailing_values(table, _last(parts, TRAILING * max(1, slots) + 2), max(1, slots))
     # proc_exit emits the code and halts on the spot; a return halts behind the entry's own result steps.
-    halted = _count(table.ip_delta, prompt) + _counts(table.ip_delta, parts)
+    halted = _counts(table.ip_delta, [prompt, *parts], total)
     if halted == _halt_of(model.program, entry):
         run.bits = values_of(entry.results, results[:slots])
         functions = model.program.function_references
@@ -128,8 +131,8 @@ def _count(table: np.ndarray, tokens: np.ndarray) -> int:
     return sum(_count(table, tokens[i : i + BLOCK]) for i in range(0, len(tokens), BLOCK))
 
 
-def _counts(table: np.ndarray, parts: Sequence[np.ndarray]) -> int:
-    return sum(_count(table, part) for part in parts)
+def _counts(table: np.ndarray, parts: Sequence[np.ndarray], total: Total) -> int:
+    return sum(total(table, part) for part in parts)
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:

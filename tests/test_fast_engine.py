@@ -312,3 +312,17 @@ def test_quick_code_is_kept_with_what_better_code_is_made_from(monkeypatch: pyte
     assert first.text and (second._program.code, second._program.text) == (first.code, first.text)
     second.improve()
     assert FastEngine(model)._program.code not in (b"", first.code)
+
+
+def test_total() -> None:
+    f = Features(0)
+    fast = FastEngine(f.finish(f.small))
+    rng = np.random.default_rng(4)
+    table = rng.integers(-(2**40), 2**40, TOKENS)
+    for count in (0, 1, 1000):
+        tokens = rng.integers(0, TOKENS, count).astype(np.int32)
+        assert fast.total(table, tokens) == table[tokens].sum()
+    assert fast.total(table[::-1], np.arange(TOKENS)[::2]) == table[::-1][::2].sum()  # in any arrangement
+    for token in (-1, TOKENS):
+        with pytest.raises(ValueError, match="outside"):
+            fast.total(table, np.array([0, token], dtype=np.int32))

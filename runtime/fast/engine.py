@@ -20,7 +20,7 @@ from .loaded_chains import shared
 
 # Tokens that one call of generated code reads or decodes: few at first, then as many as take about that many seconds. Nothing
 # interrupts a call.
-FIRST_CHUNK, LAST_CHUNK, CHUNK_SECONDS = 1 << 8, 1 << 16, 0.1
+FIRST_CHUNK, LAST_CHUNK, CHUNK_SECONDS, MORE = 1 << 8, 1 << 16, 0.1, 16
 # Code that was made quickly is made once more after so many tokens for each byte of its text: by then, what it has lost is about
 # a quarter of what that takes.
 PATIENCE = 16
@@ -230,7 +230,7 @@ class FastEngine:
         if seconds > CHUNK_SECONDS:
             self._chunk = max(1, int(count * CHUNK_SECONDS / seconds))
         elif seconds < CHUNK_SECONDS / 2 and count == self._chunk:
-            self._chunk = min(2 * self._chunk, self._longest)
+            self._chunk = min((MORE if seconds < CHUNK_SECONDS / MORE / 2 else 2) * self._chunk, self._longest)
 
     @property
     def _longest(self) -> int:
@@ -266,6 +266,14 @@ class FastEngine:
         while done < len(tokens):
             part = tokens[done : done + self._chunk]
             done += self._run(self._code.read, part, len(part), *_NOTHING)
+
+    def total(self, table: np.ndarray, tokens: np.ndarray) -> int:
+        """The sum of table[token] over the tokens: int64 [V], int32 [n]. In a quarter of numpy's time."""
+        table, tokens = np.ascontiguousarray(table, dtype=np.int64), np.ascontiguousarray(tokens, dtype=np.int32)
+        found = self._code.total(tokens.ctypes.data, len(tokens), table.ctypes.data, len(table))
+        if found == -(2**63):
+            raise ValueError("token id outside the table")
+        return found
 
     def decode(self, stop: np.ndarray, limit: int) -> np.ndarray:
         """Emits tokens until one with stop[token], at most `limit`; int32 [m]."""

@@ -26,6 +26,7 @@ PROCESSOR, CHANGING = (
     1 << 13,
     ("processor", "cpu MHz", "core id", "physical id", "apicid", "initial apicid", "bogomips", "BogoMIPS"),
 )
+_TOTAL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
 _SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 2, ctypes.c_int64, *[ctypes.c_void_p] * 3)
 
 
@@ -200,4 +201,5 @@ class Loaded:
         self.general = _SIGNATURE(self._memory.function("general"))
         read, special = self._memory.function("read"), self._memory.function("special")
         self.read = _SIGNATURE(read) if read else self.general
+        self.total = _TOTAL(self._memory.function("total"))
         self.special = _SIGNATURE(special) if special else self.general

@@ -283,6 +283,35 @@ ended:
 }
 """
 
+# Of a table by token, over tokens; the least number where one of them is no id below `size`.
+_TOTAL = """
+define i64 @total(ptr %tokens, i64 %count, ptr %table, i64 %size) nounwind {
+entry:
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %i.next, %add ]
+  %sum = phi i64 [ 0, %entry ], [ %sum.next, %add ]
+  %more = icmp slt i64 %i, %count
+  br i1 %more, label %look, label %done
+look:
+  %token.p = getelementptr i32, ptr %tokens, i64 %i
+  %token32 = load i32, ptr %token.p
+  %token = zext i32 %token32 to i64
+  %known = icmp ult i64 %token, %size
+  br i1 %known, label %add, label %unknown
+add:
+  %value.p = getelementptr i64, ptr %table, i64 %token
+  %value = load i64, ptr %value.p
+  %sum.next = add i64 %sum, %value
+  %i.next = add i64 %i, 1
+  br label %loop
+unknown:
+  ret i64 -9223372036854775808
+done:
+  ret i64 %sum
+}
+"""
+
 _LOOP = """
 define i64 @{name}(ptr %state, ptr %input, i64 %count, ptr %out, ptr %flags, ptr %probe) {attributes} {{
 entry:
@@ -381,5 +410,5 @@ def generate(
             module.split("special", emitter, split)
     code = module.code
     constants = [f"{name} = private constant {value}" for value, name in code.globals.items()]
-    text = "\n".join([*constants, *module.functions, support(), *code.declarations])
+    text = "\n".join([*constants, *module.functions, _TOTAL, support(), *code.declarations])
     return layout.settle(module.tables.resolve(text, layout))
