@@ -58,7 +58,7 @@ def tokens(text: str, rounds: int, level: int = 1, stock: bool = False, **world)
     model = made(text, level)
     vm = w2x.Instance(w2x.in_stock_form(model) if stock else model, **world)
     found = vm.invoke("f", STARTS[text], rounds).tokens
-    assert getattr(vm._engine, "_trusting", True)  # else it was found out, and decoded again without
+    assert getattr(vm._engine, "trusted", True)  # else it was found out, and decoded again without
     return found
 
 
@@ -132,7 +132,7 @@ def test_nothing_of_webassembly(monkeypatch: pytest.MonkeyPatch, seed: int) -> N
     monkeypatch.setattr(loop, "LONG", 0)
     monkeypatch.setattr(loop, "SHORT", 2.0)
     assert "label %again" in analyse(machine(seed)).text
-    assert compare(machine(seed), seed, rounds=5, probe="index", below=TOKENS)._trusting
+    assert compare(machine(seed), seed, rounds=5, probe="index", below=TOKENS).trusted
 
 
 def _nothing_kept(patch: pytest.MonkeyPatch) -> None:
@@ -191,4 +191,4 @@ def test_a_fault_is_seen_where_nothing_is_of_webassembly(monkeypatch: pytest.Mon
     fault(monkeypatch)
     with pytest.raises((AssertionError, NotImplementedError)):
         for seed in range(3):
-            assert compare(machine(seed), seed, rounds=5, below=TOKENS)._trusting
+            assert compare(machine(seed), seed, rounds=5, below=TOKENS).trusted

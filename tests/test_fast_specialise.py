@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,11 @@ import pytest
 from fast_models import TOKENS, Features, compare
 
 import wasm2xformer as w2x
+from wasm2xformer.compiler.compile import compile_steps, realise
+from wasm2xformer.compiler.format.isa import Step
 from wasm2xformer.compiler.format.transformer import Transformer
+from wasm2xformer.compiler.options import CompileOptions
+from wasm2xformer.runtime.fast import FastEngine
 from wasm2xformer.runtime.fast import compile as fast_compile
 from wasm2xformer.runtime.fast import unembed
 from wasm2xformer.runtime.fast.bounds import Bounds
@@ -24,6 +29,7 @@ from wasm2xformer.runtime.fast.live import live
 from wasm2xformer.runtime.fast.specialise import MAX_SIGNATURES, signatures, static_stores
 from wasm2xformer.runtime.fast.symbols import Symbols
 from wasm2xformer.runtime.fast.unembed import Unembeddings
+from wasm2xformer.runtime.torch_engine import TorchEngine
 
 
 def machine(seed: int, rows: int = 9, gap: int = 1) -> Transformer:
@@ -199,3 +205,25 @@ def _best(families: list, atoms: dict[int, int]) -> int:
         a, b, c = (_value(form, atoms) for form in (f.a, f.b, f.c))
         logits |= {f.first + v: c + b * v - a * v * v for v in range(f.count)}
     return min(logits, key=lambda token: (-logits[token], token))
+
+
+WILD = '(module (func (export "f") (param i32) (result i32) (i32.mul (local.get 0) (i32.const 7))))'
+
+
+def test_a_row_that_there_is_none_of_is_left_to_general_code() -> None:
+    """A program whose last step jumps behind its last row: what is fetched there is known to no code that is split by row. A
+    sequence that comes to it is not worth less trust in everything else, of which softmax would be the rest."""
+    program, module = compile_steps(WILD, CompileOptions(1))
+    assert program.steps[-1].op == "halt"
+    wild = Step("jump", target=len(program.steps))
+    model = realise(replace(program, steps=(*program.steps[:-1], wild)), module).transformer
+    prompt = np.array([model.vocabulary.index(name) for name in ("I.0", "D0.9")], dtype=np.int32)
+    engines = FastEngine(model), TorchEngine(model)
+    stop = np.zeros(len(model.vocabulary), dtype=bool)
+    for engine in engines:
+        engine.append(prompt)
+    assert engines[0].decode(stop, 40).tolist() == engines[1].decode(stop, 40).tolist()
+    assert engines[0]._trusting and engines[0]._generally
+    for engine in engines:
+        engine.append(prompt)
+    assert engines[0].decode(stop, 10).tolist() == engines[1].decode(stop, 10).tolist()

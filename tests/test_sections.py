@@ -193,5 +193,5 @@ def test_slots_of_two_digits_in_sections_are_followed() -> None:
     model = realise(*compile_steps(program, CompileOptions(1)), tokens_limit=0)
     assert len(heads(model)) > 1
     engine = FastEngine(model.transformer)
-    assert engine._trusting
+    assert engine.trusted
     assert Verifier(program, model=model).invoke("f", (7,)).ok

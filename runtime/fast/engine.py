@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from time import perf_counter
 
 import numpy as np
@@ -92,6 +93,7 @@ class FastEngine:
         self._chains = self._no_chains_yet(self._program.name)
         self._state = StateMemory(self._image)
         self.position, self._settled, self._running = 0, False, False
+        self._generally = False  # whether `special` is not to be used
         self._history, self.probed = None, []
         room = Room("", PREFIX_BYTES, size(self.model))
         self._state.budget = room.most
@@ -117,19 +119,30 @@ class FastEngine:
             if self.behind > HISTORY:
                 self._history = None
 
-    def _distrust(self) -> None:
-        """Starts over, with code that assumes nothing, and reads what has been read."""
+    def _distrust(self, entirely: bool = False) -> None:
+        """Starts over, and reads what has been read: with `general` alone where `special` may have been what had to give up,
+        unless `entirely`, and otherwise with code that assumes nothing."""
         history, known = self._history, sum(map(len, self.probed))
         if history is None or not self._trusting:
             raise Unfollowed(history, known)
+        if self._settled and not entirely:  # `special` was in use, so it has not been tried without
+            with suppress(_Unexpected):
+                self._again(self._program, True, history)
+                self.probed = [np.concatenate(self.probed)[-known:]] if known else []
+                return
         try:
-            self._start(self._distrustful(), trusting=False)
-            for tokens in history:
-                self._read(tokens)
+            self._again(self._distrustful(), False, history)
         except (_Unexpected, Refused):
             raise Unfollowed(history, known) from None
         # What has been taken out of `probed` by now stays out.
         self.probed = [np.concatenate(self.probed)[-known:]] if known else []
+
+    def _again(self, program: CompiledModel, generally: bool, history: list[np.ndarray]) -> None:
+        """From the beginning, and all tokens that have been read. generally: without `special`, and with the same trust."""
+        self._start(program, generally)
+        self._generally = generally and self._trusting
+        for tokens in history:
+            self._read(tokens)
 
     @property
     def behind(self) -> int:
@@ -201,6 +214,11 @@ class FastEngine:
             keep(self._program)
 
     @property
+    def trusted(self) -> bool:
+        """Whether all that has been assumed has held so far."""
+        return self._trusting and not self._generally
+
+    @property
     def by_chains(self) -> int:
         """Tokens that chains have decoded."""
         return self._chains.decoded
@@ -243,7 +261,7 @@ class FastEngine:
         if self._briefly and self.behind + len(tokens) > SOON:
             self._complete()
         if self._trusting and any(np.count_nonzero(tokens == floor) for floor in self._image.floors):
-            self._distrust()
+            self._distrust(entirely=True)
         while len(tokens):
             before = self.position
             try:
@@ -325,6 +343,9 @@ class FastEngine:
         elif self.position - self._chains.decoded > PATIENCE * len(self._program.text):
             self._optimise()
         flags = self._flags(stops)
+        if self._generally:
+            self._run(self._code.general, None, count, out, stops)
+            return
         self._settled = self._settled or (self.position >= self._image.settled and self._state.registers_filled())
         if not self._settled or flags[self._state.field("next")] & FOREIGN:
             self._chains.samples.interrupt()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .atoms import Float32, Relu, RunningMean, RunningSum, Share
-from .bounds import read_exactly
+from .bounds import float32_bounds, read_exactly
 from .linear import Form, linear
 from .symbols import Symbols
 
@@ -93,11 +93,26 @@ class ResidualForms:
         # Kept as it is seen, so that what is seen cancels it.
         form = self._forms[slot] = self.graph.named(self._together(form))
         if slot in self.inexact:
+            self._assume_cut(form)
             return float32(self.graph, form)
         found = self._seen.get(form)
         if found is None:
             found = self._seen[form] = self._read(form)
         return found
+
+    def _assume_cut(self, form: Form) -> None:
+        """Where x + C is to be rounded, C = 1.5 * 2^k, which cuts x: that it has as many bits as C is assumed if it is not
+        proved. Only then has what is rounded the granularity that it is to have."""
+        graph, (mantissa, exponent) = self.graph, math.frexp(form.constant)
+        if abs(mantissa) != 0.75 or not graph.trusting or not form.terms:
+            return
+        bounds = graph.bounds(form)
+        low, high = sorted(math.copysign(2.0**end, mantissa) for end in (exponent - 1, exponent))
+        if bounds.exponent is None or not bounds.low <= form.constant <= bounds.high:  # something takes C away again
+            return
+        unit = float32_bounds(bounds).exponent
+        if unit is None or unit < exponent - READ_BITS:
+            graph.assumptions.append(graph.assume(form, low, high))
 
     def _read(self, form: Form) -> Form:
         """As a number that is meant to be read exactly: that it can be is proved, or assumed."""
