@@ -17,9 +17,8 @@ from wasm2xformer.compiler.compile import compile_steps, realise
 from wasm2xformer.compiler.format.isa import Step
 from wasm2xformer.compiler.format.transformer import Transformer
 from wasm2xformer.compiler.options import CompileOptions
-from wasm2xformer.runtime.fast import FastEngine
+from wasm2xformer.runtime.fast import FastEngine, unembed
 from wasm2xformer.runtime.fast import compile as fast_compile
-from wasm2xformer.runtime.fast import unembed
 from wasm2xformer.runtime.fast.bounds import Bounds
 from wasm2xformer.runtime.fast.compile import compile_model
 from wasm2xformer.runtime.fast.context import Rewriter
@@ -187,7 +186,9 @@ def test_families_that_never_win_are_left_out() -> None:
     # An id below those of the one that beats it wins where both are equal.
     turned = [family(5, 4, a, b, none), family(0, 1, none, none, none)]
     turned.sort(key=lambda f: -f.first)
-    assert len(unembed.without_beaten(graph, unembed.Unembedding(turned, np.zeros(0), np.zeros((0, 0)), [])).families) == 2
+    assert (
+        len(unembed.without_beaten(graph, unembed.Unembedding(turned, np.zeros(0), np.zeros((0, 0)), [])).families) == 2
+    )
 
 
 def _value(form: Form, atoms: dict[int, int]) -> float:

@@ -133,15 +133,17 @@ class ChainEmitter(Emitter):
         if len(form.terms) >= FEW and e is not None and bounds.fits:
             found = self.constants.joined(self.graph, form)
             if found is not None and all(c.is_integer() and abs(c) < EXACT for c in _units(found, e)):
-                return IrValue("i", self._joined(found, e), e)
+                rest = self.form(found.rest)
+                if rest.kind != "f":
+                    return IrValue("i", self._joined(found, rest, e), e)
         return super()._form(form)
 
-    def _joined(self, found: Joined, e: int) -> str:
-        """i64: the sum, in units of 2^e."""
+    def _joined(self, found: Joined, rest: IrValue, e: int) -> str:
+        """i64: the sum, in units of 2^e. rest: of the form that is left."""
         code, unit = self.code, 2.0**e
         terms = []
         if not found.rest.is_zero():
-            terms.append(self.as_int(self.form(found.rest), e))
+            terms.append(self.as_int(rest, e))
         for factor, left, right in found.both:
             bits = code.op(f"and i64 {self.as_int(self.form(left), 0)}, {self.as_int(self.form(right), 0)}")
             terms.append(code.op(f"mul i64 {bits}, {int(factor / unit)}"))
