@@ -27,6 +27,7 @@ def pass_names(opt_level: int) -> tuple[str, ...]:
         "linked",
         "lowered",
         *(name for name, _ in PASSES[opt_level]),
+        *(("inline",) if opt_level else ()),
         "program",
         "assembly",
         "graph",

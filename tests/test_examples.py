@@ -29,7 +29,7 @@ PRINTED = {
         "sum_of_squares(100) = 338350: ",
         "difference: None\n",
         "one product of two bytes",
-        "value differs at sum_of_squares+0x37 i32.mul\n  expected  10000 (0x2710)\n",
+        "value differs at sum_of_squares+0x38 i32.add\n  expected  10000 (0x2710)\n",
         "  tokens    I.0 D0.100 ",
     ],
     "5_read_the_machine.py": ["uniform -> ip.sum.mean", "I.0 ", "i32.add", "br_if 0", "H "],
@@ -53,7 +53,7 @@ PRINTED = {
     "6_hugging_face.py": [
         "README.md, config.json, generation_config.json, model.safetensors, tokenizer.json, ",
         "LlamaForCausalLM, ",
-        " D0.12 D0.6 J.1 S0.2 D0.0 D0.6 D0.0 N J.2 D0.6 H\n",
+        " S0.2 D0.12 N S0.1 D0.6 J.2 S0.2 D0.0 J.1 D0.6 J.4 D0.6 H\n",
         " D0.252\n",
     ],
 }

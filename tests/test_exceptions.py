@@ -221,9 +221,10 @@ def test_what_exceptions_cost():
     rounds = "(br_if $l (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))"
     caught = "(drop (block $h (result i32) (try_table (catch $t $h) {}) (i32.const 0)))"
     kept = "(block $h (result exnref) (try_table (catch_all_ref $h) (call $may (i32.const 0))) (unreachable))"
-    source = f"""(module (tag $t (param i32))
+    long = "(global.set $g (i64.mul (global.get $g) (i64.const 3)))" * 16  # too long to be inlined
+    source = f"""(module (tag $t (param i32)) (global $g (mut i64) (i64.const 1))
       (func $may (param i32) (if (i32.eqz (local.get 0)) (then (throw $t (i32.const 5)))))
-      (func $not (param i32) (if (i32.eqz (local.get 0)) (then (unreachable))))
+      (func $not (param i32) (if (i32.eqz (local.get 0)) (then {long} (unreachable))))
       (func (export "plain") (param i32) (loop $l (call $not (i32.const 1)) {rounds})
       (func (export "calls") (param i32) (loop $l (call $may (i32.const 1)) {rounds})
       (func (export "caught") (param i32) (loop $l {caught.format("(call $may (i32.const 0))")} {rounds})

@@ -398,12 +398,12 @@ def test_now(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
 def test_always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chains at once, for the tests that run with them; they are not kept."""
     model = w2x.compile(DEEP)
-    expected = w2x.Instance(model).invoke("down", 300).tokens
+    expected = w2x.Instance(model).invoke("down", 1000).tokens
     monkeypatch.setenv("WASM2XFORMER_CHAINS", "always")
     monkeypatch.setattr(Chains, "_begin", None)
     vm = w2x.Instance(model)
     for _ in range(3):
-        np.testing.assert_array_equal(vm.invoke("down", 300).tokens, expected)
+        np.testing.assert_array_equal(vm.invoke("down", 1000).tokens, expected)
     made = vm._engine._chains
     assert made._loaded is not None and made.decoded > 100
 

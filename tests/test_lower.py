@@ -156,9 +156,10 @@ def test_a_frame_that_is_too_large_is_refused(opt_level):
 
 
 def test_o1_uses_no_more_slots_than_it_needs():
-    body = "local.get 0 i32.const 1 i32.sub local.tee 0 if i32.const 1 call $f drop end local.get 0"
-    program, _ = compiled(f("(param i32) (result i32)" + "(local i32)" * 50, body))
-    assert program.functions[0].frame_size == 2
+    body = "local.get 0 i32.const 1 i32.sub local.tee 0 if i32.const 1 call $g drop end local.get 0"
+    called = "(func $g (param i32) (result i32) local.get 0)"
+    program, _ = compiled(f("(param i32) (result i32)" + "(local i32)" * 50, body, called))
+    assert program.functions[1].frame_size == 2
 
 
 @BOTH_LEVELS
@@ -293,9 +294,10 @@ def test_o1_results_go_straight_to_where_they_are_wanted():
         "(param i32) (result i32)",
         """local.get 0 i32.const 2 i32.lt_s
            if (result i32) local.get 0
-           else local.get 0 i32.const 1 i32.sub call $f local.get 0 i32.const 2 i32.sub call $f i32.add end""",
+           else local.get 0 i32.const 1 i32.sub call $g local.get 0 i32.const 2 i32.sub call $g i32.add end""",
+        "(func $g (param i32) (result i32) local.get 0)",
     )
-    assert listing(text) == [
+    assert listing(text, function=1) == [
         "br.i32.lt_s s0 #2 +6",
         "s1 = i32.sub s0 #1",
         "call +1",
@@ -562,3 +564,12 @@ def test_show():
     assert "br_if 1" in text
     assert "entry f (i32) -> (i32)" in text
     assert "0:5 branch" in show(program)
+
+
+def test_o1_a_global_is_written_in_place():
+    mutable = "(global (mut i32) (i32.const 3))"
+    text = f("(param i32)", "local.get 0 i32.const 3 i32.mul global.set 0", mutable)
+    assert listing(text) == ["g0 = i32.mul s0 #3", "return"]
+    assert listing(text, 0)[-2] == "g0 = mov s1"
+    kept = f("(param i32) (result i32)", "global.get 0 local.get 0 i32.const 3 i32.mul global.set 0", mutable)
+    assert listing(kept) == ["s1 = mov g0", "g0 = i32.mul s0 #3", "s0 = mov s1", "return"]

@@ -329,3 +329,16 @@ def test_an_address_that_is_a_sum_of_constants(address: str, level: int):
         (i32.add (local.get $l)) (i32.add (i32.load (i32.const 100)))))"""
     report = w2x.Verifier(text, opt_level=level).invoke("f", [3])
     assert report.ok, report.divergence
+
+
+@pytest.mark.parametrize("values", [{"dest": Slot("global", 1)}, {"dest": Slot("frame", 0)}, {"op": "i32.add"}])
+def test_a_global_that_is_written_in_place_has_to_be_written(values):
+    """No step answers for the global.set; what globals are is compared wherever something happens."""
+    source = load("""(module (global (mut i32) (i32.const 1)) (global $h (export "h") (mut i32) (i32.const 2))
+        (func (export "f") (param i32) (global.set 0 (i32.mul (local.get 0) (i32.const 5)))))""")
+    program = compile_steps(source, CompileOptions(1))[0]
+    at = next(i for i, step in enumerate(program.steps) if step.op == "i32.mul")
+    steps = [*program.steps[:at], program.steps[at].but(**values), *program.steps[at + 1 :]]
+    linked = link_source(source, CompileOptions(1))
+    assert not [*TranslationCheck(program, linked, source.module).all()]
+    assert [*TranslationCheck(replace(program, steps=tuple(steps)), linked, source.module).all()]

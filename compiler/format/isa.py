@@ -149,11 +149,12 @@ class Step(Immutable, frozen=True):
 FOLDING_RULES = {
     "constant": "its value is an operand of the steps that use it",
     "copy": "the steps that use the value read it where it is already",
-    "written in place": "the step that computes the value of a local.set or local.tee writes it to the local",
+    "written in place": "the step that computes the value of a local.set, local.tee or global.set writes it to the variable",
     "fused comparison": "the branch that follows compares",
     "inverted comparison": "the eqz that follows is computed as the opposite comparison",
     "folded into offset": "the addition of a constant that cannot wrap around is part of an access's offset",
     "folded into address": "the accesses that use the sum as their address add up its operands",
+    "inlined call": "the callee's steps stand in the place of the call; its returns lead behind them",
     "fused sum": "the addition or subtraction that uses the value computes it, too",
     "dead copy": "nobody reads the copy before it is overwritten",
     "redundant copy": "the value is there already",
@@ -181,6 +182,16 @@ class StepFunction:
     end: int  # one past its last step
     frame_size: int  # slots used, parameters and locals included
     internal: bool = False  # a linked routine, not the user's code
+
+
+class Inlined(Immutable, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Steps start to end - 1 are those of function `callee`, in a frame that begins at slot `imm` of the one they stand in; its
+    returns go to `end`."""
+
+    start: Natural
+    end: Natural
+    callee: Natural
+    imm: Natural
 
 
 @dataclass(frozen=True)
@@ -231,6 +242,7 @@ class Program:
     entries: dict[str, Entry]
     start: Entry | None = None  # run once at instantiation
     host: dict[str, Entry] = field(default_factory=dict)  # access to exported memory from outside, see `lower`
+    inlined: tuple[Inlined, ...] = ()  # in the order of their steps
     # initial values by slot; constants are not listed, the assembler collects them from the operands
     initial: dict[Slot, int] = field(default_factory=dict)
     segments: tuple[Segment, ...] = ()

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from .isa import Entry, LinearMemory, Name, Natural, Program, Record, Site, Slot, Step, StepFunction
+from .isa import Entry, Inlined, LinearMemory, Name, Natural, Program, Record, Site, Slot, Step, StepFunction
 from .types import FuncType
 
 VERSION: Literal[4] = 4
@@ -131,6 +131,7 @@ class StoredProgram(Struct, omit_defaults=True, forbid_unknown_fields=True):
     entries: dict[Name, StoredEntry] = {}
     start: StoredEntry | None = None
     host: dict[Name, StoredEntry] = {}
+    inlined: tuple[Inlined, ...] = ()
     references: dict[Key, Natural] = {}
     function_references: dict[Key, Natural] = {}
     table_capacity: dict[Key, Natural] = {}
@@ -191,7 +192,7 @@ def version_of(text: str) -> int | None:
 # -- the step program -------------------------------------------------------------------------------------------------
 
 
-_AS_THEY_ARE = ("hidden_bytes", "memory_pages", "memory_maximum", "opt_level", "inputs")
+_AS_THEY_ARE = ("inlined", "hidden_bytes", "memory_pages", "memory_maximum", "opt_level", "inputs")
 
 
 def _with_text_keys(numbers: Mapping[int, int]) -> dict[str, int]:

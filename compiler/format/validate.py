@@ -67,6 +67,7 @@ def validate(program: Program) -> None:
         _check_entry(program, entry, owners)
     if -1 in owners:
         raise InvalidProgram("belongs to no function and no entry", owners.index(-1))
+    _check_inlined(program, owners)
     _check_sites(program)
     _check_tables(program)
 
@@ -324,6 +325,17 @@ def _expect(program: Program, entry: Entry, at: int, ops: tuple[str, ...], **val
         if step.imm != 1 or called not in ((params, results), ((), ())):
             raise InvalidProgram(f"entry {entry.name!r} calls a function of another type", at)
     return at + 1
+
+
+def _check_inlined(program: Program, owners: list[int]) -> None:
+    """Parts of functions, one behind the other; what they do is for whoever knows what they are to do."""
+    before = 0
+    for part in program.inlined:
+        if not before <= part.start < part.end < len(program.steps) or part.callee not in program.functions or not part.imm:
+            raise InvalidProgram(f"no function can be inlined as {part}")
+        if owners[part.start] != owners[part.end] or owners[part.start] >= len(program.functions):
+            raise InvalidProgram("inlined across the end of a function", part.start)
+        before = part.end
 
 
 def _check_sites(program: Program) -> None:

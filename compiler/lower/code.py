@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 from itertools import accumulate
 from typing import Any
 
-from ..format.isa import FOLDING_RULES, Site, Slot, Step
+from ..format.isa import FOLDING_RULES, Inlined, Site, Slot, Step
 
 # One parallel copy: destination, source, and whether the value is 64 bits wide.
 Move = tuple[Slot, Slot, bool]
@@ -28,6 +28,7 @@ class Code:
     labels: dict[int, int] = field(default_factory=dict)
     computed: set[Site] = field(default_factory=set)
     folded: dict[Site, str] = field(default_factory=dict)
+    inlined: list[Inlined] = field(default_factory=list)
     _next_label: int = 0
     _last_bound: int = -1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..format.errors import CompileError, Reason
-from ..format.isa import IS, Entry, LinearMemory, Program, Site, Slot, Step, StepFunction
+from ..format.isa import IS, Entry, Inlined, LinearMemory, Program, Site, Slot, Step, StepFunction
 from ..format.limits import FRAME_SIZE_LIMIT, HOST_WORDS
 from ..format.types import FuncType, general, is_wide, joined_halves, passed
 from ..link.linked import LinkedModule
@@ -28,10 +28,12 @@ def program_of(linked: LinkedModule, lowered: Sequence[LoweredFunction], opt_lev
     steps: list[Step] = []
     functions: dict[int, StepFunction] = {}
     folded: dict[Site, str] = {}
+    inlined: list[Inlined] = []
     for f in lowered:
         start = len(steps)
         steps += f.code.resolved(start)
         folded |= f.code.folded
+        inlined += [i.but(start=start + i.start, end=start + i.end) for i in f.code.inlined]
         functions[f.index] = StepFunction(f.index, f.name, f.type, start, len(steps), f.frame_size, f.internal)
 
     def type_of(index: int) -> FuncType:
@@ -51,6 +53,7 @@ def program_of(linked: LinkedModule, lowered: Sequence[LoweredFunction], opt_lev
         entries=entries,
         start=start_entry,
         host=host,
+        inlined=tuple(inlined),
         initial=initial,
         segments=linked.segments,
         references=linked.references,

@@ -44,14 +44,18 @@ class ValueLowering(FunctionContext):
         elif operand.slot == slot:
             self._fold("written in place")
         else:
-            producer = self._take_producer(operand)
-            self.stack.spill(lambda read: read == slot)
-            if producer is not None:
-                self._fold("written in place")
-            else:
-                producer = Step("mov", a=operand.slot, site=self._site("value"), wide=operand.wide)
-            self.code.emit(producer.but(dest=slot))
+            self._write_in_place(slot, operand)
         return slot
+
+    def _write_in_place(self, slot: Slot, operand: Operand) -> None:
+        """The step that computes the value just popped writes it to the slot, if it is the last one; else a copy does."""
+        producer = self._take_producer(operand)
+        self.stack.spill(lambda read: read == slot)
+        if producer is not None:
+            self._fold("written in place")
+        else:
+            producer = Step("mov", a=operand.slot, site=self._site("value"), wide=operand.wide)
+        self.code.emit(producer.but(dest=slot))
 
     def _take_producer(self, operand: Operand) -> Step | None:
         """Take back the last step if all it does is compute the value just popped into its canonical slot."""
@@ -68,7 +72,9 @@ class ValueLowering(FunctionContext):
     def _global_set(self, instr: Instr) -> None:
         operand = self.stack.pop()
         slot = self._global_slot(instr.args[0])
-        self.stack.spill(lambda read: read == slot)
+        if self.lazy:
+            self._write_in_place(slot, operand)
+            return
         self.code.emit(Step("mov", a=operand.slot, dest=slot, site=self._site("value"), wide=operand.wide))
 
     def _drop(self, instr: Instr) -> None:

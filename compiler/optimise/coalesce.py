@@ -39,7 +39,7 @@ def coalesce(code: Code, effects: Effects, parameters: int) -> bool:
         webs = _Webs(code, effects, parameters)
     except _TooMuch:
         return False
-    depth = _loop_depths(code)
+    depth = loop_depths(code)
     for i in sorted(copies, key=lambda i: -depth[i]):
         if webs.work < 0:
             break
@@ -62,7 +62,7 @@ def _bits(mask: int) -> Iterator[int]:
         mask ^= low
 
 
-def _loop_depths(code: Code) -> list[int]:
+def loop_depths(code: Code) -> list[int]:
     """By step: in how many loops it is, taking each backward branch for a loop."""
     change = [0] * (len(code.steps) + 1)
     for i, step in enumerate(code.steps):

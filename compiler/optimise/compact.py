@@ -26,8 +26,9 @@ def compact(function: LoweredFunction, effects: Effects) -> None:
             used |= (1 << len(effects.callee_type(step).params)) - 1
     # By slot: how many slots in use are below it.
     below = list(accumulate((used >> slot & 1 for slot in range(effects.frame_size)), initial=0))
-    function.frame_size = below[effects.frame_size]
-    if below[-1] == effects.frame_size:  # all of them are
+    size = effects.frame_size
+    function.frame_size = effects.frame_size = below[size]
+    if below[-1] == size:  # all of them are
         return
     slots = [Slot("frame", at) for at in below]
 

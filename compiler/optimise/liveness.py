@@ -15,9 +15,10 @@ from ..lower.code import Code, falls_through, labels_of
 from ..wasm.module import FuncType
 
 
-@dataclass(frozen=True)
+@dataclass
 class Effects:
-    """What steps read and write in a function's frame. types: function index -> type, for calls."""
+    """What steps read and write in a function's frame. types: function index -> type, for calls. frame_size: slots; passes
+    may add to it."""
 
     types: Mapping[int, FuncType]
     results: int

@@ -8,16 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ..format.isa import Step
-from ..format.operations import OPERATIONS, inverse
+from ..format.operations import OPERATIONS
 from ..format.types import FuncType
 from ..format.watch import Watch, ignore
 from ..lower.code import Code, falls_through, labels_of
 from ..lower.lower import LoweredFunction
-from .coalesce import coalesce
 from .compact import compact
 from .copies import remove_dead_copies, remove_redundant_copies
 from .fuse import fuse
+from .inline import inline
 from .liveness import Effects
+from .unroll import coalesce_loops, inverted
 
 # A jump is replaced by a copy of what stands at its target if that is at most so many steps, up to where it branches
 # itself: that saves a token each time. Forward jumps run less often, and every step costs a token of the prompt.
@@ -39,7 +40,11 @@ def optimise(
     for name, run in PASSES[opt_level]:
         for function, of_function in zip(lowered, effects, strict=True):
             run(function, of_function)
+            function.frame_size = of_function.frame_size
         watch(name, lowered)
+    if opt_level:
+        inline(lowered)
+        watch("inline", lowered)
 
 
 Pass = Callable[[LoweredFunction, Effects], object]
@@ -53,7 +58,7 @@ PASSES: dict[int, tuple[tuple[str, Pass], ...]] = {
         ("jumps", lambda f, effects: _simplify_jumps(f.code)),
         ("dead-copies", lambda f, effects: remove_dead_copies(f.code, effects)),
         ("fuse", lambda f, effects: fuse(f.code, effects)),
-        ("coalesce", lambda f, effects: coalesce(f.code, effects, f.parameters)),
+        ("coalesce", lambda f, effects: coalesce_loops(f.code, effects, f.parameters)),
         ("redundant-copies", lambda f, effects: remove_redundant_copies(f.code, effects)),
         ("dead-copies-2", lambda f, effects: remove_dead_copies(f.code, effects)),
         ("jumps-2", lambda f, effects: _simplify_jumps(f.code)),
@@ -153,15 +158,10 @@ def _drop_jumps(code: Code, invert: bool) -> bool:
             jump = code.steps[following]
             if jump.op == "jump" and target == from_(following + 1):
                 assert jump.target is not None
-                code.steps[i] = _inverted(step, jump.target)
+                code.steps[i] = inverted(step, jump.target)
                 drop(following, "inverted branch")
     code.keep(kept)
     return not all(kept)
-
-
-def _inverted(step: Step, target: int) -> Step:
-    """The branch that goes to `target` exactly when this one is not taken."""
-    return step.but(op=inverse(step.op), target=target, taken=1 - step.taken)
 
 
 def _is_branch(step: Step) -> bool:
@@ -199,7 +199,7 @@ def _copy_tails(code: Code) -> None:
         if _is_branch(last):
             # The path that goes on behind the original is the one that costs nothing here.
             assert last.target is not None
-            steps.append(_inverted(last, label_of(tail.stop)))
+            steps.append(inverted(last, label_of(tail.stop)))
             steps.append(Step("jump", target=last.target))
         else:
             steps.append(last)

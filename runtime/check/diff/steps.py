@@ -71,8 +71,10 @@ class StepTable:
         self.first_case = np.cumsum(self.case_count) - self.case_count
         self.internal = np.zeros(len(steps), np.bool_)
         self.function_at = np.full(len(steps) + 1, -1, np.int64)
+        others = {at for part in program.inlined for at in range(part.start, part.end)}
         for f in program.functions.values():
             self.internal[f.entry : f.end] = f.internal
-            own = {s.site.function for s in steps[f.entry : f.end] if s.site is not None}
+            at_home = (i for i in range(f.entry, f.end) if i not in others)
+            own = {site.function for i in at_home if (site := steps[i].site) is not None}
             if len(own) == 1:
                 self.function_at[f.entry] = own.pop()

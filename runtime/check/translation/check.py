@@ -64,5 +64,7 @@ class TranslationCheck:
         except Mistranslation as error:
             return error
         if check.origin is not None:
-            self.rules |= {(check.origin, at): rule for at, rule in check.rules.items()}
+            for each in (check, *check.inlined):
+                assert each.origin is not None  # routines are not inlined
+                self.rules |= {(each.origin, at): rule for at, rule in each.rules.items()}
         return None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heappop, heappush
+from typing import Any
 
-from ....compiler.format.isa import HIGH_RECORDS, Program, Site, Step
-from ....compiler.format.operations import SUMS
+from ....compiler.format.isa import HIGH_RECORDS, Inlined, Program, Site, Slot, Step
+from ....compiler.format.operations import RETURN, SUMS
 from ....compiler.format.types import is_wide
 from ....compiler.link.linked import LinkedModule
 from ....compiler.wasm.split_body import HIGH, INNER
@@ -38,20 +39,27 @@ class Mistranslation(ValueError):
 class FunctionCheck:
     """Checks one function of a program when it is made. Raises Mistranslation.
 
-    rules: instruction that no step answers for -> the rule by which it may be left out.
+    rules: instruction that no step answers for -> the rule by which it may be left out. inlined: the functions whose steps stand
+    in the place of calls, each checked as if it stood alone. calls: functions whose calls may have no site, as their steps stand
+    elsewhere in the place of the same call.
     """
 
     program: Program
     linked: LinkedModule
     index: int
     rules: dict[int, str] = field(default_factory=dict)
+    inlined: list[FunctionCheck] = field(default_factory=list)
+    calls: frozenset[int] = frozenset()
 
     def __post_init__(self) -> None:
         function = self.program.functions[self.index]
+        self.calls |= {p.callee for p in self.program.inlined}
+        self.parts = {p.start: p for p in self.program.inlined if function.entry <= p.start < function.end}
         self.origin = self.linked.origin.get(self.index)
         self.values = Values()
         self.steps = Steps(self.program, function, self.values)
-        own = self.program.steps[function.entry : function.end]
+        others = {at for part in self.parts.values() for at in range(part.start, part.end)}
+        own = [self.program.steps[at] for at in range(function.entry, function.end) if at not in others]
         self.at_of = self._numbers()
         sites = () if self.origin is None else (s.site for s in own if s.site is not None)
         answered = {self.at_of[key]: s for s in sites if (key := _key(s)) in self.at_of}
@@ -61,8 +69,10 @@ class FunctionCheck:
         self.unsited: dict[int, int] = {}  # values computed by a step without a site -> that step
         self._visited: set[tuple[int, int, bool]] = set()
         self._waiting: set[tuple[int, int]] = set()
+        self._check_ways()
         self._walk()
         self._check_skipped()
+        self.inlined = [alone(self.program, self.linked, part, self.calls) for part in self.parts.values()]
 
     def _numbers(self) -> dict[tuple[int, bool], int]:
         """(instruction of the source, whether its high half is meant) -> instruction of the linked module."""
@@ -133,6 +143,8 @@ class FunctionCheck:
                 return []
             first = False
             step = self.program.steps[index]
+            if index in self.parts:
+                return self._event(at, index, state, Step("call", callee=self.parts[index].callee, imm=self.parts[index].imm))
             if step.op == "jump":
                 at = self.answers(at, state, index, step, None)
                 index = self._inside(index, step.target)
@@ -175,8 +187,20 @@ class FunctionCheck:
         self._visited.add(origin)
         out = []
         for fork in self.events.match(at, index, state, step, origin):
-            out.append((fork.at, self._inside(index, fork.index), fork.state))
+            following = self.parts[index].end if index in self.parts else fork.index
+            out.append((fork.at, self._inside(index, following), fork.state))
         return out
+
+    def _check_ways(self) -> None:
+        """What is inlined is entered at its beginning, and left at its end."""
+        for at in range(self.steps.first, self.steps.end):
+            here = next((p for p in self.parts.values() if p.start <= at < p.end), None)
+            step = self.program.steps[at]
+            for target in step.targets if step.target is None else (step.target,):
+                there = next((p for p in self.parts.values() if p.start <= target < p.end), None)
+                inside = here is not None and here.start <= target <= here.end
+                if not (inside or (here is None and (there is None or target == there.start))):
+                    raise Mistranslation(at, "a way into or out of an inlined function at its ends", f"one to step {target}")
 
     def _next_event(self, at: int, state: AbstractState) -> int:
         """Passes instructions up to the next event, or to one that was passed already."""
@@ -258,6 +282,12 @@ class FunctionCheck:
 
     def check_site(self, index: int, step: Step, at: int, record: str = "") -> None:
         """The step has to answer for this instruction. record: the kind, if it is not the instruction's only one."""
+        elsewhere = step.op == "call" and step.site is None and step.callee in self.calls
+        if self.origin is not None and (index in self.parts or elsewhere):
+            site = self.linked.site(self.index, at, record or self.events.record(at))
+            if site is not None:
+                self.rules[site.instruction] = "inlined"
+            return
         if self.origin is None:
             if step.site is not None:
                 raise Mistranslation(index, "a step of a routine", f"one that answers for {self.show(step.site)}")
@@ -291,10 +321,43 @@ class FunctionCheck:
             instr, number = self.instructions.instrs[at], site.instruction
             self.rules[number] = rule = rule_of(instr)
             where = self.show(site)
-            if instr.name in ("global.set", "throw", "throw_ref") or (self.program.opt_level == 0 and rule != "jump"):
+            if instr.name in ("throw", "throw_ref") or (self.program.opt_level == 0 and rule != "jump"):
                 raise Mistranslation(self.steps.first, f"a step that answers for {where}", "none")
             if value is not None and rule in ("comparison", "offset", "dead"):
                 if value in self.unsited and value not in inner:
                     raise Mistranslation(self.unsited[value], f"a step that answers for {where}", "no site")
                 if value not in self.events.folded:
                     self.rules[number] = "sum" if value in self.steps.inner and instr.name in _SUMMED else "dead"
+
+
+def alone(program: Program, linked: LinkedModule, part: Inlined, calls: frozenset[int]) -> FunctionCheck:
+    """The check of what is inlined as a function of its own: in the frame that it begins with, and returning at its end. Raises
+    Mistranslation."""
+    steps = [_alone(step, part, at) for at, step in enumerate(program.steps[part.start : part.end], part.start)]
+    function = program.functions[part.callee]
+    itself = replace(function, entry=0, end=len(steps) + 1)
+    functions = {**program.functions, part.callee: itself}
+    made = replace(program, steps=(*steps, Step("return")), functions=functions, inlined=())
+    try:
+        return FunctionCheck(made, linked, part.callee, calls=calls)
+    except Mistranslation as error:
+        raise Mistranslation(part.start + error.index, error.wanted, error.found) from None
+
+
+def _alone(step: Step, part: Inlined, at: int) -> Step:
+    changes: dict[str, Any] = {}
+    for name in ("a", "b", "c", "d", "dest"):
+        slot = getattr(step, name)
+        if slot is not None and slot.kind == "frame":
+            if int(slot.index) < part.imm:
+                raise Mistranslation(at, f"a slot of the frame from {part.imm} on", f"slot {slot.index}")
+            changes[name] = Slot("frame", int(slot.index) - part.imm)
+    if step.operation.calls:
+        changes["imm"] = step.imm - part.imm
+    if step.operation.control == RETURN or step.operation.tail:
+        raise Mistranslation(at, "a step of an inlined function, which goes to its end", step.op)
+    if step.target is not None:
+        changes["target"] = step.target - part.start
+    if step.targets:
+        changes["targets"] = tuple(target - part.start for target in step.targets)
+    return step.but(**changes)
