@@ -81,6 +81,19 @@ def test_inlined_functions_agree_with_wasmtime(text, calls):
     assert text is not LOOP or any(report.run.trap for report in reports)
 
 
+def test_what_moves_over_a_copy_is_followed():
+    """The address is added up behind the copy, whose returns meet in between: the walk is to know that it is the same sum."""
+    text = """(memory 1) (func $h (param i32) (result i32)
+        (if (i32.and (local.get 0) (i32.const 1)) (then (return (i32.const 3)))) (i32.mul (local.get 0) (i32.const 5)))
+      (func (export "f") (param i32 i32) (result i32)
+        (loop (i32.store8 (i32.add (local.get 0) (local.get 1)) (call $h (local.get 1)))
+          (br_if 0 (local.tee 1 (i32.sub (local.get 1) (i32.const 1)))))
+        (i32.load offset=2 (local.get 0)))"""
+    program = steps_of(text)
+    assert program.inlined and any(step.op == "i32.store8.indexed" for step in program.steps)
+    assert not faults(text, program) and w2x.Verifier(f"(module {text})").invoke("f", [8, 9]).ok
+
+
 def test_a_checkpoint_knows_what_is_inlined(tmp_path):
     model = w2x.compile(f"(module {LOOP})")
     model.save(tmp_path / "model.safetensors")

@@ -19,7 +19,12 @@ class Steps:
         self.first, self.end = function.entry, function.end
         self.labels: set[int] = set()
         self.inner: set[int] = set()  # values that steps compute on the way to others
-        for step in program.steps[self.first : self.end]:
+        parts = (part for part in program.inlined if self.first <= part.start < self.end)
+        inlined = {at for part in parts for at in range(part.start, part.end)}
+        for at in range(self.first, self.end):
+            if at in inlined:  # nobody walks through it here, and nothing leads out of it but to its end
+                continue
+            step = program.steps[at]
             self.labels.update(step.targets if step.target is None else (step.target, *step.targets))
         self.endless = self._endless()
 
