@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from .compiler.compile import compile
     from .compiler.format.checkpoint import CheckpointError, Model
     from .compiler.format.errors import CompileError, EnvelopeError
-    from .compiler.load import load
     from .compiler.stock import in_stock_form, save_folder
     from .runtime.check.verified_store import VerifiedStore
     from .runtime.check.verify import Report, Verifier, verify
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     )
     from .runtime.generate import generate
     from .runtime.instance import Instance
+    from .runtime.loading import load
     from .runtime.results import Run
     from .runtime.store import Store
     from .runtime.store_instance import StoreInstance
@@ -65,7 +65,6 @@ __all__ = [
 _ROOMS = ("hybrid", "moe")
 _MODULES = {
     ".compiler.format.checkpoint": ("CheckpointError", "Model"),
-    ".compiler.load": ("load",),
     ".compiler.stock": ("in_stock_form", "save_folder"),
     ".runtime.to_hf": ("to_hf",),
     ".runtime.circuits.graph": ("circuits",),
@@ -76,6 +75,7 @@ _MODULES = {
         "ArgumentError", "DecodingError", "DivergenceError", "InstanceError", "OracleError", "Trap", "Unfinished",
     ),
     ".runtime.instance": ("Instance",),
+    ".runtime.loading": ("load",),
     ".runtime.results": ("Run",),
     ".runtime.store": ("Store",),
     ".runtime.store_instance": ("StoreInstance",),

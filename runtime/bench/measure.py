@@ -80,8 +80,8 @@ def decode(request: Request) -> dict[str, Any]:
     The fast engine's code is the one that long sequences come to; chains are those that `warm` has left in the cache.
     """
     from ...compiler.format.errors import EnvelopeError
-    from ...compiler.load import load
     from ..errors import Trap, Unfinished
+    from ..loading import load
     from ..results import Run
 
     model = load(request.model)
@@ -113,8 +113,8 @@ def warm(request: Request) -> dict[str, Any]:
     sequences come to, before for what follows and behind for what there has been. The cache has it then."""
     from ...compiler.compile import compile
     from ...compiler.format.errors import EnvelopeError
-    from ...compiler.load import load
     from ..errors import Trap, Unfinished
+    from ..loading import load
 
     model = load(request.model) if request.model else compile(SCALING)
     export, args = (request.export, request.args) if request.model else ("mix", (2**31 - 1,))
@@ -149,8 +149,8 @@ def improved(vm: Instance) -> None:
 
 def first_token(request: Request) -> dict[str, Any]:
     """Answers as soon as the first token is there; the parent holds the watch."""
-    from ...compiler.load import load
     from ..errors import Trap, Unfinished
+    from ..loading import load
 
     vm = fresh(load(request.model), request)
     with suppress(Trap, Unfinished):

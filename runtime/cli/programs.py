@@ -59,7 +59,7 @@ def _check_name(path: str) -> None:
 
 
 def load_model(path: str) -> Model:
-    from ...compiler.load import load
+    from ..loading import load
 
     _check_name(path)
     if path.endswith((".wat", ".wasm", ".c")):
