@@ -414,9 +414,10 @@ def test_nothing_is_imported_by_the_handler_that_looks(monkeypatch: pytest.Monke
 
 
 def test_a_growing_trace_is_bounded_in_memory(folder: Path):
-    arguments = [*W2X, "run", "m.safetensors", "--max-memory-mib", "300", "--invoke", "fill"]
+    """Before it is as long as the checkpoint is exact for, where its tokens take 256 MiB."""
+    arguments = [*W2X, "run", "m.safetensors", "--max-memory-mib", "200", "--invoke", "fill"]
     done = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=300)
-    assert done.returncode == FAILED and "not finished within 300 MiB of memory" in done.stderr
+    assert done.returncode == FAILED and "not finished within 200 MiB of memory" in done.stderr
 
 
 def test_limits_that_are_not_reached_change_nothing(

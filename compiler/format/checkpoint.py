@@ -198,9 +198,8 @@ def _load(path: str | Path, proofs: Proofs | None) -> Model:
 def _contents(text: str | bytes, prefix: np.ndarray) -> str:
     """All that `check` looks at: the metadata, which says what the shapes of tensors have to be, and the prefix."""
     data = text if isinstance(text, bytes) else text.encode()
-    digest = hashlib.sha256(len(data).to_bytes(8, "little"))
-    for part in (data, np.ascontiguousarray(prefix, np.int32)):
-        digest.update(part)
+    digest = hashlib.sha256(len(data).to_bytes(8, "little") + data)
+    digest.update(np.ascontiguousarray(prefix, np.int32).data)
     return digest.hexdigest()
 
 
