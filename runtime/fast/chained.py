@@ -18,7 +18,7 @@ from .jit import leave_behind
 from .loaded_chains import LoadedChains, Shared
 
 # Blocks of tokens that are kept as samples, how long each may be, and how many tokens have to be known before one.
-BLOCKS, LONGEST, BEFORE = 64, 1 << 12, 16
+BLOCKS, LONGEST, BEFORE = 32, 1 << 14, 16
 # This environment variable says which there are: "0" none; "ready" those that were made before; "1" others too, made in the
 # background; "now" others too, made while decoding waits; "always", for tests, also while the sequence is short.
 SWITCH, DEFAULT, ALWAYS = "WASM2XFORMER_CHAINS", "1", "always"
