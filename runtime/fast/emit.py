@@ -80,10 +80,12 @@ class Emitter(Past):
             read = code.op(f"sitofp i64 {self.as_int(value, value.exponent)} to float")
             whole = IrValue("i", code.op(f"fptosi float {read} to i64"), value.exponent)
             return IrValue("i", self.as_int(whole, exponent), exponent)
-        read = code.op(f"fptrunc double {self.as_double(value)} to float")
+        # What a slot holds is a double in the matrices, too: they round what has more bits.
+        read = code.op(f"fptrunc double {self.rounded_double(value)} to float")
         number = code.op(f"fpext float {read} to double")
         if value.kind == "f":
             return IrValue("f", number)
+        number = self._cut(IrValue("f", number), bounds.low, bounds.high).ref
         self._refuse_rounding(not bounds.wide, "a number")
         scaled = code.op(f"fmul double {number}, {double(2.0**-exponent)}")
         if bounds.below(exponent):
