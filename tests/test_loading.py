@@ -39,7 +39,7 @@ def changed(path: Path, metadata: tuple[str, str] = ("", ""), **tensors: np.ndar
         whole = {name: file.get_tensor(name) for name in list(file.keys())}
         text = file.metadata()["wasm2xformer"]
     assert not metadata[0] or text.count(metadata[0]) >= 1
-    other = path.with_name("other.safetensors")
+    other = path.with_name(f"other {len(list(path.parent.glob('other*')))}.safetensors")
     save_file(whole | tensors, other, {"wasm2xformer": text.replace(*metadata, 1) if metadata[0] else text})
     return other
 
