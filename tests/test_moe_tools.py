@@ -64,7 +64,7 @@ def test_trace_says_the_operation_and_its_expert(gcd: moe.Study):
     found = moe.trace(gcd)
     names = gcd.model.expert_names
     assert found.column("right") == found.column("chosen") == [names[e] for e in gcd.truth]
-    assert found.column("operation")[:2] == ["call", "mov"] and "at 46 of 46 tokens" in found.notes[0]
+    assert found.column("operation")[:2] == ["call", "mov"] and "at 36 of 36 tokens" in found.notes[0]
 
 
 def test_analyze_finds_each_operation_its_expert_and_admits_that_two_prompts_are_few(gcd: moe.Study):
@@ -82,7 +82,7 @@ def test_ablation_breaks_the_programs_that_need_an_operation_where_they_do(gcd: 
     lcm, whole = found[0], found[1]
     at = int(np.flatnonzero(gcd.category[gcd.prompt == 0] == "i32.mul")[0])
     assert (lcm["first wrong"], lcm["operation"], lcm["needed first"]) == (at, "i32.mul", at)
-    assert whole["tokens right"] == "20 of 20" and whole["first wrong"] == whole["needed first"] == "-"
+    assert whole["tokens right"] == "15 of 15" and whole["first wrong"] == whole["needed first"] == "-"
     for row in found:
         assert row["first wrong"] == "-" or (row["operation"] == row["off"] and row["first wrong"] >= row["needed first"])
     assert [row["operation"] for row in found[2:]] == ["i32.rem_u", "i32.rem_u", "i32.div_u", "-"]
@@ -124,7 +124,7 @@ def test_role_and_sweep(gcd: moe.Study):
     found = moe.role(gcd, "i32.rem_u", 20)
     assert ("category", "i32.rem_u") in [(r["what"], r["which"]) for r in rows(found)]
     assert "the truth: i32.rem_u; neurons: " in found.notes[0]
-    assert all(row["most used"] == "mov param result" and row["not used"] == 0 for row in rows(moe.layer_sweep(gcd)))
+    assert {(row["most used"], row["not used"]) for row in rows(moe.layer_sweep(gcd))} == {("i32.rem_u", 0)}
     assert usage_tools.gini(np.array([0.0, 0, 0, 5])) == 0.75 and abs(usage_tools.gini(np.ones(4))) < 1e-12
 
 
@@ -150,7 +150,7 @@ def test_a_token_of_a_program_says_little_of_its_expert(gcd: moe.Study):
     kinds = {r["control token"]: r for r in rows(moe.control_tokens(gcd, [20]))}
     # A digit that is taken back is one of a division that goes on.
     assert kinds["scratch"]["expert"] == "i32.rem_u" and kinds["scratch"]["of them"].value == 1
-    assert kinds["jump"]["of them"].value < 0.5
+    assert kinds["jump"]["of them"].value <= 0.5
 
 
 def test_patterns_of_a_program_are_its_operations(gcd: moe.Study):
