@@ -238,7 +238,7 @@ def test_what_objects_cost() -> None:
         "array.len": (6, "(drop (array.len (global.get $b)))"), "ref.test": (9, "(drop (ref.test (ref $t) (global.get $r)))"),
         "ref.cast": (10, "(drop (ref.cast (ref $t) (global.get $r)))"),
         "br_on_cast": (9, "(block $l (result (ref $s)) (br_on_cast $l (ref $s) (ref $t) (global.get $r))) (drop)"),
-        "struct.new": (19, "(drop (struct.new $s (i32.const 5) (ref.null $s)))"),
+        "struct.new": (18, "(drop (struct.new $s (i32.const 5) (ref.null $s)))"),
     }  # fmt: skip
     loop = """(func (export "{0}") (param $n i32)
       (loop $l {1} (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1))))))"""
