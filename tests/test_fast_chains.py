@@ -402,7 +402,7 @@ def test_always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WASM2XFORMER_CHAINS", "always")
     monkeypatch.setattr(Chains, "_begin", None)
     vm = w2x.Instance(model)
-    for _ in range(3):
+    for _ in range(8):
         np.testing.assert_array_equal(vm.invoke("down", 1000).tokens, expected)
     made = vm._engine._chains
     assert made._loaded is not None and made.decoded > 100
