@@ -128,6 +128,19 @@ def test_every_changed_step_of_a_copy_is_seen():
     assert seen > 15
 
 
+def test_a_call_says_that_it_was_there_unless_the_same_one_cannot():
+    """Another call of a function that is inlined somewhere is no reason to leave one out of the records."""
+    text = FAR.replace("(i32.const 7))", "(call $odd (local.get 0)))")
+    program = steps_of(text)
+    (at,) = (i for i, step in enumerate(program.steps) if step.op == "call" and step.site)
+    assert program.inlined and not faults(text, program)
+    unsaid = (*program.steps[:at], program.steps[at].but(site=None), *program.steps[at + 1 :])
+    (fault,) = faults(text, replace(program, steps=unsaid))
+    assert "no site found" in fault
+    copies = [step for step in steps_of(FIB).steps if step.op == "call" and step.site is None]
+    assert len(copies) == 5 and not faults(FIB, steps_of(FIB))
+
+
 @pytest.mark.parametrize("change", [{"callee": 2}, {"imm": 1}, {"imm": 9}, "end", "start"])
 def test_a_wrong_claim_of_what_is_inlined_is_seen(change):
     program = steps_of(LOOP)

@@ -40,8 +40,8 @@ class FunctionCheck:
     """Checks one function of a program when it is made. Raises Mistranslation.
 
     rules: instruction that no step answers for -> the rule by which it may be left out. inlined: the functions whose steps stand
-    in the place of calls, each checked as if it stood alone. calls: functions whose calls may have no site, as their steps stand
-    elsewhere in the place of the same call.
+    in the place of calls, each checked as if it stood alone; not looked at if not whole. copied: of such a copy, the program that
+    it is in. replaced: the calls in whose place other steps stand.
     """
 
     program: Program
@@ -49,11 +49,12 @@ class FunctionCheck:
     index: int
     rules: dict[int, str] = field(default_factory=dict)
     inlined: list[FunctionCheck] = field(default_factory=list)
-    calls: frozenset[int] = frozenset()
+    whole: bool = True
+    copied: Program | None = None
+    replaced: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         function = self.program.functions[self.index]
-        self.calls |= {p.callee for p in self.program.inlined}
         self.parts = {p.start: p for p in self.program.inlined if function.entry <= p.start < function.end}
         self.origin = self.linked.origin.get(self.index)
         self.values = Values()
@@ -67,12 +68,14 @@ class FunctionCheck:
         self.events = Events(self)
         self.nodes: dict[tuple[int, int], JoinPoint] = {}
         self.unsited: dict[int, int] = {}  # values computed by a step without a site -> that step
+        self.unsited_calls: dict[Site, int] = {}  # calls for which a step without a site stands -> that step
         self._visited: set[tuple[int, int, bool]] = set()
         self._waiting: set[tuple[int, int]] = set()
         self._check_ways()
         self._walk()
+        self._check_calls()
         self._check_skipped()
-        self.inlined = [alone(self.program, self.linked, part, self.calls) for part in self.parts.values()]
+        self.inlined = [alone(self.program, self.linked, part) for part in self.parts.values() if self.whole]
 
     def _numbers(self) -> dict[tuple[int, bool], int]:
         """(instruction of the source, whether its high half is meant) -> instruction of the linked module."""
@@ -282,11 +285,15 @@ class FunctionCheck:
 
     def check_site(self, index: int, step: Step, at: int, record: str = "") -> None:
         """The step has to answer for this instruction. record: the kind, if it is not the instruction's only one."""
-        elsewhere = step.op == "call" and step.site is None and step.callee in self.calls
-        if self.origin is not None and (index in self.parts or elsewhere):
+        inlined = index in self.parts
+        if self.origin is not None and (inlined or (step.op == "call" and step.site is None)):
             site = self.linked.site(self.index, at, record or self.events.record(at))
             if site is not None:
                 self.rules[site.instruction] = "inlined"
+                if inlined:
+                    self.replaced.add(site.instruction)
+                else:
+                    self.unsited_calls[site] = index
             return
         if self.origin is None:
             if step.site is not None:
@@ -307,6 +314,19 @@ class FunctionCheck:
         if site.function != self.origin or at is None:
             return f"instruction {site.instruction} of function {site.function}"
         return f"{function.name} {function.body[at].name} ({site.instruction})"
+
+    def _check_calls(self) -> None:
+        """No call says that it was there if one of the same instruction cannot, in whose place the function's steps stand: that
+        is seen in the function itself, where this is a copy of it."""
+        replaced = self.replaced
+        if self.unsited_calls and self.copied is not None:
+            try:
+                replaced = FunctionCheck(self.copied, self.linked, self.index, whole=False).replaced
+            except Mistranslation:  # it is told where the function stands
+                replaced = set()
+        for site, index in self.unsited_calls.items():
+            if site.instruction not in replaced:
+                raise Mistranslation(index, f"a step that answers for {self.show(site)}", "no site")
 
     def _check_skipped(self) -> None:
         """What has no step must be left out by a rule, and not be computed by a step that does not say so."""
@@ -330,7 +350,7 @@ class FunctionCheck:
                     self.rules[number] = "sum" if value in self.steps.inner and instr.name in _SUMMED else "dead"
 
 
-def alone(program: Program, linked: LinkedModule, part: Inlined, calls: frozenset[int]) -> FunctionCheck:
+def alone(program: Program, linked: LinkedModule, part: Inlined) -> FunctionCheck:
     """The check of what is inlined as a function of its own: in the frame that it begins with, and returning at its end. Raises
     Mistranslation."""
     steps = [_alone(step, part, at) for at, step in enumerate(program.steps[part.start : part.end], part.start)]
@@ -339,7 +359,7 @@ def alone(program: Program, linked: LinkedModule, part: Inlined, calls: frozense
     functions = {**program.functions, part.callee: itself}
     made = replace(program, steps=(*steps, Step("return")), functions=functions, inlined=())
     try:
-        return FunctionCheck(made, linked, part.callee, calls=calls)
+        return FunctionCheck(made, linked, part.callee, copied=program)
     except Mistranslation as error:
         raise Mistranslation(part.start + error.index, error.wanted, error.found) from None
 
