@@ -238,7 +238,8 @@ def test_a_trap_of_the_models_own_has_to_come_as_late_as_before(monkeypatch: pyt
     store = w2x.Store()
     deep = store.instantiate(
         """(module (global $n (export "n") (mut i32) (i32.const 0))
-        (func $f (export "f") (global.set $n (i32.add (global.get $n) (i32.const 1))) (call $f)))"""
+        (func $f (param i32) (global.set $n (i32.add (global.get $n) (i32.const 1))) (call $f (global.get $n)))
+        (func (export "f") (call $f (i32.const 1))))"""
     )
     user = '(module (import "d" "n" (global $n (mut i32))) (func (export "n") (result i32) (global.get $n)))'
     with pytest.raises(w2x.Trap, match="call stack exhausted"):
