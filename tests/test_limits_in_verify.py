@@ -37,6 +37,13 @@ def test_a_limit_is_told(level: int, name: str, within: int, beyond: int, limit:
     assert not report.ok and report.limit.startswith(limit), report.divergence
 
 
+def test_the_last_calls_within_the_limit():
+    """Where a callee's steps stand in the place of a call, model and oracle meet the limit a call apart: no difference."""
+    reports = [w2x.verify(GROWS, "deep", [n]) for n in range(1_048_573, 1_048_577)]
+    assert reports[0].ok and not reports[-1].ok
+    assert all(report.ok or report.limit.startswith("calls nest to") for report in reports)
+
+
 def test_random_bytes():
     """Those of the prompt, and more than that."""
     assert all(w2x.verify(RANDOM, "f", [count]).ok for count in (256, 257, 1000))

@@ -186,12 +186,13 @@ class StepFunction:
 
 class Inlined(Immutable, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Steps start to end - 1 are those of function `callee`, in a frame that begins at slot `imm` of the one they stand in; its
-    returns go to `end`."""
+    returns go to `end`. site: of the call in whose place they stand."""
 
     start: Natural
     end: Natural
     callee: Natural
     imm: Natural
+    site: Site
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,12 @@ def inline(lowered: Sequence[LoweredFunction]) -> None:
 
 
 def _may_move(code: Code) -> bool:
-    """A tail call would take the place of whoever the steps stand in; what throws seldom runs."""
-    return not any(step.operation.tail or step.dest == EXCEPTION for step in code.steps)
+    """A tail call would take the place of whoever the steps stand in; what throws seldom runs; and without a step before its
+    first call that answers for an instruction, calls could follow one another without a record."""
+    if any(step.operation.tail or step.dest == EXCEPTION for step in code.steps):
+        return False
+    first = next((i for i, step in enumerate(code.steps) if step.operation.calls), None)
+    return first is None or any(step.site is not None for step in code.steps[:first])
 
 
 def _copy(code: Code) -> Code:
@@ -53,7 +57,7 @@ def _into(function: LoweredFunction, before: dict[int, tuple[Code, int]], gone: 
     depths, left = loop_depths(code), _GROWTH
     chosen: dict[int, Code] = {}
     for i, step in enumerate(code.steps):
-        if step.op != "call" or step.callee not in before:
+        if step.op != "call" or step.site is None or step.callee not in before:
             continue
         callee, frame = before[step.callee]
         often = depths[i] > 0 or step.callee == function.index
@@ -83,7 +87,7 @@ def _replace_calls(code: Code, chosen: dict[int, Code]) -> None:
             steps.append(step)
             continue
         callee = chosen[i]
-        assert step.callee is not None
+        assert step.callee is not None and step.site is not None
         code.fold(step.site, "inlined call")
         start, end = len(steps), code.new_label()
         names = {name: code.new_label() for name in callee.labels}
@@ -91,7 +95,7 @@ def _replace_calls(code: Code, chosen: dict[int, Code]) -> None:
         steps += body
         labels |= {names[name]: start + min(at, len(body)) for name, at in callee.labels.items()}
         labels[end] = len(steps)
-        inlined.append(Inlined(start, len(steps), step.callee, step.imm))
+        inlined.append(Inlined(start, len(steps), step.callee, step.imm, step.site))
     position.append(len(steps))
     code.labels = {name: position[at] for name, at in code.labels.items()} | labels
     code.steps, code.inlined = steps, inlined

@@ -19,17 +19,19 @@ from .wasi import NOTHING, uses_wasi
 
 
 def frame_deltas_of(program: Program) -> dict[tuple[int, int], int]:
-    """(function, instruction) -> slots by which the call that it is, or that stands for it, moves the frame."""
-    deltas: dict[tuple[int, int], int] = {}
+    """(function, instruction) -> slots by which the call that it is, or that stands for it, moves the frame. One in whose place
+    the callee's steps stand has the callee's frame begin there, too; the copies have the calls of the function itself."""
+    deltas = {(p.site.function, p.site.instruction): p.imm for p in program.inlined}
+    copied = {index for p in program.inlined for index in range(p.start, p.end)}
     for function in program.functions.values():
         if function.internal:
             continue
-        for index in range(function.entry, function.end):
-            step = program.steps[index]
+        own = [program.steps[index] for index in range(function.entry, function.end) if index not in copied]
+        for index, step in enumerate(own):
             if step.operation.calls:
                 # The call of a routine that computes a value has no site: the next step takes the value. Of several in one
                 # instruction the last such step has one.
-                following = (s.site for s in program.steps[index : function.end] if s.site is not None)
+                following = (s.site for s in own[index:] if s.site is not None)
                 site = next(following, None)
                 if site is not None:
                     key = site.function, site.instruction

@@ -290,6 +290,9 @@ class FunctionCheck:
             site = self.linked.site(self.index, at, record or self.events.record(at))
             if site is not None:
                 self.rules[site.instruction] = "inlined"
+                if inlined and self.parts[index].site != site:
+                    claimed = self.show(self.parts[index].site)
+                    raise Mistranslation(index, f"the callee of {self.show(site)}", f"that of {claimed}")
                 if inlined:
                     self.replaced.add(site.instruction)
                 else:
