@@ -13,6 +13,7 @@ by the frame base), so operand stacks begin at slot max(1, number of locals).
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -270,6 +271,11 @@ class Program:
     def memory_of(self, step: Step) -> LinearMemory | None:
         """The memory that an access of linear memory means; None where there is one and it is as usual."""
         return next((m for m in self.memories if step.c is not None and step.c.index == m.register), None)
+
+    def inlined_in(self, function: StepFunction) -> tuple[Inlined, ...]:
+        """What stands in the place of calls in a function."""
+        first, end = (bisect_left(self.inlined, at, key=lambda part: part.start) for at in (function.entry, function.end))
+        return self.inlined[first:end]
 
     def memory_base(self, step: Step) -> int:
         """Where address 0 of that memory is, in the machine's addresses."""

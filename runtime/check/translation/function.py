@@ -55,7 +55,7 @@ class FunctionCheck:
 
     def __post_init__(self) -> None:
         function = self.program.functions[self.index]
-        self.parts = {p.start: p for p in self.program.inlined if function.entry <= p.start < function.end}
+        self.parts = {part.start: part for part in self.program.inlined_in(function)}
         self.origin = self.linked.origin.get(self.index)
         self.values = Values()
         self.steps = Steps(self.program, function, self.values)

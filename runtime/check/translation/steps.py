@@ -19,8 +19,7 @@ class Steps:
         self.first, self.end = function.entry, function.end
         self.labels: set[int] = set()
         self.inner: set[int] = set()  # values that steps compute on the way to others
-        parts = (part for part in program.inlined if self.first <= part.start < self.end)
-        inlined = {at for part in parts for at in range(part.start, part.end)}
+        inlined = {at for part in program.inlined_in(function) for at in range(part.start, part.end)}
         for at in range(self.first, self.end):
             if at in inlined:  # nobody walks through it here, and nothing leads out of it but to its end
                 continue
