@@ -89,6 +89,17 @@ def encode(
     return number % 2**bits
 
 
+def integer_bits(types: Sequence[ValType], values: Sequence[Any]) -> list[int] | None:
+    """What `encode` makes of them where all are Python's integers that fit, for i32 and i64, as most arguments are; else None."""
+    patterns: list[int] = []
+    for type_, value in zip(types, values, strict=True):
+        bits = 32 if type_ == "i32" else 64
+        if type(value) is not int or (bits == 64 and type_ != "i64") or not -(1 << bits - 1) <= value < 1 << bits:
+            return None
+        patterns.append(value & (1 << bits) - 1)
+    return patterns
+
+
 def _object(where: str, type_: ValType, value: Reference, objects: Collection[int]) -> int:
     """Whether it is of the parameter's type, the program's own code has to say, see `Instance.invoke`."""
     if type_ not in ("anyref", "eqref", "structref", "arrayref", "externref"):

@@ -24,7 +24,7 @@ from .engines import new_engine
 from .errors import ArgumentError, Trap, Unfinished
 from .exclusive import Exclusive
 from .folders import Folders, changes, contents
-from .limits import CallLimits
+from .limits import NO_LIMITS, CallLimits
 from .prompts import Prompts
 from .results import STDERR, STDOUT, Run, output_bytes, run_of
 from .sparse_values import SparseValues
@@ -93,6 +93,7 @@ class Instance:
             self.prefix_probed = join(self._engine.probed)
         self._chunk = FIRST_CHUNK
         self._tokens = TokenTable.build(vocabulary, model.jumps, model.entries)
+        self._engine.decode(self._tokens.stops, 0)  # so that it has looked at these before the first call
         self.world = World(stdin, args, env or {}, random, clock, folders or {}) if world is None else world
         self._prompts = Prompts(model, self.world)
         self.asked: list[tuple[int, Run]] = []  # of the latest call: the number of an argument, and whether it is of its type
@@ -131,7 +132,7 @@ class Instance:
         decoded so far. output: called with "stdout" or "stderr" and the bytes that the program wrote since the last call.
         Raises Trap, ArgumentError, Unfinished, InstanceError.
         """
-        limits = CallLimits(max_tokens, timeout)
+        limits = CallLimits(max_tokens, timeout) if max_tokens is not None or timeout is not None else NO_LIMITS
         self.asked = []
         entry, values = self._prompts.values(name, args)
         with self._exclusive.call(name):
@@ -144,6 +145,8 @@ class Instance:
 
     def _ask(self, entry: Entry, args: Sequence[Any], values: list[int]) -> None:
         """Whether references that are passed are of the parameters' types. values: by slots. Raises ArgumentError."""
+        if not any(map(is_asked, entry.params)):
+            return
         for k, (type_, arg, bits) in enumerate(zip(entry.params, args, values_of(entry.params, values), strict=True)):
             if is_asked(type_) and arg is not None:
                 run = self._run(self.model.program.host[f"{IS}{type_}"], f"{IS}{type_}", [bits])
@@ -231,7 +234,7 @@ class Instance:
         entry: Entry,
         name: str,
         values: list[int],
-        limits: CallLimits = CallLimits(),  # noqa: B008 (frozen)
+        limits: CallLimits = NO_LIMITS,
         progress: Callable[[int], None] | None = None,
         output: Callable[[str, bytes], None] | None = None,
     ) -> Run:
@@ -262,7 +265,7 @@ class Instance:
         output: Callable[[str, bytes], None] | None,
     ) -> None:
         """Adds to `parts` what the model decodes up to the end of the call. Raises Unfinished."""
-        count, chunk = 0, min(self._chunk, CALL_CHUNK)
+        count, chunk = 0, max(min(self._chunk, CALL_CHUNK), getattr(self._engine, "pace", 1))
         while True:
             began = time.perf_counter()
             part = self._engine.decode(self._tokens.stops, limits.next(chunk, count))

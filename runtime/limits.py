@@ -46,3 +46,6 @@ class CallLimits:
             raise Unfinished(f"{name}: not finished after {count:,} tokens")
         if time.monotonic() >= until:
             raise Unfinished(f"{name}: not finished after {self.timeout:g} seconds ({count:,} tokens)")
+
+
+NO_LIMITS = CallLimits()

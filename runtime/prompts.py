@@ -9,7 +9,7 @@ import numpy as np
 
 from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import Entry
-from .bit_patterns import Reference, encode, slots_of
+from .bit_patterns import Reference, encode, integer_bits, slots_of
 from .errors import ArgumentError
 from .folders import image
 from .world import World
@@ -22,7 +22,8 @@ class Prompts:
     def __init__(self, model: Model, world: World):
         self._model, self._world = model, world
         self._ids = {name: token for token, name in enumerate(model.transformer.vocabulary)}
-        self._entry_numbers = {first: k for k, (_, first) in enumerate(model.entries)}
+        self._entries = {first: self._ids[f"I.{k}"] for k, (_, first) in enumerate(model.entries)}
+        self._zero = [self._ids[name] for name in (f"D{p}.0" for p in range(8)) if name in self._ids]  # behind each, 255 others
         self._inputs, self._registers = _inputs(model, world)
         self._objects: set[int] = set()  # those that the host has been given
         # Where the folders go, until they have been told.
@@ -45,6 +46,9 @@ class Prompts:
             raise ArgumentError(
                 f"{name} takes {len(entry.params)} arguments ({', '.join(entry.params)}), got {len(args)}"
             )
+        plain = integer_bits(entry.params, args)
+        if plain is not None:
+            return entry, plain
         functions = self._model.program.function_references
         patterns = [
             encode(name, i, type_, v, functions, self._objects) for i, (type_, v) in enumerate(zip(entry.params, args))
@@ -57,14 +61,13 @@ class Prompts:
 
     def tokens(self, entry: Entry, values: Sequence[int]) -> np.ndarray:
         """int32 [p]: input bytes, the entry token, then the digits of hidden registers and arguments (unsigned)."""
-        areas: list[np.ndarray] = []
-        if entry.registers:
-            inputs, self._registers = self.told()
-            areas = [self._area(area, data) for area, data in inputs.items()]
-        prompt = [self._ids[f"I.{self._entry_numbers[entry.entry]}"]]
-        for value in [*(self._registers[r] for r in entry.registers), *values]:
-            prompt += self._digits(value)
-        return np.concatenate([*areas, np.array(prompt, dtype=np.int32)])
+        prompt = [self._entries[entry.entry]]
+        if not entry.registers:
+            return self._with_digits(prompt, values)
+        inputs, self._registers = self.told()
+        areas = [self._area(area, data) for area, data in inputs.items()]
+        registers = [self._registers[r] for r in entry.registers]
+        return np.concatenate([*areas, self._with_digits(prompt, [*registers, *values])])
 
     def _area(self, area: str, data: bytes) -> np.ndarray:
         """int32 [1 + n]: where the bytes go, and the bytes."""
@@ -88,9 +91,12 @@ class Prompts:
             self._folders = None
         return inputs, registers
 
-    def _digits(self, value: int) -> list[int]:
-        top = max(0, (value.bit_length() + 7) // 8 - 1)
-        return [self._ids[f"D{p}.{value >> 8 * p & 255}"] for p in range(top, -1, -1)]
+    def _with_digits(self, prompt: list[int], values: Sequence[int]) -> np.ndarray:
+        """int32: these tokens, and the digits of the values behind them."""
+        for value in values:
+            for place in range((value.bit_length() - 1) // 8 if value else 0, -1, -1):
+                prompt.append(self._zero[place] + (value >> 8 * place & 255))
+        return np.array(prompt, dtype=np.int32)
 
 
 def clock_registers(seconds: float) -> dict[str, int]:

@@ -12,7 +12,6 @@ import numpy as np
 from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import TRAPS, Entry, Program
 from ..compiler.format.tokens import Kind, TokenTable
-from ..compiler.format.types import halved
 from .arrays import join
 from .bit_patterns import decode, fits, values_of
 from .errors import DecodingError
@@ -23,6 +22,7 @@ from .sparse_values import SparseValues
 # As plain numbers: numpy takes microseconds to compare with others.
 DIGIT, TRAP, STDOUT, STDERR = (int(kind) for kind in (Kind.DIGIT, Kind.TRAP, Kind.STDOUT, Kind.STDERR))
 TRAILING = 8  # digits of a slot, at most
+FEW = 16  # tokens that Python looks at one by one, before numpy would have begun
 BLOCK = 1 << 15  # tokens of a finished trace looked at together: what is made of them stays in a cache of the processor
 Total = Callable[[np.ndarray, np.ndarray], int]
 
@@ -73,7 +73,7 @@ def run_of(
         at = _counts(table.ip_delta, [prompt, *parts], total)
         run.missing_import = missing_import(model, table, at, np.concatenate([prompt, _last(parts, TAIL)]))
         return run
-    slots = len(halved(entry.results))
+    slots = len(entry.results) + entry.results.count("v128")
     results = _trailing_values(table, _last(parts, TRAILING * max(1, slots) + 2), max(1, slots))
     # proc_exit emits the code and halts on the spot; a return halts behind the entry's own result steps.
     halted = _counts(table.ip_delta, [prompt, *parts], total)
@@ -111,28 +111,30 @@ def output_bytes(table: TokenTable, tokens: np.ndarray, kind: int) -> bytes:
 
 def _trailing_values(table: TokenTable, tokens: np.ndarray, count: int) -> list[int]:
     """The values emitted right before the halt, at most `count`."""
-    tail = tokens[-2 - TRAILING * count : -1]  # one token more than they have digits
+    kinds, ends = table.kind.item, table.ends.item
+    rest = tokens[:-1].tolist()
     values: list[int] = []
-    value = 0
-    columns = (column.take(tail).tolist() for column in (table.kind, table.place, table.value, table.ends))
-    for kind, place, digit, ends in zip(*columns, strict=True):
-        if kind == DIGIT:
-            value += digit << 8 * place
-        if ends:
-            values = [*values, value % 2**64] if kind == DIGIT else []
-            value = 0
-    return values[-count:]
+    while rest and len(values) < count and kinds(rest[-1]) == DIGIT:  # it ends a step
+        value = table.value.item(rest.pop())
+        while rest and not ends(rest[-1]):
+            token = rest.pop()
+            if kinds(token) == DIGIT:
+                value += table.value.item(token) << 8 * table.place.item(token)
+        values.append(value % 2**64)
+    return values[::-1]
 
 
 def _count(table: np.ndarray, tokens: np.ndarray) -> int:
     """Sum of table[token] over the tokens, without an array as long as a long trace."""
+    if len(tokens) <= FEW:
+        return sum(map(table.item, tokens.tolist()))
     if len(tokens) <= BLOCK:
         return int(np.add.reduce(table.take(tokens), dtype=np.int64))
     return sum(_count(table, tokens[i : i + BLOCK]) for i in range(0, len(tokens), BLOCK))
 
 
 def _counts(table: np.ndarray, parts: Sequence[np.ndarray], total: Total) -> int:
-    return sum(total(table, part) for part in parts)
+    return sum([_count(table, part) if len(part) <= FEW else total(table, part) for part in parts])
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:

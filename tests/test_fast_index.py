@@ -93,7 +93,7 @@ def test_exhausted():
     index.state.words[index.fields + FIELDS.index("calloc")] = ctypes.cast(failing, ctypes.c_void_p).value
     scratch = np.zeros(STRIDE, dtype=np.uint8)
     assert index._write(index.store, 7, scratch.ctypes.data, index.state.address) == scratch.ctypes.data
-    assert index.state.field("status") == EXHAUSTED
+    assert index.state.status.value == EXHAUSTED
 
 
 def test_large_keys():

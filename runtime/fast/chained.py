@@ -135,11 +135,13 @@ class Chains:
         if self.shared.due is None:
             self.shared.due = 0 if self.always else 2 * LEAST if self._now else FIRST
         self._count = ctypes.c_int64()
+        self._first = position
         self._told = position, 0  # tokens, and those of them by chains, that `shared` knows of
         self._tried = 0, 0  # the same when chains were looked at last
         self._found: LoadedChains | None = None  # those that were shared last
         self._loaded: LoadedChains | None = None  # the same, unless they were put away
         self._clear: tuple[np.ndarray, LoadedChains, bool] | None = None
+        self._driving: tuple[LoadedChains, Any, Callable[..., int]] | None = None
 
     @property
     def most(self) -> int | None:
@@ -155,6 +157,20 @@ class Chains:
     def making(self) -> bool:
         return self.shared.making
 
+    @property
+    def sampling(self) -> bool:
+        """Whether what is decoded next may become a sample. In a short sequence it need not where those that are there decode
+        most of what comes since they are: nobody makes others for it."""
+        shared = self.shared
+        if self._loaded is None or self.always or self._told[0] - self._first >= SAMPLED:
+            return True
+        return _part((shared.tokens, shared.by_chains), shared.since) < PAYING
+
+    @property
+    def there(self) -> bool:
+        """Whether there are some in memory."""
+        return self._on and self.shared.loaded is not None and not self.always
+
     def watching(self, position: int) -> bool:
         """Whether chains are worth a thought."""
         return self._on and (self.always or position >= EARLY or self.shared.loaded is not None)
@@ -163,7 +179,11 @@ class Chains:
         """A function for decoding with these flags by token id, with the arguments of `special`, if there are chains that can be
         used. Makes new ones where it is time."""
         loaded = self.usable(position, flags)
-        return loaded.behind(special, self._count) if loaded is not None else None
+        if loaded is None:
+            return None
+        if self._driving is None or self._driving[0] is not loaded or self._driving[1] is not special:
+            self._driving = loaded, special, loaded.behind(special, self._count)
+        return self._driving[2]
 
     def usable(self, position: int, flags: np.ndarray) -> LoadedChains | None:
         self.tell(position)

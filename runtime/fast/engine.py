@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter
 
@@ -15,9 +16,10 @@ from .cache import keep, keep_chains, kept_chains, load_or_compile
 from .certified import require
 from .chained import Chains, Sample, Wanted, chains_always
 from .image import UNLIMITED, ChainCode, CompiledModel, Image, StateMemory
-from .interface import EXHAUSTED, FOREIGN, PREFIX_BYTES, ROW, STOP, UNEXPECTED, Refused, Room, size
+from .interface import EXHAUSTED, FOREIGN, PREFIX_BYTES, STOP, UNEXPECTED, Refused, Room, size
 from .jit import Loaded, compile_object
 from .loaded_chains import shared
+from .scratch import PART, Flags, Scratch, leave, scratch
 
 # Tokens that one call of generated code reads or decodes: few at first, then as many as take about that many seconds. Nothing
 # interrupts a call.
@@ -27,14 +29,13 @@ FIRST_CHUNK, LAST_CHUNK, CHUNK_SECONDS, MORE = 1 << 8, 1 << 16, 0.1, 16
 PATIENCE = 16
 # While chains are made in another thread, calls are longer: after each, this one may wait 5 ms for the interpreter.
 BUSY_CHUNK = 1 << 20
-# Tokens in one array, written in place. From 4 MiB on numpy asks for large pages, which the system may take long to make.
-PART = 1 << 19
+# Fewer tokens are looked at one by one: numpy takes longer to begin than Python does for them.
+FEW = 16
 # So many tokens behind the prefix are kept, so that they can be read again when an assumption turns out wrong.
 HISTORY = 1 << 17
 # A sequence with fewer tokens behind the prefix is done with code that is made in a fifth of the time, and takes 20 ms longer for
 # them, with circuits for floats 70. This environment variable, "whole", is for who wants the other code at once: tests, for one.
 SOON, SWITCH, WHOLE = 1 << 15, "WASM2XFORMER_CODE", "whole"
-_NOTHING = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.uint8)
 
 
 class Unfollowed(NotImplementedError):
@@ -72,9 +73,11 @@ class FastEngine:
         self.model = model
         self._envelope = model.envelope
         # The last tokens to stop at, as flags; and these with those of an image, the same.
-        self._stops = np.zeros(len(model.embed), dtype=np.uint8)
+        self._vocabulary = len(model.embed)
+        self._stops = Flags.of(np.zeros(self._vocabulary, dtype=np.uint8))
         self._asked: np.ndarray | None = None  # what they were made from, where nobody can have changed it since
-        self._flagged: tuple[np.ndarray, Image, np.ndarray] | None = None
+        self._flagged: tuple[Flags, Image, Flags] | None = None
+        self._summed: tuple[np.ndarray, int] | None = None  # the table that `total` was asked for last, and its address
         self._probe = probe
         self._history: list[np.ndarray] | None = None
         self._chunk = FIRST_CHUNK
@@ -94,6 +97,8 @@ class FastEngine:
         self._state = StateMemory(self._image)
         self.position, self._settled, self._running = 0, False, False
         self._generally = False  # whether `special` is not to be used
+        self._filled = False  # whether all registers are, as far as is known
+        self._sure = False  # whether `_chunk` is of decoding where there are chains
         self._history, self.probed = None, []
         room = Room("", PREFIX_BYTES, size(self.model))
         self._state.budget = room.most
@@ -101,7 +106,7 @@ class FastEngine:
             self._read(prefix)
             self._state.budget = UNLIMITED
         except MemoryError:
-            if self._state.field("status") != EXHAUSTED:
+            if self._state.status.value != EXHAUSTED:
                 raise
             raise Refused(f"the keys of its prefix take more than {room.most:,} bytes") from None
         except _Unexpected:
@@ -109,15 +114,21 @@ class FastEngine:
                 raise Unfollowed(None) from None
             self._start(self._distrustful(), trusting=False)
         self._history = []
+        self._filled = self._state.registers_filled()
+
+    def _ready(self) -> bool:
+        """Whether `special` may go on."""
+        self._filled = self._filled or self._state.registers_filled()
+        return self._filled and self.position >= self._image.settled
 
     def _distrustful(self) -> CompiledModel:
         return load_or_compile(self.model, self._probe, trusting=False)
 
     def _remember(self, tokens: np.ndarray) -> None:
-        if self._history is not None:
-            self._history.append(tokens.copy())
-            if self.behind > HISTORY:
-                self._history = None
+        assert self._history is not None
+        self._history.append(tokens.copy())
+        if self.behind > HISTORY:
+            self._history = None
 
     def _distrust(self, entirely: bool = False) -> None:
         """Starts over, and reads what has been read: with `general` alone where `special` may have been what had to give up,
@@ -166,7 +177,9 @@ class FastEngine:
             self._history = history
             self._distrust()
 
-    def _run(self, run, tokens: np.ndarray | None, count: int, out: np.ndarray, flags: np.ndarray) -> int:
+    def _run(self, run: Callable[..., int], reading: bool, count: int, room: Scratch, flags: int | None) -> int:
+        """Calls generated code, for `count` tokens at most, which stand in `room` (reading) or are written there. flags: an
+        address. Returns how many it has read or decoded."""
         if self._envelope:
             self._check_certificate(self.position + count)
         if self.position + count > self._image.last:
@@ -177,20 +190,18 @@ class FastEngine:
         self._state.reserve(self.position + count)
         values = np.zeros(count) if self._probe else None
         started = perf_counter()
+        at = room.address + 4 * room.used
         done = run(
-            self._state.address,
-            tokens.ctypes.data if tokens is not None else None,
-            count,
-            out.ctypes.data,
-            flags.ctypes.data,
-            values.ctypes.data if values is not None else None,
+            self._state.address, at if reading else None, count, at, flags, None if values is None else values.ctypes.data
         )
         self._pace(count, perf_counter() - started)
         self.position += done
-        self._remember((out if tokens is None else tokens)[:done])
+        if self._history is not None:
+            self._remember(room.array[room.used : room.used + done])
+        room.used += done
         if values is not None:
             self.probed.append(values[:done])
-        status = self._state.field("status")
+        status = self._state.status.value
         self._running = False
         if status == EXHAUSTED:
             raise MemoryError("no memory left for the key index")
@@ -219,6 +230,12 @@ class FastEngine:
         return self._trusting and not self._generally
 
     @property
+    def pace(self) -> int:
+        """So many tokens take no longer than about a tenth of a second, as far as is known; 1 where nothing is. Where there are
+        chains, nothing takes longer in a longer sequence."""
+        return self._chunk if self._sure else LAST_CHUNK if self._chains.there else 1
+
+    @property
     def by_chains(self) -> int:
         """Tokens that chains have decoded."""
         return self._chains.decoded
@@ -238,8 +255,7 @@ class FastEngine:
     def _check_certificate(self, tokens: int) -> None:
         """A model that claims to be exact up to some length is held to it, and to running sums that, rounded as in the dense
         model, are off by less than 1/4."""
-        largest = max((abs(self._state.sum(at, unit)) for at, unit in self._image.sums), default=0.0)
-        allowed = min(self._envelope, uniform_tokens(largest))
+        allowed = min(self._envelope, uniform_tokens(self._state.largest_sum))
         if tokens > allowed:
             raise past_certificate(tokens, self.model.certificate, allowed)
 
@@ -260,7 +276,8 @@ class FastEngine:
         tokens = self._checked(tokens)
         if self._briefly and self.behind + len(tokens) > SOON:
             self._complete()
-        if self._trusting and any(np.count_nonzero(tokens == floor) for floor in self._image.floors):
+        among = tokens.tolist() if len(tokens) < FEW else tokens
+        if self._trusting and any(floor in among for floor in self._image.floors):
             self._distrust(entirely=True)
         while len(tokens):
             before = self.position
@@ -274,89 +291,107 @@ class FastEngine:
     def _checked(self, tokens: np.ndarray) -> np.ndarray:
         """As int32; generated code reads tables by token id."""
         given = np.asarray(tokens)
-        if len(given) and not (given.min() >= 0 and given.max() < len(self.model.embed)):
+        if len(given) < FEW:
+            inside = all(0 <= token < self._vocabulary for token in given.tolist())
+        else:
+            inside = bool(given.min() >= 0 and given.max() < self._vocabulary)
+        if not inside:
             raise ValueError("token id outside the vocabulary")
         return np.ascontiguousarray(given, dtype=np.int32)
 
     def _read(self, tokens: np.ndarray) -> None:
         self._chains.samples.interrupt()
-        done = 0
+        done, room = 0, scratch()
         while done < len(tokens):
-            part = tokens[done : done + self._chunk]
-            done += self._run(self._code.read, part, len(part), *_NOTHING)
+            part = tokens[done : done + min(self._chunk, PART)]
+            room.array[: len(part)], room.used = part, 0
+            done += self._run(self._code.read, True, len(part), room, None)
+        leave(room)
 
     def total(self, table: np.ndarray, tokens: np.ndarray) -> int:
         """The sum of table[token] over the tokens: int64 [V], int32 [n]. In a quarter of numpy's time."""
         table, tokens = np.ascontiguousarray(table, dtype=np.int64), np.ascontiguousarray(tokens, dtype=np.int32)
-        found = self._code.total(tokens.ctypes.data, len(tokens), table.ctypes.data, len(table))
+        if self._summed is None or self._summed[0] is not table:
+            self._summed = table, table.ctypes.data
+        found = self._code.total(tokens.ctypes.data, len(tokens), self._summed[1], len(table))
         if found == -(2**63):
             raise ValueError("token id outside the table")
         return found
 
     def decode(self, stop: np.ndarray, limit: int) -> np.ndarray:
         """Emits tokens until one with stop[token], at most `limit`; int32 [m]."""
-        if np.shape(stop) != (len(self.model.embed),):
-            raise ValueError("`stop` has one entry per token id")
         if stop is not self._asked:
-            if not np.array_equal(self._stops != 0, stop):
-                self._stops = np.where(np.asarray(stop, dtype=bool), STOP, 0).astype(np.uint8)
-            self._asked = stop if _fixed(stop) else None
+            self._look(stop)
         stops = self._stops
         parts: list[np.ndarray] = []
         total, ended = 0, False
         while total < limit and not ended:
-            out = np.empty(min(limit - total, PART), dtype=np.int32)
-            done, ended = self._fill(stops, out)
-            parts.append(out[:done] if 2 * done >= len(out) else out[:done].copy())
-            total += done
+            room = scratch()
+            ended = self._fill(stops, min(limit - total, PART), room)
+            total += room.used
+            parts.append(room.taken())
         return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, dtype=np.int32), *parts])
 
-    def _flags(self, stops: np.ndarray) -> np.ndarray:
-        """uint8 by token: STOP, and FOREIGN where `special` cannot go on."""
+    def _look(self, stop: np.ndarray) -> None:
+        """Another `stop` than the last time, or it may be."""
+        if np.shape(stop) != (self._vocabulary,):
+            raise ValueError("`stop` has one entry per token id")
+        if not np.array_equal(self._stops.array != 0, stop):
+            self._stops = Flags.of(np.where(np.asarray(stop, dtype=bool), STOP, 0).astype(np.uint8))
+        self._asked = stop if _fixed(stop) else None
+        if self._chains.there:  # what decoding begins with, too
+            self._chains.behind(self._code.special, self.position, self._flags(self._stops).array)
+
+    def _flags(self, stops: Flags) -> Flags:
+        """STOP, and FOREIGN where `special` cannot go on."""
         if self._flagged is None or self._flagged[0] is not stops or self._flagged[1] is not self._image:
-            flags = stops.copy()
+            flags = stops.array.copy()
             flags[self._image.decodable :] |= FOREIGN
-            self._flagged = stops, self._image, flags
+            self._flagged = stops, self._image, Flags.of(flags)
         return self._flagged[2]
 
-    def _fill(self, stops: np.ndarray, out: np.ndarray) -> tuple[int, bool]:
-        """Emits tokens into `out`: how many, and whether the last one is to stop at."""
-        done = 0
-        while done < len(out):
-            before, room = self.position, out[done:]
+    def _fill(self, stops: Flags, most: int, room: Scratch) -> bool:
+        """Emits tokens until there are so many in `room`, or the last one is to stop at: whether it is."""
+        while room.used < most:
+            before = room.used
             try:
-                self._decode(stops, min(len(room), self._chains.most or self._chunk), room)
-                count = self.position - before
+                self._decode(stops, most - before, room)
             except _Unexpected:
-                count = self.position - before
                 self._distrust()
-            done += count
-            if count and stops[out[done - 1]]:
-                return done, True
-        return done, False
+            if room.used > before and stops.array.item(room.last):
+                return True
+        return False
 
-    def _decode(self, stops: np.ndarray, count: int, out: np.ndarray) -> None:
+    def _decode(self, stops: Flags, count: int, room: Scratch) -> None:
+        """Some tokens, `count` at most."""
         if self._briefly and self.behind >= SOON:
             self._complete()
+        chains = self._chains
+        if not self._sure and chains.there:
+            self._sure, self._chunk = True, LAST_CHUNK
+        chunk = min(count, chains.most or self._chunk)
         if self._briefly:
-            count = min(count, SOON - self.behind)
-        elif self.position - self._chains.decoded > PATIENCE * len(self._program.text):
+            chunk = min(chunk, SOON - self.behind)
+        elif self.position - chains.decoded > PATIENCE * len(self._program.text):
             self._optimise()
-        flags = self._flags(stops)
+        flags, state, code = self._flags(stops), self._state, self._code
         if self._generally:
-            self._run(self._code.general, None, count, out, stops)
+            self._run(code.general, False, chunk, room, stops.address)
             return
-        self._settled = self._settled or (self.position >= self._image.settled and self._state.registers_filled())
-        if not self._settled or flags[self._state.field("next")] & FOREIGN:
-            self._chains.samples.interrupt()
-            self._run(self._code.general, None, 1, out, stops)
+        self._settled = self._settled or self._ready()
+        if not self._settled or flags.array.item(state.next.value) & FOREIGN:
+            chains.samples.interrupt()
+            self._run(code.general, False, 1, room, stops.address)
             return
-        if self._program.brief or not self._chains.watching(self.position):
-            self._run(self._code.special, None, count, out, flags)
+        if self._program.brief or not chains.watching(self.position):
+            self._run(code.special, False, chunk, room, flags.address)
             return
-        count = self._chains.samples.first(count)
-        chains, row = self._chains.behind(self._code.special, self.position, flags), int(self._state.words[ROW])
-        done = self._run(chains or self._code.special, None, count, out, flags)
-        self._chains.tell(self.position)
-        stopped = done and flags[out[done - 1]]  # chains cannot go on behind a token that has a flag
-        self._chains.samples.add(row, out[: done - 1 if stopped else done])
+        found, sampling = chains.behind(code.special, self.position, flags.array), chains.sampling
+        chunk = chains.samples.first(chunk) if sampling else chunk
+        row, before = state.row.value, room.used
+        done = self._run(found or code.special, False, chunk, room, flags.address)
+        chains.tell(self.position)
+        if sampling:
+            # Chains cannot go on behind a token that has a flag.
+            stopped = done > 0 and flags.array.item(room.last) != 0
+            chains.samples.add(row, room.array[before : room.used - stopped])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .index import PAGE_RAW, pages
-from .interface import BUDGET
+from .interface import BUDGET, ROW
 
 if TYPE_CHECKING:
     from .layout import StateLayout
@@ -129,12 +129,19 @@ class StateMemory:
     def __init__(self, image: Image):
         self._image = image
         self.words = _zeros(image.size)
-        self._signed, self._doubles = self.words.view(np.int64), self.words.view(np.float64)
         raw = self.words.view(np.uint8)
         for at, data in image.arrays:
             raw[8 * at : 8 * at + len(data)] = data
         self._records: dict[int, np.ndarray] = {}
         self.address = base = self.words.ctypes.data
+        # Fields as ctypes has them: an array takes microseconds for what is asked of them before and behind each call.
+        numbers = image.fields["status"], image.fields["next"], ROW
+        self.status, self.next, self.row = (ctypes.c_uint64.from_address(base + 8 * number) for number in numbers)
+        self._sums = [
+            (ctypes.c_double.from_address(base + 8 * number), 1.0) if unit is None
+            else (ctypes.c_int64.from_address(base + 8 * number), 2.0**unit)
+            for number, unit in image.sums
+        ]  # fmt: skip
         for store in image.keyed:
             directory, present = base + 8 * store["directory"], base + 8 * store["present"]
             values = (directory, present, base + 8 * image.empty, store["stride"], _CALLOC, 0, store["latest"])
@@ -153,12 +160,10 @@ class StateMemory:
     def budget(self, size: int) -> None:
         self.words[BUDGET] = size
 
-    def sum(self, at: int, unit: int | None) -> float:
-        """The field with this index: a signed integer in units of 2^unit, or a double (None)."""
-        return float(self._doubles[at]) if unit is None else float(self._signed[at]) * 2.0**unit
-
-    def field(self, name: str) -> int:
-        return int(self.words[self._image.fields[name]])
+    @property
+    def largest_sum(self) -> float:
+        """The largest absolute value that a running sum has now, 0 without any."""
+        return max([abs(field.value) * unit for field, unit in self._sums], default=0.0)
 
     def registers_filled(self) -> bool:
         """Whether every register has a position with penalty 0. From then on it always has."""

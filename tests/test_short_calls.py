@@ -1,0 +1,180 @@
+"""What a call of few tokens is spared: arrays used again, one call of generated code, samples that nobody needs."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+from chain_engines import chains_for, instance
+
+import wasm2xformer as w2x
+from wasm2xformer.runtime.bit_patterns import encode, integer_bits
+from wasm2xformer.runtime.errors import ArgumentError
+from wasm2xformer.runtime.fast import FastEngine, chained, loaded_chains, scratch
+
+COUNT = """
+(module (func (export "count") (param $n i32) (result i32) (local $i i32)
+  (loop $again (br_if $again (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (local.get $n))))
+  (local.get $i))
+  (func (export "wide") (param i64) (result i64 v128 i32)
+    (local.get 0) (i64x2.splat (local.get 0)) (i32.wrap_i64 (local.get 0))))
+"""
+
+
+@pytest.fixture(scope="module")
+def model() -> w2x.Model:
+    return w2x.compile(COUNT)
+
+
+def blocks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many tokens each call of generated code has decoded."""
+    found, run = [], FastEngine._run
+
+    def counted(self: FastEngine, code, reading: bool, *arguments) -> int:
+        done = run(self, code, reading, *arguments)
+        if not reading:
+            found.append(done)
+        return done
+
+    monkeypatch.setattr(FastEngine, "_run", counted)
+    return found
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch, model: w2x.Model):
+    """An instance with chains for calls of `count`, and the tokens of count(300)."""
+    monkeypatch.setenv("WASM2XFORMER_CHAINS", "1")
+    monkeypatch.setattr(chained, "LEAST", 0)
+    monkeypatch.setattr(chained, "EARLY", 0)
+    monkeypatch.setattr(loaded_chains, "_shared", OrderedDict())
+    plain, _ = instance(model, None)
+    expected = plain.invoke("count", 300).tokens
+    code = chains_for(plain)
+    assert code is not None
+    return instance(model, code)[0], expected
+
+
+def test_what_was_decoded_stays(model: w2x.Model) -> None:
+    """Few tokens and many: the next call writes into the same arrays."""
+    vm = w2x.Instance(model)
+    runs = [vm.invoke("count", n) for n in (3, 130_000, 5, 130_001, 3)]
+    copies = [run.tokens.copy() for run in runs]
+    assert len(copies[1]) > scratch.PART / 2
+    vm.invoke("count", 130_000)
+    vm.invoke("count", 3)
+    for run, tokens in zip(runs, copies, strict=True):
+        np.testing.assert_array_equal(run.tokens, tokens)
+    np.testing.assert_array_equal(copies[0], copies[4])
+
+
+def test_threads_have_arrays_of_their_own(model: w2x.Model) -> None:
+    expected, found = w2x.Instance(model).invoke("count", 20_000).tokens, []
+
+    def decode(vm: w2x.Instance) -> None:
+        found.extend(vm.invoke("count", 20_000).tokens for _ in range(20))
+
+    threads = [threading.Thread(target=decode, args=(w2x.Instance(model),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 80
+    for tokens in found:
+        np.testing.assert_array_equal(tokens[: len(expected)], expected)
+
+
+def test_a_short_call_with_chains_is_one_block(monkeypatch: pytest.MonkeyPatch, trained) -> None:
+    vm, expected = trained
+    vm.invoke("count", 300)  # loads them
+    assert vm._engine._chains.there and vm._engine.pace >= chained.SAMPLED
+    found = blocks(monkeypatch)
+    np.testing.assert_array_equal(vm.invoke("count", 300).tokens, expected)
+    assert found == [len(expected)]
+
+
+def test_without_chains_blocks_begin_small(monkeypatch: pytest.MonkeyPatch, model: w2x.Model) -> None:
+    """Nothing is known of how long a token takes."""
+    monkeypatch.setenv("WASM2XFORMER_CHAINS", "0")
+    vm, found = w2x.Instance(model), blocks(monkeypatch)
+    assert vm._engine.pace == 1
+    vm.invoke("count", 300)
+    assert found[0] <= 8 < len(found) + 8 and sum(found[:2]) < 600
+
+
+def test_limits_hold_where_blocks_are_long(trained) -> None:
+    vm, expected = trained
+    vm.invoke("count", 300)
+    with pytest.raises(w2x.Unfinished) as unfinished:
+        vm.invoke("count", 300, max_tokens=100)
+    np.testing.assert_array_equal(unfinished.value.tokens[1], expected[:100])
+
+
+@pytest.mark.parametrize(("part", "sampling"), [(0.9, False), (0.3, True)])
+def test_samples_are_for_sequences_that_chains_do_not_fit(trained, part: float, sampling: bool) -> None:
+    """While they are short: a long one always has some."""
+    vm, _ = trained
+    vm.invoke("count", 300)
+    chains = vm._engine._chains
+    chains.shared.since, chains.shared.tokens, chains.shared.by_chains = (0, 0), 1000, int(1000 * part)
+    assert chains.sampling == sampling
+    kept = len(chains.samples.kept)
+    vm.invoke("count", 300)
+    assert (len(chains.samples.kept) > kept) == sampling
+    chains._first = chains._told[0] - chained.SAMPLED
+    assert chains.sampling
+
+
+def test_the_first_look_decodes_nothing(model: w2x.Model) -> None:
+    vm = w2x.Instance(model)
+    before = vm.position
+    assert len(vm._engine.decode(vm._tokens.stops, 0)) == 0 and vm.position == before
+    with pytest.raises(ValueError, match="one entry per token id"):
+        vm._engine.decode(vm._tokens.stops[1:], 0)
+
+
+INTEGERS = [
+    0,
+    1,
+    -1,
+    255,
+    256,
+    2**31 - 1,
+    2**31,
+    -(2**31),
+    -(2**31) - 1,
+    2**32 - 1,
+    2**32,
+    2**63,
+    -(2**63),
+    -(2**63) - 1,
+    2**64 - 1,
+    2**64,
+]
+
+
+@pytest.mark.parametrize("type_", ["i32", "i64"])
+@pytest.mark.parametrize("value", INTEGERS)
+def test_plain_integers_are_encoded_alike(type_: str, value: int) -> None:
+    try:
+        expected = [encode("f", 0, type_, value)]
+    except ArgumentError:
+        expected = None
+    assert integer_bits([type_], [value]) == expected
+
+
+@pytest.mark.parametrize(
+    ("type_", "value"), [("i32", True), ("i32", 1.0), ("i32", np.int32(1)), ("f32", 1), ("v128", 1), ("i32", None)]
+)
+def test_anything_else_is_for_others(type_: str, value: object) -> None:
+    assert integer_bits([type_], [value]) is None
+    assert integer_bits(["i32", type_], [1, value]) is None
+
+
+@pytest.mark.parametrize("value", [0, 255, 256, 2**40 + 7, 2**63 - 1, -1])
+def test_results_of_several_slots(model: w2x.Model, value: int) -> None:
+    """Digits are read from the end; values of one digit and of eight, a vector between."""
+    low, whole = (value + 2**31) % 2**32 - 2**31, value % 2**64
+    run = w2x.Instance(model).invoke("wide", value)
+    assert run.values == [value, whole << 64 | whole, low]
