@@ -68,15 +68,15 @@ class Checked(Arithmetic):
         if unit < e:
             rest = code.op(f"and i128 {whole}, {2 ** (e - unit) - 1}")
             self.bail_if(code.op(f"icmp ne i128 {rest}, 0"))
-        self._bail_outside_wide(whole, low << e - unit, (high << e - unit) + 1)
+        self.bail_if(self._outside_wide(whole, low << e - unit, (high << e - unit) + 1))
         return IrValue("i", self.as_int(IrValue("w", whole, unit), e), e)
 
-    def _bail_outside_wide(self, ref: str, low: float, high: int) -> None:
-        """Gives up on this position unless low <= an i128 < high."""
+    def _outside_wide(self, ref: str, low: float, high: int) -> str:
+        """i1: unless low <= an i128 < high."""
         outside = self.code.op(f"icmp sge i128 {ref}, {high}")
         if low != -math.inf:
             outside = self.code.op(f"or i1 {outside}, {self.code.op(f'icmp slt i128 {ref}, {low}')}")
-        self.bail_if(outside)
+        return outside
 
     def _rounded(self, value: IrValue, bounds: Bounds) -> IrValue:
         """A double that is a multiple of 2^exponent within bounds."""
@@ -94,27 +94,28 @@ class Checked(Arithmetic):
 
     def bail_outside(self, form: Form, low: float, high: float) -> None:
         """Gives up on this position unless low <= form < high."""
+        self.bail_if(self.outside(form, low, high))
+
+    def outside(self, form: Form, low: float, high: float) -> str:
+        """i1: whether a form is below low, or not below high."""
         bounds = self.graph.bounds(form, assuming=False)
         value, code = self._without_assuming(form, bounds), self.code
         unit = 2.0**-value.exponent
         if value.kind == "w":
             first = low if low == -math.inf else math.ceil(Fraction(low) * Fraction(unit))
-            self._bail_outside_wide(value.ref, first, math.ceil(Fraction(high) * Fraction(unit)))
-            return
+            return self._outside_wide(value.ref, first, math.ceil(Fraction(high) * Fraction(unit)))
         whole = value.kind != "f" and bounds.below(value.exponent)
         if not whole or max(abs(high), abs(low) if low != -math.inf else 0.0) * unit >= INTEGER_LIMIT:
             number = self.as_double(value)
             inside = code.op(f"fcmp olt double {number}, {double(high)}")
             if low != -math.inf:
                 inside = code.op(f"and i1 {inside}, {code.op(f'fcmp oge double {number}, {double(low)}')}")
-            self.bail_if(code.op(f"xor i1 {inside}, true"))
-            return
+            return code.op(f"xor i1 {inside}, true")
         ref = self.as_int(value, value.exponent)
         if low == -math.inf:
-            self.bail_if(code.op(f"icmp sge i64 {ref}, {math.ceil(high * unit)}"))
-            return
+            return code.op(f"icmp sge i64 {ref}, {math.ceil(high * unit)}")
         first = math.ceil(low * unit)
-        self.bail_if(code.op(f"icmp uge i64 {code.op(f'sub i64 {ref}, {first}')}, {math.ceil(high * unit) - first}"))
+        return code.op(f"icmp uge i64 {code.op(f'sub i64 {ref}, {first}')}, {math.ceil(high * unit) - first}")
 
     def _without_assuming(self, form: Form, bounds: Bounds) -> IrValue:
         """A form's value where it need not be within what is assumed of it. bounds: without that."""
@@ -127,14 +128,19 @@ class Checked(Arithmetic):
             value = IrValue("f", self._summed(emitted))
         return value
 
-    def inside_window(self, window: DigitWindow) -> str:
-        """i1: whether digits are digits."""
-        code, number = self.code, self.as_double(self.form(self.context(window.form)))
-        above = code.op(f"fcmp oge double {number}, {double(window.low)}")
-        return code.op(f"and i1 {above}, {code.op(f'fcmp olt double {number}, {double(window.low + window.size)}')}")
-
     def check(self, windows: Sequence[DigitWindow]) -> None:
         """That digits are digits, where it is not known."""
-        for window in windows:
-            if not self.context.within(window):
-                self.bail_outside(self.context(window.form), window.low, window.low + window.size)
+        for window in self.unproved(windows):
+            self.bail_outside(self.context(window.form), window.low, window.low + window.size)
+
+    def unproved(self, windows: Sequence[DigitWindow]) -> list[DigitWindow]:
+        """Those of which it is not known that the digits are inside."""
+        return [window for window in windows if not self.context.within(window)]
+
+    def not_digits(self, windows: Sequence[DigitWindow]) -> str:
+        """i1: whether the digits of a key are outside of one of the windows; "false" where none is."""
+        result = "false"
+        for window in self.unproved(windows):
+            test = self.outside(self.context(window.form), window.low, window.low + window.size)
+            result = test if result == "false" else self.code.op(f"or i1 {result}, {test}")
+        return result

@@ -47,6 +47,11 @@ NEVER_LATER = 2.0**8
 # ... and the squared distance between any two keys, or this where the keys have no known bound.
 NEVER_NEARER = 2.0**20
 
+# By digit: where the range of it and of those below begins, and its size.
+Windows = list[tuple[float, float]]
+# Keys and queries as numbers, partial sums included, and these ranges.
+Numbers = tuple[list[Form], list[Form], Windows]
+
 
 def uniform(graph: Symbols, q: tuple[Form, ...], k: tuple[Form, ...]) -> bool:
     return all(x.is_zero() for x in q) or all(x.is_constant() for x in k)
@@ -225,43 +230,68 @@ def _one_but_once(graph: Symbols, form: Form) -> bool:
     return bool(((values == 0) | (values == 1)).all()) and int((values == 0).sum()) == 1
 
 
-def _numbers(
-    graph: Symbols, a: list[Form], b: list[Form]
-) -> tuple[list[Form], list[Form], list[tuple[float, float]]] | None:
+def _numbers(graph: Symbols, a: list[Form], b: list[Form]) -> Numbers | None:
     """Digits as one number each, low digits first: sum of unit_i * digit_i, partial sums included; and for each but the last
     the range that it must be in, so that equal sums mean equal digits.
 
     Digit i counts unit_i = the size of the range of the digits below. The size is the power of two for which the sums depend on
-    least: sums of addresses cancel their carries there. Among equals the least one that holds all digits of queries.
+    least: sums of addresses cancel their carries there. Among equals the least one that holds all digits of queries and of keys,
+    or of queries alone: another lookup may ask for what this one does not. Keys are to stay below EXACT_LIMIT.
     """
+    sizes = graph.digit_sizes.get(tuple(a))  # as in the first lookup with these keys
+    found = _numbered(graph, a, b, sizes, generous=True)
+    if found is not None and sizes is None and graph.bounds(found[0][-1]).magnitude >= EXACT_LIMIT:
+        found = _numbered(graph, a, b, None, generous=False)
+    if found is not None:
+        graph.digit_sizes.setdefault(tuple(a), found[2])
+    return found
+
+
+def _numbered(graph: Symbols, a: list[Form], b: list[Form], known: Windows | None, generous: bool) -> Numbers | None:
+    """known: ranges that have been chosen already. generous: whether keys' digits count, too."""
     keys, queries = [graph.gathered(graph.shortest(a[0]))], [graph.gathered(graph.shortest(b[0]))]
-    sizes = graph.digit_sizes.get(tuple(a), [])  # as in the first lookup with these keys
+    sizes: Windows = []
     for i, (x, y) in enumerate(zip(a[1:], b[1:])):
-        if i < len(sizes):
-            units = [sizes[i][1]]
+        asked, kept = graph.bounds(queries[-1]), graph.bounds(keys[-1])
+        if known is not None:
+            units = [known[i][1]]
         else:
             carried = {*_carried(graph, keys[-1], x), *_carried(graph, queries[-1], y)}
-            units = sorted({*_units(graph, keys[-1], queries[-1]), *carried})
+            units = sorted({*_units(asked, kept), *carried})
         candidates = []
         for unit in units:
-            asked, kept = (
-                graph.gathered(graph.shortest(linear([(1.0, sums[-1]), (unit, digit)])))
-                for sums, digit in ((queries, y), (keys, x))
-            )
-            length = sum(len(graph.expanded(form).terms) + len(graph.atoms_within(form)) for form in (asked, kept))
-            bounds = graph.bounds(queries[-1])
-            candidates.append((length, bounds.high - bounds.low >= unit, unit, asked, kept))
+            sums = [
+                graph.gathered(graph.shortest(linear([(1.0, lower), (unit, digit)])))
+                for lower, digit in ((queries[-1], y), (keys[-1], x))
+            ]
+            length = sum(len(graph.expanded(form).terms) + len(graph.atoms_within(form)) for form in sums)
+            holds = [_width(asked) < unit, generous and _width(_both(asked, kept)) < unit]
+            candidates.append((length, -sum(holds), unit, sums))
         if not candidates:
             return None
-        _, _, unit, asked, kept = min(candidates, key=lambda c: c[:3])
-        if i == len(sizes):
-            # Digits are centred; what is known of a sum of several columns may reach farther down than its values.
-            centred = (sizes[-1][0] if sizes else 0.0) - unit / 2
-            sizes = [*sizes, (max(graph.bounds(queries[-1]).low, centred), unit)]
-        keys.append(kept)
-        queries.append(asked)
-    graph.digit_sizes.setdefault(tuple(a), sizes)
+        _, _, unit, sums = min(candidates, key=lambda c: c[:3])
+        sizes.append(known[i] if known is not None else (_first(sizes, asked, kept, unit), unit))
+        queries.append(sums[0])
+        keys.append(sums[1])
     return keys, queries, sizes
+
+
+def _first(sizes: Windows, asked: Bounds, kept: Bounds, unit: float) -> float:
+    """Where the range of digits begins: in the middle of the digits, if it holds all then or none would."""
+    # What is known of a sum of several columns may reach farther down than its values.
+    centred = (sizes[-1][0] if sizes else 0.0) - unit / 2
+    for digits in (_both(asked, kept), asked):
+        if _width(digits) < unit:
+            return centred if centred <= digits.low and digits.high < centred + unit else digits.low
+    return max(asked.low, centred)
+
+
+def _both(one: Bounds, other: Bounds) -> Bounds:
+    return Bounds(min(one.low, other.low), max(one.high, other.high), None)
+
+
+def _width(bounds: Bounds) -> float:
+    return bounds.high - bounds.low
 
 
 def _carried(graph: Symbols, low: Form, digit: Form) -> set[float]:
@@ -271,11 +301,11 @@ def _carried(graph: Symbols, low: Form, digit: Form) -> set[float]:
     return {r for r in ratios if 2.0 <= r < 2.0**40 and math.frexp(r)[0] == 0.5}
 
 
-def _units(graph: Symbols, *sums: Form) -> list[float]:
+def _units(*sums: Bounds) -> list[float]:
     """Powers of two near the number of values that a sum of lower digits has."""
-    widths = [graph.bounds(form).high - graph.bounds(form).low + 1 for form in sums]
+    widths = [_width(bounds) + 1 for bounds in (*sums, _both(*sums))]
     exponents = [math.log2(width) for width in widths if 2 <= width < 2.0**40]
-    return sorted({2.0 ** choose(e) for e in exponents for choose in (round, math.floor)})
+    return sorted({2.0 ** choose(e) for e in exponents for choose in (round, math.floor, math.ceil)})
 
 
 def _split(graph: Symbols, score: Form, constant: bool = False) -> tuple[float, Form]:

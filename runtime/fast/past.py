@@ -148,21 +148,15 @@ class Past(Checked):
         first = 0.0 if store.nonnegative else 1.0 - limit if store.exact else -float(limit)
         low = min(max(keys.low, first), float(limit))
         high = max(min(keys.high, limit - 1.0), -1.0 - limit)
-        windows = [w for w in store.windows if not self.context.within(w)]
-        for window in windows:
-            self.form(self.context(window.form))
-        if self.graph.counted and self.first:
-            # The digits of a query are inside of these, so a key outside is never found.
-            for window in windows:
-                test = self.inside_window(window)
-                valid = test if valid == "true" else code.op(f"and i1 {valid}, {test}")
-            windows = []
+        # Digits of queries are inside of the windows, proved or checked: a key with others is never found.
+        unlike = self.not_digits(store.windows)
+        if unlike != "false":
+            valid = self._also(valid, code.op(f"xor i1 {unlike}, true"))
         inside, after = code.label("insert"), code.label("inserted")
         before = code.block
         if valid != "true":
             code.do(f"br i1 {valid}, label %{inside}, label %{after}")
             code.start(inside)
-        self.check(windows)
         key = self.fitted(key_form, Bounds(low, high, 0)).ref
         found, stamp = self._probe(number, key)
         missing = code.op(f"icmp eq i32 {stamp}, 0")
@@ -219,6 +213,10 @@ class Past(Checked):
         if low < 0:
             self.bail_if(code.op(f"icmp slt i64 {value.ref}, 0"))
         return code.op(f"icmp eq i64 {value.ref}, 0")
+
+    def _also(self, valid: str, test: str) -> str:
+        """i1: both."""
+        return test if valid == "true" else self.code.op(f"and i1 {valid}, {test}")
 
     def keep(self, store: int, column: int) -> None:
         """Stores one column of this position."""
