@@ -235,15 +235,15 @@ class ChainEmitter(Emitter):
         if valid == "false":
             return ""
         scratch = self.address(self.layout.fields["scratch", number])
-        if self.windows.has(number, key):
+        unproved = self.unproved(store.windows)
+        if self.windows.has(number, key) and not unproved:
             entry = self.window(number, key)
             return entry if valid == "true" else code.op(f"select i1 {valid}, ptr {entry}, ptr {scratch}")
         limit = self.layout.limits[number]
         keys = self.graph.bounds(store.key)
         low, high = min(max(keys.low, 1.0 - limit), float(limit)), max(min(keys.high, limit - 1.0), -1.0 - limit)
-        windows = [w for w in store.windows if not self.context.within(w)]
         self.form(key)
-        for each in windows:
+        for each in unproved:
             self.form(self.context(each.form))
         inside, after, before = code.label("insert"), code.label("inserted"), code.block
         if valid != "true":
@@ -251,7 +251,8 @@ class ChainEmitter(Emitter):
             code.start(inside)
         known = self.known.copy() if valid != "true" else None
         pages = dict(self._pages)
-        self.check(windows)
+        if unproved:  # a key that nobody can ask for is not kept
+            self.leave_if(self.not_digits(unproved))
         entry = self.paged(number, key, self.fitted(key, Bounds(low, high, 0)).ref, writing=True)
         if known is not None:
             self.known, self._pages = known, pages
