@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-LOUD = '''
+LOUD = """
 (module
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 2)
@@ -19,7 +19,7 @@ LOUD = '''
     (i32.store (i32.const 4) (i32.const 70000))
     (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
     TRAP))
-'''
+"""
 SCRIPT = """
 import atexit, os, sys, threading
 leave = os._exit
@@ -47,7 +47,8 @@ def test_all_output_is_there(tmp_path: Path, trap: str, code: int) -> None:
     assert done.stderr == (b"trap: wasm `unreachable` instruction executed\n" if trap else b"")
 
 
-ALSO = {"alone": ("", True), "profiler": (PROFILED, False), "thread": (THREAD, False)}
+IDLE = THREAD.replace("target", 'name="idle", target')  # nobody is at work
+ALSO = {"alone": ("", True), "profiler": (PROFILED, False), "thread": (THREAD, False), "idle": (IDLE, True)}
 
 
 @pytest.mark.parametrize(("also", "at_once"), ALSO.values(), ids=ALSO)

@@ -18,7 +18,7 @@ import wasm2xformer as w2x
 from wasm2xformer.compiler.format.isa import TRAPS, Site
 from wasm2xformer.compiler.wasm.decode import decode
 from wasm2xformer.compiler.wasm.opcodes import STORES
-from wasm2xformer.runtime.check.oracle import NOTHING, NULL, Oracle, OracleRun, count_instructions, engine
+from wasm2xformer.runtime.check.oracle import NOTHING, NULL, Oracle, OracleRun, count_instructions, engine, record
 
 RECORDS = {
     "br_if": "branch", "if": "branch", "br_table": "br_table", "br": "control", "return": "control", "else": "control",
@@ -462,12 +462,13 @@ def test_an_exit_code_that_wasmtime_does_not_allow_is_a_trap():
 ENDLESS = """
 import signal, threading, time, wasmtime
 from wasm2xformer.runtime.check.oracle import Oracle
+from wasm2xformer.runtime.check.oracle.engine import BUSY
 wat = '(module (func (export "f") (loop (br 0))) (func (export "g") (result i32) (i32.const 7)))'
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started this may have it ignored
 oracle = Oracle(bytes(wasmtime.wat2wasm(wat)), [])
 print(oracle.invoke("g").results)
 def interrupt():
-    while threading.active_count() < 3:  # besides this one and the main one: wasmtime's
+    while all(thread.name != BUSY for thread in threading.enumerate()):
         time.sleep(0.01)
     signal.raise_signal(signal.SIGINT)
 threading.Thread(target=interrupt).start()
@@ -497,11 +498,59 @@ def test_an_interrupt_while_the_call_is_being_started_leaves_nothing_running(mon
     start = engine._thread
     o = oracle('(module (func (export "f") (loop (br 0))))')
     monkeypatch.setattr(engine, "_thread", cut_off)
+    monkeypatch.setattr(engine._Worker, "_idle", [])
     with pytest.raises(KeyboardInterrupt):
         o.invoke("f")
     for thread in threads:
         thread.join(30)
         assert not thread.is_alive()
+
+
+def test_short_calls_have_one_thread(monkeypatch):
+    started = []
+
+    def counted(size, work):
+        started.append(size)
+        return start(size, work)
+
+    start = engine._thread
+    o = oracle('(module (func (export "f") (param i32) (result i32) (i32.add (local.get 0) (i32.const 1))))')
+    monkeypatch.setattr(engine, "_thread", counted)
+    monkeypatch.setattr(engine._Worker, "_idle", [])
+    monkeypatch.setattr(engine, "KEPT_SECONDS", 1000.0)
+    assert [o.invoke("f", [k]).results for k in range(3)] == [[1], [2], [3]] and len(started) == 1
+    (kept,) = engine._Worker._idle
+    assert kept._thread.name == engine.IDLE
+    monkeypatch.setattr(engine, "KEPT_SECONDS", 0.0)  # much of the stack may have become memory
+    assert [o.invoke("f", [k]).results for k in range(3)] == [[1], [2], [3]] and len(started) == 3
+    kept._thread.join(30)
+    assert engine._Worker._idle == [] and not kept._thread.is_alive()
+
+
+FORKED = """
+import os
+import wasm2xformer as w2x
+from wasm2xformer.runtime.check.oracle import engine
+engine.KEPT_SECONDS = 1000.0
+verifier = w2x.Verifier('(module (func (export "f") (result i32) (i32.const 7)))')
+assert verifier.invoke("f").ok and len(engine._Worker._idle) == 1
+child = os.fork()
+if not child:
+    os._exit(len(engine._Worker._idle) or not verifier.invoke("f").ok)
+print(os.waitpid(child, 0)[1], len(engine._Worker._idle))
+"""
+
+
+def test_a_forked_process_has_no_thread_of_its_parent():
+    done = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "0 1\n", done.stderr
+
+
+def test_numbers_of_the_instrumented_module():
+    o = oracle('(module (func (export "f") (param i32)))')
+    for value in (-5, 0, 2**31 - 1, -(2**31)):
+        o._frames.set(value)
+        assert o._frames.get() == value == o._exports[record.FRAMES].value(o._store)
 
 
 def test_little_address_space():

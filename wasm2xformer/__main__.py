@@ -36,7 +36,8 @@ def process() -> int:
     """
     code = main()
     at_the_end = getattr(atexit, "_run_exitfuncs", None)
-    if at_the_end is None or threading.active_count() > 1 or sys.getprofile() or sys.gettrace():
+    others = any(thread.name != "idle" for thread in threading.enumerate() if thread is not threading.main_thread())
+    if at_the_end is None or others or sys.getprofile() or sys.gettrace():
         return code
     at_the_end()
     try:

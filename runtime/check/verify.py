@@ -314,7 +314,8 @@ class Verifier:
     def _agreement(self, run: Run, keep: bool = False) -> Agreement:
         agreement = self._comparison.agreement(run, self._state, keep or self._keep)
         self._sequence.append(agreement.tokens)
-        run.prompt, run.tokens = np.split(agreement.tokens, [len(run.prompt)])  # long ones are there once
+        given = len(run.prompt)
+        run.prompt, run.tokens = agreement.tokens[:given], agreement.tokens[given:]  # long ones are there once
         return agreement
 
     def _compare(self, run: Run, oracle: OracleRun, agreement: Agreement) -> Report:

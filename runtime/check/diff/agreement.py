@@ -18,7 +18,7 @@ from . import one_pass as p
 from .context import Context
 from .ending import check_outcome, check_results
 from .memory import SparseMemory
-from .native import NativeFunction
+from .native import NativeFunction, Placed
 from .ranges import check_bulk
 from .steps import StepTable
 from .tables import PassTables
@@ -34,37 +34,60 @@ def _follow() -> NativeFunction:
     return NativeFunction(p.follow)
 
 
+class PassRoom:
+    """Arrays that all calls of a program use, one after the other. slots, known: what each slot has, and the number of the call
+    that has written it, from 1 to 255. tables: of the program, in the order in which `follow` takes them."""
+
+    def __init__(self, tables: PassTables):
+        size = len(tables.fixed) + _SLOTS
+        self.slots, self.known = Placed(np.empty(size, np.int64)), Placed(np.zeros(size, np.uint8))
+        self.stack = Placed(np.empty(p.STACK_WIDTH * FRAME_LIMIT, np.int64))
+        self.results = Placed(np.empty(p.RESULT_WIDTH * _RESULTS, np.int64))
+        t = tables
+        self.tables = [Placed(each) for each in (t.tokens, t.steps, t.constants, t.bases, t.cases, t.answered)]
+        self.call = 0
+
+    def next_call(self) -> int:
+        """The number of the next one. What those before it have written is not known to it."""
+        if self.call == 255:
+            self.known.array[:] = self.call = 0
+        self.call += 1
+        return self.call
+
+
 class Agreement:
-    """Of one call. tables: of the program. run: what the model did, with the keys (see `trace.decode`) as `probed`, None for a
-    program without memory. table: of its tokens. memory: has what the prompt puts there, and gets what the call stores. hidden:
-    bytes of hidden memory. keep: records are kept in any case; where there are bulk instructions they always are.
+    """Of one call; there is no other on the same room as long as it is asked for something. tables: of the program. run: what the
+    model did, with the keys (see `trace.decode`) as `probed`, None for a program without memory. table: of its tokens. memory:
+    has what the prompt puts there, and gets what the call stores. hidden: bytes of hidden memory. keep: records are kept in any
+    case; where there are bulk instructions they always are.
 
     agrees: nothing has been seen so far that is not as it should be. When something has, memory has the stores of some of the
     steps. counts: of the records that were not kept, by site. dropped: how many of them steps answer for.
     """
 
     def __init__(
-        self, tables: PassTables, run: Run, table: TokenTable, memory: SparseMemory, hidden: int, keep: bool = False
+        self, tables: PassTables, run: Run, table: TokenTable, memory: SparseMemory, hidden: int, keep: bool = False,
+        room: PassRoom | None = None,
     ):  # fmt: skip
         self._tables, self._run, self._table, self._memory = tables, run, table, memory
+        self._room = room = room or PassRoom(tables)
         fixed, steps = len(tables.fixed), len(tables.constants)
         self.entry = int(np.argmax(table.kind[run.prompt] == Kind.ENTRY))
         self.tokens = np.concatenate([run.prompt, run.tokens], dtype=np.int32)
         self._has_keys = run.probed is not None
         self._keys, self._near = run.probed, np.empty(0)  # all of them, and some in a row
-        self._pages, first_page = memory.pointers(-hidden, MEMORY_LIMIT - 1)
+        pages, first_page = memory.pointers(-hidden, MEMORY_LIMIT - 1)
         self._bulks, self._ended = list[np.ndarray](), False
         self._keep = keep or tables.has_bulk
         self.counts, self.dropped = np.zeros(len(tables.answered) - 1, np.int64), 0
         self._visited = np.zeros(steps, np.uint8)
-        self._slots, self._known = np.empty(fixed + _SLOTS, np.int64), np.zeros(fixed + _SLOTS, np.uint8)
-        self._stack = np.empty(p.STACK_WIDTH * FRAME_LIMIT, np.int64)
-        self._results = np.empty(p.RESULT_WIDTH * _RESULTS, np.int64)
         self._state = state = np.zeros(p.STATE_WIDTH, np.int64)
         state[p.AT], state[p.IP] = self.entry + 1, table.ip_delta[run.prompt[self.entry]]
-        state[p.TOKENS], state[p.PROGRAM], state[p.FIXED], state[p.SLOTS] = len(self.tokens), steps, fixed, len(self._slots)
+        state[p.TOKENS], state[p.PROGRAM], state[p.FIXED], state[p.SLOTS] = len(self.tokens), steps, fixed, fixed + _SLOTS
         state[p.STACK], state[p.MOST_RESULTS], state[p.PATIENCE] = FRAME_LIMIT, _RESULTS, len(self.counts)
         state[p.HIDDEN_BYTES], state[p.FIRST_PAGE], state[p.HAS_KEYS], state[p.USER] = hidden, first_page, self._has_keys, -1
+        state[p.CALL] = room.next_call()
+        self._placed = [Placed(each) for each in (state, self.tokens, self.counts, self._visited, pages)]
         # Nothing is read outside of an array, whatever an engine gives.
         known = self.tokens.min() >= 0 and self.tokens.max() < len(table.kind)
         self.agrees = bool(known) and (self._keys is None or len(self._keys) == len(self.tokens))
@@ -86,27 +109,30 @@ class Agreement:
 
     def values(self) -> dict[Slot, int]:
         """What the call has left in the slots that are in no frame and that it has written."""
-        found = self._slots[: len(self._tables.fixed)].view(np.uint64).tolist()
-        return {slot: found[k] for k, slot in enumerate(self._tables.fixed) if self._known[k]}
+        fixed, call = self._tables.fixed, self._state[p.CALL]
+        found = self._room.slots.array[: len(fixed)].view(np.uint64).tolist()
+        known = (self._room.known.array[: len(fixed)] == call).tolist()
+        return {slot: value for slot, value, written in zip(fixed, found, known, strict=True) if written}
 
     def take(self, records: np.ndarray) -> bool:
         """The next records of wasmtime's run (`oracle.RECORD`). Returns whether they agree and need not be kept."""
         counts = self.counts.copy()
         self.agrees = self.agrees and self._take(records)
         if self._keep or not self.agrees:
-            self.counts = counts
+            self.counts[:] = counts
             return False
         self.dropped = self.compared
         return True
 
     def _take(self, records: np.ndarray) -> bool:
-        words, state, t = np.ascontiguousarray(records).view(np.int64), self._state, self._tables
+        words, state, room = np.ascontiguousarray(records).view(np.int64), self._state, self._room
         state[p.RECORD], state[p.RECORDS], state[p.BULKS] = 0, len(records), 0
-        bulks = np.empty(p.BULK_WIDTH * (len(records) if t.has_bulk else 0), np.int64)
+        bulks = np.empty(p.BULK_WIDTH * (len(records) if self._tables.has_bulk else 0), np.int64)
         while not self._ended:
+            placed_state, tokens, counts, visited, pages = self._placed
             status = _follow()(
-                state, self.tokens, self._near, words, t.tokens, t.steps, t.constants, t.bases, t.cases, t.answered, self.counts,
-                self._visited, self._slots, self._known, self._stack, self._pages, self._results, bulks,
+                placed_state, tokens, self._near, words, *room.tables, counts, visited, room.slots, room.known, room.stack,
+                pages, room.results, bulks,
             )  # fmt: skip
             if status == p.DIFFERS:
                 return False
@@ -155,7 +181,7 @@ class Agreement:
 
     def _last_steps(self) -> Trace:
         """Of the call's steps those that say how it ended: what gave results, the last one outside of routines, the last one."""
-        rows = self._results[: p.RESULT_WIDTH * int(self._state[p.RESULTS])].reshape(-1, p.RESULT_WIDTH)
+        rows = self._room.results.array[: p.RESULT_WIDTH * int(self._state[p.RESULTS])].reshape(-1, p.RESULT_WIDTH)
         steps = {step: (index, at, value, Kind.DIGIT) for step, index, at, value in rows.tolist()}
         last, value = int(self._state[p.STEPS]) - 1, int(self._state[p.OUTPUT])
         if self._state[p.USER] >= 0:

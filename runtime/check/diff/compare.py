@@ -12,7 +12,7 @@ from ...results import Run
 from ...trace import Location, Trace, location
 from ..oracle import OracleRun
 from ..translation import Mistranslation
-from .agreement import Agreement
+from .agreement import Agreement, PassRoom
 from .context import WINDOW, Context
 from .copies import Copies, SlotTable
 from .divergence import CONTEXT, Divergence, Finding
@@ -35,6 +35,7 @@ class Comparison:
         self.program, self.module = program, module
         self._steps, self._slots = StepTable(program, sites, references), SlotTable(program)
         self._tables: PassTables | None = None
+        self._room: PassRoom | None = None
 
     @property
     def steps(self) -> StepTable:
@@ -49,8 +50,10 @@ class Comparison:
     def agreement(self, run: Run, state: ModelState, keep: bool = False) -> Agreement:
         """To be told wasmtime's records of the call while it runs there. state: before that call; its memory follows along. keep:
         the records are kept in any case."""
-        self._tables = self._tables or pass_tables(self.program, self.module, state.table, self._steps, self._slots)
-        agreement = Agreement(self._tables, run, state.table, state.memory, state.hidden, keep)
+        if self._tables is None or self._room is None:
+            self._tables = pass_tables(self.program, self.module, state.table, self._steps, self._slots)
+            self._room = PassRoom(self._tables)
+        agreement = Agreement(self._tables, run, state.table, state.memory, state.hidden, keep, self._room)
         state.begin(agreement.tokens[: agreement.entry], run.probed)
         return agreement
 

@@ -50,18 +50,30 @@ def bits(x: float) -> int:
     return int(np.float64(x).view(np.int64))
 
 
+class Placed:
+    """A contiguous array that is passed more than once: its type and address are looked at now."""
+
+    __slots__ = "address", "array", "type"
+
+    def __init__(self, array: np.ndarray):
+        self.array, self.type, self.address = array, array.dtype.type, array.ctypes.data
+        if not (array.flags.c_contiguous and array.dtype.isnative):
+            raise TypeError("an array that is not contiguous, or of another machine's numbers")
+
+
 class NativeFunction:
-    """A function of this module's kind, to be called with arrays of its parameters' types, each contiguous."""
+    """A function of this module's kind, to be called with arrays of its parameters' types, each contiguous or `Placed`."""
 
     def __init__(self, function: Callable[..., int]):
         self._types = [_TYPES[name] for name in inspect.get_annotations(function).values() if name in _TYPES]
         self._memory, self._call = _loaded(function, len(self._types))
 
-    def __call__(self, *arrays: np.ndarray) -> int:
-        for array, type_ in zip(arrays, self._types, strict=True):
-            if array.dtype != type_ or not array.flags.c_contiguous:
-                raise TypeError(f"an array of {array.dtype} in place of {np.dtype(type_)}, or not contiguous")
-        return int(self._call(*(array.ctypes.data for array in arrays)))
+    def __call__(self, *arrays: np.ndarray | Placed) -> int:
+        placed = [array if isinstance(array, Placed) else Placed(array) for array in arrays]
+        for array, type_ in zip(placed, self._types, strict=True):
+            if array.type is not type_:
+                raise TypeError(f"an array of {array.type.__name__} in place of {type_.__name__}")
+        return int(self._call(*[array.address for array in placed]))
 
 
 def _loaded(function: Callable[..., int], parameters: int) -> tuple[Any, Callable[..., int]]:

@@ -31,7 +31,7 @@ NO_SLOT, CONST_SLOT, FIXED_SLOT, FRAME_SLOT = range(4)
 # Of the state.
 (AT, IP, FRAME, DEPTH, RECORD, STEPS, USER, USER_STEP, SINCE, RESULTS, BULKS, NEEDED_FIRST, NEEDED_LAST, COMPARED, TOKENS,
  RECORDS, PROGRAM, FIXED, SLOTS, STACK, PATIENCE, MOST_RESULTS, HIDDEN_BYTES, FIRST_PAGE, HAS_KEYS,
- OUTPUT, FIRST_KEY, KEYS_END) = range(28)  # fmt: skip
+ OUTPUT, FIRST_KEY, KEYS_END, CALL) = range(29)  # fmt: skip
 STATE_WIDTH = 32
 STACK_WIDTH, RESULT_WIDTH, BULK_WIDTH = 4, 4, 3
 
@@ -47,7 +47,8 @@ def follow(
     state: I64, tokens: I32, keys: F64, records: I64, token_rows: I32, step_rows: I32, constants: I64, bases: I64, cases: I64,
     answered: U8, counts: I64, visited: U8, slots: I64, known: U8, stack: I64, pages: I64, results: I64, bulks: I64,
 ) -> int:  # fmt: skip
-    """From where the state says, as far as the records go. Returns how it ended; all but DIFFERS can be gone on from."""
+    """From where the state says, as far as the records go. known: the number of the call that has written the slot last.
+    Returns how it ended; all but DIFFERS can be gone on from."""
     i = state[AT]
     ip = state[IP]
     frame = state[FRAME]
@@ -63,6 +64,7 @@ def follow(
     count = state[TOKENS]
     available = state[RECORDS]
     fixed = state[FIXED]
+    call = state[CALL]
     status = DIFFERS
     while True:
         # The tokens of one step.
@@ -237,7 +239,7 @@ def follow(
                     slot = slot + frame + fixed
                     if slot < fixed or slot >= state[SLOTS]:
                         return DIFFERS
-                if known[slot] and slots[slot] != value:
+                if known[slot] == call and slots[slot] != value:
                     return DIFFERS
             if step_rows[at + DEST_KIND] != NO_SLOT:
                 slot = step_rows[at + DEST]
@@ -246,7 +248,7 @@ def follow(
                     if slot < fixed or slot >= state[SLOTS]:
                         return DIFFERS
                 slots[slot] = value
-                known[slot] = 1
+                known[slot] = call
             if group == G_STORE:
                 k = 0
                 while k < step_rows[at + WIDTH]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from queue import SimpleQueue
+from time import thread_time
+from typing import ClassVar, TypeVar
 
 import wasmtime
 from wasmtime import _ffi as ffi
@@ -24,6 +27,8 @@ WASM_STACK, LEAST_STACK = 2**30, 2**26
 STACK_MARGIN = 2**24  # for the host's frames above and below
 # wasmtime reserves 4 GiB of addresses for a memory unless it is told what is enough; a larger one moves.
 MEMORY_RESERVATION = 2**26
+# After a call that took less, its thread is kept for the next one: in that time, some MiB of the stack become memory.
+KEPT_SECONDS, IDLE, BUSY = 0.002, "idle", "wasmtime"
 _LOOK = 0.2  # seconds between two looks at whether somebody wants to interrupt
 FUEL = 2**62
 # Elements that a table has room for, as everything that wasmtime is asked to do comes from a stranger's module: 2^31 elements
@@ -123,6 +128,50 @@ def _thread(size: int, work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
+class _Worker:
+    """A thread with a large stack, which does what it is given: to start one takes longer than a short call."""
+
+    _idle: ClassVar[list[_Worker]] = []
+
+    def __init__(self) -> None:
+        self._work = SimpleQueue[Callable[[], None] | None]()
+        self._thread: threading.Thread | None = None
+
+    @classmethod
+    def waiting(cls) -> _Worker:
+        """One that nobody else has."""
+        try:
+            return cls._idle.pop()
+        except IndexError:
+            return cls()
+
+    def do(self, work: Callable[[], None]) -> None:
+        self._work.put(work)
+        if self._thread is None:
+            self._thread = _thread(stack_size() + STACK_MARGIN, self._run)
+        self._thread.name = BUSY
+
+    def leave(self, seconds: float) -> None:
+        """It has done what took so much processor time. Kept is one, with a stack of which little has become memory."""
+        if seconds < KEPT_SECONDS and stack_size() == WASM_STACK and not self._idle and self._thread is not None:
+            self._thread.name = IDLE  # by which the end of the process is not held up
+            self._idle.append(self)
+        else:
+            self.end()
+
+    def end(self) -> None:
+        """It ends when it has done what it was given."""
+        self._work.put(None)
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+
+
+if hasattr(os, "register_at_fork"):  # threads stay behind
+    os.register_at_fork(after_in_child=_Worker._idle.clear)
+
+
 def call(store: wasmtime.Store, function: Callable[[], T]) -> T:
     """Runs a function that calls into the store, in a thread whose stack holds all of wasmtime's frames.
 
@@ -130,11 +179,15 @@ def call(store: wasmtime.Store, function: Callable[[], T]) -> T:
     """
     outcome: list[T] = []
     failure: list[BaseException] = []
-    done = threading.Event()  # `Thread.join` takes a thread for ended when an interrupt cuts it off
+    done = threading.Lock()  # held until then: `Thread.join` takes a thread for ended when an interrupt cuts it off
+    done.acquire()
     running = threading.Lock()
     given_up = False
+    worker, seconds = _Worker.waiting(), 0.0
 
     def work() -> None:
+        nonlocal seconds
+        began = thread_time()
         try:
             with running:
                 if not given_up:
@@ -142,21 +195,24 @@ def call(store: wasmtime.Store, function: Callable[[], T]) -> T:
         except BaseException as error:
             failure.append(error)
         finally:
-            done.set()
+            seconds = thread_time() - began
+            done.release()
 
     try:
-        _thread(stack_size() + STACK_MARGIN, work)
-        while not done.wait(_LOOK):
+        worker.do(work)
+        while not done.acquire(timeout=_LOOK):
             pass
     except (RuntimeError, MemoryError):
         raise OracleError(f"no room for a stack of {stack_size() >> 20} MiB, which wasmtime needs here") from None
     except BaseException:
         # It may come before the thread is known to have started: then nothing says that it will ever be done.
         given_up = True
+        worker.end()
         store.engine.increment_epoch()  # the deadline is one tick: what runs traps at its next loop or call
         with running:
             store.set_epoch_deadline(1)
         raise
+    worker.leave(seconds)
     if failure:
         raise failure[0]
     return outcome[0]

@@ -29,6 +29,7 @@ from . import record as names
 from .added_functions import LOOKED_INTO, is_kept
 from .count import exported
 from .engine import call, instantiate, said
+from .exported import I32Global, records_in
 from .instrument import instrument
 from .linking import Library, sharing
 from .observed import HOST_BITS
@@ -166,6 +167,10 @@ class Oracle:
         self._offsets: dict[int, list[int]] = {}
         self._store, instance = self._instantiate(libraries, world)
         self._exports: dict[str, Any] = dict(instance.exports(self._store).items())
+        self._pointer, self._frames, self._stopped, self._indirect = (
+            I32Global(self._store, self._exports[name])
+            for name in (names.LOG_POINTER, names.FRAMES, names.STOPPED, names.INDIRECT)
+        )
         self._log = _Log()
         self._kept, self._latest = 0, list[int]()  # how many results the program's table holds; the places of the latest call's
         self._objects: dict[int, int] = {}
@@ -267,10 +272,10 @@ class Oracle:
     def _run(
         self, function: Any, values: Sequence[Any], types: Sequence[str], bound: Bound | None, watch: Watch | None = None
     ) -> OracleRun:  # fmt: skip
-        store, exports = self._store, self._exports
+        store = self._store
         self._log = _Log(bound=bound, watch=watch)
-        for name, value in ((names.FRAMES, self._entry_delta), (names.STOPPED, 0), (names.INDIRECT, 0)):
-            exports[name].set_value(store, value)
+        for number, value in ((self._frames, self._entry_delta), (self._stopped, 0), (self._indirect, 0)):
+            number.set(value)
         results: list[int | None] = []
         self._latest = []
         trap_site, self._limit = None, ""
@@ -295,7 +300,7 @@ class Oracle:
             outcome = STILL_RUNNING
         self._log.bound = None
         self._flush()
-        indirect = exports[names.INDIRECT].value(store) % 2**32
+        indirect = self._indirect.get() % 2**32
         left = outcome in ("ok", TRAPS["uncaught_exception"])
         if left and 0 < indirect < 2**32 - 1:  # a function of another module has been entered, and by a tail call or was left
             self._log.add(np.array([(indirect - 1, 0, 2**64 + UNKNOWN)], RECORD))
@@ -328,14 +333,10 @@ class Oracle:
         return ffi.wasmtime_func_to_raw(self._store._context(), ctypes.byref(function._func))  # type: ignore
 
     def _flush(self) -> None:
-        store = self._store
-        pointer = self._exports[names.LOG_POINTER]
-        used = pointer.value(store)
+        used = self._pointer.get()
         if used:
-            data = self._exports[names.LOG_MEMORY].data_ptr(store)
-            buffer = np.ctypeslib.as_array(data, (names.LOG_BYTES,))
-            pointer.set_value(store, 0)
-            self._log.add(buffer[:used].view(RECORD))
+            self._pointer.set(0)
+            self._log.add(records_in(self._store, self._exports[names.LOG_MEMORY], used))
 
     def _bulk(self, space: int, start: int, length: int) -> None:
         store = self._store
@@ -415,7 +416,7 @@ class Oracle:
 
     def _marked(self) -> tuple[int, int, str]:
         """The instruction that was about to run when the call ended without returning. Raises OracleError if none was."""
-        stopped = self._exports[names.STOPPED].value(self._store)
+        stopped = self._stopped.get()
         if not stopped:
             raise OracleError("wasmtime stopped where nothing can trap")
         return self._stops[stopped - 1]
