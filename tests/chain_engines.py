@@ -74,4 +74,5 @@ def compared(
     chained, special = instance(model, code)
     got = np.concatenate(session(chained))
     np.testing.assert_array_equal(got, expected)
+    assert getattr(chained._engine, "trusted", True) == getattr(plain._engine, "trusted", True)
     return got, 1 - special.tokens / len(got)

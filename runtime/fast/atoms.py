@@ -119,6 +119,13 @@ class Let:
     form: Form
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a form was at the position before, where it is that still and code has kept it. Nobody looks into it."""
+
+    form: Form
+
+
 Atom = (
     Position
     | PositionSquared
@@ -135,6 +142,7 @@ Atom = (
     | Float32
     | Share
     | Let
+    | Kept
 )
 
 
@@ -162,7 +170,7 @@ def parts(atom: Atom) -> Parts:
             return Parts(lookup=lookup, column=column)
         case Stamp(lookup) | Key(lookup):
             return Parts(lookup=lookup)
-        case Position() | PositionSquared() | Share():
+        case Position() | PositionSquared() | Share() | Kept():
             return Parts()
 
 

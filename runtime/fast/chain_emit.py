@@ -42,6 +42,7 @@ class ChainEmitter(Emitter):
         restart: str,
     ):
         super().__init__(graph, layout, code, RowTables(), context, packs, reached, first=False)
+        self.arguments = graph, layout, code, context, packs, reached, windows, kinds, constants, restart
         self.windows, self.kinds, self.constants, self.restart = windows, kinds, constants, restart
         self.moved: dict[int, str] = {}  # windows that have moved at this position
         # By store and key without constant: a page's first entry, a key's place in it, that key's constant, whether
@@ -50,13 +51,18 @@ class ChainEmitter(Emitter):
 
     def branch(self) -> ChainEmitter:
         """For code in one branch: knows what has been emitted so far, and keeps what it emits to itself."""
-        result = ChainEmitter(
-            self.graph, self.layout, self.code, self.context, self.packs, self.live, self.windows, self.kinds,
-            self.constants, self.restart,
-        )  # fmt: skip
+        result = self._another()
         result.known, result.n, result.token = self.known.copy(), self.n, self.token
         result._pages, result.moved = dict(self._pages), self.moved
         return result
+
+    def column(self, form: Form) -> Form:
+        """A column of the unembedding, rewritten for the position."""
+        return self.context(form)
+
+    def _another(self) -> ChainEmitter:
+        """For the same position, which knows nothing yet."""
+        return ChainEmitter(*self.arguments)
 
     def matrix(self, values: np.ndarray) -> str:
         """ptr: a constant array of doubles."""

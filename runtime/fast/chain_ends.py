@@ -3,12 +3,14 @@ decodes by turns with `special` and with it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .chain_emit import ChainEmitter
 from .chain_plan import SLACK
 from .chain_writer import ChainWriter
-from .interface import NEXT, POSITIONS, ROW, STATUS, STOP, UNEXPECTED
+from .interface import BUDGET, NEXT, POSITIONS, ROW, STATUS, STOP, UNEXPECTED
 from .tokens_alike import Ids
 
 
@@ -16,7 +18,9 @@ def entry(writer: ChainWriter) -> None:
     """Where a chain begins: at situations in which the last tokens, and the row, are what they are."""
     code, fields = writer.code, writer.layout.fields
     code.start("entry")
-    for name, type in (("n.v", "i64"), ("next.v", "i32"), ("token.v", "i32"), ("row.v", "i64")):
+    for name, type in (
+        ("n.v", "i64"), ("next.v", "i32"), ("token.v", "i32"), ("row.v", "i64"), ("handed.v", "i32"),
+    ):
         code.do(f"%{name} = alloca {type}")
     for number in writer.found.special.sums:
         code.do(f"%sum{number} = alloca i64")
@@ -113,11 +117,57 @@ def _places(writer: ChainWriter) -> tuple[str, str, list[str]]:
 
 
 def flush(writer: ChainWriter) -> None:
-    """Everything that was kept in registers goes to the state."""
-    code, fields = writer.code, writer.layout.fields
+    """Leaves the chain: everything that was kept in registers goes to the state."""
+    code = writer.code
     code.start("flush")
+    n = _put_back(writer, writer.emitter(0, "bail"))
+    code.do(f"%done = add i64 {n}, %shift")
+    code.do("%done.next = add i64 %done, 1")
+    code.do("ret i64 %done.next")
+    code.start("bail")
+    code.do(f"store i64 {UNEXPECTED}, ptr {writer.emitter(0, 'bail').address(STATUS)}")
     n = code.op("load i64, ptr %n.v")
+    code.do(f"%bailed = add i64 {n}, %shift")
+    code.do("%bailed.next = add i64 %bailed, 1")
+    code.do("ret i64 %bailed.next")
+
+
+def hand_over(writer: ChainWriter, handed: Sequence[int]) -> None:
+    """One position by `special`, which leaves sums as they are, but for the one that decides the row; then on behind the
+    situation, of those that are handed over, whose number in the list is in `%handed.v`."""
+    code = writer.code
+    code.start("hand")
     emitter = writer.emitter(0, "bail")
+    n = _put_back(writer, emitter)
+    budget = code.op(f"load i64, ptr {emitter.address(BUDGET)}")
+    code.do(f"%hand.before = add i64 {n}, %shift")
+    code.do("%hand.i = add i64 %hand.before, 1")
+    code.do("%hand.out = getelementptr i32, ptr %out, i64 %hand.i")
+    code.do("%hand.probing = icmp ne ptr %probe, null")
+    code.do("%hand.probe.i = getelementptr double, ptr %probe, i64 %hand.i")
+    code.do("%hand.probe = select i1 %hand.probing, ptr %hand.probe.i, ptr null")
+    call = "call i64 %special(ptr %state, ptr null, i64 1, ptr %hand.out, ptr %flags, ptr %hand.probe)"
+    code.do(f"%hand.done = {call}")
+    code.do("%hand.next = add i64 %hand.i, %hand.done")
+    code.do("%hand.ended = icmp ne i64 %hand.done, 1")
+    # Pointers to entries are those of the pages that there were.
+    code.do(f"%hand.new = icmp ne i64 {code.op(f'load i64, ptr {emitter.address(BUDGET)}')}, {budget}")
+    code.do("%hand.leave = or i1 %hand.ended, %hand.new")
+    code.do("br i1 %hand.leave, label %handed.last, label %handed")
+    code.start("handed.last")
+    code.do("ret i64 %hand.next")
+    code.start("handed")
+    code.do(f"store i64 {code.op(f'add i64 {n}, 1')}, ptr %n.v")
+    code.do(f"store i32 {code.op(f'load i32, ptr {emitter.address(NEXT)}')}, ptr %next.v")
+    which = code.op("load i32, ptr %handed.v")
+    places = " ".join(f"i32 {i}, label %t{k}" for i, k in enumerate(handed))
+    code.do(f"switch i32 {which}, label %handed.last [ {places} ]")
+
+
+def _put_back(writer: ChainWriter, emitter: ChainEmitter) -> str:
+    """Into the state, what was kept in registers; i64: the number of the position."""
+    code, fields = writer.code, writer.layout.fields
+    n = code.op("load i64, ptr %n.v")
     for value, type, field in (
         (n, "i64", POSITIONS),
         (code.op("load i32, ptr %next.v"), "i32", NEXT),
@@ -131,15 +181,7 @@ def flush(writer: ChainWriter) -> None:
             token = code.op(f"zext i32 {code.op(f'load i32, ptr {at}')} to i64")
             token = code.op(f"add i64 {token}, 1")
             code.do(f"store i64 {token}, ptr {emitter.address(fields['delay', *column] + distance)}")
-    code.do(f"%done = add i64 {n}, %shift")
-    code.do("%done.next = add i64 %done, 1")
-    code.do("ret i64 %done.next")
-    code.start("bail")
-    code.do(f"store i64 {UNEXPECTED}, ptr {emitter.address(STATUS)}")
-    n = code.op("load i64, ptr %n.v")
-    code.do(f"%bailed = add i64 {n}, %shift")
-    code.do("%bailed.next = add i64 %bailed, 1")
-    code.do("ret i64 %bailed.next")
+    return n
 
 
 def drive(first: int) -> str:
@@ -186,7 +228,7 @@ ready:
 short:
   br label %loop
 chain:
-  %chained = call i64 @chain(ptr %state, ptr %out, i64 %next, i64 %count, ptr %probe)
+  %chained = call i64 @chain(ptr %state, ptr %out, i64 %next, i64 %count, ptr %flags, ptr %probe, ptr %special)
   %gone = sub i64 %chained, %next
   %before.all = load i64, ptr %decoded
   %all = add i64 %before.all, %gone

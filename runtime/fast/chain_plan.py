@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .again import KeptNumber
 from .chain_memory import Windows
 from .compile import Analysis
 from .situated import Situated
@@ -18,6 +19,8 @@ from .traffic import Traffic
 SLACK = 64
 # A chain may begin at every so many positions of a way without branches.
 STRIDE = 8
+# Lines of a group's code from which on its positions are decoded by `special`, also where a chain comes by.
+LONG = 1000
 
 
 @dataclass
@@ -31,27 +34,54 @@ class Successor:
 class ChainPlan:
     """chosen: the situations that code is made for. contexts: their rewriters. successors: of each, the most frequent first.
     looking: those before which code looks whether there is room. entries: those at which a chain may begin, by row. sums: running
-    sums that are kept besides the one that decides the row."""
+    sums that are kept besides the one that decides the row. long: of each, whether its group's code is. again: those that follow
+    others in the same row, in which numbers have been kept."""
 
     def __init__(self, found: Analysis, situations: Situations, flow: Traffic, chosen: Sequence[Situation]):
-        self.found, self.situations, self.chosen = found, situations, list(chosen)
+        self.found, self.situations = found, situations
         self.graph = found.lifted.graph
+        assert found.split is not None
+        self._lengths, self._kept = found.split.lengths, found.split.kept
+        self.sums = [k for k in found.special.sums if k != situations.row_sum]
+        # A position that is handed over leaves sums as they are, but for the one that decides the row.
+        self.chosen = [s for s in chosen if not self._is_long(s) or not self._moves(situations.forms(s))]
         numbers = {s: k for k, s in enumerate(self.chosen)}
         self.successors: list[list[Successor]] = [[] for _ in self.chosen]
         before = [0] * len(self.chosen)  # how many lead there, and whether one does for which there is no code
         joined: set[int] = set()
+        entered: set[int] = set()  # from another row
         for (here, ids, there), _ in flow.steps.most_common():
             if there in numbers and here in numbers:
                 self.successors[numbers[here]].append(Successor(ids, numbers[there]))
                 before[numbers[there]] += 1
+                if here.row != there.row:
+                    entered.add(numbers[there])
             elif there in numbers:
                 joined.add(numbers[there])
-        self.contexts = [situations.context(s) for s in self.chosen]
-        self.sums = [k for k in found.special.sums if k != situations.row_sum]
+        self.long = [self._is_long(s) for s in self.chosen]
+        self.again = [long and k not in entered and bool(self.kept(k)) for k, long in enumerate(self.long)]
+        handed = [long and not again for long, again in zip(self.long, self.again, strict=True)]
+        self.contexts = [
+            situations.forms(s) if other else situations.context(s) for s, other in zip(self.chosen, handed, strict=True)
+        ]
         self.windows = self._windows()
         self.looking, ahead = self._where_to_look()
         begins = [k for k, n in enumerate(before) if n != 1 or k in joined or ahead[k] % STRIDE == STRIDE - 1]
         self.entries = sorted(begins, key=lambda k: self.chosen[k].row)
+
+    def _is_long(self, situation: Situation) -> bool:
+        return self._lengths[self.situations.group_of[situation.row]] > LONG
+
+    def _moves(self, context: Situated) -> bool:
+        return not all(context(self.graph.sums[k]).is_zero() for k in self.sums)
+
+    def kept(self, k: int) -> dict[tuple, KeptNumber]:
+        """Numbers that a position of a situation leaves for those behind it."""
+        return self._kept[self.situations.group_of[self.chosen[k].row]]
+
+    def alike(self, k: int) -> tuple:
+        """The same for situations that take much the same code: their rows are in one group, and the same is known of tokens."""
+        return int(self.situations.group_of[self.chosen[k].row]), self.chosen[k].recent
 
     def tokens(self) -> np.ndarray:
         """int32: ids that code goes on with without a look at their flags."""

@@ -1,6 +1,6 @@
 """LLVM IR of one function for many situations, in which each goes on to those that follow it by a jump.
 
-    i64 chain(state, out, i, count, probe)
+    i64 chain(state, out, i, count, flags, probe, special)
 
 goes on from `out[i - 1]`, the last token read, as long as what comes is one of the situations, up to `count`; returns how many
 tokens of `out` have been read. The state is then as `special` leaves it. Between, the number of the position, running sums and
@@ -21,11 +21,12 @@ import numpy as np
 from .atoms import RunningSum
 from .cases import NextToken, cases
 from .chain_emit import ChainEmitter
-from .chain_ends import drive, entry, flush
+from .chain_ends import drive, entry, flush, hand_over
 from .chain_memory import tag, tags
 from .chain_plan import ChainPlan
 from .chain_writer import ChainWriter
 from .code import IrValue
+from .interface import Refused, Room
 from .linear import Form
 from .situations import registers_read
 from .tokens_alike import Unchained
@@ -33,6 +34,8 @@ from .unembed import Unembeddings
 
 # The row is not known: the state's field after leaving before a position.
 UNKNOWN_ROW = 2**62
+# Instructions for a position of which much has been kept, at most, and atoms of which its logits are made.
+MOST_AGAIN = 300
 
 
 class Region(ChainWriter):
@@ -44,6 +47,7 @@ class Region(ChainWriter):
         self._lines = lines
         self._unembeddings = Unembeddings(self.found.lifted.weights)
         self._added = ""
+        self._too_long: set[tuple] = set()  # situations, see `ChainPlan.alike`
         outer = plan.contexts[0].group.outer
         # What holds in every row has been checked where the position before was read.
         self._everywhere = outer.assumptions if outer is not None else []
@@ -55,22 +59,51 @@ class Region(ChainWriter):
             raise Unchained("the register on which the row rests changes")
         self.code.lines = []
         entry(self)
+        handed: list[int] = []
         for k in range(len(plan.chosen)):  # those that come most first
-            if len(self.code.lines) < self._lines:
-                self._situation(k)
-            else:
+            if len(self.code.lines) >= self._lines:
                 self.code.start(f"s{k}")
                 self.code.do(f"br label %b{k}")
-            self._behind(k)
+            elif plan.long[k] and not (plan.again[k] and self._again(k)):
+                self._hand(k, len(handed))
+                handed.append(k)
+            elif not plan.long[k]:
+                self._situation(k, self.emitter(k, f"b{k}"))
+            self._behind(k, k in plan.entries or k in handed[-1:])
             self._before(k)
         flush(self)
-        head = "define i64 @chain(ptr %state, ptr %out, i64 %i, i64 %count, ptr %probe) nounwind {"
+        if handed:
+            hand_over(self, handed)
+        head = (
+            "define i64 @chain(ptr %state, ptr %out, i64 %i, i64 %count, ptr %flags, ptr %probe, ptr %special) nounwind {"
+        )
         constants = [f"{name} = private constant {value}" for value, name in self.code.globals.items()]
         ends = [drive(self.situations.tokens.depth + 1), *self.code.declarations, tags(self.kinds)]
         return "\n".join([*constants, *self.constants.lines, head, *self.code.lines, "}", *ends, ""])
 
-    def _situation(self, k: int) -> None:
-        code, context = self.code, self.plan.contexts[k]
+    def _again(self, k: int) -> bool:
+        """Code for a situation in which numbers have been kept; False where these are not what it takes."""
+        code, before, room = self.code, len(self.code.lines), self.code.room
+        alike = self.plan.alike(k)
+        if alike in self._too_long:
+            return False
+        code.room = Room("instructions", (MOST_AGAIN, 0), 0)
+        try:
+            emitter = self.again(k, f"b{k}")
+            within = sum(len(self.graph.atoms_within(emitter.column(f))) for f in self.found.lifted.columns)
+            code.room.take(0 if within < MOST_AGAIN else within)
+            self._situation(k, emitter)
+        except Refused:
+            del code.lines[before:]
+            self._too_long.add(alike)
+            return False
+        finally:
+            code.room = room
+        return True
+
+    def _begin(self, k: int) -> str:
+        """i64: the position's number, if there is room for another token."""
+        code = self.code
         code.start(f"s{k}")
         old = code.op("load i64, ptr %n.v")
         n = code.op(f"add i64 {old}, 1")
@@ -78,8 +111,17 @@ class Region(ChainWriter):
             full, go = code.op(f"icmp ugt i64 {n}, %last"), code.label("go")
             code.do(f"br i1 {full}, label %b{k}, label %{go}")
             code.start(go)
-        emitter = self.emitter(k, f"b{k}")
-        emitter.n = n
+        return n
+
+    def _hand(self, k: int, number: int) -> None:
+        """Hands a position over to `special`."""
+        self._begin(k)
+        self.code.do(f"store i32 {number}, ptr %handed.v")
+        self._not_begun(k, "hand")
+
+    def _situation(self, k: int, emitter: ChainEmitter) -> None:
+        code, context = self.code, self.plan.contexts[k]
+        n = emitter.n = self._begin(k)
         token = code.op("load i32, ptr %token.v")
         emitter.token = code.op(f"zext i32 {token} to i64")
         at = code.op(f"getelementptr i32, ptr %base, i64 {n}")
@@ -91,7 +133,7 @@ class Region(ChainWriter):
             place = code.op(f"getelementptr double, ptr %probe.base, i64 {n}")
             code.do(f"store double {value}, ptr {place}, align 8{tag('probe', self.kinds)}")
         emitter.finish_chained()
-        columns = [context(f) for f in self.found.lifted.columns]
+        columns = [emitter.column(f) for f in self.found.lifted.columns]
         for following in cases(emitter, columns, self._unembeddings):
             # Only now: what a case reads may leave the chain before this position.
             code.do(f"store i64 {n}, ptr %n.v")
@@ -160,18 +202,22 @@ class Region(ChainWriter):
         code.do(f"store i32 {following.ref}, ptr %next.v")
         code.do(f"br label %a{k}")
 
-    def _behind(self, k: int) -> None:
+    def _behind(self, k: int, entered: bool) -> None:
         """Leaves the chain behind a position; and where a chain begins there, goes on."""
         self.code.start(f"a{k}")
-        self._leave(self.emitter(k, "bail"), self.plan.chosen[k].row, "")
-        if k in self.plan.entries:
+        self._leave(self.emitter(k, "bail"), self.plan.chosen[k].row, "", "flush")
+        if entered:
             self.code.start(f"t{k}")
             self.go_on(k, NextToken(self.code.op("load i32, ptr %next.v"), 0, self.situations.tokens.count - 1))
 
     def _before(self, k: int) -> None:
-        """Before a position: the token is known, and nothing has been done with it."""
+        """Leaves the chain before a position."""
+        self.code.start(f"b{k}")
+        self._not_begun(k, "flush")
+
+    def _not_begun(self, k: int, then: str) -> None:
+        """Before a position: the token is known, and nothing has been done with it. then: what puts everything into the state."""
         code = self.code
-        code.start(f"b{k}")
         token = code.op("load i32, ptr %token.v")
         code.do(f"store i32 {token}, ptr %next.v")
         wide = code.op(f"zext i32 {token} to i64")
@@ -182,10 +228,10 @@ class Region(ChainWriter):
         old = code.op("load i64, ptr %n.v")
         emitter.n = code.op(f"add i64 {old}, 1")
         emitter.token = wide
-        self._leave(emitter, UNKNOWN_ROW, raw)
+        self._leave(emitter, UNKNOWN_ROW, raw, then)
 
-    def _leave(self, emitter: ChainEmitter, row: int, less: str) -> None:
-        """Puts the row and the sum that decides it where `flush` takes them from. less: what is not yet added to the sum."""
+    def _leave(self, emitter: ChainEmitter, row: int, less: str, then: str) -> None:
+        """Puts the row and the sum that decides it where `then` takes them from. less: what is not yet added to the sum."""
         code, number = self.code, self.situations.row_sum
         exponent = self.graph.atom_bounds(self.graph.atom(RunningSum(number))).exponent
         if exponent != 0:
@@ -195,4 +241,4 @@ class Region(ChainWriter):
             value = code.op(f"sub i64 {value}, {less}")
         code.do(f"store i64 {value}, ptr %sum{number}")
         code.do(f"store i64 {row}, ptr %row.v")
-        code.do("br label %flush")
+        code.do(f"br label %{then}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .chain_again import ChainAgain, ChainRepeats
 from .chain_emit import ChainEmitter
 from .chain_memory import ConstantTables
 from .chain_plan import ChainPlan
@@ -24,7 +25,18 @@ class ChainWriter:
 
     def emitter(self, k: int, restart: str) -> ChainEmitter:
         """For situation number k. restart: the label of what leaves the chain before it."""
-        return ChainEmitter(
+        return ChainEmitter(*self._arguments(k, restart))
+
+    def again(self, k: int, restart: str) -> ChainAgain:
+        """The same for one that follows others in a row of which numbers have been kept."""
+        repeats = ChainRepeats(
+            self.graph, self.plan.contexts[k], self.situations.lookup, self.found.special.sums, self.found.special.stores
+        )
+        numbers, first = self.plan.kept(k), self.layout.fields["kept",]
+        return ChainAgain(*self._arguments(k, restart), repeats=repeats, numbers=numbers, first_field=first)
+
+    def _arguments(self, k: int, restart: str) -> tuple:
+        return (
             self.graph, self.layout, self.code, self.plan.contexts[k], self.found.packs, self.found.special,
             self.plan.windows, self.kinds, self.constants, restart,
         )  # fmt: skip

@@ -16,12 +16,13 @@ from .image import ChainCode
 from .interface import Refused
 from .jit import compile_lightly, compile_optimised
 from .layout import type_for
-from .situations import Situations
-from .tokens_alike import Unchained, by_token, delayed_tokens, tokens_of
-from .traffic import Walk
+from .situations import Situation, Situations
+from .tokens_alike import FEW_CHANGES, MAX_CHANGES, Unchained, by_token, delayed_tokens, tokens_of
+from .traffic import Traffic, Walk
 
-# Situations that code is made for at most.
-MOST = 600
+# Situations that code is made for at most; where so many are not for that part of all positions, tokens are treated alike that
+# differ more, and there may be more of them.
+FEW, MUCH, MOST = 600, 0.9, 2400
 # Lines of LLVM IR, where it is made quickly and where it is not.
 QUICK_LINES, LINES = 100_000, 250_000
 # Code is made until it is made for this part of all positions.
@@ -34,7 +35,7 @@ def compile_chains(
     """Chains for what a sequence was at most, None where there can be none. Other arguments: see `compile.compile_model`."""
     try:
         found = analyse(model, probe, trusting)
-        chosen = plan(found, situations_of(found), samples, wanted)
+        chosen = plan(found, samples, wanted)
         text = Region(chosen, QUICK_LINES if wanted.quick else LINES).text()
         code = compile_lightly(text) if wanted.quick else compile_optimised(text)
         return ChainCode(code, chosen.tokens(), wanted.quick)
@@ -42,8 +43,8 @@ def compile_chains(
         return None
 
 
-def situations_of(found: Analysis) -> Situations:
-    """Raises Unchained where rows do not follow from running sums."""
+def situations_of(found: Analysis, changes: int = MAX_CHANGES) -> Situations:
+    """Raises Unchained where rows do not follow from running sums. changes: see `tokens_alike.tokens_of`."""
     split, graph = found.split, found.lifted.graph
     if split is None:
         raise Unchained("the code is not split by row")
@@ -65,7 +66,7 @@ def situations_of(found: Analysis) -> Situations:
     if len(sums) != 1 or sums[0] is None or not bounds.below(0) or (bounds.exponent or 0) < 0 or not inside:
         raise Unchained("the row does not follow from one running sum")
     row_sum = context(graph.sums[sums[0]])
-    tokens = tokens_of(graph, split.contexts, found.special, found.decodable, row_sum)
+    tokens = tokens_of(graph, split.contexts, found.special, found.decodable, row_sum, changes)
     added = by_token(graph, row_sum, found.decodable)
     group_of, place = np.zeros(len(split.static.keys), dtype=int), np.zeros(len(split.static.keys), dtype=int)
     for g, rows in enumerate(split.groups):
@@ -84,18 +85,32 @@ def situations_of(found: Analysis) -> Situations:
     )
 
 
-def plan(found: Analysis, situations: Situations, samples: Sequence[Sample], wanted: Wanted) -> ChainPlan:
+def plan(found: Analysis, samples: Sequence[Sample], wanted: Wanted) -> ChainPlan:
     """For the situations that a sequence was in most."""
+    situations = situations_of(found)
+    flow, chosen, part = _most_visited(situations, samples, wanted, FEW)
+    if part < MUCH:
+        coarser = situations_of(found, FEW_CHANGES)
+        other = _most_visited(coarser, samples, wanted, MOST)
+        if other[2] > part:
+            situations, (flow, chosen, part) = coarser, other
+    if part < wanted.part or not chosen:
+        raise Unchained("too few positions come often")
+    return ChainPlan(found, situations, flow, chosen)
+
+
+def _most_visited(
+    situations: Situations, samples: Sequence[Sample], wanted: Wanted, most: int
+) -> tuple[Traffic, list[Situation], float]:
+    """The traffic, the situations that are worth code, and which part of all positions they are."""
     walk = Walk(situations)
     for sample in samples:
         walk.add(*sample)
     flow = walk.traffic()
     chosen, all_, sofar = [], sum(flow.visits.values()), 0
-    for situation, count in flow.visits.most_common(min(wanted.most, MOST)):
+    for situation, count in flow.visits.most_common(min(wanted.most, most)):
         if count < wanted.often or sofar > ENOUGH * all_:
             break
         chosen.append(situation)
         sofar += count
-    if sofar < wanted.part * all_ or not chosen:
-        raise Unchained("too few positions come often")
-    return ChainPlan(found, situations, flow, chosen)
+    return flow, chosen, sofar / max(all_, 1)

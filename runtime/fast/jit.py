@@ -78,8 +78,8 @@ def _library() -> str:
 
 
 def compile_object(text: str, quick: bool = False) -> bytes:
-    """quick: without LLVM's passes, and registers are given out in a third of the time. That takes a sixth of the time in all, and
-    the code runs a fifth to a half slower. Where there are circuits for floats the passes are worth up to a sixth of that.
+    """quick: without LLVM's passes, and registers are given out in a third of the time: a sixth of the time in all. The code runs
+    a fifth to a half slower; the passes are worth up to a sixth, where there are circuits for floats.
 
     In a thread of its own: LLVM does not return before it is done, and Ctrl-C is for the main thread to see.
     """

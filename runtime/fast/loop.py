@@ -6,12 +6,12 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import llvmlite.binding as llvm
 import numpy as np
 
-from .again import MOST_KEPT, Again, Aside
+from .again import MOST_KEPT, Again, Aside, KeptNumber
 from .arithmetic import Known
 from .choose import choose
 from .code import IrText
@@ -49,7 +49,8 @@ LONG, SHORT = 300, 0.5
 class GroupCode:
     """Code of a function: `entry`, then `lines`, which end in block `block` with the next token `following`, and `again`.
 
-    emitter: what has emitted the lines; before that, `known` was known and `before` names were given."""
+    emitter: what has emitted the lines; before that, `known` was known and `before` names were given. numbers: that the lines
+    keep for the position behind them."""
 
     emitter: Emitter
     known: Known
@@ -59,16 +60,22 @@ class GroupCode:
     block: str
     following: str
     again: list[str]
+    numbers: dict[tuple, KeptNumber] = field(default_factory=dict)
 
 
 @dataclass
 class Split:
-    """The static lookup by whose row the code is split: row numbers per group, and the context of each group."""
+    """The static lookup by whose row the code is split: row numbers per group, and the context of each group.
+
+    lengths: by group, of how many lines its code is, once it has been made. kept: by group, the numbers that a position leaves
+    for the next one (see again.py)."""
 
     lookup: int
     static: Static
     groups: Sequence[np.ndarray]
     contexts: Sequence[Rewriter]
+    lengths: list[int] = field(default_factory=list)
+    kept: list[dict[tuple, KeptNumber]] = field(default_factory=list)
 
 
 class _Module:
@@ -136,7 +143,9 @@ class _Module:
         body, block = code.lines, code.block
         bodies, imported = [], {"%n": "i64", "%token": "i64"}
         groups = [self._group(common.inside(context, record)) for context in split.contexts]
+        split.lengths = [len(group.lines) for group in groups]
         self._repeat(common, split, groups)
+        split.kept = [group.numbers for group in groups]
         for each in groups:
             text = "\n".join([*each.entry, *each.lines, f"  ret i32 {each.following}", *each.again])
             bodies.append(text)
@@ -201,7 +210,7 @@ class _Module:
             return
         self._remember(again, key, repeats, following)
         code.do(f"ret i32 {following}")
-        group.again = code.lines
+        group.again, group.numbers = code.lines, again.numbers
         code.lines, code.block = whole.lines, whole.block
         again.keep_all()
         self._remember(group.emitter, key, repeats, group.following)

@@ -10,6 +10,7 @@ import numpy as np
 from .atoms import (
     Average,
     Float32,
+    Kept,
     Key,
     Knots,
     Let,
@@ -180,7 +181,7 @@ class Ranges(Interned):
             case RunningMean(number):
                 b = self.bounds(self.sums[number])
                 return Bounds(b.low, b.high, None)
-            case Let(form):
+            case Let(form) | Kept(form):
                 return self.bounds(form)
             case Round(query, first, last):
                 b = self.bounds(query)

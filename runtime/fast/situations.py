@@ -50,8 +50,11 @@ class Situations:
 
     def context(self, situation: Situation) -> Situated:
         """Rewrites forms for the situation."""
-        known = {self.row_sum: self._sum(situation)}
-        return self._situated(situation, known)
+        return self._situated(situation, {self.row_sum: self._sum(situation)})
+
+    def forms(self, situation: Situation) -> Situated:
+        """The same, without what has to be checked of a position."""
+        return self._situated(situation, {self.row_sum: self._sum(situation)}, SituatedForms)
 
     def _situated(self, situation: Situation, known: dict[int, Form], kind: type[Situated] = Situated) -> Situated:
         group = self.contexts[self.group_of[situation.row]]

@@ -1,0 +1,137 @@
+"""One position of a chain at which most is as it was at the one before, which `special` has decoded and has kept those numbers.
+
+Code for circuits of thousands of instructions stands in `special` once for each group of rows, not in every chain that comes by
+there: a chain hands such a position over. The positions behind it, in the same row, are its own again: what they have in common
+with the first one is in the state (see again.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from .again import KeptNumber
+from .atoms import Atom, Kept
+from .chain_emit import ChainEmitter
+from .chain_memory import tag
+from .code import IrValue
+from .context import Rewriter
+from .interface import EXACT
+from .linear import Form
+from .repeats import Repeats
+from .situated import Situated
+from .symbols import Symbols
+
+
+class ChainRepeats(Repeats):
+    """What may differ from the position before in a situation that has the same row: what the token of this one does is known of
+    all its tokens."""
+
+    def __init__(self, graph: Symbols, context: Situated, lookup: int, sums: Iterable[int], stores: Iterable[int]):
+        """sums, stores: those that may be at rest, see below."""
+        super().__init__(graph, context, lookup, set(), set())
+        self.sums = {k for k in sums if context(graph.sums[k]).is_zero()}
+        self.stores = {s for s in stores if self._at_rest(s)}
+
+    def _at_rest(self, number: int) -> bool:
+        """Whether the position writes nothing to a store, as code that computes with integers sees it."""
+        store = self._graph.stores[number]
+        if store.kind not in ("keyed", "register") or self._graph.bounds(store.penalty).low < 0:
+            return False
+        bounds = self._graph.bounds(self._context(store.penalty))
+        return bounds.low > 0 and bounds.exponent is not None and bounds.magnitude < EXACT * 2.0**bounds.exponent
+
+
+@dataclass
+class Keeping(Rewriter):
+    """Rewrites forms (that are rewritten for a situation already) so that numbers which have been kept are what they are."""
+
+    repeats: ChainRepeats = field(kw_only=True)
+    numbers: dict[tuple, KeptNumber] = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Nothing is assumed that was not before."""
+
+    def __call__(self, form: Form) -> Form:
+        return self.inner(form)
+
+    def inner(self, form: Form) -> Form:
+        base = form.without_constant()
+        if ("form", base.key) in self.numbers and not self.repeats.form(base):
+            return self.graph.of(Kept(base), 1.0, form.constant)
+        return super().inner(form)
+
+    def _evaluate(self, atom: int) -> Form:
+        if ("atom", atom) in self.numbers and not self.repeats.atom(atom):
+            return self.graph.of(Kept(Form({atom: 1.0})))
+        return super()._evaluate(atom) if self.graph.parts(atom).source is None else Form({atom: 1.0})
+
+
+class ChainAgain(ChainEmitter):
+    """An emitter for such a position."""
+
+    def __init__(self, *arguments, repeats: ChainRepeats, numbers: dict[tuple, KeptNumber], first_field: int):
+        """arguments: as for a ChainEmitter. numbers: that have been kept. first_field: of the state, where they are."""
+        super().__init__(*arguments)
+        self.repeats, self.numbers, self.first_field = repeats, numbers, first_field
+        # What holds of numbers that do not change has been checked.
+        queries = [self.graph.lookups[number].query for number in self.graph.inside]
+        forms = [form for form, _, _ in self.context.assumptions] + [self.context(q) for q in queries]
+        self.known.checked |= {form for form in forms if not repeats.form(form)}
+        self.keeping = Keeping(self.graph, {}, repeats=repeats, numbers=numbers)
+
+    def column(self, form: Form) -> Form:
+        return self.keeping(super().column(form))
+
+    def leaf(self, atom: Atom) -> IrValue:
+        if isinstance(atom, Kept):
+            ((inner, _),) = atom.form.terms.items() if len(atom.form.terms) == 1 else ((-1, 0.0),)
+            found = self._taken(("form", atom.form.key), lambda: True) or self._taken(("atom", inner), lambda: True)
+            assert found is not None
+            return found
+        return super().leaf(atom)
+
+    def _another(self) -> ChainAgain:
+        return ChainAgain(*self.arguments, repeats=self.repeats, numbers=self.numbers, first_field=self.first_field)
+
+    def _taken(self, key: tuple, same: Callable[[], bool]) -> IrValue | None:
+        """A number that has been kept, if it is one; same: whether it is what it was."""
+        number = self.numbers.get(key)
+        if number is None or not same():
+            return None
+        value = number.value
+        pointer = self.address(self.first_field + number.place)
+        type = "i64" if value.kind == "b" else value.type
+        raw = self.code.op(f"load {type}, ptr {pointer}, align 8{tag('kept', self.kinds)}")
+        return value._replace(ref=self.code.op(f"trunc i64 {raw} to i1") if value.kind == "b" else raw)
+
+    def atom(self, atom: int) -> IrValue:
+        if atom not in self.known.atoms:
+            found = self._taken(("atom", atom), lambda: not self.repeats.atom(atom))
+            if found is not None:
+                self.known.atoms[atom] = self.note(found, self.graph.atom_bounds(atom).magnitude)
+        return super().atom(atom)
+
+    def form(self, form: Form) -> IrValue:
+        if form.key not in self.known.forms:
+            found = self._taken(("form", form.key), lambda: not self.repeats.form(form))
+            if found is not None:
+                self.known.forms[form.key] = self.note(found, self.graph.bounds(form).magnitude)
+        return super().form(form)
+
+    def _terms(self, form: Form, exponent: int) -> list[tuple[IrValue, float]]:
+        """Terms that have been kept as one number are one."""
+        same = Form({a: c for a, c in form.terms.items() if not self.repeats.atom(a)})
+        unit = self.graph.bounds(same).exponent if same.terms else None
+        if unit is not None and unit >= exponent:
+            value = self._taken(("part", same.key), lambda: True)
+            if value is not None:
+                rest = Form({a: c for a, c in form.terms.items() if a not in same.terms}, form.constant)
+                return [(value, 1.0), *super()._terms(rest, exponent)]
+        return super()._terms(form, exponent)
+
+    def _insert(self, number: int) -> str:
+        return "" if number in self.repeats.stores else super()._insert(number)
+
+
+__all__ = ["ChainAgain", "ChainRepeats"]

@@ -1,0 +1,131 @@
+"""Chains hand positions with long circuits over to `special`, and go on with what these have kept."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from chain_engines import NEVER, chains_for, compared, instance
+
+import wasm2xformer as w2x
+from wasm2xformer.runtime import instance as instance_module
+from wasm2xformer.runtime.errors import DecodingError
+from wasm2xformer.runtime.fast import chain_plan, chain_region, chained, loaded_chains
+from wasm2xformer.runtime.fast.atoms import Kept
+from wasm2xformer.runtime.fast.chain_again import ChainAgain, ChainRepeats
+from wasm2xformer.runtime.fast.chain_region import Region
+from wasm2xformer.runtime.fast.linear import Form
+from wasm2xformer.runtime.fast.symbols import Symbols
+
+# The logistic map, whose values differ in all digits, in sign with a large factor; each is stored where no page may be yet.
+CHAOS = w2x.compile("""
+(module (memory 8)
+  (func (export "chaos") (param $n i32) (param $at i32) (param $factor f64) (param $x f64) (result f64)
+    (loop $next
+      (f64.store (local.get $at) (local.get $x))
+      (local.set $x (f64.mul (f64.mul (local.get $factor) (local.get $x)) (f64.sub (f64.const 1) (local.get $x))))
+      (local.set $at (i32.add (local.get $at) (i32.const 520)))
+      (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+    (f64.add (local.get $x) (f64.load offset=16 (i32.const 0)))))
+""")
+CHAOTIC = "chaos", 60, 0, 3.9, 0.3
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chains from the first token, and for what samples were in once."""
+    monkeypatch.setenv("WASM2XFORMER_CHAINS", "1")
+    monkeypatch.setattr(chained, "LEAST", 0)
+    monkeypatch.setattr(chained, "EARLY", 0)
+    monkeypatch.setattr(chained, "OFTEN", 1)
+    monkeypatch.setattr(chained, "TRIAL", NEVER)
+    monkeypatch.setattr(instance_module, "MORE", 2)
+    monkeypatch.setattr(loaded_chains, "_shared", OrderedDict())
+
+
+def calls(*invocations: tuple):
+    return lambda vm: [vm.invoke(name, *args).tokens for name, *args in invocations]
+
+
+def test_same_tokens() -> None:
+    """With arguments that they were made for, and with zeros, infinities, NaN and subnormal numbers."""
+    others = [(9, at, factor, x) for at, factor, x in ((7, 2.0, math.inf), (300_000, -3.0, 1e-310), (16, 3.0, -0.0))]
+    others += [(30, 400_000, -1.9, 0.7), (200, 8, 3.99, 0.123), (3, 0, math.nan, 0.5), (40, 77, 4.0, 1e300)]
+    session = calls(CHAOTIC, *(("chaos", *each) for each in others), CHAOTIC)
+    _, part = compared(CHAOS, session, trained=calls(CHAOTIC, CHAOTIC))
+    assert part > 0.4
+
+
+def test_the_engine_goes_on_trusting() -> None:
+    plain, _ = instance(CHAOS, None)
+    calls(CHAOTIC, CHAOTIC)(plain)
+    other, _ = instance(CHAOS, chains_for(plain))
+    other.invoke(*CHAOTIC)
+    assert other._engine.trusted and other._engine.by_chains > 0
+
+
+def test_positions_are_handed_over_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each product and difference begins in `special`, and its other digits are in the chain, in few instructions."""
+    plain, _ = instance(CHAOS, None)
+    calls(CHAOTIC, CHAOTIC)(plain)
+    regions: list[Region] = []
+    real = Region.text
+    monkeypatch.setattr(Region, "text", lambda region: regions.append(region) or real(region))
+    assert chains_for(plain) is not None
+    (region,) = regions
+    lines = "\n".join(region.code.lines)
+    handed, again = lines.count("ptr %handed.v") - 1, sum(region.plan.again)
+    assert handed >= 3 and again > 3 * handed
+
+
+def _wrong_place(patch: pytest.MonkeyPatch) -> None:
+    real = ChainAgain._taken
+
+    def wrong(emitter, key: tuple, same):
+        emitter.numbers = {k: number._replace(place=number.place ^ 1) for k, number in emitter.numbers.items()}
+        return real(emitter, key, same)
+
+    patch.setattr(ChainAgain, "_taken", wrong)
+
+
+def _first_digits_too(patch: pytest.MonkeyPatch) -> None:
+    """What is kept is taken where the row before was another one, and whatever has been written."""
+    real = chain_plan.ChainPlan.__init__
+
+    def wrong(plan, *arguments) -> None:
+        real(plan, *arguments)
+        plan.again = [long and bool(plan.kept(k)) for k, long in enumerate(plan.long)]
+        plan.contexts = [plan.situations.context(s) for s in plan.chosen]
+
+    patch.setattr(chain_plan.ChainPlan, "__init__", wrong)
+    patch.setattr(ChainRepeats, "form", lambda self, form: False)
+    patch.setattr(ChainRepeats, "atom", lambda self, atom: False)
+    patch.setattr(chain_region, "MOST_AGAIN", 10_000)
+
+
+@pytest.mark.parametrize("fault", [_wrong_place, _first_digits_too])
+def test_a_fault_is_seen(monkeypatch: pytest.MonkeyPatch, fault: Callable) -> None:
+    plain, _ = instance(CHAOS, None)
+    expected = np.concatenate(calls(CHAOTIC, CHAOTIC)(plain))
+    with monkeypatch.context() as changed:
+        fault(changed)
+        code = chains_for(plain)
+    assert code is not None
+    other, _ = instance(CHAOS, code)
+    try:
+        got = np.concatenate([other.invoke(*CHAOTIC, max_tokens=len(expected)).tokens for _ in range(2)])
+    except (w2x.Unfinished, w2x.Trap, NotImplementedError, DecodingError):
+        return
+    # Generated code itself may come upon numbers that cannot be.
+    assert not np.array_equal(got, expected) or not other._engine.trusted
+
+
+def test_nobody_looks_into_numbers_that_are_kept() -> None:
+    graph = Symbols(16)
+    form = graph.table(graph.token, np.arange(16.0)).scaled(3.0)
+    kept = graph.atom(Kept(form))
+    assert graph.atom_bounds(kept) == graph.bounds(form)
+    assert list(graph.atoms_within(Form({kept: 1.0}))) == [kept]
