@@ -1,6 +1,6 @@
 """Long traces of programs under real softmax, every decoded position: python -m tests.replay_all
 
-    python -m tests.replay_all                          ten programs, 100,000 to 150,000 decoded tokens each
+    python -m tests.replay_all                          ten programs, 75,000 to 150,000 decoded tokens each
     python -m tests.replay_all sudoku --margins         this one, and how far its decisions were from a tie
     python -m tests.replay_all --attention hard         the same traces with hard attention
     python -m tests.replay_all --device cuda            on a GPU
@@ -51,7 +51,7 @@ class Confirmed:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.replay_all")
     parser.add_argument("ids", nargs="*", metavar="ID", help="programs of programs.toml; ten if none is named")
-    parser.add_argument("--least", type=int, default=100_000, help="decoded tokens of a trace, at least (%(default)s)")
+    parser.add_argument("--least", type=int, default=75_000, help="decoded tokens of a trace, at least (%(default)s)")
     parser.add_argument("--most", type=int, default=150_000, help="and at most (%(default)s)")
     parser.add_argument("--attention", choices=ATTENTION, default="softmax")
     parser.add_argument("--device", default="cpu", help="as torch names it (%(default)s)")

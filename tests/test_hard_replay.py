@@ -12,13 +12,14 @@ import torch
 
 import wasm2xformer as w2x
 from wasm2xformer.compiler.format.sparse import SparseRows
-from wasm2xformer.compiler.format.transformer import Transformer
+from wasm2xformer.compiler.format.transformer import Layer, Transformer
 from wasm2xformer.compiler.graph import Graph, build
 from wasm2xformer.runtime.check.diff.native import I64, R64, NativeFunction, bits, fabs, real, rint, whole
 from wasm2xformer.runtime.check.diff.translate import translated
 from wasm2xformer.runtime.check.replay import Reading, ReplayError, choice_pass, hard_pass, replay
 from wasm2xformer.runtime.check.replay.choices import Choices
 from wasm2xformer.runtime.check.replay.hard import HardAttention, _places
+from wasm2xformer.runtime.check.replay.hard_code import Written
 from wasm2xformer.runtime.check.replay.matrices import Embedding, Logits
 from wasm2xformer.runtime.check.replay.softmax import forward
 
@@ -224,6 +225,73 @@ def test_other_forms_of_digits_are_refused(tensor: str, row: int, factor: float,
     with pytest.raises(ReplayError, match=words):
         choices(model, sequence, 1)
 
+
+def layered(rng: np.random.Generator, one: str) -> Transformer:
+    """Neurons alone, of integers: gates and ups that are constants, one slot, sums, and multiples of each other, neurons that
+    erase their slot once or twice. one: "kept": slot 0 is 1; "brought": not of all tokens; "added": a layer adds to it."""
+    d, count, neurons = 9, 30, 60
+    embed = rng.integers(-2, 3, (count, d)).astype(float)
+    embed[:, 0] = 1.0
+    if one == "brought":
+        embed[3, 0] = 2.0
+    positions = np.zeros((2, d))
+    positions[0, d - 1] = 1.0  # no two positions have the same residual stream
+
+    def part(last: np.ndarray | None) -> np.ndarray:
+        row, kind = np.zeros(d), rng.integers(6)
+        if kind == 5 and last is not None:
+            row = last * rng.choice([-2.0, -1.0, 0.5, 2.0, 3.0])
+        elif kind:
+            used = rng.choice(np.arange(1, d), int(rng.choice([1, 1, 2, 3, 7])), replace=False)
+            row[used] = rng.choice([-3.0, -1.0, 1.0, 2.0], len(used))
+        if kind in (0, 1, 5):
+            row[0] = rng.integers(-2, 3)
+        return row
+
+    layers = []
+    for at in range(2):
+        gate, up = np.zeros((neurons, d)), np.zeros((neurons, d))
+        for i in range(neurons):
+            gate[i], up[i] = part(gate[i - 1] if i else None), part(up[i - 1] if i else None)
+        down = rng.choice([0.0, 0.0, 0.0, 1.0, -1.0], (d, neurons))
+        down[[0, d - 1]] = 0.0
+        for slot in range(1, 6):  # one of these twice, and one by another number than itself
+            for k in range(1 + (slot == 4)):
+                i = 2 * slot + k
+                gate[i], up[i], down[:, i] = 0.0, 0.0, 0.0
+                gate[i, 0], up[i, slot] = 1.0 + (slot == 5), rng.choice([-1.0, 1.0])
+                down[slot, i] = -up[i, slot]
+        if one == "added" and at == 0:
+            down[0, 0] = 1.0
+        empty = np.zeros((0, d))
+        layers.append(Layer(empty, empty, empty, np.zeros((d, 0)), gate, up, down))
+    unembed = rng.integers(-3, 4, (count, d)).astype(float)
+    return Transformer(
+        SparseRows.of(embed), positions, layers, SparseRows.of(unembed), [str(i) for i in range(count)], np.arange(0), head_dim=16
+    )
+
+
+@pytest.mark.parametrize("one", ["kept", "brought", "added"])
+@pytest.mark.parametrize("seed", range(4))
+def test_neurons_give_what_the_matrices_give(seed: int, one: str) -> None:
+    """The final residual stream, bit for bit."""
+    rng = np.random.default_rng(seed)
+    model = layered(rng, one)
+    sequence = rng.integers(0, 30, 150).astype(np.int32)
+    attention = HardAttention(model)
+    chosen = attention.choices(sequence, 0, len(sequence), 0)
+    with torch.no_grad():
+        x = torch.cat(forward(model, Embedding(model)(sequence, 0), "cpu"), 1)
+        assert chosen.tolist() == Logits(model).choices(x).tolist()
+    read = model.unembed.used_columns()
+    np.testing.assert_array_equal(attention._memo.reshape(-1, len(read))[: len(sequence)], x.numpy()[read].T)
+
+
+def test_a_slot_that_erases_itself_is_not_computed() -> None:
+    """Only where the constant slot is 1 everywhere."""
+    rng = np.random.default_rng(0)
+    erased = [Written(layered(rng, one))._scales.count(0.0) for one in ("kept", "brought", "added")]
+    assert erased == [8, 0, 0]
 
 def numbers(sizes: I64, x: R64, y: R64, found: I64) -> int:
     """Everything that is said of real numbers."""

@@ -178,20 +178,27 @@ class _Body:
             return b.sitofp(found, _FLOAT)
         if found.type == _FLOAT:
             if name == "whole":
-                return b.call(self.saturating(), [found])
+                return self.cut(found)
             if name == "bits":
                 return b.bitcast(found, _WORD)
             if name in ("rint", "fabs"):
                 return b.call(b.module.declare_intrinsic(f"llvm.{name}", [_FLOAT]), [found])
         raise NotImplementedError(ast.unparse(node))
 
-    def saturating(self) -> ir.Function:
-        return self.builder.module.declare_intrinsic("llvm.fptosi.sat.i64.f64", (), ir.FunctionType(_WORD, [_FLOAT]))
+    def cut(self, found: ir.Value) -> ir.Value:
+        """A real number without what is behind the point, or the end that it is beyond; 0 for what is no number. Comparisons and
+        selections, which are made many at once, where llvm.fptosi.sat is not."""
+        b, end = self.builder, 2.0**63
+        number = b.select(b.fcmp_ordered("ord", found, found), found, ir.Constant(_FLOAT, 0.0))
+        number = b.select(b.fcmp_ordered("<", number, ir.Constant(_FLOAT, -end)), ir.Constant(_FLOAT, -end), number)
+        beyond = b.fcmp_ordered(">=", number, ir.Constant(_FLOAT, end))
+        inside = b.fptosi(b.select(beyond, ir.Constant(_FLOAT, 0.0), number), _WORD)
+        return b.select(beyond, self.number(2**63 - 1), inside)
 
     def element(self, found: ir.Value) -> ir.Value:
         b = self.builder
         if found.type == _FLOAT:
-            whole = b.call(self.saturating(), [found])
+            whole = self.cut(found)
             return b.select(b.fcmp_ordered("==", b.sitofp(whole, _FLOAT), found), whole, self.number(NOT_WHOLE))
         if found.type == _WORD:
             return found

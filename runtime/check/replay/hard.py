@@ -24,7 +24,6 @@ from .hard_code import Written
 BLOCK = 1 << 14  # positions between two looks at what was chosen
 BUCKETS, GROWTH = 1 << 10, 4  # of a store, at first, and how many times as many when it is full
 MEMO = 1 << 17  # buckets of the memo, which is emptied when it is half full
-GATES = 16  # neurons whose gates are under way at once
 FAULTS = {
     p.MIDDLE: "a query is in the middle between two integers",
     p.NO_PARABOLA: "keys are not on a parabola",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,6 +25,7 @@ class Written:
         self.height = 1
         self._entries, self._places, self._weights = [0], list[int](), list[float]()
         self._targets, self._operands, self._reals = list[int](), list[int](), list[float]()
+        self._scales, self._one = list[float](), _one(model)
         self._queries: list[int] = []
         for index, layer in enumerate(model.layers):
             if groups := head_groups(index, layer, model.head_dim):
@@ -31,11 +33,11 @@ class Written:
             self._neurons(layer.gate, layer.up, layer.down)
 
     def arrays(self) -> list[np.ndarray]:
-        """code, entries, places, weights, targets, operands, reals, queries."""
+        """code, entries, places, weights, targets, scales, operands, reals, queries."""
         lists = (self.code, self._entries, self._places, self._targets, self._operands, self._queries)
         code, entries, places, targets, operands, queries = (np.array([*numbers, 0], np.int64) for numbers in lists)
-        weights, reals = np.array([*self._weights, 0.0]), np.array([*self._reals, 0.0])
-        return [code, entries, places, weights, targets, operands, reals, queries]
+        weights, scales, reals = (np.array([*numbers, 0.0]) for numbers in (self._weights, self._scales, self._reals))
+        return [code, entries, places, weights, targets, scales, operands, reals, queries]
 
     def _lookups(self, groups: Sequence[HeadGroup]) -> None:
         """Of one layer: what they read is computed, equal rows once; those with the same keys share a store; what they write is
@@ -80,34 +82,91 @@ class Written:
         return len(self._operands) - len(rows)
 
     def _neurons(self, gate: np.ndarray, up: np.ndarray, down: np.ndarray) -> None:
+        """What gates and ups are sums of is computed once for all that have it, up to a factor and what is added to it, and not
+        at all where it is one slot. A slot that is erased is 0 times itself: what is no finite number stays none."""
+        erasing = self._erasing(gate, up, down)
+        scales = np.ones(len(down))
+        scales[list(erasing.values())] = 0.0
         rows = _Rows()
-        pairs = [[rows.of(row) for row in neuron] for neuron in zip(gate, up, strict=True)]
-        if not pairs:
-            return
-        self._product(p.PRODUCT, np.array(rows.rows))
-        first = self._named([row for pair in pairs for row in pair])
-        self.code += [p.GATE, first, len(self._operands)]
-        self._sum(down)
-        self.height = max(self.height, len(rows.rows), len(pairs))
+        neurons: list[tuple[int, list[int], list[float], int]] = []
+        for i in range(len(gate)):
+            if i not in erasing:
+                of_gate, place, *numbers = self._part(gate[i], rows, p.OF_X)
+                of_up, other, *more = self._part(up[i], rows, p.CONSTANT)
+                neurons.append((3 * (of_gate - p.OF_X) + of_up, [place, other], [*numbers, *more], i))
+        if rows.rows:
+            self._product(p.PRODUCT, np.array(rows.rows))
+        neurons.sort(key=lambda neuron: neuron[0])  # those of one kind together
+        first = len(self._operands)
+        for k, (kind, places, numbers, _) in enumerate(neurons):
+            self._operands += [kind, *places, k * p.LANES, len(self._reals)]
+            self._reals += numbers
+        self.code += [p.NEURONS, first, len(self._operands)]
+        self._sum(down[:, [i for *_, i in neurons]], scales)
+        self.height = max(self.height, len(rows.rows), len(neurons))
 
-    def _sum(self, matrix: np.ndarray) -> None:
-        """matrix: [slots, rows of h]."""
-        slots = np.flatnonzero(matrix.any(1)) if matrix.size else np.empty(0, np.int64)
+    def _part(self, row: np.ndarray, rows: _Rows, constant: int) -> tuple[int, int, float, float]:
+        """(where it comes from, its place there, the factor of that, what is added) of a gate or an up. constant: where constants
+        come from."""
+        columns = np.flatnonzero(row)
+        added = 0.0
+        if self._one and len(columns) and columns[0] == 0 and (len(columns) > 1 or constant == p.CONSTANT):
+            added, columns = float(row[0]), columns[1:]
+        if not len(columns):
+            return (constant, 0, 0.0, added)
+        if len(columns) == 1:
+            return p.OF_X, int(columns[0]) * p.LANES, float(row[columns[0]]), added
+        # A power of two: what is rounded stays as it is.
+        factor = math.copysign(2.0 ** (math.frexp(row[columns[0]])[1] - 1), row[columns[0]])
+        base = np.zeros(len(row))
+        base[columns] = row[columns] / factor
+        return p.OF_Y, rows.of(base) * p.LANES, factor, added
+
+    def _erasing(self, gate: np.ndarray, up: np.ndarray, down: np.ndarray) -> dict[int, int]:
+        """Neurons that take away from a slot what is in it, relu(1) * -x_s added to x_s or relu(1) * x_s taken from it, one for a
+        slot: the slot by neuron."""
+        found: dict[int, int] = {}
+        if not self._one or not len(gate):
+            return found
+        alone = (np.count_nonzero(gate, 1) == 1) & (gate[:, 0] == 1.0) & (np.count_nonzero(up, 1) == 1)
+        for i in np.flatnonzero(alone & (np.count_nonzero(down, 0) == 1)).tolist():
+            slot = int(np.flatnonzero(up[i])[0])
+            own = up[i, slot], down[slot, i]
+            if slot and own in ((1.0, -1.0), (-1.0, 1.0)) and slot not in found.values():
+                found[i] = slot
+        return found
+
+    def _sum(self, matrix: np.ndarray, scales: np.ndarray | None = None) -> None:
+        """matrix: [slots, rows of h]. scales: [slots], 0 or 1, what is left of a slot before it is added to."""
+        scales = np.ones(len(matrix)) if scales is None else scales
+        slots = np.flatnonzero(matrix.any(1) | (scales != 1.0))
         if len(slots):
-            self._product(p.SUM, matrix[slots], slots)
+            self._product(p.SUM, matrix[slots], slots, scales[slots])
 
-    def _product(self, operation: int, matrix: np.ndarray, targets: np.ndarray | None = None) -> None:
-        """Each row as one entry, or as a multiple of four: what fills it up is its last column once more, with the weight 0."""
+    def _product(
+        self, operation: int, matrix: np.ndarray, targets: np.ndarray | None = None, scales: np.ndarray | None = None
+    ) -> None:
+        """Each row as none, one or two entries, or as a multiple of four: what fills it up is its last column once more, with the
+        weight 0."""
         first = len(self._entries) - 1
         for row in matrix:
             columns = np.flatnonzero(row)
-            missing = -len(columns) % 4 if len(columns) > 1 else 0
-            full = np.pad(columns, (0, missing), mode="edge") if len(columns) else np.zeros(1, np.int64)
-            self._places += (full * p.LANES).tolist()
-            self._weights += [*row[columns].tolist(), *[0.0] * (len(full) - len(columns))]
+            if operation == p.PRODUCT and not len(columns):
+                columns = np.zeros(1, np.int64)
+            missing = -len(columns) % 4 if len(columns) > 2 else 0
+            self._places += (np.pad(columns, (0, missing), mode="edge") * p.LANES if missing else columns * p.LANES).tolist()
+            self._weights += [*row[columns].tolist(), *[0.0] * missing]
             self._entries.append(len(self._places))
         self._targets += [0] * len(matrix) if targets is None else (targets * p.LANES).tolist()
+        self._scales += [1.0] * len(matrix) if scales is None else scales.tolist()
         self.code += [operation, first, first + len(matrix)]
+
+
+def _one(model: Transformer) -> bool:
+    """Whether slot 0 is 1 at all positions and in all layers: all tokens bring it, and nothing is ever added to it."""
+    brought = model.embed.dense(np.zeros(1, np.int64))[:, 0]
+    added = any(matrix.size and matrix[0].any() for layer in model.layers for matrix in (layer.o, layer.down))
+    return bool((brought == 1.0).all()) and not model.positions[:, 0].any() and not added
 
 
 class _Rows:

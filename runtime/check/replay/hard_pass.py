@@ -21,12 +21,17 @@ STATE_WIDTH = 16
 
 # Operations, OP_WIDTH numbers each: the operation, and
 #   PRODUCT   rows of the matrices first .. last - 1, each times x, to the rows of y
-#   GATE      from first to last - 1, `operands` has the places in y of a gate and of what it lets through: relu(gate) * up, to
-#             the rows of h
-#   SUM       rows first .. last - 1 times h, each added to the row of x that `targets` names
+#   NEURONS   from first to last - 1, `operands` has NEURON_WIDTH numbers for each: relu(gate) * up, to a row of h
+#   SUM       rows first .. last - 1 times h, each added to the row of x that `targets` names, or, where `scales` has 0 for it,
+#             put in its place
 #   MEAN, PARABOLA, DIGITS    a store's number
-PRODUCT, GATE, SUM, MEAN, PARABOLA, DIGITS = range(6)
+PRODUCT, NEURONS, SUM, MEAN, PARABOLA, DIGITS = range(6)
 OP_WIDTH = 3
+# Of a neuron: of what its gate and its up are made, their places there, the place in h, and where `reals` has w0 .. w3:
+# gate = w0 x + w1, up = w2 x + w3, x a row of x or of y; or up = w3.
+X_CONSTANT, X_X, X_Y, Y_CONSTANT, Y_X, Y_Y = range(6)
+CONSTANT, OF_X, OF_Y = 0, 1, 2
+NEURON_WIDTH = 5
 
 # Of a store, what several lookups with the same keys find things in. BASE, MASK: of its buckets. COUNT: of keys in them. LIMIT:
 # of that. VALUES: of its first value. SIZE: values of a key. COMPONENTS: of keys. KEY, VALUE: where `operands` has their places
@@ -51,10 +56,10 @@ MIX = -7046029254386353131  # 2^64 / golden ratio, odd
 
 
 def follow(
-    state: I64, code: I64, entries: I64, places: I64, weights: R64, targets: I64, operands: I64, reals: R64, queries: I64,
-    stores: I64, keys: I64, stamps: I64, values: R64, extremes: R64, tokens: I32, token_entries: I64, token_places: I64,
-    token_weights: R64, positions: R64, x: R64, y: R64, h: R64, z: R64, numbers: I64, reading: I64, memo: R64, memo_buckets: I64,
-    chosen: I64,
+    state: I64, code: I64, entries: I64, places: I64, weights: R64, targets: I64, scales: R64, operands: I64, reals: R64,
+    queries: I64, stores: I64, keys: I64, stamps: I64, values: R64, extremes: R64, tokens: I32, token_entries: I64,
+    token_places: I64, token_weights: R64, positions: R64, x: R64, y: R64, h: R64, z: R64, numbers: I64, reading: I64,
+    memo: R64, memo_buckets: I64, chosen: I64,
 ) -> int:  # fmt: skip
     """The positions from state[AT] to state[END] - 1. Returns how it ended; after GROW it can be gone on."""
     slots = state[SLOTS]
@@ -105,26 +110,24 @@ def follow(
                 o = 0
                 while row < code[at + 2]:
                     e = entries[row]
-                    p0 = places[e]
-                    w0 = weights[e]
-                    if e + 1 == entries[row + 1]:
+                    left = entries[row + 1] - e
+                    if left == 1:
+                        p0 = places[e]
+                        w0 = weights[e]
                         t = 0
                         while t < LANES:
                             y[o + t] = w0 * x[p0 + t]
                             t = t + 1
-                    else:
+                    elif left == 2:
+                        p0 = places[e]
                         p1 = places[e + 1]
-                        p2 = places[e + 2]
-                        p3 = places[e + 3]
+                        w0 = weights[e]
                         w1 = weights[e + 1]
-                        w2 = weights[e + 2]
-                        w3 = weights[e + 3]
                         t = 0
                         while t < LANES:
-                            y[o + t] = w0 * x[p0 + t] + w1 * x[p1 + t] + w2 * x[p2 + t] + w3 * x[p3 + t]
+                            y[o + t] = w0 * x[p0 + t] + w1 * x[p1 + t]
                             t = t + 1
-                    e = e + 4
-                    while e < entries[row + 1]:
+                    else:
                         p0 = places[e]
                         p1 = places[e + 1]
                         p2 = places[e + 2]
@@ -135,42 +138,128 @@ def follow(
                         w3 = weights[e + 3]
                         t = 0
                         while t < LANES:
-                            y[o + t] = y[o + t] + w0 * x[p0 + t] + w1 * x[p1 + t] + w2 * x[p2 + t] + w3 * x[p3 + t]
+                            y[o + t] = w0 * x[p0 + t] + w1 * x[p1 + t] + w2 * x[p2 + t] + w3 * x[p3 + t]
                             t = t + 1
                         e = e + 4
+                        while e < entries[row + 1]:
+                            p0 = places[e]
+                            p1 = places[e + 1]
+                            p2 = places[e + 2]
+                            p3 = places[e + 3]
+                            w0 = weights[e]
+                            w1 = weights[e + 1]
+                            w2 = weights[e + 2]
+                            w3 = weights[e + 3]
+                            t = 0
+                            while t < LANES:
+                                y[o + t] = y[o + t] + (w0 * x[p0 + t] + w1 * x[p1 + t] + w2 * x[p2 + t] + w3 * x[p3 + t])
+                                t = t + 1
+                            e = e + 4
                     o = o + LANES
                     row = row + 1
-            elif op == GATE:
+            elif op == NEURONS:
                 i = code[at + 1]
-                o = 0
                 while i < code[at + 2]:
-                    p0 = operands[i]
-                    p1 = operands[i + 1]
+                    kind = operands[i]
+                    p0 = operands[i + 1]
+                    p1 = operands[i + 2]
+                    o = operands[i + 3]
+                    e = operands[i + 4]
+                    w0 = reals[e]
+                    w1 = reals[e + 1]
+                    w2 = reals[e + 2]
+                    w3 = reals[e + 3]
                     t = 0
-                    while t < LANES:
-                        gate = y[p0 + t]
-                        if gate < 0.0:
-                            gate = 0.0
-                        h[o + t] = gate * y[p1 + t]
-                        t = t + 1
-                    i = i + 2
-                    o = o + LANES
+                    if kind == X_CONSTANT:
+                        while t < LANES:
+                            gate = w0 * x[p0 + t] + w1
+                            if gate < 0.0:
+                                gate = 0.0
+                            h[o + t] = gate * w3
+                            t = t + 1
+                    elif kind == X_X:
+                        while t < LANES:
+                            gate = w0 * x[p0 + t] + w1
+                            if gate < 0.0:
+                                gate = 0.0
+                            h[o + t] = gate * (w2 * x[p1 + t] + w3)
+                            t = t + 1
+                    elif kind == X_Y:
+                        while t < LANES:
+                            gate = w0 * x[p0 + t] + w1
+                            if gate < 0.0:
+                                gate = 0.0
+                            h[o + t] = gate * (w2 * y[p1 + t] + w3)
+                            t = t + 1
+                    elif kind == Y_CONSTANT:
+                        while t < LANES:
+                            gate = w0 * y[p0 + t] + w1
+                            if gate < 0.0:
+                                gate = 0.0
+                            h[o + t] = gate * w3
+                            t = t + 1
+                    elif kind == Y_X:
+                        while t < LANES:
+                            gate = w0 * y[p0 + t] + w1
+                            if gate < 0.0:
+                                gate = 0.0
+                            h[o + t] = gate * (w2 * x[p1 + t] + w3)
+                            t = t + 1
+                    elif kind == Y_Y:
+                        while t < LANES:
+                            gate = w0 * y[p0 + t] + w1
+                            if gate < 0.0:
+                                gate = 0.0
+                            h[o + t] = gate * (w2 * y[p1 + t] + w3)
+                            t = t + 1
+                    i = i + 5
             elif op == SUM:
                 row = code[at + 1]
                 while row < code[at + 2]:
                     o = targets[row]
+                    kept = scales[row]
                     e = entries[row]
-                    p0 = places[e]
-                    w0 = weights[e]
-                    if e + 1 == entries[row + 1]:
+                    left = entries[row + 1] - e
+                    if left == 0:
                         t = 0
                         while t < LANES:
-                            x[o + t] = x[o + t] + w0 * h[p0 + t]
+                            x[o + t] = kept * x[o + t]
                             t = t + 1
-                    else:
+                    elif left == 1:
+                        p0 = places[e]
+                        w0 = weights[e]
+                        t = 0
+                        while t < LANES:
+                            x[o + t] = kept * x[o + t] + w0 * h[p0 + t]
+                            t = t + 1
+                    elif left == 2:
+                        p0 = places[e]
+                        p1 = places[e + 1]
+                        w0 = weights[e]
+                        w1 = weights[e + 1]
+                        t = 0
+                        while t < LANES:
+                            x[o + t] = kept * x[o + t] + (w0 * h[p0 + t] + w1 * h[p1 + t])
+                            t = t + 1
+                    elif left == 4:
+                        p0 = places[e]
                         p1 = places[e + 1]
                         p2 = places[e + 2]
                         p3 = places[e + 3]
+                        w0 = weights[e]
+                        w1 = weights[e + 1]
+                        w2 = weights[e + 2]
+                        w3 = weights[e + 3]
+                        t = 0
+                        while t < LANES:
+                            x[o + t] = kept * x[o + t] + (w0 * h[p0 + t] + w1 * h[p1 + t] + w2 * h[p2 + t] + w3 * h[p3 + t])
+                            t = t + 1
+                    else:
+                        p0 = places[e]
+                        p1 = places[e + 1]
+                        p2 = places[e + 2]
+                        p3 = places[e + 3]
+                        w0 = weights[e]
                         w1 = weights[e + 1]
                         w2 = weights[e + 2]
                         w3 = weights[e + 3]
@@ -190,12 +279,12 @@ def follow(
                             w3 = weights[e + 3]
                             t = 0
                             while t < LANES:
-                                z[t] = z[t] + w0 * h[p0 + t] + w1 * h[p1 + t] + w2 * h[p2 + t] + w3 * h[p3 + t]
+                                z[t] = z[t] + (w0 * h[p0 + t] + w1 * h[p1 + t] + w2 * h[p2 + t] + w3 * h[p3 + t])
                                 t = t + 1
                             e = e + 4
                         t = 0
                         while t < LANES:
-                            x[o + t] = x[o + t] + z[t]
+                            x[o + t] = kept * x[o + t] + z[t]
                             t = t + 1
                     row = row + 1
             elif op == MEAN:
