@@ -244,8 +244,10 @@ class Instance:
         try:
             for i in range(0, len(prompt), PROMPT_CHUNK):
                 self._engine.append(prompt[i : i + PROMPT_CHUNK])
-                self._thin_out()
-                limits.check(name, 0, until)
+                if self._sparse:
+                    self._thin_out()
+                if limits is not NO_LIMITS:
+                    limits.check(name, 0, until)
             self._decode(parts, name, limits, until, progress, output)
         except Unfinished as error:
             error.tokens = (prompt, *parts)
@@ -269,7 +271,8 @@ class Instance:
         while True:
             began = time.perf_counter()
             part = self._engine.decode(self._tokens.stops, limits.next(chunk, count))
-            self._thin_out()
+            if self._sparse:
+                self._thin_out()
             seconds = time.perf_counter() - began
             if seconds < CHUNK_SECONDS:
                 chunk = min((MORE if seconds < CHUNK_SECONDS / MORE else 2) * chunk, LAST_CHUNK)
@@ -289,10 +292,9 @@ class Instance:
 
     def _thin_out(self) -> None:
         """Of what the probe has told since, keeps what is not 0."""
-        if self._sparse:
-            for part in self._engine.probed:
-                self._probed.append(part)
-            self._engine.probed.clear()
+        for part in self._engine.probed:
+            self._probed.append(part)
+        self._engine.probed.clear()
 
     def _take_probed(self) -> np.ndarray | SparseValues:
         if not self._sparse:

@@ -66,7 +66,10 @@ def run_of(
     messages. total: of table[token] over tokens, from who has it fast. Raises DecodingError where they hold no results."""
     total = total or _count
     last = int(parts[-1][-1])
-    stdout, stderr = (b"".join(output_bytes(table, part, kind) for part in parts) for kind in (STDOUT, STDERR))
+    stdout, stderr = (
+        b"".join([output_bytes(table, part, kind) for part in parts]) if kind in table.kinds else b""
+        for kind in (STDOUT, STDERR)
+    )
     run = Run([], prompt, partial(_joined, parts), partial(_counts, table.ends, parts, _count), stdout, stderr)
     if table.kind[last] == TRAP:
         run.trap = TRAPS[table.traps[table.value[last]]]

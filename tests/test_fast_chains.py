@@ -67,9 +67,9 @@ def calls(*invocations: tuple):
 @pytest.mark.parametrize(
     ("id", "invocation", "part"),
     [
-        ("fibonacci_recursive", ("fib", 16), 0.9),
-        ("sieve", ("count_primes", 700), 0.8),
-        ("crc32", ("crc32", 0, 600), 0.8),
+        ("fibonacci_recursive", ("fib", 16), 0.97),
+        ("sieve", ("count_primes", 700), 0.96),
+        ("crc32", ("crc32", 0, 600), 0.98),
     ],
 )
 @pytest.mark.parametrize("quick", [False, True])
@@ -83,7 +83,7 @@ def test_other_arguments_than_those_it_was_made_for() -> None:
     model = w2x.compile(PROGRAMS["collatz"].module())
     export = PROGRAMS["collatz"].runs[0].export
     session = calls((export, 27), (export, 837799), (export, 6))
-    assert compared(model, session, trained=calls((export, 703), (export, 97)))[1] > 0.1
+    assert compared(model, session, trained=calls((export, 703), (export, 97)))[1] > 0.25
 
 
 def test_frames_beyond_a_page_of_slots() -> None:
@@ -94,7 +94,7 @@ def test_frames_beyond_a_page_of_slots() -> None:
 
 def test_memory_across_pages() -> None:
     session = calls(("walk", 3900, 4300, 1), ("walk", 8000, 12400, 7), ("walk", 40, 1500, 4))
-    assert compared(w2x.compile(MEMORY), session)[1] > 0.3
+    assert compared(w2x.compile(MEMORY), session)[1] > 0.975
 
 
 def test_a_trap_inside() -> None:
@@ -361,7 +361,7 @@ def test_none_are_made_where_they_would_decode_little() -> None:
 
 def test_code_without_end_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest of the situations is left to `special`."""
-    monkeypatch.setattr(chains, "LINES", 9000)
+    monkeypatch.setattr(chains, "LINES", 4000)
     _, part = compared(w2x.compile(MEMORY), calls(("walk", 4, 1004, 4)))
     assert 0.01 < part < 0.8
 

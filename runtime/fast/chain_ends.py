@@ -8,10 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from .chain_emit import ChainEmitter
-from .chain_plan import SLACK
+from .chain_plan import SLACK, STRIDE
 from .chain_writer import ChainWriter
 from .interface import BUDGET, NEXT, POSITIONS, ROW, STATUS, STOP, UNEXPECTED
 from .tokens_alike import Ids
+
+# How often a chain is tried behind each token, and how many tokens there are between two tries at most.
+PATIENCE, LONGEST = 2 * STRIDE, 16
 
 
 def entry(writer: ChainWriter) -> None:
@@ -46,17 +49,20 @@ def entry(writer: ChainWriter) -> None:
     code.start("enter")
     emitter = writer.emitter(0, "nothing")
     emitter.n = n
+    place = _place(writer, emitter, row)
     for number in writer.plan.sums:
         field = code.op(f"load i64, ptr {emitter.address(fields['sum', number])}")
         code.do(f"store i64 {field}, ptr %sum{number}")
     for (store, base), number in writer.plan.windows.bases.items():
         code.do(f"store ptr {writer.window(emitter, store, base, number)}, ptr %window{number}")
-    _switch(writer, emitter, row)
+    cases = " ".join(f"i32 {i}, label %t{k}" for i, k in enumerate(writer.plan.entries))
+    code.do(f"switch i32 {place}, label %nothing [ {cases} ]")
 
 
-def _switch(writer: ChainWriter, emitter: ChainEmitter, row: str) -> None:
-    """On to the situation that fits: `places` has, row by row, which there are and what to look for in the last tokens."""
-    code, entries = writer.code, writer.plan.entries
+def _place(writer: ChainWriter, emitter: ChainEmitter, row: str) -> str:
+    """Which of the entries fits: `places` has, row by row, which there are and what to look for in the last tokens. Where none
+    does, back to `special`."""
+    code = writer.code
     rows, places, masks = _places(writer)
     inside = code.op(f"icmp ult i64 {row}, {len(writer.situations.static.keys)}")
     code.do(f"br i1 {inside}, label %known, label %nothing")
@@ -86,8 +92,7 @@ def _switch(writer: ChainWriter, emitter: ChainEmitter, row: str) -> None:
     code.close_phi(handle, code.op(f"add i32 {place}, 1"), "another")
     code.do("br label %try")
     code.start("begin.at")
-    cases = " ".join(f"i32 {i}, label %t{k}" for i, k in enumerate(entries))
-    code.do(f"switch i32 {place}, label %nothing [ {cases} ]")
+    return place
 
 
 def _places(writer: ChainWriter) -> tuple[str, str, list[str]]:
@@ -185,8 +190,10 @@ def _put_back(writer: ChainWriter, emitter: ChainEmitter) -> str:
 
 
 def drive(first: int) -> str:
-    """The function `drive`. first: tokens that `special` decodes before a chain."""
-    return _DRIVE.format(first=first, stop=STOP, status=STATUS)
+    """The function `drive`. first: tokens that `special` decodes before a chain can begin. Where one has ended, or could not
+    begin, it is tried again behind each token, as one begins at every few positions of the code that it is made for; and when
+    that has been in vain for a while, less and less often."""
+    return _DRIVE.format(first=first, stop=STOP, status=STATUS, patience=PATIENCE, longest=LONGEST)
 
 
 _DRIVE = """
@@ -196,6 +203,7 @@ entry:
 loop:
   %i = phi i64 [ 0, %entry ], [ %chained, %chain ], [ %next, %short ]
   %step = phi i64 [ {first}, %entry ], [ %step.next, %chain ], [ {first}, %short ]
+  %tried = phi i64 [ 0, %entry ], [ %tried.next, %chain ], [ 0, %short ]
   %left = sub i64 %count, %i
   %few = icmp slt i64 %left, %step
   %k = select i1 %few, i64 %left, i64 %step
@@ -234,10 +242,13 @@ chain:
   %all = add i64 %before.all, %gone
   store i64 %all, ptr %decoded
   %same = icmp eq i64 %chained, %next
+  %tried.more = add i64 %tried, 1
+  %tried.next = select i1 %same, i64 %tried.more, i64 0
   %more = shl i64 %step, 1
-  %much = icmp sgt i64 %more, 16
-  %capped = select i1 %much, i64 16, i64 %more
-  %step.next = select i1 %same, i64 %capped, i64 {first}
+  %much = icmp sgt i64 %more, {longest}
+  %capped = select i1 %much, i64 {longest}, i64 %more
+  %patient = icmp slt i64 %tried.next, {patience}
+  %step.next = select i1 %patient, i64 1, i64 %capped
   %status.p = getelementptr i64, ptr %state, i64 {status}
   %status = load i64, ptr %status.p
   %bad = icmp ne i64 %status, 0

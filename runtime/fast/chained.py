@@ -141,7 +141,8 @@ class Chains:
         self._found: LoadedChains | None = None  # those that were shared last
         self._loaded: LoadedChains | None = None  # the same, unless they were put away
         self._clear: tuple[np.ndarray, LoadedChains, bool] | None = None
-        self._driving: tuple[LoadedChains, Any, Callable[..., int]] | None = None
+        # The same, with `special` and a function.
+        self._driving: tuple[LoadedChains, np.ndarray, Any, Callable[..., int]] | None = None
 
     @property
     def most(self) -> int | None:
@@ -178,12 +179,16 @@ class Chains:
     def behind(self, special: Any, position: int, flags: np.ndarray) -> Callable[..., int] | None:
         """A function for decoding with these flags by token id, with the arguments of `special`, if there are chains that can be
         used. Makes new ones where it is time."""
+        shared, driving = self.shared, self._driving
+        if driving is not None and driving[1] is flags and driving[2] is special and driving[0] is self._loaded is shared.loaded:
+            due = shared.due is not None and shared.tokens >= shared.due and not self._ready
+            if not (shared.made or due or position >= self._tried[0] + TRIAL or self.always):
+                return driving[3]
         loaded = self.usable(position, flags)
         if loaded is None:
             return None
-        if self._driving is None or self._driving[0] is not loaded or self._driving[1] is not special:
-            self._driving = loaded, special, loaded.behind(special, self._count)
-        return self._driving[2]
+        self._driving = loaded, flags, special, loaded.behind(special, self._count)
+        return self._driving[3]
 
     def usable(self, position: int, flags: np.ndarray) -> LoadedChains | None:
         self.tell(position)
