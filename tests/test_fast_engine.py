@@ -294,7 +294,7 @@ def test_long_sequences_get_better_code(monkeypatch: pytest.MonkeyPatch, tmp_pat
     dense = TorchEngine(model)
     expected = dense.decode(never, 60).tolist()
     fast = FastEngine(model)
-    quick, text = fast._program.code, fast._program.text
+    quick, text = fast._program.code, str(fast._program.text)
     monkeypatch.setattr(engine, "PATIENCE", (fast.position + 30.5) / len(text))
     got = [int(fast.decode(never, 1)[0]) for _ in range(30)]
     assert fast._program.code == quick
@@ -309,7 +309,7 @@ def test_quick_code_is_kept_with_what_better_code_is_made_from(monkeypatch: pyte
     first = FastEngine(model)._program
     monkeypatch.setattr("wasm2xformer.runtime.fast.cache._compile", lambda *_: pytest.fail("compiled again"))
     second = FastEngine(model)
-    assert first.text and (second._program.code, second._program.text) == (first.code, first.text)
+    assert first.text and (second._program.code, str(second._program.text)) == (first.code, first.text)
     second.improve()
     assert FastEngine(model)._program.code not in (b"", first.code)
 

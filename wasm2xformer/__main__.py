@@ -1,6 +1,7 @@
 """The command `wasm2xformer`, also as python -m wasm2xformer."""
 
 import atexit
+import gc
 import os
 import sys
 import threading
@@ -34,6 +35,8 @@ def process() -> int:
 
     Returns the exit code instead, for an end by the interpreter, where others are at work: a thread, a profiler, a debugger.
     """
+    # Imports and a checkpoint's metadata are objects that stay; to look for cycles among them is a twentieth of a short run.
+    gc.set_threshold(50_000)
     code = main()
     at_the_end = getattr(atexit, "_run_exitfuncs", None)
     others = any(thread.name != "idle" for thread in threading.enumerate() if thread is not threading.main_thread())

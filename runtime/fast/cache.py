@@ -6,13 +6,12 @@ The cache only saves time, see `sealed`.
 from __future__ import annotations
 
 import hashlib
-import zlib
 from contextlib import suppress
 
 import numpy as np
 
 from ...compiler.format.transformer import Transformer
-from .image import ChainCode, CompiledModel, Image
+from .image import ChainCode, CompiledModel, Image, PackedText
 from .interface import tensors
 from .jit import host
 from .sealed import cache_folder, opened, version
@@ -95,9 +94,9 @@ def digest(model: Transformer, more: bytes = b"") -> str:
 
 
 def _parts(program: CompiledModel) -> tuple[bytes, bytes, bytes]:
-    return program.code, zlib.compress(program.text.encode(), 1), program.image.to_bytes()
+    return program.code, PackedText.pack(str(program.text)), program.image.to_bytes()
 
 
 def _program(code: bytes, text: bytes, image: bytes) -> CompiledModel:
     """What `_parts` made. Raises ValueError."""
-    return CompiledModel(code, Image.from_bytes(image), zlib.decompress(text).decode())
+    return CompiledModel(code, Image.from_bytes(image), PackedText(text))

@@ -218,7 +218,7 @@ class FastEngine:
         self._chains.improve()
 
     def _optimise(self) -> None:
-        text, image = self._program.text, self._image
+        text, image = str(self._program.text), self._image
         if text:
             self._program = CompiledModel(compile_object(text), image, name=self._program.name, brief=self._program.brief)
             self._code = Loaded(self._program.code)

@@ -7,6 +7,7 @@ import json
 import mmap
 import sys
 import weakref
+import zlib
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
@@ -82,6 +83,23 @@ class ChainCode:
     quick: bool = False
 
 
+class PackedText:
+    """A text as it stands in the cache, which most processes do not read. len: its characters, of ASCII. str: the text."""
+
+    def __init__(self, packed: bytes):
+        self._size, self._packed = int.from_bytes(packed[:8], "little"), packed[8:]
+
+    @staticmethod
+    def pack(text: str) -> bytes:
+        return len(text).to_bytes(8, "little") + zlib.compress(text.encode(), 1)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __str__(self) -> str:
+        return zlib.decompress(self._packed).decode()
+
+
 @dataclass
 class CompiledModel:
     """Object code with the functions of loop.generate, and the state it begins with.
@@ -92,7 +110,7 @@ class CompiledModel:
 
     code: bytes
     image: Image
-    text: str = ""
+    text: str | PackedText = ""
     name: str = ""
     brief: bool = False
 
