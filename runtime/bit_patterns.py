@@ -100,6 +100,17 @@ def integer_bits(types: Sequence[ValType], values: Sequence[Any]) -> list[int] |
     return patterns
 
 
+def integers_of(types: Sequence[ValType], patterns: Sequence[int]) -> list[int] | None:
+    """What `decode` makes of them where all are i32 and i64 that `fits`; else None."""
+    values: list[int] = []
+    for type_, pattern in zip(types, patterns, strict=True):
+        bits = 32 if type_ == "i32" else 64
+        if (bits == 64 and type_ != "i64") or not 0 <= pattern < 1 << bits:
+            return None
+        values.append(pattern - (1 << bits) if pattern >> bits - 1 else pattern)
+    return values
+
+
 def _object(where: str, type_: ValType, value: Reference, objects: Collection[int]) -> int:
     """Whether it is of the parameter's type, the program's own code has to say, see `Instance.invoke`."""
     if type_ not in ("anyref", "eqref", "structref", "arrayref", "externref"):

@@ -13,7 +13,7 @@ from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import TRAPS, Entry, Program
 from ..compiler.format.tokens import Kind, TokenTable
 from .arrays import join
-from .bit_patterns import decode, fits, values_of
+from .bit_patterns import decode, fits, integers_of, values_of
 from .errors import DecodingError
 from .later import Later
 from .missing import TAIL, missing_import
@@ -81,17 +81,25 @@ def run_of(
     # proc_exit emits the code and halts on the spot; a return halts behind the entry's own result steps.
     halted = _counts(table.ip_delta, [prompt, *parts], total)
     if halted == _halt_of(model.program, entry):
-        run.bits = values_of(entry.results, results[:slots])
-        functions = model.program.function_references
-        for type_, bits in zip(entry.results, run.bits):
-            if not fits(type_, bits):
-                raise DecodingError(f"{name}: a result, {bits}, has more digits than {type_}; compile the program again")
-        run.values = [decode(t, bits, functions) for t, bits in zip(entry.results, run.bits)]
+        plain = integers_of(entry.results, results) if len(results) == len(entry.results) else None
+        if plain is not None:
+            run.bits, run.values = results, plain
+        else:
+            run.bits = values_of(entry.results, results[:slots])
+            run.values = _values(model.program, name, entry, run.bits)
     elif results:
         run.exit_code = results[-1]
     if len(run.values) < len(entry.results) and run.exit_code is None:
         raise DecodingError(f"{name}: the model halted without its results; compile the program again")
     return run
+
+
+def _values(program: Program, name: str, entry: Entry, patterns: Sequence[int]) -> list[Any]:
+    """The results that these bit patterns are. Raises DecodingError."""
+    for type_, bits in zip(entry.results, patterns):
+        if not fits(type_, bits):
+            raise DecodingError(f"{name}: a result, {bits}, has more digits than {type_}; compile the program again")
+    return [decode(t, bits, program.function_references) for t, bits in zip(entry.results, patterns)]
 
 
 def _halt_of(program: Program, entry: Entry) -> int:

@@ -10,7 +10,7 @@ import pytest
 from chain_engines import chains_for, instance
 
 import wasm2xformer as w2x
-from wasm2xformer.runtime.bit_patterns import encode, integer_bits
+from wasm2xformer.runtime.bit_patterns import decode, encode, fits, integer_bits, integers_of
 from wasm2xformer.runtime.errors import ArgumentError
 from wasm2xformer.runtime.fast import FastEngine, chained, loaded_chains, scratch
 
@@ -172,9 +172,27 @@ def test_anything_else_is_for_others(type_: str, value: object) -> None:
     assert integer_bits(["i32", type_], [1, value]) is None
 
 
+@pytest.mark.parametrize("type_", ["i32", "i64", "f32", "f64", "v128", "funcref"])
+@pytest.mark.parametrize("pattern", [n for n in INTEGERS if n >= 0])
+def test_plain_integers_are_decoded_alike(type_: str, pattern: int) -> None:
+    plain = type_ in ("i32", "i64") and fits(type_, pattern)
+    assert integers_of([type_], [pattern]) == ([decode(type_, pattern)] if plain else None)
+
+
 @pytest.mark.parametrize("value", [0, 255, 256, 2**40 + 7, 2**63 - 1, -1])
 def test_results_of_several_slots(model: w2x.Model, value: int) -> None:
     """Digits are read from the end; values of one digit and of eight, a vector between."""
     low, whole = (value + 2**31) % 2**32 - 2**31, value % 2**64
     run = w2x.Instance(model).invoke("wide", value)
     assert run.values == [value, whole << 64 | whole, low]
+
+
+@pytest.mark.parametrize(("tokens", "often"), [(100, chained.FEW_TIMES), (chained.LEAST, chained.OFTEN)])
+def test_improve_makes_chains_for_what_short_samples_have_twice(tokens: int, often: int) -> None:
+    wanted: list[chained.Wanted] = []
+    chains = chained.Chains(lambda samples, wish: wanted.append(wish), lambda: None, lambda code: None)
+    for _ in range(1 + tokens // chained.LONGEST):
+        chains.samples._before = [0] * chained.BEFORE
+        chains.samples.add(0, np.zeros(min(tokens, chained.LONGEST), dtype=np.int32))
+    chains.improve()
+    assert [wish.often for wish in wanted] == [often]

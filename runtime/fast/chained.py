@@ -31,6 +31,8 @@ LEAST, EARLY = 1 << 17, 1 << 11
 # Tokens, of all these engines, before chains are made, and for each situation that is in them, so that making them does not take
 # much longer than what has been decoded has. How often samples have to be in a situation.
 FIRST, EACH, OFTEN = 1 << 24, 1 << 17, 8
+# The same where they are asked for and samples are short: what is done once in a call is a part of it.
+FEW_TIMES = 2
 # Chains that decode less than this part of the tokens cost more than they save: `special` takes longer where it is asked for a
 # few tokens at a time. They are looked at after so many tokens, again and again.
 PAYING, TRIAL = 0.6, 1 << 18
@@ -260,7 +262,8 @@ class Chains:
         if not self._on:
             return
         if self.samples.kept:
-            self._finish(self.samples.kept, Wanted(ALL, OFTEN, quick=False))
+            often = OFTEN if self.samples.size >= LEAST else min(OFTEN, FEW_TIMES)
+            self._finish(self.samples.kept, Wanted(ALL, often, quick=False))
         else:
             self._seek()
         self._load()

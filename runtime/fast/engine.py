@@ -194,7 +194,9 @@ class FastEngine:
         done = run(
             self._state.address, at if reading else None, count, at, flags, None if values is None else values.ctypes.data
         )
-        self._pace(count, perf_counter() - started)
+        seconds = perf_counter() - started
+        if count == self._chunk or seconds > CHUNK_SECONDS:
+            self._pace(count, seconds)
         self.position += done
         if self._history is not None:
             self._remember(room.array[room.used : room.used + done])
@@ -276,9 +278,10 @@ class FastEngine:
         tokens = self._checked(tokens)
         if self._briefly and self.behind + len(tokens) > SOON:
             self._complete()
-        among = tokens.tolist() if len(tokens) < FEW else tokens
-        if self._trusting and any(floor in among for floor in self._image.floors):
-            self._distrust(entirely=True)
+        if self._trusting and self._image.floors:
+            among = tokens.tolist() if len(tokens) < FEW else tokens
+            if any(floor in among for floor in self._image.floors):
+                self._distrust(entirely=True)
         while len(tokens):
             before = self.position
             try:
@@ -292,7 +295,8 @@ class FastEngine:
         """As int32; generated code reads tables by token id."""
         given = np.asarray(tokens)
         if len(given) < FEW:
-            inside = all(0 <= token < self._vocabulary for token in given.tolist())
+            numbers = given.tolist()
+            inside = not numbers or (min(numbers) >= 0 and max(numbers) < self._vocabulary)
         else:
             inside = bool(given.min() >= 0 and given.max() < self._vocabulary)
         if not inside:
