@@ -287,11 +287,42 @@ def test_neurons_give_what_the_matrices_give(seed: int, one: str) -> None:
     np.testing.assert_array_equal(attention._memo.reshape(-1, len(read))[: len(sequence)], x.numpy()[read].T)
 
 
+def erased(model: Transformer) -> int:
+    """How many slots are, in all layers."""
+    code = np.array(Written(model).code).reshape(-1, hard_pass.OP_WIDTH)
+    return int((code[:, 2] - code[:, 1])[code[:, 0] == hard_pass.ERASE].sum())
+
+
 def test_a_slot_that_erases_itself_is_not_computed() -> None:
     """Only where the constant slot is 1 everywhere."""
     rng = np.random.default_rng(0)
-    erased = [Written(layered(rng, one))._scales.count(0.0) for one in ("kept", "brought", "added")]
-    assert erased == [8, 0, 0]
+    assert [erased(layered(rng, one)) for one in ("kept", "brought", "added")] == [8, 0, 0]
+
+
+def test_gates_that_let_nothing_through_are_left_out_where_numbers_are_finite() -> None:
+    """A neuron whose gate is 0 at first, and one that closes; numbers that grow are refused."""
+    model = layered(np.random.default_rng(0), "kept")
+    layer = model.layers[0]
+    for tensor in (layer.gate, layer.up, layer.down):
+        tensor[:] = 0.0
+    last = model.width - 1
+    layer.gate[0, [0, last]], layer.up[0, 0], layer.down[1, 0] = (-70.0, 1.0), 2.0, 1.0  # from position 70 on
+    layer.gate[1, [0, last]], layer.up[1, [1, 2]], layer.down[2, 1] = (100.0, -1.0), (1.0, 1.0), 1.0  # up to position 99
+    model.layers[1:] = []
+    sequence = np.arange(200, dtype=np.int32) % 30
+    attention = HardAttention(model)
+    attention.choices(sequence, 0, 200, 0)
+    read = model.unembed.used_columns()
+    with torch.no_grad():
+        x = torch.cat(forward(model, Embedding(model)(sequence, 0), "cpu"), 1).numpy()[read].T
+    np.testing.assert_array_equal(attention._memo.reshape(-1, len(read))[:200], x)
+    layer.up[0, 0] = 2.0**299
+    with pytest.raises(ReplayError, match=r"numbers of 2\^300 or more"):
+        HardAttention(model).choices(sequence, 0, 200, 0)
+    layer.up[0, 0] = 2.0**300
+    with pytest.raises(ReplayError, match=r"weights of 2\^300 or more"):
+        HardAttention(model)
+
 
 def numbers(sizes: I64, x: R64, y: R64, found: I64) -> int:
     """Everything that is said of real numbers."""

@@ -52,11 +52,12 @@ class HardAttention:
         self._make_room()
         self._extremes, self._embedding = np.zeros(1), _embedding(model)
         heights = model.width, written.height, written.height, 1
-        self._x, self._y, self._h, self._z = (_aligned(rows * p.LANES) for rows in heights)
-        self._numbers = np.zeros((1 + len(self._titles)) * p.LANES, np.int64)
-        self._read = self._choices.read.astype(np.int64) * p.LANES
+        self._x, self._y, self._h, self._z = (_aligned(rows * p.PITCH) for rows in heights)
+        self._numbers = np.zeros((1 + len(self._titles)) * p.PITCH, np.int64)
+        self._read = self._choices.read.astype(np.int64) * p.PITCH
         self._memo, self._buckets = np.empty((MEMO // 2) * len(self._read)), np.full(MEMO, -1)
         self._ids = np.empty(0, np.int64)
+        self._living, self._wanted = np.zeros(written.height + 1, np.int64), np.zeros(len(self._arrays[1]), np.int64)
         self._state[[p.CODE_END, p.SLOTS, p.STORES]] = len(written.code), model.width, len(self._stores)
         self._state[[p.READ, p.MEMO_MASK]] = len(self._read), MEMO - 1
 
@@ -70,6 +71,8 @@ class HardAttention:
         state[[p.AT, p.END, p.FROM, p.FIRST]] = start, stop, first, first
         while (ended := self._run(tokens, found)) == p.GROW:
             self._make_room()
+        if ended == p.BEYOND:
+            raise ReplayError("numbers of 2^300 or more: hard attention takes none, use real softmax")
         if ended != p.DONE:
             raise ReplayError(f"{self._titles[state[p.FAULT_AT]]}: {FAULTS[ended]}")
         check_sums(self._model, stop, float(self._extremes[0]))
@@ -80,7 +83,8 @@ class HardAttention:
     def _run(self, tokens: np.ndarray, found: np.ndarray) -> int:
         return self._follow(
             self._state, *self._arrays, self._stores.reshape(-1), self._keys, self._stamps, self._values, self._extremes, tokens,
-            *self._embedding, self._x, self._y, self._h, self._z, self._numbers, self._read, self._memo, self._buckets, found,
+            *self._embedding, self._x, self._y, self._h, self._z, self._numbers, self._read, self._memo, self._buckets,
+            self._living, self._wanted, found,
         )  # fmt: skip
 
     def _make_room(self) -> None:
@@ -162,4 +166,4 @@ def _places(wanted: np.ndarray, buckets: int) -> np.ndarray:
 def _embedding(model: Transformer) -> tuple[np.ndarray, ...]:
     at, columns, values = model.embed.parts
     positions = np.ascontiguousarray(model.positions, np.float64).reshape(-1)
-    return at.astype(np.int64), columns.astype(np.int64) * p.LANES, np.append(values, 0.0), positions
+    return at.astype(np.int64), columns.astype(np.int64) * p.PITCH, np.append(values, 0.0), positions

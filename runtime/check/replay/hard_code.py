@@ -16,7 +16,7 @@ from .heads import HeadGroup, head_groups
 class Written:
     """code, stores: as there. titles: of the queries. height: rows of y, and of h.
 
-    Raises ReplayError for a head of another form."""
+    Raises ReplayError for a head of another form, and for weights of 2^300 or more."""
 
     def __init__(self, model: Transformer):
         self.titles: list[str] = []
@@ -25,19 +25,22 @@ class Written:
         self.height = 1
         self._entries, self._places, self._weights = [0], list[int](), list[float]()
         self._targets, self._operands, self._reals = list[int](), list[int](), list[float]()
-        self._scales, self._one = list[float](), _one(model)
+        self._one = _one(model)
         self._queries: list[int] = []
+        matrices = [m for y in model.layers for m in (y.q, y.k, y.v, y.o, y.gate, y.up, y.down)]
+        if not all((np.abs(m) < p.FINITE).all() for m in (*matrices, model.positions, model.embed.values)):
+            raise ReplayError("weights of 2^300 or more: hard attention takes none, use real softmax")
         for index, layer in enumerate(model.layers):
             if groups := head_groups(index, layer, model.head_dim):
                 self._lookups(groups)
             self._neurons(layer.gate, layer.up, layer.down)
 
     def arrays(self) -> list[np.ndarray]:
-        """code, entries, places, weights, targets, scales, operands, reals, queries."""
+        """code, entries, places, weights, targets, operands, reals, queries."""
         lists = (self.code, self._entries, self._places, self._targets, self._operands, self._queries)
         code, entries, places, targets, operands, queries = (np.array([*numbers, 0], np.int64) for numbers in lists)
-        weights, scales, reals = (np.array([*numbers, 0.0]) for numbers in (self._weights, self._scales, self._reals))
-        return [code, entries, places, weights, targets, scales, operands, reals, queries]
+        weights, reals = (np.array([*numbers, 0.0]) for numbers in (self._weights, self._reals))
+        return [code, entries, places, weights, targets, operands, reals, queries]
 
     def _lookups(self, groups: Sequence[HeadGroup]) -> None:
         """Of one layer: what they read is computed, equal rows once; those with the same keys share a store; what they write is
@@ -64,46 +67,68 @@ class Written:
             for g in members:
                 self.titles.append(g.title)
                 at, start = self._named(asked[id(g)]), len(self._operands)
-                for row in carried[id(g)]:
-                    self._operands += [values.index(row), height * p.LANES]
-                    height += 1
+                wanted = [values.index(row) for row in carried[id(g)]]
+                begins = [k for k, value in enumerate(wanted) if not k or value != wanted[k - 1] + 1]
+                for k, end in zip(begins, [*begins[1:], len(wanted)], strict=True):
+                    self._operands += [wanted[k], (height + k) * p.PITCH, (height + end) * p.PITCH]
+                height += len(wanted)
                 self._queries += [at, len(self._reals), start, len(self._operands)]
                 self._reals.append(float(g.query[-2, 0]) if operation == p.DIGITS else 0.0)
                 outs.append(g.out)
             store[p.FIRST_QUERY], store[p.LAST_QUERY] = first, len(self.titles)
-            self.code += [operation, len(self.stores), 0]
+            self.code += [operation, len(self.stores), 0, 0]
             self.stores.append(store)
         self._sum(np.concatenate(outs, 1))
         self.height = max(self.height, height, len(rows.rows))
 
     def _named(self, rows: Sequence[int]) -> int:
         """Where `operands` has the places of these rows of y."""
-        self._operands += [row * p.LANES for row in rows]
+        self._operands += [row * p.PITCH for row in rows]
         return len(self._operands) - len(rows)
 
     def _neurons(self, gate: np.ndarray, up: np.ndarray, down: np.ndarray) -> None:
         """What gates and ups are sums of is computed once for all that have it, up to a factor and what is added to it, and not
-        at all where it is one slot. A slot that is erased is 0 times itself: what is no finite number stays none."""
+        at all where it is one slot; what only ups are made of, where a gate is open. A slot that is erased is 0 times itself:
+        what is no finite number stays none."""
+        if not len(gate):
+            return
         erasing = self._erasing(gate, up, down)
-        scales = np.ones(len(down))
-        scales[list(erasing.values())] = 0.0
+        left = [i for i in range(len(gate)) if i not in erasing]
         rows = _Rows()
-        neurons: list[tuple[int, list[int], list[float], int]] = []
-        for i in range(len(gate)):
-            if i not in erasing:
-                of_gate, place, *numbers = self._part(gate[i], rows, p.OF_X)
-                of_up, other, *more = self._part(up[i], rows, p.CONSTANT)
-                neurons.append((3 * (of_gate - p.OF_X) + of_up, [place, other], [*numbers, *more], i))
-        if rows.rows:
-            self._product(p.PRODUCT, np.array(rows.rows))
-        neurons.sort(key=lambda neuron: neuron[0])  # those of one kind together
+        gates = [self._part(gate[i], rows, p.OF_X) for i in left]
+        always = len(rows.rows)
+        ups = [self._part(up[i], rows, p.CONSTANT) for i in left]
+        first_row = len(self._entries) - 1
+        self._product(p.PRODUCT, rows.rows[:always])
+        wanted = len(self.code)
+        self._product(p.PRODUCT_WANTED, rows.rows[always:], first=always)
+        products, self.code[wanted:] = self.code[wanted:], []
+        neurons = []
+        for i, (gated, gate_place, *g), (lets, up_place, *u) in zip(left, gates, ups, strict=True):
+            row = first_row + up_place // p.PITCH if lets == p.OF_Y else 0
+            neurons += [gated, gate_place, lets, up_place, row, len(self._reals), *self._down(down[:, i])]
+            self._reals += [*g, *u]
+        self._operation(p.GATES, neurons)
+        self.code += products
+        self.code += [p.UPS, 0, 0, 0]
+        self._operation(p.ERASE, [slot * p.PITCH for slot in erasing.values()])
+        self.code += [p.DOWN, 0, 0, 0]
+        self.height = max(self.height, len(rows.rows), len(left))
+
+    def _operation(self, operation: int, operands: Sequence[int]) -> None:
         first = len(self._operands)
-        for k, (kind, places, numbers, _) in enumerate(neurons):
-            self._operands += [kind, *places, k * p.LANES, len(self._reals)]
-            self._reals += numbers
-        self.code += [p.NEURONS, first, len(self._operands)]
-        self._sum(down[:, [i for *_, i in neurons]], scales)
-        self.height = max(self.height, len(rows.rows), len(neurons))
+        self._operands += operands
+        self.code += [operation, first, len(self._operands), 0]
+
+    def _down(self, column: np.ndarray) -> tuple[int, int]:
+        """Where `places` and `weights` have what a neuron adds, from the first to behind the last one. It is the row of no
+        product."""
+        slots = np.flatnonzero(column)
+        self._places += (slots * p.PITCH).tolist()
+        self._weights += column[slots].tolist()
+        self._entries.append(len(self._places))
+        self._targets.append(0)
+        return self._entries[-2], self._entries[-1]
 
     def _part(self, row: np.ndarray, rows: _Rows, constant: int) -> tuple[int, int, float, float]:
         """(where it comes from, its place there, the factor of that, what is added) of a gate or an up. constant: where constants
@@ -115,12 +140,12 @@ class Written:
         if not len(columns):
             return (constant, 0, 0.0, added)
         if len(columns) == 1:
-            return p.OF_X, int(columns[0]) * p.LANES, float(row[columns[0]]), added
+            return p.OF_X, int(columns[0]) * p.PITCH, float(row[columns[0]]), added
         # A power of two: what is rounded stays as it is.
         factor = math.copysign(2.0 ** (math.frexp(row[columns[0]])[1] - 1), row[columns[0]])
         base = np.zeros(len(row))
         base[columns] = row[columns] / factor
-        return p.OF_Y, rows.of(base) * p.LANES, factor, added
+        return p.OF_Y, rows.of(base) * p.PITCH, factor, added
 
     def _erasing(self, gate: np.ndarray, up: np.ndarray, down: np.ndarray) -> dict[int, int]:
         """Neurons that take away from a slot what is in it, relu(1) * -x_s added to x_s or relu(1) * x_s taken from it, one for a
@@ -136,30 +161,28 @@ class Written:
                 found[i] = slot
         return found
 
-    def _sum(self, matrix: np.ndarray, scales: np.ndarray | None = None) -> None:
-        """matrix: [slots, rows of h]. scales: [slots], 0 or 1, what is left of a slot before it is added to."""
-        scales = np.ones(len(matrix)) if scales is None else scales
-        slots = np.flatnonzero(matrix.any(1) | (scales != 1.0))
+    def _sum(self, matrix: np.ndarray) -> None:
+        """matrix: [slots, rows of h]."""
+        slots = np.flatnonzero(matrix.any(1)) if matrix.size else np.empty(0, np.int64)
         if len(slots):
-            self._product(p.SUM, matrix[slots], slots, scales[slots])
+            self._product(p.SUM, matrix[slots], slots)
 
     def _product(
-        self, operation: int, matrix: np.ndarray, targets: np.ndarray | None = None, scales: np.ndarray | None = None
+        self, operation: int, matrix: Sequence[np.ndarray] | np.ndarray, targets: np.ndarray | None = None, first: int = 0
     ) -> None:
-        """Each row as none, one or two entries, or as a multiple of four: what fills it up is its last column once more, with the
-        weight 0."""
-        first = len(self._entries) - 1
+        """Each row as one or two entries, or as a multiple of four: what fills it up is its last column once more, with the
+        weight 0. first: row of y."""
+        begin = len(self._entries) - 1
         for row in matrix:
             columns = np.flatnonzero(row)
-            if operation == p.PRODUCT and not len(columns):
+            if not len(columns):
                 columns = np.zeros(1, np.int64)
             missing = -len(columns) % 4 if len(columns) > 2 else 0
-            self._places += (np.pad(columns, (0, missing), mode="edge") * p.LANES if missing else columns * p.LANES).tolist()
+            self._places += [*(columns * p.PITCH).tolist(), *[int(columns[-1]) * p.PITCH] * missing]
             self._weights += [*row[columns].tolist(), *[0.0] * missing]
             self._entries.append(len(self._places))
-        self._targets += [0] * len(matrix) if targets is None else (targets * p.LANES).tolist()
-        self._scales += [1.0] * len(matrix) if scales is None else scales.tolist()
-        self.code += [operation, first, first + len(matrix)]
+        self._targets += [0] * len(matrix) if targets is None else (targets * p.PITCH).tolist()
+        self.code += [operation, begin, begin + len(matrix), first * p.PITCH]
 
 
 def _one(model: Transformer) -> bool:

@@ -1,6 +1,6 @@
 """A model's layers over one stripe of positions after the other, with hard attention. `diff.native` makes machine code of it.
 
-A stripe is LANES consecutive positions: its residual stream, [slots, LANES], and what is computed from it stay in a processor's
+A stripe is LANES consecutive positions: its residual stream, [slots, PITCH], and what is computed from it stay in a processor's
 cache, and each sum of a matrix is one over all its positions. Lookups go from position to position: each is put into a hash table
 under its key, then the query is looked up. `hard` fills the arrays and calls it.
 """
@@ -10,9 +10,11 @@ from __future__ import annotations
 from ..diff.native import I32, I64, R64, bits, fabs, real, rint, whole
 
 LANES = 64
+# From row to row. In one column, no two rows near each other want the same places of a cache.
+PITCH = LANES + 8
 # How it ends: all is done; a store has no room for another stripe's keys, or is a bad one for them; or what the query FAULT_AT or
 # the keys of its store are given is not of their form.
-DONE, GROW, MIDDLE, NO_PARABOLA, NO_INTEGER, OUT_OF_RANGE, NO_OWN, NO_FLOOR, BAD_FLOOR, NO_PARABOLOID = range(10)
+DONE, GROW, MIDDLE, NO_PARABOLA, NO_INTEGER, OUT_OF_RANGE, NO_OWN, NO_FLOOR, BAD_FLOOR, NO_PARABOLOID, BEYOND = range(11)
 
 # Of the state. AT: the next position. FROM: choices are wanted from there on. FIRST: the position of `chosen`'s first element,
 # which says where in the memo the final residual stands, as far as logits depend on it; the memo has room for all that may come.
@@ -20,18 +22,27 @@ DONE, GROW, MIDDLE, NO_PARABOLA, NO_INTEGER, OUT_OF_RANGE, NO_OWN, NO_FLOOR, BAD
 STATE_WIDTH = 16
 
 # Operations, OP_WIDTH numbers each: the operation, and
-#   PRODUCT   rows of the matrices first .. last - 1, each times x, to the rows of y
-#   NEURONS   from first to last - 1, `operands` has NEURON_WIDTH numbers for each: relu(gate) * up, to a row of h
-#   SUM       rows first .. last - 1 times h, each added to the row of x that `targets` names, or, where `scales` has 0 for it,
-#             put in its place
+#   PRODUCT         rows of the matrices first .. last - 1, each times x, to rows of y, the place of the first
+#   PRODUCT_WANTED  the same, only those that are `wanted` in this stripe
+#   GATES           neurons first .. last - 1 in `operands`: relu(gate) to rows of h, one behind the other, of those of which it
+#                   is not 0 at all positions of the stripe, which are listed in `living`
+#   UPS             times what these let through
+#   ERASE           `operands` first .. last - 1 names rows of x that become 0
+#   DOWN            what these neurons add to rows of x
+#   SUM             rows first .. last - 1 times h, each added to the row of x that `targets` names
 #   MEAN, PARABOLA, DIGITS    a store's number
-PRODUCT, NEURONS, SUM, MEAN, PARABOLA, DIGITS = range(6)
-OP_WIDTH = 3
-# Of a neuron: of what its gate and its up are made, their places there, the place in h, and where `reals` has w0 .. w3:
-# gate = w0 x + w1, up = w2 x + w3, x a row of x or of y; or up = w3.
-X_CONSTANT, X_X, X_Y, Y_CONSTANT, Y_X, Y_Y = range(6)
-CONSTANT, OF_X, OF_Y = 0, 1, 2
-NEURON_WIDTH = 5
+PRODUCT, PRODUCT_WANTED, GATES, UPS, ERASE, DOWN, SUM, MEAN, PARABOLA, DIGITS = range(10)
+OP_WIDTH = 4
+# Of a neuron. GATE_OF, GATE, UP_OF, UP: of what its gate and its up are made, and their places there. UP_ROW: of the matrices.
+# FACTORS: where `reals` has w0 .. w3: gate = w0 x + w1, up = w2 x + w3, x a row of x or of y; or up = w3. DOWN_FIRST, DOWN_END:
+# of what it adds, in `places` and `weights`.
+GATE_OF, GATE, UP_OF, UP, UP_ROW, FACTORS, DOWN_FIRST, DOWN_END = range(8)
+NEURON_WIDTH = 8
+CONSTANT, OF_X, OF_Y = range(3)
+# What a gate of 0 lets through is 0 if its up is finite. It is: weights are below this (`hard_code` looks), and what neurons give
+# and heads have been added to is (otherwise BEYOND). So no number of the residual stream is beyond 2^640, and no sum of its
+# products with weights beyond 2^960. In a stripe of less than LANES positions no neuron is left out.
+FINITE = 2.0**300
 
 # Of a store, what several lookups with the same keys find things in. BASE, MASK: of its buckets. COUNT: of keys in them. LIMIT:
 # of that. VALUES: of its first value. SIZE: values of a key. COMPONENTS: of keys. KEY, VALUE: where `operands` has their places
@@ -41,7 +52,8 @@ NEURON_WIDTH = 5
  STEPS) = range(16)  # fmt: skip
 STORE_WIDTH = 16
 # Of a query. ASKED: where `operands` has the places of its components. TEMPERATURE: in `reals`. WANTED, WANTED_END: in
-# `operands`, which of the store's values it carries, and where in h each goes.
+# `operands`, by three numbers for each run of the store's values that it carries: the first one, where in h it goes, and where
+# the last one ends.
 ASKED, TEMPERATURE, WANTED, WANTED_END = range(4)
 QUERY_WIDTH = 4
 EMPTY, HOME = 0, 2**62  # a key stands in its bucket with HOME added, so that none is 0
@@ -56,10 +68,10 @@ MIX = -7046029254386353131  # 2^64 / golden ratio, odd
 
 
 def follow(
-    state: I64, code: I64, entries: I64, places: I64, weights: R64, targets: I64, scales: R64, operands: I64, reals: R64,
+    state: I64, code: I64, entries: I64, places: I64, weights: R64, targets: I64, operands: I64, reals: R64,
     queries: I64, stores: I64, keys: I64, stamps: I64, values: R64, extremes: R64, tokens: I32, token_entries: I64,
     token_places: I64, token_weights: R64, positions: R64, x: R64, y: R64, h: R64, z: R64, numbers: I64, reading: I64,
-    memo: R64, memo_buckets: I64, chosen: I64,
+    memo: R64, memo_buckets: I64, living: I64, wanted: I64, chosen: I64,
 ) -> int:  # fmt: skip
     """The positions from state[AT] to state[END] - 1. Returns how it ended; after GROW it can be gone on."""
     slots = state[SLOTS]
@@ -77,9 +89,11 @@ def follow(
                 state[AT] = start
                 return GROW
             i = i + 1
+        wide = 0
+        known = 0
         # The embedding.
         i = 0
-        while i < slots * LANES:
+        while i < slots * PITCH:
             x[i] = 0.0
             i = i + 1
         t = 0
@@ -95,7 +109,7 @@ def follow(
             linear = positions[i]
             square = positions[slots + i]
             if linear != 0.0 or square != 0.0:
-                o = i * LANES
+                o = i * PITCH
                 t = 0
                 while t < LANES:
                     n = real(start + t + 1)
@@ -105,12 +119,14 @@ def follow(
         at = 0
         while at < state[CODE_END]:
             op = code[at]
-            if op == PRODUCT:
+            if op <= PRODUCT_WANTED:
                 row = code[at + 1]
-                o = 0
+                o = code[at + 3]
                 while row < code[at + 2]:
                     e = entries[row]
                     left = entries[row + 1] - e
+                    if op == PRODUCT_WANTED and wanted[row] <= start:
+                        left = 0
                     if left == 1:
                         p0 = places[e]
                         w0 = weights[e]
@@ -127,7 +143,7 @@ def follow(
                         while t < LANES:
                             y[o + t] = w0 * x[p0 + t] + w1 * x[p1 + t]
                             t = t + 1
-                    else:
+                    elif left:
                         p0 = places[e]
                         p1 = places[e + 1]
                         p2 = places[e + 2]
@@ -155,82 +171,108 @@ def follow(
                                 y[o + t] = y[o + t] + (w0 * x[p0 + t] + w1 * x[p1 + t] + w2 * x[p2 + t] + w3 * x[p3 + t])
                                 t = t + 1
                             e = e + 4
-                    o = o + LANES
+                    o = o + PITCH
                     row = row + 1
-            elif op == NEURONS:
+            elif op == GATES:
+                # Bits are OR-ed: 0 is what all of them are, or one is not.
+                known = 0
                 i = code[at + 1]
                 while i < code[at + 2]:
-                    kind = operands[i]
-                    p0 = operands[i + 1]
-                    p1 = operands[i + 2]
-                    o = operands[i + 3]
-                    e = operands[i + 4]
+                    p0 = operands[i + GATE]
+                    e = operands[i + FACTORS]
                     w0 = reals[e]
                     w1 = reals[e + 1]
+                    o = known * PITCH
+                    key = 0
+                    t = 0
+                    if operands[i + GATE_OF] == OF_X:
+                        while t < LANES:
+                            gate = w0 * x[p0 + t] + w1
+                            if gate < 0.0:
+                                gate = 0.0
+                            h[o + t] = gate
+                            key = key | bits(gate)
+                            t = t + 1
+                    else:
+                        while t < LANES:
+                            gate = w0 * y[p0 + t] + w1
+                            if gate < 0.0:
+                                gate = 0.0
+                            h[o + t] = gate
+                            key = key | bits(gate)
+                            t = t + 1
+                    if key or count < LANES:
+                        living[known] = i
+                        wanted[operands[i + UP_ROW]] = start + 1
+                        known = known + 1
+                    i = i + NEURON_WIDTH
+            elif op == UPS:
+                k = 0
+                while k < known:
+                    i = living[k]
+                    p1 = operands[i + UP]
+                    e = operands[i + FACTORS]
                     w2 = reals[e + 2]
                     w3 = reals[e + 3]
+                    o = k * PITCH
                     t = 0
-                    if kind == X_CONSTANT:
+                    if operands[i + UP_OF] == CONSTANT:
                         while t < LANES:
-                            gate = w0 * x[p0 + t] + w1
-                            if gate < 0.0:
-                                gate = 0.0
-                            h[o + t] = gate * w3
+                            a = h[o + t] * w3
+                            h[o + t] = a
+                            wide = wide | (1 - (fabs(a) < FINITE))
                             t = t + 1
-                    elif kind == X_X:
+                    elif operands[i + UP_OF] == OF_X:
                         while t < LANES:
-                            gate = w0 * x[p0 + t] + w1
-                            if gate < 0.0:
-                                gate = 0.0
-                            h[o + t] = gate * (w2 * x[p1 + t] + w3)
+                            a = h[o + t] * (w2 * x[p1 + t] + w3)
+                            h[o + t] = a
+                            wide = wide | (1 - (fabs(a) < FINITE))
                             t = t + 1
-                    elif kind == X_Y:
+                    else:
                         while t < LANES:
-                            gate = w0 * x[p0 + t] + w1
-                            if gate < 0.0:
-                                gate = 0.0
-                            h[o + t] = gate * (w2 * y[p1 + t] + w3)
+                            a = h[o + t] * (w2 * y[p1 + t] + w3)
+                            h[o + t] = a
+                            wide = wide | (1 - (fabs(a) < FINITE))
                             t = t + 1
-                    elif kind == Y_CONSTANT:
+                    k = k + 1
+            elif op == ERASE:
+                i = code[at + 1]
+                while i < code[at + 2]:
+                    o = operands[i]
+                    t = 0
+                    while t < LANES:
+                        x[o + t] = 0.0 * x[o + t]
+                        t = t + 1
+                    i = i + 1
+            elif op == DOWN:
+                k = 0
+                while k < known:
+                    i = living[k]
+                    p0 = k * PITCH
+                    e = operands[i + DOWN_FIRST]
+                    while e < operands[i + DOWN_END]:
+                        o = places[e]
+                        w0 = weights[e]
+                        t = 0
                         while t < LANES:
-                            gate = w0 * y[p0 + t] + w1
-                            if gate < 0.0:
-                                gate = 0.0
-                            h[o + t] = gate * w3
+                            x[o + t] = x[o + t] + w0 * h[p0 + t]
                             t = t + 1
-                    elif kind == Y_X:
-                        while t < LANES:
-                            gate = w0 * y[p0 + t] + w1
-                            if gate < 0.0:
-                                gate = 0.0
-                            h[o + t] = gate * (w2 * x[p1 + t] + w3)
-                            t = t + 1
-                    elif kind == Y_Y:
-                        while t < LANES:
-                            gate = w0 * y[p0 + t] + w1
-                            if gate < 0.0:
-                                gate = 0.0
-                            h[o + t] = gate * (w2 * y[p1 + t] + w3)
-                            t = t + 1
-                    i = i + 5
+                        e = e + 1
+                    k = k + 1
             elif op == SUM:
                 row = code[at + 1]
                 while row < code[at + 2]:
                     o = targets[row]
-                    kept = scales[row]
                     e = entries[row]
                     left = entries[row + 1] - e
-                    if left == 0:
-                        t = 0
-                        while t < LANES:
-                            x[o + t] = kept * x[o + t]
-                            t = t + 1
-                    elif left == 1:
+                    if left == 1:
                         p0 = places[e]
                         w0 = weights[e]
                         t = 0
                         while t < LANES:
-                            x[o + t] = kept * x[o + t] + w0 * h[p0 + t]
+                            a = x[o + t] + w0 * h[p0 + t]
+                            x[o + t] = a
+                            wide = wide | (1 - (fabs(a) < FINITE))
                             t = t + 1
                     elif left == 2:
                         p0 = places[e]
@@ -239,20 +281,9 @@ def follow(
                         w1 = weights[e + 1]
                         t = 0
                         while t < LANES:
-                            x[o + t] = kept * x[o + t] + (w0 * h[p0 + t] + w1 * h[p1 + t])
-                            t = t + 1
-                    elif left == 4:
-                        p0 = places[e]
-                        p1 = places[e + 1]
-                        p2 = places[e + 2]
-                        p3 = places[e + 3]
-                        w0 = weights[e]
-                        w1 = weights[e + 1]
-                        w2 = weights[e + 2]
-                        w3 = weights[e + 3]
-                        t = 0
-                        while t < LANES:
-                            x[o + t] = kept * x[o + t] + (w0 * h[p0 + t] + w1 * h[p1 + t] + w2 * h[p2 + t] + w3 * h[p3 + t])
+                            a = x[o + t] + (w0 * h[p0 + t] + w1 * h[p1 + t])
+                            x[o + t] = a
+                            wide = wide | (1 - (fabs(a) < FINITE))
                             t = t + 1
                     else:
                         p0 = places[e]
@@ -284,7 +315,9 @@ def follow(
                             e = e + 4
                         t = 0
                         while t < LANES:
-                            x[o + t] = kept * x[o + t] + z[t]
+                            a = x[o + t] + z[t]
+                            x[o + t] = a
+                            wide = wide | (1 - (fabs(a) < FINITE))
                             t = t + 1
                     row = row + 1
             elif op == MEAN:
@@ -292,18 +325,22 @@ def follow(
                 q = stores[d + FIRST_QUERY] * QUERY_WIDTH
                 i = queries[q + WANTED]
                 while i < queries[q + WANTED_END]:
-                    p0 = operands[stores[d + VALUE] + operands[i]]
+                    k = operands[i]
                     o = operands[i + 1]
-                    total = values[stores[d + VALUES] + operands[i]]
-                    t = 0
-                    while t < count:
-                        total = total + y[p0 + t]
-                        if fabs(total) > extremes[0]:
-                            extremes[0] = fabs(total)
-                        h[o + t] = total / real(start + t + 1)
-                        t = t + 1
-                    values[stores[d + VALUES] + operands[i]] = total
-                    i = i + 2
+                    while o < operands[i + 2]:
+                        p0 = operands[stores[d + VALUE] + k]
+                        total = values[stores[d + VALUES] + k]
+                        t = 0
+                        while t < count:
+                            total = total + y[p0 + t]
+                            if fabs(total) > extremes[0]:
+                                extremes[0] = fabs(total)
+                            h[o + t] = total / real(start + t + 1)
+                            t = t + 1
+                        values[stores[d + VALUES] + k] = total
+                        k = k + 1
+                        o = o + PITCH
+                    i = i + 3
             else:
                 d = code[at + 1] * STORE_WIDTH
                 size = stores[d + SIZE]
@@ -397,7 +434,7 @@ def follow(
                         return NO_PARABOLOID
                 # What is asked for.
                 k = first_query
-                o = LANES
+                o = PITCH
                 while k < last_query:
                     state[FAULT_AT] = k
                     q = k * QUERY_WIDTH
@@ -454,7 +491,7 @@ def follow(
                             t = t + 1
                         if bad:
                             return NO_OWN
-                    o = o + LANES
+                    o = o + PITCH
                     k = k + 1
                 # Position for position: first its key, then its queries.
                 base = stores[d + BASE]
@@ -482,7 +519,7 @@ def follow(
                             values[o + i] = y[operands[carried + i] + t]
                             i = i + 1
                     k = first_query
-                    o = LANES + t
+                    o = PITCH + t
                     while k < last_query:
                         q = k * QUERY_WIDTH
                         key = numbers[o]
@@ -507,21 +544,29 @@ def follow(
                                 i = i + 1
                         i = queries[q + WANTED]
                         e = queries[q + WANTED_END]
-                        if there:
-                            p0 = first_value + (b - base) * size
-                            while i < e:
-                                h[operands[i + 1] + t] = values[p0 + operands[i]]
-                                i = i + 2
-                        else:
-                            while i < e:
-                                h[operands[i + 1] + t] = 0.0
-                                i = i + 2
-                        o = o + LANES
+                        p0 = first_value + (b - base) * size
+                        while i < e:
+                            p1 = p0 + operands[i]
+                            p2 = operands[i + 1] + t
+                            p3 = operands[i + 2] + t
+                            if there:
+                                while p2 < p3:
+                                    h[p2] = values[p1]
+                                    p1 = p1 + 1
+                                    p2 = p2 + PITCH
+                            else:
+                                while p2 < p3:
+                                    h[p2] = 0.0
+                                    p2 = p2 + PITCH
+                            i = i + 3
+                        o = o + PITCH
                         k = k + 1
                     t = t + 1
                 stores[d + COUNT] = known
                 stores[d + STEPS] = stores[d + STEPS] + steps
             at = at + OP_WIDTH
+        if wide and count == LANES:
+            return BEYOND
         # What the logits depend on: equal ones are chosen from once.
         read = state[READ]
         t = 0
