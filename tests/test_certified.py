@@ -18,6 +18,7 @@ from wasm2xformer.compiler.stock import in_stock_form
 from wasm2xformer.runtime import hf_engine
 from wasm2xformer.runtime.check.replay import replay
 from wasm2xformer.runtime.engines import engine_class
+from wasm2xformer.runtime.fast import certified
 from wasm2xformer.runtime.fast.certified import check_certificate
 
 WAT = """(module (memory (export "memory") 1)
@@ -110,6 +111,27 @@ def test_every_kind_of_head_has_to_lead(models: dict[bool, w2x.Model], stock: bo
     check_certificate(t)
     with pytest.raises(w2x.CheckpointError, match="exact for 0 "):
         check_certificate(weaker(kind, 0.125)(t))
+
+
+def test_what_was_worked_out_stands_in_the_cache(
+    models: dict[bool, w2x.Model], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of these tensors, and where it is enough; what promises too much is told why each time."""
+    monkeypatch.setenv("WASM2XFORMER_CACHE", str(tmp_path))
+    asked: list[Transformer] = []
+    real = certified._worked_out
+    monkeypatch.setattr(certified, "_worked_out", lambda model: asked.append(model) or real(model))
+    t = models[False].transformer
+    less = weaker("latest", 0.125)(t)
+    counts = []
+    for _ in range(2):  # as in two processes
+        monkeypatch.setattr(certified, "_KNOWN", {})
+        check_certificate(t)
+        counts.append(len(asked))
+        with pytest.raises(w2x.CheckpointError, match=r"exact for 0 \(.+\)"):
+            check_certificate(less)
+        counts.append(len(asked))
+    assert counts == [1, 2, 2, 3]
 
 
 def large_sums() -> Transformer:

@@ -12,6 +12,7 @@ from ...compiler.format.errors import past_certificate
 from ...compiler.format.transformer import Transformer
 from .cache import digest
 from .interface import MAX_POSITION, Refused
+from .sealed import keep_proof, proved
 
 # By digest: the length for which the lookups of a checkpoint are exact, and the head that sets it.
 _KNOWN: dict[str, tuple[int, str]] = {}
@@ -23,8 +24,19 @@ def check_certificate(model: Transformer) -> None:
         return
     name = digest(model)
     if name not in _KNOWN:
-        _KNOWN[name] = _worked_out(model)
+        _KNOWN[name] = _kept(model, name) or _worked_out(model)
     require(model, *_KNOWN[name])
+
+
+def _kept(model: Transformer, name: str) -> tuple[int, str] | None:
+    """What is worked out now, or was by another process; None where that was less than is promised, and it is to be said why."""
+    what, promised = ("certificate", name), min(model.envelope, MAX_POSITION)
+    found = proved(what)
+    if found is None:
+        exact_for, exact_by = _worked_out(model)
+        keep_proof(what, float(exact_for))
+        return exact_for, exact_by
+    return (int(found), "") if found >= promised else None
 
 
 def _worked_out(model: Transformer) -> tuple[int, str]:
