@@ -74,6 +74,8 @@ class FastEngine:
         self._envelope = model.envelope
         # The last tokens to stop at, as flags; and these with those of an image, the same.
         self._vocabulary = len(model.embed)
+        # Of the tokens that are kept: their memory takes as long to get as they take to be decoded.
+        self._narrow = np.uint16 if self._vocabulary <= 2**16 else np.int32
         self._stops = Flags.of(np.zeros(self._vocabulary, dtype=np.uint8))
         self._asked: np.ndarray | None = None  # what they were made from, where nobody can have changed it since
         self._flagged: tuple[Flags, Image, Flags] | None = None
@@ -126,7 +128,7 @@ class FastEngine:
 
     def _remember(self, tokens: np.ndarray) -> None:
         assert self._history is not None
-        self._history.append(tokens.copy())
+        self._history.append(tokens.astype(self._narrow))
         if self.behind > HISTORY:
             self._history = None
 
