@@ -18,6 +18,8 @@ from wasm2xformer.compiler.graph.stock import StockGraph
 from wasm2xformer.compiler.graph.stock_build import build_stock
 from wasm2xformer.compiler.machine import float_digits
 from wasm2xformer.runtime.fast import FastEngine
+from wasm2xformer.runtime.fast.arithmetic import Known
+from wasm2xformer.runtime.fast.code import IrValue
 from wasm2xformer.runtime.fast.exact_sums import multiplied, summed
 from wasm2xformer.runtime.fast.interface import Refused
 from wasm2xformer.runtime.torch_engine import TorchEngine
@@ -143,6 +145,18 @@ def test_quotients_of_words_that_cancel(monkeypatch: pytest.MonkeyPatch) -> None
         a, b = (struct.unpack("d", struct.pack("Q", x))[0] for x in (a, b))
         with np.errstate(all="ignore"):
             np.testing.assert_equal(vm.invoke("f", a, b).values[0], float(np.float64(a) / np.float64(b)))
+
+
+def test_a_sum_is_known_once() -> None:
+    """However often it is told; what differs from it by few terms, or from 0 less it, is found, and nothing that differs by
+    more than it spares."""
+    known, value = Known(), IrValue("i", "%v1")
+    for _ in range(3):
+        known.add_sum(((1, 1.0), (2, 2.0), (3, -1.0)), value)
+    known.add_sum(((3, -1.0), (4, 1.0), (5, 1.0)), value)
+    assert known.nearest_sum({1: 1.0, 2: 2.0, 3: -1.0, 7: 5.0}, 0) == (((1, 1.0), (2, 2.0), (3, -1.0)), 1.0)
+    assert known.nearest_sum({1: -1.0, 2: -2.0, 3: 1.0}, 0) == (((1, 1.0), (2, 2.0), (3, -1.0)), -1.0)
+    assert known.nearest_sum({1: 1.0, 3: -1.0, 7: 5.0}, 0) is None
 
 
 # -- arrays -----------------------------------------------------------------------------------------------------------

@@ -75,26 +75,29 @@ class Known:
         self.sums[terms] = value
         for term in terms:
             held = self.holders.setdefault(term, [])
-            held.append(terms)
-            del held[:-MOST_HELD]
+            if terms not in held:  # copies share it
+                held.append(terms)
+                del held[:-MOST_HELD]
 
-    def nearest_sum(self, terms: dict[int, float], exponent: int) -> tuple | None:
-        """Of the sums that are multiples of 2^exponent, the one that differs from some terms by the fewest; None where it is
-        no less work to start from it than from nothing."""
-        common: dict[tuple, int] = {}
-        for term in terms.items():
-            for other in self.holders.get(term, ()):
-                common[other] = common.get(other, 0) + 1
+    def nearest_sum(self, terms: dict[int, float], exponent: int) -> tuple[tuple, float] | None:
+        """Of the sums that are multiples of 2^exponent, and of what is 0 less such a sum, the one that differs from some terms by
+        the fewest, and 1 or -1; None where it is no less work to start from it than from nothing."""
+        common: dict[tuple[tuple, float], int] = {}
+        for atom, c in terms.items():
+            for sign in (1.0, -1.0):
+                for other in self.holders.get((atom, sign * c), ()):
+                    common[other, sign] = common.get((other, sign), 0) + 1
         best, least = None, -1
-        for other, count in common.items():
+        for (other, sign), count in common.items():
             more = len(other) + 1 - 2 * count  # than there are terms
             if more < least and other in self.sums and self.sums[other].exponent >= exponent:
-                best, least = other, more
+                best, least = (other, sign), more
         return best
 
 
-# Sums with the same term of which one is looked for that a form differs little from.
-MOST_HELD = 24
+# Sums with the same term of which one is looked for that a form differs little from. So many terms or more that one has besides
+# another one are added up by themselves.
+MOST_HELD, LEAST_APART = 24, 3
 
 
 class NotWhole(Exception):
@@ -221,9 +224,9 @@ class Arithmetic(Conversions):
             raise Refused(f"{what} of what several slots hold may have more than {WIDE_BITS - 2} bits")
 
     def _summed(self, form: Form) -> str:
-        """double: the terms added up, those with large factors first."""
+        """double: the terms added up, those with large factors first; integers whose sum a double certainly holds as one."""
         total = ""
-        for value, c in [(self.atom(a), c) for a, c in sorted(form.terms.items(), key=lambda t: -t[1])]:
+        for value, c in self._without_integers(form):
             term = self.as_double(value)
             if total and c in (1.0, -1.0):
                 total = self.code.op(f"{'fadd' if c > 0 else 'fsub'} double {total}, {term}")
@@ -234,6 +237,17 @@ class Arithmetic(Conversions):
         if form.constant or not total:
             total = self.code.op(f"fadd double {total or double(0.0)}, {double(form.constant)}")
         return total
+
+    def _without_integers(self, form: Form) -> list[tuple[IrValue, float]]:
+        terms = self._one_by_one(Form(form.terms))
+        small = Form({a: c for a, c in form.terms.items() if self.atom(a).kind in "bi"})
+        bounds = self.graph.bounds(small)
+        if not 2 <= len(small.terms) < len(form.terms) or bounds.exponent is None:
+            return terms
+        if not bounds.magnitude < EXACT * 2.0**bounds.exponent:
+            return terms
+        rest = self._one_by_one(Form({a: c for a, c in form.terms.items() if a not in small.terms}))
+        return [*rest, (self.form(small), 1.0)]
 
     def _approximate(self, form: Form) -> str:
         """double: a sum of what has been rounded anyway; of the other terms one number first, where they are large."""
@@ -248,11 +262,46 @@ class Arithmetic(Conversions):
     def _terms(self, form: Form, exponent: int) -> list[tuple[IrValue, float]]:
         """Values and factors whose sum is the form without its constant, modulo 2^(64 + exponent)."""
         found: list[tuple[IrValue, float]] = []
-        rest = form
+        rest = form.without_constant()
         while (part := self.known.nearest_sum(rest.terms, exponent)) is not None:
-            found.append((self.known.sums[part], 1.0))
-            rest = rest.plus(Form(dict(part)), -1.0)
-        return found + [(self.atom(a), c) for a, c in sorted(rest.terms.items(), key=lambda t: -t[1])]
+            terms, sign = part
+            found.append((self.known.sums[terms], sign))
+            rest = rest.plus(Form(dict(terms)), -sign)
+        others = self._together(rest) if len(form.terms) > 2 else self._one_by_one(rest)
+        if not found or len(others) < LEAST_APART:
+            return found + others
+        # What a sum has more than another one is a number that others may be made of as well.
+        factors = [self._factor(value, c, exponent) for value, c in others]
+        if None in factors:
+            return found + others
+        value = self._integer_form(rest, [v for v, _ in others], cast("list[int]", factors), exponent)
+        self.known.add_sum(rest.key[1:], value)
+        return [*found, (value, 1.0)]
+
+    def _one_by_one(self, form: Form) -> list[tuple[IrValue, float]]:
+        return [(self.atom(a), c) for a, c in sorted(form.terms.items(), key=lambda t: -t[1])]
+
+    def _together(self, form: Form) -> list[tuple[IrValue, float]]:
+        """The same, where those that count alike are one number, since they come in many sums: functions of one number, and
+        whatever has the same factor."""
+        alike: dict[tuple[Form | None, float], list[int]] = {}
+        for atom, c in form.terms.items():
+            what = self.graph.atoms[atom]
+            if abs(c) != 1.0:
+                alike.setdefault((None, c), []).append(atom)
+            elif isinstance(what, Knots):
+                alike.setdefault((what.x, c), []).append(atom)
+        found: list[tuple[IrValue, float]] = []
+        gone: set[int] = set()
+        for (_, c), atoms in alike.items():
+            part = Form(dict.fromkeys(sorted(atoms), 1.0))
+            bounds = self.graph.bounds(part)
+            if len(atoms) < 2 or (c == 1.0 and len(atoms) == len(form.terms)) or bounds.exponent is None or not bounds.fits:
+                continue
+            if all(self.atom(atom).kind in "bi" for atom in atoms):
+                found.append((self.form(part), c))
+                gone.update(atoms)
+        return self._one_by_one(Form({a: c for a, c in form.terms.items() if a not in gone})) + found
 
     def partial(self, form: Form, exponent: int) -> IrValue:
         """A part of a sum, modulo 2^64 in units of 2^exponent. Raises NotWhole where its terms are no integers in these."""

@@ -42,7 +42,7 @@ CONVENTION = "preserve_nonecc " if _CONVENTION_KNOWN else ""
 
 # Groups whose code has so many lines get shorter code for positions that repeat much of the one before, if it has at most that
 # part of the lines.
-LONG, SHORT = 300, 0.5
+LONG, SHORT = 300, 0.6
 
 
 @dataclass
