@@ -33,8 +33,10 @@ PROGRAMS = {
       {LESS} (if (i32.gt_s (global.get $n) (i32.const 9)) (then (call $f))))""",
     "a start function": f"""{COUNT} (func $s {LESS} (if (i32.gt_s (global.get $n) (i32.const 4)) (then (call $s))))
       (start $s) (func (export "f") (result i32) (global.get $n))""",
+    "nothing": '(func (export "f"))',
     "empty functions": '(func $g) (func $h (call $g)) (func (export "f") (call $h) (call $g))',
 }
+ENDLESS = {"calls without end": '(func $f (export "f") (call $f))'}
 
 
 @pytest.mark.parametrize("level", [0, 1])
@@ -43,6 +45,21 @@ def test_programs_that_write_no_slot_of_a_frame(name: str, level: int) -> None:
     model = w2x.compile(f"(module {PROGRAMS[name]})", opt_level=level)
     fast, dense = w2x.Instance(model), w2x.Instance(model, engine="torch")
     np.testing.assert_array_equal(fast.invoke("f").tokens, dense.invoke("f").tokens)
+    assert fast._engine.trusted  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("name", ["empty functions", "nothing", "calls without end", "calls", "many globals"])
+def test_they_are_followed_in_the_stock_form(name: str) -> None:
+    """Where no step has a value, all that is rounded to a token's id is 0."""
+    model = w2x.compile(f"(module {(PROGRAMS | ENDLESS)[name]})")
+    fast, dense = w2x.Instance(w2x.in_stock_form(model)), w2x.Instance(model, engine="torch")
+    found = []
+    for vm in (fast, dense):
+        try:
+            found.append(vm.invoke("f", max_tokens=60).tokens)
+        except w2x.Unfinished as error:
+            found.append(np.concatenate(error.tokens[1:]))
+    np.testing.assert_array_equal(*found)
     assert fast._engine.trusted  # type: ignore[union-attr]
 
 

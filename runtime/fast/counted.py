@@ -44,6 +44,8 @@ def counted_reader(counting: Counting, q: Forms, k: Forms, layer: int, floor: np
         lookup = heads.paraboloid(graph, q, k, floor)
         if lookup is not None:
             return _reading(graph, lookup)
+    varying = [i for i in range(len(q)) if not k[i].is_constant()]
+    whole = tuple(q[i] for i in varying), tuple(k[i] for i in varying)
     q, k = tuple(q[i] for i in kept), tuple(k[i] for i in kept)
     if all(x.is_constant() for x in q):
         lookup = heads.register(graph, linear([(x.constant, y) for x, y in zip(q, k, strict=True)]))
@@ -53,6 +55,10 @@ def counted_reader(counting: Counting, q: Forms, k: Forms, layer: int, floor: np
         reader = recognised(counting, q, k)
         if reader is not None:
             return reader
+    # What is asked for may be 0, at every position: then only the component that it is asked with tells the keys.
+    reader = _nearest(counting, *whole) if len(varying) > len(kept) else None
+    if reader is not None:
+        return reader
     raise Refused(f"a head of layer {layer} is no lookup that it knows")
 
 
