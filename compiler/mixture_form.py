@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 
 import numpy as np
 
@@ -27,20 +28,24 @@ def mixture_form(model: Model) -> Mixture:
 
 
 def step_operations(assembly: Assembly, model: Model) -> Operations:
-    """Steps whose operations set the same fields of the row are of one operation."""
+    """Steps whose operations set the same fields of the row are of one operation. Where a branch shares its row with the step
+    behind it, both are of that one's."""
     numbers: dict[frozenset[str], int] = {frozenset(): 0}
     names: dict[int, dict[str, None]] = defaultdict(dict)
     values: dict[str, set[float]] = defaultdict(set)
-    steps = []
-    for step in model.program.steps:
+    rows, steps = [], []
+    firsts = [*model.program.step_at, len(model.program.steps)]
+    for first, end in pairwise(firsts):
+        step = model.program.steps[end - 1]
         row = fields(step)
         for name, value in row.items():
             values[name].add(float(value))
         number = numbers.setdefault(frozenset(name for name, value in row.items() if value), len(numbers))
         names[number][step.op] = None
-        steps.append(number)
+        rows.append(number)
+        steps += [number] * (end - first)
     set_by: dict[str, int] = defaultdict(int)
-    for row, number in zip(assembly.image.all_rows, [0] * len(assembly.image.leading) + steps, strict=True):
+    for row, number in zip(assembly.image.all_rows, [0] * len(assembly.image.leading) + rows, strict=True):
         for name, value in row.items():
             if value:
                 set_by[name] |= 1 << number

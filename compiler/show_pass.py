@@ -120,7 +120,7 @@ def _assembly(assembly: Assembly) -> Iterator[str]:
     yield f"memory addresses from {machine.lowest_address} on, segments of up to {machine.longest_segment} bytes"
     yield "tokens of each class: " + ", ".join(f"{name} {count}" for name, count in machine.tokens.items() if count)
     for name, entry in image.entries:
-        yield f"entry {name or 'start'} at step {entry}"
+        yield f"entry {name or 'start'} at row {entry}"
     for address, value in image.constants:
         yield f"slot address {address} = {value}"
     for at, row in enumerate(image.rows):

@@ -36,7 +36,9 @@ def stock_graph(model: Model) -> tuple[StockGraph, Assembly]:
         raise CompileError("only a compiled program has a stock form, this transformer was built by hand")
     singles = sum(name.startswith("J.") for name in t.vocabulary)
     own_tokens = 0 if is_spelled(t) else len(t.vocabulary)
-    for single_jumps, known in product(dict.fromkeys((SINGLE_JUMPS, singles, 0)), (True, False)):
+    # Initial values are not in a checkpoint's steps, and whether they are the right ones does not show in names and prefix.
+    ways = (True, False) if model.program.initial else (False,)
+    for single_jumps, known in product(dict.fromkeys((SINGLE_JUMPS, singles, 0)), ways):
         try:
             program = model.program if known else restored(model, single_jumps)
             assembly = assemble(program, single_jumps, own_tokens=own_tokens)

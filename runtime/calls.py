@@ -103,11 +103,12 @@ def _behind_prefix(model: Model, ids: np.ndarray) -> int:
 
 
 def _entries(model: Model) -> Iterator[tuple[int, tuple[str, Entry]]]:
-    """(first step, (name, entry))"""
+    """(first row, (name, entry))"""
     program = model.program
-    yield from ((e.entry, (name, e)) for name, e in (*program.entries.items(), *program.host.items()))
+    row = program.row_of
+    yield from ((row[e.entry], (name, e)) for name, e in (*program.entries.items(), *program.host.items()))
     if program.start is not None:
-        yield program.start.entry, ("start function", program.start)
+        yield row[program.start.entry], ("start function", program.start)
 
 
 def _entry_position(table: TokenTable, ids: np.ndarray, start: int) -> int:

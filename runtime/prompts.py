@@ -22,7 +22,7 @@ class Prompts:
     def __init__(self, model: Model, world: World):
         self._model, self._world = model, world
         self._ids = {name: token for token, name in enumerate(model.transformer.vocabulary)}
-        self._entries = {first: self._ids[f"I.{k}"] for k, (_, first) in enumerate(model.entries)}
+        self._entries = {model.program.step_at[row]: self._ids[f"I.{k}"] for k, (_, row) in enumerate(model.entries)}
         self._zero = [self._ids[name] for name in (f"D{p}.0" for p in range(8)) if name in self._ids]  # behind each, 255 others
         self._inputs, self._registers = _inputs(model, world)
         self._objects: set[int] = set()  # those that the host has been given

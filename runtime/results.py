@@ -70,7 +70,7 @@ def run_of(
         b"".join([output_bytes(table, part, kind) for part in parts]) if kind in table.kinds else b""
         for kind in (STDOUT, STDERR)
     )
-    run = Run([], prompt, partial(_joined, parts), partial(_counts, table.ends, parts, _count), stdout, stderr)
+    run = Run([], prompt, partial(_joined, parts), partial(_steps, model, table, prompt, parts), stdout, stderr)
     if table.kind[last] == TRAP:
         run.trap = TRAPS[table.traps[table.value[last]]]
         at = _counts(table.ip_delta, [prompt, *parts], total)
@@ -80,7 +80,7 @@ def run_of(
     results = _trailing_values(table, _last(parts, TRAILING * max(1, slots) + 2), max(1, slots))
     # proc_exit emits the code and halts on the spot; a return halts behind the entry's own result steps.
     halted = _counts(table.ip_delta, [prompt, *parts], total)
-    if halted == _halt_of(model.program, entry):
+    if halted == model.program.row_of[_halt_of(model.program, entry)]:
         plain = integers_of(entry.results, results) if len(results) == len(entry.results) else None
         if plain is not None:
             run.bits, run.values = results, plain
@@ -146,6 +146,15 @@ def _count(table: np.ndarray, tokens: np.ndarray) -> int:
 
 def _counts(table: np.ndarray, parts: Sequence[np.ndarray], total: Total) -> int:
     return sum([_count(table, part) if len(part) <= FEW else total(table, part) for part in parts])
+
+
+def _steps(model: Model, table: TokenTable, prompt: np.ndarray, parts: Sequence[np.ndarray]) -> int:
+    """How many steps the tokens behind the prompt are; where steps share rows, some of them have no token."""
+    if len(model.program.step_at) == len(model.program.steps):
+        return _counts(table.ends, parts, _count)
+    from .trace import decode  # who only runs a program has no use for it
+
+    return len(decode(_joined([prompt, *parts]), table, model.program)) - _count(table.ends, prompt)
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:

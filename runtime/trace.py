@@ -43,8 +43,10 @@ class Trace:
     """The executed steps of one invocation; arrays have one element per executed step, in order.
 
     tokens: the invocation's tokens, prompt included. entry: position of its entry token.
-    step: int32, index in the step program. end: int64, position of the last token. length: int32, number of tokens.
-    kind: uint8, `Kind` of the last token. value: uint64, the digits' value, an output byte, the index of a trap kind.
+    step: int32, index in the step program. end: int64, position of the last token. length: int32, number of tokens. kind: uint8,
+    `Kind` of the last token. A branch that is not taken and shares its row with the step behind it has no tokens: its length is
+    0, its end the position before that step's first token, its kind NEXT.
+    value: uint64, the digits' value, an output byte, the index of a trap kind.
     frame: int32, the frame base that the step ran with, from 0 at the entry.
     address: float64 or None, of a store the address of its byte at place 0, NaN where its bytes were not adjacent.
     outcome: "halt", a key of isa.TRAPS, or "unfinished" when the tokens end before the invocation does.
@@ -117,7 +119,7 @@ def decode(
     if not len(entries):
         raise ValueError("no entry token: these are not the tokens of an invocation")
     entry = int(entries[0])
-    blocks = _Blocks(table, len(program.steps), int(table.ip_delta[tokens[entry]]), keys, len(tokens))
+    blocks = _Blocks(table, program, int(table.ip_delta[tokens[entry]]), keys, len(tokens))
     position = entry + 1
     while position < len(tokens) and blocks.open:
         taken = blocks.read(tokens, position, min(position + block, len(tokens)))
@@ -141,8 +143,11 @@ _COLUMN_TYPES = (np.int32, np.int64, np.int32, np.uint8, np.uint64, np.int32, np
 class _Blocks:
     """Decodes block after block; instruction pointer and frame base are carried along."""
 
-    def __init__(self, table: TokenTable, steps: int, ip: int, keys: np.ndarray | SparseValues | None, room: int):
-        self.table, self.steps, self.ip, self.frame, self.keys = table, steps, ip, 0, keys
+    def __init__(self, table: TokenTable, program: Program, ip: int, keys: np.ndarray | SparseValues | None, room: int):
+        self.table, self.ip, self.frame, self.keys = table, ip, 0, keys
+        self.firsts = np.array([*program.step_at, len(program.steps)])
+        self.shared = np.diff(self.firsts) == 2 if len(program.step_at) < len(program.steps) else None
+        room = room if self.shared is None else 2 * room
         # 0: no digit; p + 1: digit at place p. Behind digit p > 0 comes digit p - 1.
         self.digit = np.where(table.kind == Kind.DIGIT, table.place + 1, 0).astype(np.int8)
         self.has_far_jumps = bool(table.behind.any())
@@ -179,7 +184,7 @@ class _Blocks:
             starts, ends = starts[: stops[0] + 1], ends[: stops[0] + 1]
         last = ids[ends]
         ips = self.ip + _running(table.ip_delta[ids], starts, ends)
-        outside = np.flatnonzero((ips[:-1] < 0) | (ips[:-1] >= self.steps))
+        outside = np.flatnonzero((ips[:-1] < 0) | (ips[:-1] >= len(self.firsts) - 1))
         if len(outside):
             at = start + int(starts[outside[0]])
             faults.append(Fault(at, f"the instruction pointer {int(ips[outside[0]])} is outside the program"))
@@ -194,19 +199,35 @@ class _Blocks:
         frames = self.frame + _running(table.frame_delta[ids], starts, ends)
         used = ids[: ends[-1] + 1]
         value = table.values(used, starts)
-        rows = (ips[:-1], start + ends, ends - starts + 1, table.kind[last], value, frames[:-1])
-        for column, row in zip(self.columns, rows, strict=False):
-            column[self.count : self.count + len(ends)] = row
+        found = [self.firsts[ips[:-1]], start + ends, ends - starts + 1, table.kind[last], value, frames[:-1]]
         if self.keys is not None:
             base = self.keys[start - 1 : start - 1 + len(used)] - table.place[used]
             low, high = np.minimum.reduceat(base, starts), np.maximum.reduceat(base, starts)
-            self.columns[6][self.count : self.count + len(ends)] = np.where(low == high, low, np.nan)
-        self.count += len(ends)
+            found.append(np.where(low == high, low, np.nan))
+        if self.shared is not None:
+            found = _with_branches(found, self.shared[ips[:-1]] & (table.kind[last] != Kind.JUMP))
+        count = len(found[0])
+        for column, row in zip(self.columns, found, strict=False):
+            column[self.count : self.count + count] = row
+        self.count += count
         self.ip, self.frame = int(ips[-1]), int(frames[-1])
         if not faults and table.stops[last[-1]]:
             trapped = table.kind[last[-1]] == Kind.TRAP
             self.outcome = table.traps[table.value[last[-1]]] if trapped else "halt"
         return len(used)
+
+
+def _with_branches(columns: list[np.ndarray], behind: np.ndarray) -> list[np.ndarray]:
+    """Steps of rows with two of them where the branch, which the row has first, was not taken (bool [n]): it has no tokens, and
+    stands before the other one. columns: as in `Trace`."""
+    step, end, length, kind, *others = (np.repeat(column, 1 + behind) for column in columns)
+    second = np.flatnonzero(behind) + np.arange(1, 1 + np.count_nonzero(behind))
+    step[second] += 1
+    end[second - 1] -= length[second - 1]
+    length[second - 1], kind[second - 1], others[0][second - 1] = 0, Kind.NEXT, 0
+    if len(others) > 2:
+        others[2][second - 1] = np.nan
+    return [step, end, length, kind, *others]
 
 
 def _running(deltas: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:

@@ -25,6 +25,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
+@pytest.fixture
+def loops_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loops stand in programs as the passes before `repeat` leave them."""
+    monkeypatch.setattr("wasm2xformer.compiler.optimise.optimise.repeat", lambda code: None)
+
+
 def refuse_to_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     """A tool that is missing where everything has to be there is a failure, and looks like one."""
     if IN_CI and report.outcome == "skipped" and not hasattr(report, "wasxfail"):

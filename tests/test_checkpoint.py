@@ -221,10 +221,10 @@ def with_value(index: Any, value: float) -> Callable[[np.ndarray], np.ndarray]:
         ("prompt.prefix", with_value(2, -1), "a token id outside"),
         ("prompt.prefix", lambda a: a[None], "no list of token ids"),
         ("prompt.prefix", lambda a: a[:5].copy(), "17 steps, but only 5 tokens"),
-        ("prompt.prefix", lambda a: np.delete(a, 260), "no whole sections of tokens P for 17 steps"),
-        ("prompt.prefix", lambda a: np.append(a, a[260]), "no whole sections of tokens P for 17 steps"),
-        ("prompt.prefix", lambda a: np.where(np.arange(len(a)) == 260, a[0], a), "no whole sections of tokens P for 17 steps"),
-        ("prompt.prefix", lambda a: np.delete(a, slice(257, 275)), "no whole sections of tokens P for 17 steps"),
+        ("prompt.prefix", lambda a: np.delete(a, 260), "no whole sections of tokens P for 17 rows"),
+        ("prompt.prefix", lambda a: np.append(a, a[260]), "no whole sections of tokens P for 17 rows"),
+        ("prompt.prefix", lambda a: np.where(np.arange(len(a)) == 260, a[0], a), "no whole sections of tokens P for 17 rows"),
+        ("prompt.prefix", lambda a: np.delete(a, slice(257, 275)), "no whole sections of tokens P for 17 rows"),
     ],
 )
 def test_tensors_are_checked(path: Path, tmp_path: Path, name: str, change: Any, told: str) -> None:

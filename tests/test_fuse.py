@@ -84,7 +84,7 @@ SUM = "(i32.add (local.get 0) (local.get 1))"
         ("(i32.add (i32.load (local.get 0)) (local.get 1))", ["i32.load", "i32.add"]),
     ],
 )  # fmt: skip
-def test_what_is_fused(body, wanted):
+def test_what_is_fused(body, wanted, loops_once):
     assert ops(wat(body)) == wanted
     assert not any(".indexed" in op or op.count(".") > 1 for op in ops(wat(body), 0) if not op.startswith("br."))
 

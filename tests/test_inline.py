@@ -45,6 +45,7 @@ def steps_of(text: str, opt_level: int = 1) -> Program:
     return compile_steps(f"(module {text})", CompileOptions(opt_level))[0]
 
 
+@pytest.mark.usefixtures("loops_once")
 def test_what_is_inlined():
     fib = steps_of(FIB)
     assert [p.callee for p in fib.inlined] == [0, 0] and sum(step.op == "call" for step in fib.steps) == 5
@@ -161,13 +162,14 @@ def test_a_jump_into_a_copy_is_seen():
 
 
 @pytest.mark.parametrize("change", [{"start": 10**6}, {"end": 0}, {"callee": 99}, {"imm": 0}])
-def test_what_cannot_be_inlined_is_no_program(change):
+def test_what_cannot_be_inlined_is_no_program(change, loops_once):
     program = steps_of(FAR)
     (part,) = program.inlined
     with pytest.raises(InvalidProgram):
         validate(replace(program, inlined=(part.but(**change),)))
 
 
+@pytest.mark.usefixtures("loops_once")
 def test_a_copy_stays_in_its_frame():
     """A copy reads nothing of its caller's frame below its own."""
     program = steps_of(FAR)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import wasm2xformer as w2x
@@ -61,6 +63,6 @@ def test_a_limit_that_was_chosen_or_declared_is_none_of_ours():
 def test_a_growth_that_fails_within_the_limit_is_a_difference():
     """Only what is beyond the limit is one."""
     model = w2x.compile(GROWS)
-    model.program = type(model.program)(**{**vars(model.program), "memory_maximum": 2000})
+    model.program = replace(model.program, memory_maximum=2000)
     report = w2x.Verifier(GROWS, model=model).invoke("pages", [1024])
     assert not report.ok and not report.limit

@@ -272,6 +272,7 @@ SUM = f(
 )
 
 
+@pytest.mark.usefixtures("loops_once")
 def test_o1_a_loop_tests_last():
     assert listing(SUM) == [
         "s1 = mov #0",
@@ -308,6 +309,7 @@ def test_o1_results_go_straight_to_where_they_are_wanted():
     ]
 
 
+@pytest.mark.usefixtures("loops_once")
 def test_o1_copies_between_locals_vanish_where_they_can_share_a_slot():
     text = f(
         "(param $n i32) (result i32) (local $m i32)",

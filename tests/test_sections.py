@@ -139,7 +139,7 @@ def statics_of(model: Transformer) -> list[Static]:
 def test_all_sections_are_one_row_to_the_fast_engine() -> None:
     statics = statics_of(in_sections(1).transformer)
     by_position = [s for s in statics if s.fixed]
-    rows = len(in_sections(1).program.steps) + 1
+    rows = len(in_sections(1).program.step_at) + 1
     assert len(by_position) > 1 and len({s.row for s in by_position}) == 1
     assert all(len(s.keys) == rows for s in by_position)
     assert statics_of(realise(*compile_steps(PROGRAM)).transformer)[0].fixed

@@ -75,6 +75,7 @@ def test_fewer_copies_are_left_in_a_round(body, op, left):
     assert len(copies) == 1 and copies[0] <= left * sum(step.op == op for step in program.steps)
 
 
+@pytest.mark.usefixtures("loops_once")
 def test_a_loop_that_needs_no_copies_stands_there_once():
     body = FIBONACCI.replace("(local.set 0 (local.get 1))", "").replace(
         "(local.set 1 (local.get $t))", "(local.set 0 (local.get $t))"

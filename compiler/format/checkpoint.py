@@ -55,7 +55,7 @@ class Model:
     transformer: the weights. program: the step program they hold, for display and checking only (none: a transformer
     that was built by hand).
     jumps: (ip delta, frame delta) of each token that jumps (J, X, Y, Z, F), in the order of ids.
-    entries: (name, first step) of each token I.{k}.
+    entries: (name, first row, see `Program.row_of`) of each token I.{k}.
     inputs: token number s of G.{s} for each named input area.
     texts: for each step with a site: "function 0xoffset instruction" as people read it.
     mixture: of a folder with experts what is in it; `transformer` is then `mixture.joined()`, and has been shown to decode the

@@ -163,10 +163,10 @@ def _check_rows(model: Model, runs: Sequence[tuple[Token, TokenRun]]) -> None:
     section = np.repeat(np.array(places, dtype=np.int64), [run.count for _, run in runs])
     found = section[model.transformer.prefix]
     at, rows = np.flatnonzero(found >= 0), np.count_nonzero(found == 0)
-    whole = rows > len(model.program.steps) and len(at) % rows == 0 and at[-1] - at[0] == len(at) - 1
+    whole = rows > len(model.program.step_at) and len(at) % rows == 0 and at[-1] - at[0] == len(at) - 1
     _require(
         whole and np.array_equal(found[at], np.repeat(np.arange(len(at) // rows), rows)),
-        f"prompt.prefix: no whole sections of tokens P for {len(model.program.steps)} steps and what stands before",
+        f"prompt.prefix: no whole sections of tokens P for {len(model.program.step_at)} rows and what stands before",
     )
     _require(set(found[at].tolist()) == set(section[section >= 0].tolist()), "vocabulary: tokens P of no section")
 
@@ -194,12 +194,14 @@ def _heads(runs: Sequence[tuple[Token, TokenRun]]) -> dict[tuple[str, int], int]
 def _check_entries(model: Model) -> None:
     """Each entry has a token, and each token an entry; input areas have theirs."""
     program = model.program
-    first = {e.entry: name for name, e in _all_entries(program)}
+    row = program.row_of
+    first = {row[e.entry]: name for name, e in _all_entries(program)}
     _require(len(first) == sum(1 for _ in _all_entries(program)), "two entries begin at one step")
     tokens = {step: name for name, step in model.entries}
     _require(len(tokens) == len(model.entries) and tokens.keys() == first.keys(), "entries: not those of the program")
     for name, entry in program.entries.items():
-        _require(tokens[entry.entry] == name, f"entries: {tokens[entry.entry]!r} is {name!r} in the program")
+        found = tokens[row[entry.entry]]
+        _require(found == name, f"entries: {found!r} is {name!r} in the program")
     _require(model.inputs.keys() == program.inputs.keys(), "inputs: not those of the program")
     segments = _count("G", model.transformer.vocabulary)
     for name, number in model.inputs.items():

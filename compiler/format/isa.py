@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import accumulate
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -132,6 +134,7 @@ class Step(Immutable, frozen=True):
     # on their way to a `Program`, whose steps have none.
     limits: tuple[int, ...] = ()
     d: Slot | None = None
+    joined: bool = False  # it has no row of its own: where the branch before it is not taken, that row does it, too
 
     @property
     def operation(self) -> Operation:
@@ -267,6 +270,16 @@ class Program:
     exported_globals: dict[str, tuple[Slot, ValType]] = field(default_factory=dict)
     # Instructions for which no step answers -> the rule (FOLDING_RULES) by which that is so. Not in checkpoints.
     folded: dict[Site, str] = field(default_factory=dict, compare=False)
+
+    @cached_property
+    def row_of(self) -> list[int]:
+        """By step: its row, which it has alone or together with the branch before it. That is what instruction pointers count."""
+        return list(accumulate((not step.joined for step in self.steps[1:]), initial=0)) if self.steps else []
+
+    @cached_property
+    def step_at(self) -> list[int]:
+        """By row: its first step."""
+        return [index for index, step in enumerate(self.steps) if not step.joined]
 
     def memory_of(self, step: Step) -> LinearMemory | None:
         """The memory that an access of linear memory means; None where there is one and it is as usual."""

@@ -91,6 +91,7 @@ class StoredStep(Struct, omit_defaults=True, forbid_unknown_fields=True, gc=Fals
     site: Site | None = None
     taken: Annotated[int, Meta(ge=0, le=1)] = 1
     wide: bool = False
+    joined: bool = False
 
 
 class StoredFunction(Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -242,7 +243,7 @@ def _function_type(stored: StoredType, names: Names) -> FuncType:
 def _stored_step(s: Step) -> StoredStep:
     return StoredStep(
         s.op, s.a, s.b, s.c, s.d, s.dest, s.imm, s.target, s.targets, s.callee, None if s.type is None else _stored_type(s.type),
-        _type_names(s.type), s.trap, s.site, s.taken, s.wide,
+        _type_names(s.type), s.trap, s.site, s.taken, s.wide, s.joined,
     )  # fmt: skip
 
 
@@ -276,7 +277,7 @@ def program_of(stored: StoredProgram) -> Program:
 def _step(s: StoredStep) -> Step:
     return Step(
         s.op, s.a, s.b, s.c, s.dest, s.imm, s.target, s.targets, s.callee,
-        None if s.type is None else _function_type(s.type, s.type_names), s.trap, s.site, s.taken, s.wide, d=s.d,
+        None if s.type is None else _function_type(s.type, s.type_names), s.trap, s.site, s.taken, s.wide, d=s.d, joined=s.joined,
     )  # fmt: skip
 
 

@@ -117,6 +117,11 @@ class Operation:
         return self.control == TAIL
 
     @cached_property
+    def joins(self) -> bool:
+        """Whether a step with it may share the row of the branch before it."""
+        return self.effect in ("value", "store") and (not self.may_trap or self.space == "linear") and self.does != "param"
+
+    @cached_property
     def branches(self) -> bool:
         """Whether it compares and goes to its target or to the next step."""
         return self.control == BRANCH

@@ -211,7 +211,7 @@ class TokenTable:
         cls, names: Sequence[str], jumps: Sequence[tuple[int, int]], entries: Sequence[tuple[str, int]]
     ) -> TokenTable:
         """names: the vocabulary. jumps: (ip delta, frame delta) of each token that has deltas of its own (J, X, Y, Z, F), in the
-        order of ids; entries: (name, first step) of I.0, ... Raises ValueError when they are not as many as those tokens."""
+        order of ids; entries: (name, first row) of I.0, ... Raises ValueError when they are not as many as those tokens."""
         types = (np.uint8, np.int8, np.int32, np.int64, np.int64, np.bool_, np.bool_, np.int8, np.int8)
         columns = [np.zeros(len(names), dtype=t) for t in types]
         moved = 0

@@ -68,6 +68,7 @@ def validate(program: Program) -> None:
     if -1 in owners:
         raise InvalidProgram("belongs to no function and no entry", owners.index(-1))
     _check_inlined(program, owners)
+    _check_joined(program, owners)
     _check_sites(program)
     _check_tables(program)
 
@@ -336,6 +337,23 @@ def _check_inlined(program: Program, owners: list[int]) -> None:
         if owners[part.start] != owners[part.end] or owners[part.start] >= len(program.functions):
             raise InvalidProgram("inlined across the end of a function", part.start)
         before = part.end
+
+
+def _check_joined(program: Program, owners: list[int]) -> None:
+    """A step that shares the row of a branch stands behind it, and nothing else leads to it."""
+    joined = {at for at, step in enumerate(program.steps) if step.joined is not False}
+    if not joined:
+        return
+    for at in sorted(joined):
+        step, before = program.steps[at], program.steps[at - 1]
+        if step.joined is not True or at == 0 or owners[at] != owners[at - 1] or owners[at] == len(program.functions):
+            raise InvalidProgram("shares the row of no step of its function", at)
+        if not before.operation.branches or before.joined or not step.operation.joins:
+            raise InvalidProgram(f"{step.op} shares the row of {before.op}", at)
+    ways = [target for step in program.steps for target in (step.target, *step.targets)]
+    for target in (*ways, *(f.entry for f in program.functions.values())):
+        if target in joined:
+            raise InvalidProgram("shares the row of a branch, and something else leads to it", target)
 
 
 def _check_sites(program: Program) -> None:

@@ -57,7 +57,7 @@ vocabulary {len(t.vocabulary):,}, a prefix of {len(t.prefix):,} tokens. Real sof
 
 def _example(model: Model) -> tuple[str, str]:
     """A call as a message and as tokens; without a function that takes only integers, none and the first token."""
-    numbers = {first: k for k, (_, first) in enumerate(model.entries)}
+    numbers = {model.program.step_at[row]: k for k, (_, row) in enumerate(model.entries)}
     for name, entry in model.program.entries.items():
         if _plain(name, entry) and model.program.start is None:
             values = [_EXAMPLES[type_] for type_ in entry.params]

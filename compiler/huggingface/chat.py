@@ -20,7 +20,7 @@ _ELSEWHERE = "`wasm2xformer prompt` writes the tokens of its call"
 
 def chat_template(model: Model) -> str:
     """The text of the template for this model's exported functions."""
-    numbers = {first: k for k, (_, first) in enumerate(model.entries)}
+    numbers = {model.program.step_at[row]: k for k, (_, row) in enumerate(model.entries)}
     entries = model.program.entries
     functions = ", ".join(_function(name, e, numbers[e.entry]) for name, e in sorted(entries.items()))
     refused = ""

@@ -19,7 +19,7 @@ from .addresses import memory_map, slot_map
 from .architecture import Architecture
 from .encode import Encoder, absolute_slot
 from .jumps import SINGLE_JUMPS, Jumps, jumps_of, tables_of
-from .rows import Row, fields
+from .rows import Row, fields, guard_fields
 from .sections import OWN_TOKENS, TOKENS_LIMIT, RowTable, sections
 
 
@@ -27,10 +27,11 @@ from .sections import OWN_TOKENS, TOKENS_LIMIT, RowTable, sections
 class ProgramImage:
     """A program as tokens say it: what the prompt's prefix holds, and what the jump tokens do.
 
-    rows: per step, the fields it fetches. leading: rows before these: the first one touches nothing, there execution stands
-    before the first entry; the others name the slots of constants, if these are spelled. constants: (address, initial value) of
+    rows: the fields that are fetched, of a step or of a branch and the step behind it. leading: rows before these: the first one
+    touches nothing, there execution stands before the first entry; the others name the slots of constants, if these are spelled.
+    constants: (address, initial value) of
     constants, globals and hidden registers. segments: (memory address, bytes). inputs: address of each named area that a
-    prompt may fill. entries: (name, first step); "" is the start function. jumps: see `jumps`.
+    prompt may fill. entries: (name, first row); "" is the start function. jumps: see `jumps`.
     """
 
     rows: list[Row]
@@ -64,6 +65,7 @@ class Assembly:
 QUOTIENT_PLACES = {"divide": 4, "divide64": 8, "f32_divide": 4, "f32_root": 4, "f64_divide": 8, "f64_root": 8}
 _WIDE = (
     "move_high", "select_high", "carry", "divide64", "wide_bytes", "fill_high", "load64", "store64", "signed_high", "check_high",
+    "guard.wide",
 )  # fmt: skip
 
 
@@ -79,7 +81,7 @@ def assemble(
     jumps = jumps_of(program, single_jumps)
     tables = tables_of(program, jumps)
     slots, memory = slot_map(program), memory_map(program, tables.bytes)
-    rows = [fields(step) for step in program.steps]
+    rows = _rows(program)
     places = _places(program, rows, slots.constants)
     spelled = len(slots.constants) + len(memory.segments) > own_tokens
     leading: list[Row] = [{}, *(absolute_slot("dest", address) for address, _ in slots.constants if spelled)]
@@ -107,6 +109,17 @@ def assemble(
     return Assembly(replace(architecture, sections=sections(image.table, tokens_limit - 1 - said)), image)
 
 
+def _rows(program: Program) -> list[Row]:
+    """With the fields of their operations."""
+    rows: list[Row] = []
+    for index, step in enumerate(program.steps):
+        if step.joined:
+            rows[-1] = guard_fields(program.steps[index - 1]) | fields(step)
+        else:
+            rows.append(fields(step))
+    return rows
+
+
 def _used(rows: list[Row]) -> frozenset[str]:
     return frozenset(name for row in rows for name, value in row.items() if value)
 
@@ -117,9 +130,10 @@ def _places(program: Program, rows: list[Row], constants: list[tuple[int, int]])
 
 
 def _entries(program: Program) -> list[tuple[str, int]]:
-    start = [("", program.start.entry)] if program.start else []
-    exported = [(name, entry.entry) for name, entry in program.entries.items()]
-    return exported + start + [(entry.name, entry.entry) for entry in program.host.values()]
+    row = program.row_of
+    start = [("", row[program.start.entry])] if program.start else []
+    exported = [(name, row[entry.entry]) for name, entry in program.entries.items()]
+    return exported + start + [(entry.name, row[entry.entry]) for entry in program.host.values()]
 
 
 def _tokens(program: Program, rows: list[Row], places: int, jumps: Jumps) -> dict[str, int]:

@@ -29,13 +29,18 @@ class Encoder:
         self.first = ids["X"] + jumps.base / 2 - 0.5 + 0.5 / jumps.base
 
     def complete(self, rows: list[Row]) -> None:
-        """rows: of all steps, with the fields of their operations."""
-        for index, step in enumerate(self.program.steps):
-            self._operands(rows, index, step)
-            self._next(rows[index], index, step)
-            offset = rows[index].get("offset", 0)
+        """rows: with the fields of their operations."""
+        steps, row_of = self.program.steps, self.program.row_of
+        for index, step in enumerate(steps):
+            row = rows[row_of[index]]
+            if index + 1 < len(steps) and steps[index + 1].joined:
+                self._guard(row, index, step)
+                continue
+            self._operands(rows, row_of[index], step)
+            self._next(row, index, step)
+            offset = row.get("offset", 0)
             if offset:
-                rows[index] |= {name: offset % size for name, size in _LOW_PARTS}
+                row |= {name: offset % size for name, size in _LOW_PARTS}
 
     def _trap(self, kind: str) -> int:
         return self.ids["T"] + list(TRAPS).index(kind)
@@ -52,8 +57,15 @@ class Encoder:
         row[name] = address
         row[f"{name}.high"] = address // SLOT_DIGIT
 
-    def _operands(self, rows: list[Row], index: int, step: Step) -> None:
-        row = rows[index]
+    def _guard(self, row: Row, index: int, branch: Step) -> None:
+        """A branch whose row does what stands behind it where it is not taken."""
+        assert branch.target is not None
+        self._place(row, "e", branch.a)
+        self._place(row, "f", branch.b)
+        row["guard.taken"] = self._way(row, index, branch.target)
+
+    def _operands(self, rows: list[Row], number: int, step: Step) -> None:
+        row = rows[number]
         for name, slot in (("a", step.a), ("b", step.b), ("c", step.c), ("d", step.d)):
             self._place(row, name, slot)
         if step.operation.space in ("hidden", "table"):
@@ -64,8 +76,8 @@ class Encoder:
             row["offset"] += memory.base
         if (memory is not None and memory.wide) or (step.operation.space == "table" and step.wide):
             row["check_high"] = 1
-        if index + 1 < len(rows):  # a value is committed by the token at which the next row is fetched
-            after = rows[index + 1]
+        if number + 1 < len(rows):  # a value is committed by the token at which the next row is fetched
+            after = rows[number + 1]
             if step.dest is None:
                 after["discard"] = 1
             else:
@@ -101,8 +113,16 @@ class Encoder:
     def _single(self, index: int) -> int:
         return self.ids["J"] + self.jumps.first[index]
 
+    def _distance(self, index: int, target: int) -> int:
+        """In rows."""
+        return self.program.row_of[target] - self.program.row_of[index]
+
+    def _way(self, row: Row, index: int, target: int) -> int:
+        """The id of a jump's first token."""
+        return self._single(index) if index in self.jumps.first else self._spelt(row, self._distance(index, target), "Y")
+
     def _jump(self, row: Row, index: int, target: int) -> None:
-        first = self._single(index) if index in self.jumps.first else self._spelt(row, target - index, "Y")
+        first = self._way(row, index, target)
         if self.program.steps[index].operation.branches:
             row["taken"] = first - self.ids["N"]
         else:
@@ -131,7 +151,7 @@ class Encoder:
         row["far.third"] = self.ids["F"] + self.frames[step.imm]
         if step.op == "call":
             assert step.callee is not None
-            row["next"] = self._spelt(row, self.program.functions[step.callee].entry - index, "Z")
+            row["next"] = self._spelt(row, self._distance(index, self.program.functions[step.callee].entry), "Z")
             row["far.third"] -= row["next"]
         else:
             self._looked_up(row, "Z")

@@ -101,7 +101,7 @@ def jumps_of(program: Program, single_jumps: int = SINGLE_JUMPS) -> Jumps:
     if "return" in ops:
         frames |= {step.imm for step in program.steps if step.operation.calls}
     base = 16
-    while base * base // 2 < len(program.steps):
+    while base * base // 2 < len(program.step_at):
         base *= 2
     return Jumps(sites, singles, first, base, bool(far), sorted(frames), "return" in ops)
 
@@ -112,22 +112,23 @@ def _jumps(step: Step) -> bool:
 
 def _block(program: Program, sites: CallSites, index: int, step: Step) -> list[Jump]:
     """The jumps that a step may make, in the order of its selector."""
-    functions, steps = program.functions, program.steps
+    functions, steps, row = program.functions, program.steps, program.row_of
+    here = row[index]
     if step.op == "call":
         assert step.callee is not None
-        return [Jump(functions[step.callee].entry - index, step.imm, sites.number(index))]
+        return [Jump(row[functions[step.callee].entry] - here, step.imm, sites.number(index))]
     if step.operation.calls:
         caller = sites.number(index)
-        return [Jump(functions[f].entry - index, step.imm, caller) for _, f in sites.choices(index)]
+        return [Jump(row[functions[f].entry] - here, step.imm, caller) for _, f in sites.choices(index)]
     if step.op == "return_call":
         assert step.callee is not None
-        return [Jump(functions[step.callee].entry - index)]
+        return [Jump(row[functions[step.callee].entry] - here)]
     if step.operation.tail:
-        return [Jump(functions[f].entry - index) for _, f in sites.choices(index)]
+        return [Jump(row[functions[f].entry] - here) for _, f in sites.choices(index)]
     if step.op == "return":
-        return [Jump(site + 1 - index, -steps[site].imm) for site in sites.of(sites.owner[index])]
+        return [Jump(row[site + 1] - here, -steps[site].imm) for site in sites.of(sites.owner[index])]
     targets = step.targets if step.op == "br_table" else (step.target,)
-    return [Jump(target - index) for target in targets if target is not None]
+    return [Jump(row[target] - here) for target in targets if target is not None]
 
 
 def _chosen(program: Program, sites: CallSites, most: int) -> set[int]:
@@ -152,6 +153,7 @@ def _chosen(program: Program, sites: CallSites, most: int) -> set[int]:
 def _candidates(program: Program, sites: CallSites) -> Iterator[tuple[list[int], int, int]]:
     """(steps that share tokens, number of those tokens, tokens saved each time one of the steps runs)."""
     plain: dict[int, list[int]] = defaultdict(list)
+    row = program.row_of
     for index, step in enumerate(program.steps):
         match step.op:
             case "br_table":
@@ -162,13 +164,13 @@ def _candidates(program: Program, sites: CallSites) -> Iterator[tuple[list[int],
                 yield [index], len(sites.choices(index)), 2
             case "return_call":
                 assert step.callee is not None
-                plain[program.functions[step.callee].entry - index].append(index)
+                plain[row[program.functions[step.callee].entry] - row[index]].append(index)
             case "return_call_indirect" | "return_call_ref":
                 yield [index], len(sites.choices(index)), 1
             case "return":
                 yield [index], sites.count(sites.owner[index]), 2
             case _ if step.target is not None:
-                plain[step.target - index].append(index)
+                plain[row[step.target] - row[index]].append(index)
     for indices in plain.values():
         yield indices, 1, 1
 
@@ -187,7 +189,8 @@ class Tables:
 
 def tables_of(program: Program, jumps: Jumps) -> Tables:
     """Equal tables are one."""
-    width = 2 if len(program.steps) <= 1 << 16 else 4
+    row = program.row_of
+    width = 2 if len(program.step_at) <= 1 << 16 else 4
     made = bytearray()
     found: dict[tuple[int, ...], tuple[int, int]] = {}  # () for the table of references
 
@@ -195,7 +198,7 @@ def tables_of(program: Program, jumps: Jumps) -> Tables:
         if key not in found:
             first = len(made)
             for target in targets:
-                made.extend(target.to_bytes(width, "little"))
+                made.extend(row[target].to_bytes(width, "little"))
             found[key] = first, (len(made) - first) // width
         return found[key]
 

@@ -10,7 +10,7 @@ from .memory import memory
 from .output import Place, output
 from .state import Features, state
 from .wide_division import wide_division
-from .words import comparison, division, product, signs, words
+from .words import comparison, division, guard, product, signs, words
 
 
 def machine(architecture: Architecture, form: type[Graph] = Graph) -> tuple[Graph, Features]:
@@ -27,7 +27,8 @@ def machine(architecture: Architecture, form: type[Graph] = Graph) -> tuple[Grap
     sign = signs(s)
     sig = significance(s, sign)
     place = Place(s, sig.top)
-    mem = memory(s, place.one_hot, place.number)
+    taken = guard(s)
+    mem = memory(s, place.one_hot, place.number, taken)
     byte = bytewise(s, sig, place.number)
     condition = comparison(s, sign)
     prod = product(s)
@@ -36,5 +37,5 @@ def machine(architecture: Architecture, form: type[Graph] = Graph) -> tuple[Grap
     quotient_terms = wide.result if wide else None
     floats = floating_point(s, sign)
     word = words(s, mem.loaded, condition, prod, div, quotient_terms, byte.clz, byte.ctz, floats.words)
-    output(s, place, mem, prod, div, wide, byte, word, condition, floats)
+    output(s, place, mem, prod, div, wide, byte, word, condition, taken, floats)
     return graph, features

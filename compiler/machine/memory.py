@@ -26,8 +26,8 @@ class Memory:
     address: Expr
 
 
-def memory(s: State, place: list[Variable], place_number: Expr) -> Memory:
-    """place: one-hot of the next digit's place; place_number: the same as a number.
+def memory(s: State, place: list[Variable], place_number: Expr, guarded: Expr) -> Memory:
+    """place: one-hot of the next digit's place; place_number: the same as a number. guarded: 1 where the row's branch is taken.
 
     A store writes one byte at each position at which it emits a digit: key = effective address + place. A load looks its bytes
     up at the effective address + 0, 1, ...; what was never written is 0. Hidden memory lies at negative addresses.
@@ -60,7 +60,7 @@ def memory(s: State, place: list[Variable], place_number: Expr) -> Memory:
         high = g.step(s.a.high - 1.0, "memory.high")
         beyond = beyond + 2.0**36 * g.product(s.field("check_high"), high, "memory.beyond")
     out_of_bounds = g.step(beyond - 1.0, "memory.out_of_bounds")
-    storing = g.product(s.field("store"), 1.0 - out_of_bounds, "memory.storing")
+    storing = g.product(s.field("store") - guarded, 1.0 - out_of_bounds, "memory.storing")
     is_byte = s.features["is.byte"]
     # Low parts of the address, modulo 256^i, before they wrap. A table's elements take 4 bytes.
     far = [Expr({})] * (BYTE_DIGITS - 1)

@@ -49,9 +49,10 @@ def output(
     byte: Bytewise,
     word: Words,
     condition: Expr,
+    guarded: Expr,
     floats: FloatResults,
 ) -> None:
-    """Adds the unembedding to the graph."""
+    """Adds the unembedding to the graph. guarded: 1 where the row's branch is taken, so that its step is not done."""
     g, ids = s.graph, s.architecture.ids
     fresh = Expr.of(s.features["fresh"])
     emit0, emit1 = _carries(s, prod, fresh)
@@ -74,16 +75,21 @@ def output(
         spacing=WORD**-1,
         limit=max(CARRIES),
     )
-    index = index + _control(s, condition) + _far(s, mem)
     if div is not None and g.decides:
         index = index + _quotient_id(s, div)
     if wide is not None:
         index = index + wide.index
-    index = index + floats.digits.index
+    of_step = index + floats.digits.index
+    index = of_step + _control(s, condition) + _far(s, mem)
     traps = _traps(s, mem, [d for d in (div, wide) if d is not None], floats.traps)
-    if traps:
+    if guarded.terms:
+        traps = [(Expr.of(g.gated("trap unless guarded", (flag - guarded, 1.0))), trap) for flag, trap in traps]
+    if traps or guarded.terms:
         trapped = total(flag for flag, _ in traps)
-        id_ = g.gated("id", (1.0, index), (trapped, -index), *((flag, trap) for flag, trap in traps))
+        id_ = g.gated(
+            "id", (1.0, index), (trapped, -index), (guarded, s.field("guard.taken") - of_step),
+            *((flag, trap) for flag, trap in traps),
+        )  # fmt: skip
         index = Expr.of(g.declare(id_, -ID_LIMIT, ID_LIMIT))
     if div is None or g.decides:
         g.unembed(index, 1.0, emittable=s.architecture.emitted)

@@ -130,6 +130,12 @@ def fields(step: Step) -> Row:
     return row
 
 
+def guard_fields(branch: Step) -> Row:
+    """Of a branch that has its row together with the step behind it: what is added to that step's fields."""
+    wide = float(branch.operation.operand_width == 8)
+    return {"guard": 1, "guard.wide": wide, **{f"guard.{name}": value for name, value in _comparison(branch.operation).items()}}
+
+
 def _division(o: Operation) -> Row:
     """Two circuits have flags of their own: the one for 32 bits, and `wide_division`, whose result may borrow."""
     kind = "divide64" if o.width == 8 else "divide"

@@ -56,11 +56,21 @@ class Value:
 
 
 @dataclass
+class Words:
+    """A number as two of 32 bits, 0..2^32-1."""
+
+    low: Expr
+    high: Expr
+
+
+@dataclass
 class State:
     """What the arithmetic reads.
 
     fetched, field(name): the current row's fields (field: 0 when no row has it). frame: the frame base.
-    a, b, d: operands, the last one nothing in a machine without steps that have it; c_low, c_byte: low word of the third, and its
+    a, b, d: operands, the last one nothing in a machine without steps that have it; compared: the two numbers that the branch of
+    a row compares which does another step where it is not taken, none in a machine without such rows; c_low, c_byte: low word of
+    the third, and its
     lowest byte. popcount_a; shift_bits, shift_bytes: of b as a
     shift count (v mod 8 and v div 8 mod 8). return_caller: caller number of the call that made this frame; return_step,
     return_frame: the step behind that call, and the number of its frame movement, for far returns.
@@ -81,6 +91,7 @@ class State:
     a: Value
     b: Value
     d: Value
+    compared: list[Words]
     c_low: Expr
     c_byte: Expr
     popcount_a: Expr
@@ -160,13 +171,23 @@ def state(graph: Graph, architecture: Architecture, features: Features) -> State
         )  # fmt: skip
         d = [Expr.of(v) for v in found]
 
+    compared: list[Words] = []
+    if "guard" in fetched:
+        words = {"low": value.low} | ({"high": value.high} if "guard.wide" in fetched else {})
+        for name in "ef":
+            both = graph.paraboloid(
+                f"operand {name}", address(name), destination, {f"{name}.{k}": v for k, v in words.items()},
+                floor=floor, sizes=sizes, off=not_committed, key_squared=key_squared, position_bits=SLOT_POSITION_BITS,
+            )  # fmt: skip
+            compared.append(Words(Expr.of(both[0]), Expr.of(both[1]) if len(both) > 1 else Expr({})))
+
     caller, return_step, return_frame = _calls(graph, architecture, features, fetched, frame)
     scratched, carry0, carry1, quotient, *quotient_bytes = _scratch(
         graph, features, value, whole="divide64" in fetched or of_floats
     )
     return State(
         graph, architecture, features, fetched, SLOT_DIGIT * frame_high + frame_low, _operand_value(a, places),
-        _operand_value(b, places), Value(d), Expr.of(c_low), Expr.of(c_byte), Expr.of(popcount_a), Expr.of(shift_bits),
+        _operand_value(b, places), Value(d), compared, Expr.of(c_low), Expr.of(c_byte), Expr.of(popcount_a), Expr.of(shift_bits),
         Expr.of(shift_bytes), caller, return_step, return_frame, so_far_low, so_far_high, carry0, carry1, quotient,
         quotient_bytes, scratched, so_far, behind, _data_address(graph, architecture, features, value),
     )  # fmt: skip

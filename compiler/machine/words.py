@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..graph.expr import Expr, total
 from ..graph.graph import Graph
 from .floats import FloatWords
-from .state import State, Value
+from .state import State, Value, Words
 
 WORD = 2.0**32
 # A carry of a product may be off by one where it is nearest to a tie: the wrap of the words takes that off again. The tie
@@ -35,20 +35,37 @@ def signs(s: State) -> Signs:
 
 
 def comparison(s: State, sign: Signs) -> Expr:
-    """1 if the row's relation holds between a and b, else 0. The order of the words decides: 2 sgn(high) + sgn(low)."""
+    """1 if the row's relation holds between a and b, else 0."""
+    return _relation(s, Words(s.a.low, s.a.high), Words(s.b.low, s.b.high), sign, "")
+
+
+def guard(s: State) -> Expr:
+    """1 if the branch is taken with which the row's step shares its row, else 0."""
+    if not s.compared:
+        return Expr({})
     g = s.graph
-    low = s.a.low - s.b.low - WORD * g.product(s.field("signed_low"), sign.a_low - sign.b_low)
+    (a, b), wide = s.compared, bool(s.field("guard.wide").terms)
+    below = [Expr.of(g.step(word - 2.0**31, "guard<0")) for word in (a.low, b.low)]
+    below += [Expr.of(g.step(word - 2.0**31, "guard.high<0")) for word in (a.high, b.high) if wide]
+    return _relation(s, a, b, Signs(*below, *[Expr({})] * (4 - len(below))), "guard.")
+
+
+def _relation(s: State, a: Words, b: Words, sign: Signs, of: str) -> Expr:
+    """1 if the relation holds, 0 if not or where the row has none. The order of the words decides: 2 sgn(high) + sgn(low). of:
+    how the names of its fields begin."""
+    g = s.graph
+    low = a.low - b.low - WORD * g.product(s.field(f"{of}signed_low"), sign.a_low - sign.b_low)
     order = _sign(g, low)
-    if s.architecture.places == 8:
-        high = s.a.high - s.b.high - WORD * g.product(s.field("signed_high"), sign.a_high - sign.b_high)
+    if a.high.terms:
+        high = a.high - b.high - WORD * g.product(s.field(f"{of}signed_high"), sign.a_high - sign.b_high)
         order = order + 2.0 * _sign(g, high)
-    less, greater = g.step(-order - 1.0, "less"), g.step(order - 1.0, "greater")
+    less, greater = g.step(-order - 1.0, f"{of}less"), g.step(order - 1.0, f"{of}greater")
     return Expr.of(
         g.gated(
-            "condition",
-            (s.field("if_less"), less),
-            (s.field("if_equal"), 1.0 - less - greater),
-            (s.field("if_greater"), greater),
+            f"{of}condition",
+            (s.field(f"{of}if_less"), less),
+            (s.field(f"{of}if_equal"), 1.0 - less - greater),
+            (s.field(f"{of}if_greater"), greater),
         )
     )
 
@@ -132,12 +149,6 @@ class WordTerms:
 
     raw_low: Expr
     raw_high: Expr
-    low: Expr
-    high: Expr
-
-
-@dataclass
-class Words:
     low: Expr
     high: Expr
 

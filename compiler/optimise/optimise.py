@@ -17,7 +17,9 @@ from .compact import compact
 from .copies import remove_dead_copies, remove_redundant_copies
 from .fuse import fuse
 from .inline import inline
+from .join import join
 from .liveness import Effects
+from .repeat import repeat
 from .unroll import coalesce_loops, inverted
 
 # A jump is replaced by a copy of what stands at its target if that is at most so many steps, up to where it branches
@@ -45,6 +47,12 @@ def optimise(
     if opt_level:
         inline(lowered)
         watch("inline", lowered)
+        for function in lowered:
+            repeat(function.code)
+        watch("repeat", lowered)
+        for function in lowered:
+            join(function.code)
+        watch("join", lowered)
 
 
 Pass = Callable[[LoweredFunction, Effects], object]

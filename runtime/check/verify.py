@@ -213,7 +213,7 @@ class Verifier:
             finally:
                 self._answered(name, args, instance.asked)
             types = self.program.entries[name].params
-            bound = Bound(run.steps, self._comparison.answered)
+            bound = Bound(self._most_steps(run), self._comparison.answered)
             values = [bits_of(t, a) for t, a in zip(types, args)]
             agreement = self._agreement(run)
             report = self._compare(run, self._oracle.invoke(name, values, bound, agreement), agreement)
@@ -250,6 +250,11 @@ class Verifier:
                 attention=how.attention, device=how.device, margins=report.margins, reading=self._reading,
             )  # fmt: skip
 
+    def _most_steps(self, run: Run) -> int:
+        """That a run can have been: each of them ends with a token, or shares a row with one that does."""
+        ends = int(np.count_nonzero(self._table.ends[run.tokens]))
+        return ends if len(self.program.step_at) == len(self.program.steps) else 2 * ends
+
     def _given_up(self, error: Unfinished, tokens: Sequence[np.ndarray]) -> Unfinished:
         """The same, behind the fault of the steps if the functions that ran have one: it may be why there was no end."""
         try:
@@ -260,10 +265,12 @@ class Verifier:
 
     def _passed(self, tokens: Sequence[np.ndarray]) -> np.ndarray:
         """The steps that these blocks of tokens lead to."""
+        step_at = np.array(self.program.step_at)
         steps, at = [np.empty(0, np.int64)], 0
         for block in tokens:
             passed = at + np.cumsum(self._table.ip_delta[block], dtype=np.int64)
-            steps.append(np.unique(passed))
+            rows = np.unique(passed)
+            steps.append(step_at[rows[(rows >= 0) & (rows < len(step_at))]])
             at = int(passed[-1]) if len(passed) else at
         return np.concatenate(steps)
 

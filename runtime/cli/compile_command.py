@@ -47,8 +47,8 @@ SOURCES = (".wat", ".wasm", ".c")
     "wanted",
     metavar="PASS",
     help="Prints what a pass makes instead; the passes, in order: linked, "
-    "lowered, then at -O0 zeroing, jumps; at -O1 jumps, dead-copies, coalesce, redundant-copies, "
-    "dead-copies-2, jumps-2, tails, jumps-3, compact; then program, assembly, graph, transformer.",
+    "lowered, then at -O0 zeroing, jumps; at -O1 jumps, dead-copies, fuse, coalesce, redundant-copies, "
+    "dead-copies-2, jumps-2, tails, jumps-3, compact, inline, repeat, join; then program, assembly, graph, transformer.",
 )
 @compiling_options
 @exports_option

@@ -30,8 +30,8 @@ def to_json(model: Model) -> str:
         {
             "summary": dict(_summary(model)),
             "exports": [
-                {"name": n, "params": entries[n].params, "results": entries[n].results, "step": e}
-                for n, e in model.entries
+                {"name": n, "params": entries[n].params, "results": entries[n].results, "step": entries[n].entry}
+                for n, _ in model.entries
                 if n in entries
             ],
             "functions": [
@@ -141,10 +141,10 @@ def _overview(console: Console, model: Model, title: str, layers: Sequence[int])
     t = model.transformer
     print_table(console, title, ("", "#"), _summary(model))
     rows: list[tuple[Any, ...]] = []
-    for name, first in model.entries:
+    for name, _ in model.entries:
         entry = model.program.entries.get(name) if name else model.program.start
         if entry is not None:
-            rows.append((name or "(start)", ", ".join(entry.params), ", ".join(entry.results), first))
+            rows.append((name or "(start)", ", ".join(entry.params), ", ".join(entry.results), entry.entry))
     print_table(console, "exported functions", ("name", "parameters", "results", "#first step"), rows)
     rows = []
     for index in layers:
@@ -275,13 +275,16 @@ def _said(model: Model, steps: Sequence[int]) -> str:
     if first is None:
         return "before the first step"
     more = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
-    return f"step {first}{more}: {model.program.steps[first].op}  {model.texts.get(first, '')}".rstrip()
+    ops = model.program.steps[first].op
+    if first + 1 < len(model.program.steps) and model.program.steps[first + 1].joined:
+        ops += f", else {model.program.steps[first + 1].op}"
+    return f"step {first}{more}: {ops}  {model.texts.get(first, '')}".rstrip()
 
 
 def _vocabulary(console: Console, model: Model) -> None:
     t = model.transformer
     notes = {name: f"instruction pointer {d:+}, frame {f:+}" for name, d, f in _jumps(model)}
-    notes |= {f"I.{k}": f"{name or '(start)'}, step {step}" for k, (name, step) in enumerate(model.entries)}
+    notes |= {f"I.{k}": f"{name or '(start)'}, step {model.program.step_at[row]}" for k, (name, row) in enumerate(model.entries)}
     notes |= _rows(model)
     notes |= {f"G.{s}": name for name, s in model.inputs.items()}
     rows = [(str(i), name, notes.get(name, "")) for i, name in enumerate(t.vocabulary)]

@@ -121,6 +121,7 @@ def _step(step: Step) -> dict[str, Any]:
         "dest": _slot(step.dest), "imm": step.imm, "target": step.target,
         "targets": list(step.targets), "callee": step.callee, "trap": step.trap,
         "wide": step.value_is_wide, "effect": o.effect, "control": o.control, "access": o.access, "space": o.space,
+        "joined": step.joined,
         "site": None if step.site is None else [step.site.function, step.site.instruction],
     }  # fmt: skip
     return {name: value for name, value in full.items() if value not in (None, [], "", 0, False)}
@@ -128,22 +129,24 @@ def _step(step: Step) -> dict[str, Any]:
 
 def _program(model: Model) -> dict[str, Any]:
     program = model.program
-    kinds = {e.entry: ("call", e) for e in program.entries.values()} | {
-        e.entry: ("host", e) for e in program.host.values()
+    row = program.row_of
+    kinds = {row[e.entry]: ("call", e) for e in program.entries.values()} | {
+        row[e.entry]: ("host", e) for e in program.host.values()
     }
     if program.start is not None:
-        kinds[program.start.entry] = ("start", program.start)
+        kinds[row[program.start.entry]] = ("start", program.start)
     entries = []
     for number, (name, first) in enumerate(model.entries):
         kind, entry = kinds[first]
         entries.append(
             {
-                "number": number, "kind": kind, "name": printable(name), "first": first, "params": list(halved(entry.params)),
-                "results": list(halved(entry.results)), "registers": list(entry.registers),
+                "number": number, "kind": kind, "name": printable(name), "first": entry.entry,
+                "params": list(halved(entry.params)), "results": list(halved(entry.results)), "registers": list(entry.registers),
             }
         )  # fmt: skip
     return {
         "steps": [_step(step) for step in program.steps],
+        "step_at": program.step_at,
         "functions": [
             {
                 "index": f.index, "name": printable(f.name), "entry": f.entry, "end": f.end, "slots": f.frame_size,
@@ -161,12 +164,14 @@ def _program(model: Model) -> dict[str, Any]:
 
 
 def prefix_rows(model: Model) -> np.ndarray:
-    """int [n]: for each token of the prefix the step whose row, or a part of it, it says; -1: of the row that belongs to no step;
+    """int [n]: for each token of the prefix the step whose row, or a part of it, it says, where two share it the first one (a
+    branch, see `Step.joined`); -1: of the row that belongs to no step;
     -2: it says no row. Rows stand in the order of the steps, in one or more sections."""
     t = model.transformer
     said = np.array([t.vocabulary[token].startswith("P") for token in t.prefix.tolist()], dtype=bool)
     rows = np.full(len(said), -2)
-    rows[said] = np.arange(np.count_nonzero(said)) % (len(model.program.steps) + 1) - 1
+    steps = np.array([-1, *model.program.step_at])
+    rows[said] = steps[np.arange(np.count_nonzero(said)) % len(steps)]
     return rows
 
 

@@ -44,7 +44,7 @@ class PassRoom:
         self.stack = Placed(np.empty(p.STACK_WIDTH * FRAME_LIMIT, np.int64))
         self.results = Placed(np.empty(p.RESULT_WIDTH * _RESULTS, np.int64))
         t = tables
-        self.tables = [Placed(each) for each in (t.tokens, t.steps, t.constants, t.bases, t.cases, t.answered)]
+        self.tables = [Placed(each) for each in (t.tokens, t.steps, t.firsts, t.constants, t.bases, t.cases, t.answered)]
         self.call = 0
 
     def next_call(self) -> int:
@@ -83,7 +83,8 @@ class Agreement:
         self._visited = np.zeros(steps, np.uint8)
         self._state = state = np.zeros(p.STATE_WIDTH, np.int64)
         state[p.AT], state[p.IP] = self.entry + 1, table.ip_delta[run.prompt[self.entry]]
-        state[p.TOKENS], state[p.PROGRAM], state[p.FIXED], state[p.SLOTS] = len(self.tokens), steps, fixed, fixed + _SLOTS
+        state[p.TOKENS], state[p.PROGRAM] = len(self.tokens), len(tables.firsts) - 1
+        state[p.FIXED], state[p.SLOTS] = fixed, fixed + _SLOTS
         state[p.STACK], state[p.MOST_RESULTS], state[p.PATIENCE] = FRAME_LIMIT, _RESULTS, len(self.counts)
         state[p.HIDDEN_BYTES], state[p.FIRST_PAGE], state[p.HAS_KEYS], state[p.USER] = hidden, first_page, self._has_keys, -1
         state[p.CALL] = room.next_call()
@@ -187,7 +188,7 @@ class Agreement:
         if self._state[p.USER] >= 0:
             steps.setdefault(int(self._state[p.USER_STEP]), (int(self._state[p.USER]), 0, 0, Kind.NEXT))
         kind = Kind(int(self._table.kind[self.tokens[-1]]))
-        steps[last] = (int(self._state[p.IP]), len(self.tokens) - 1, value, kind)
+        steps[last] = (int(self._state[p.LAST]), len(self.tokens) - 1, value, kind)
         step, end, values, kinds = (np.array(column) for column in zip(*(steps[k] for k in sorted(steps)), strict=True))
         outcome = self._table.traps[value] if kind == Kind.TRAP else "halt"
         return Trace(

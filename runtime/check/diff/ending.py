@@ -141,4 +141,4 @@ def _trapping_site(c: Context) -> Site | None:
 def _entry(c: Context) -> Entry | None:
     first = int(c.trace.table.ip_delta[c.trace.tokens[c.trace.entry]])
     entries = (*c.program.entries.values(), c.program.start)
-    return next((e for e in entries if e is not None and e.entry == first), None)
+    return next((e for e in entries if e is not None and c.program.row_of[e.entry] == first), None)

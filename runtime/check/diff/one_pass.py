@@ -28,10 +28,11 @@ VALUED_FLAG, STORED_FLAG, BULK_FLAG, REFERENCE_FLAG = 1, 2, 4, 8
 HIDDEN_FLAG, GROWS_FLAG, RESULT_FLAG, INTERNAL_FLAG = 16, 32, 64, 128
 NO_SLOT, CONST_SLOT, FIXED_SLOT, FRAME_SLOT = range(4)
 
-# Of the state.
+# Of the state. IP: the row. SECOND: whether the branch of a row with two steps has been seen, which was not taken. LAST: the
+# step that was looked at last.
 (AT, IP, FRAME, DEPTH, RECORD, STEPS, USER, USER_STEP, SINCE, RESULTS, BULKS, NEEDED_FIRST, NEEDED_LAST, COMPARED, TOKENS,
  RECORDS, PROGRAM, FIXED, SLOTS, STACK, PATIENCE, MOST_RESULTS, HIDDEN_BYTES, FIRST_PAGE, HAS_KEYS,
- OUTPUT, FIRST_KEY, KEYS_END, CALL) = range(29)  # fmt: skip
+ OUTPUT, FIRST_KEY, KEYS_END, CALL, SECOND, LAST) = range(31)  # fmt: skip
 STATE_WIDTH = 32
 STACK_WIDTH, RESULT_WIDTH, BULK_WIDTH = 4, 4, 3
 
@@ -44,8 +45,8 @@ LOW, PAGE_BITS, PAGE_MASK = 2**32 - 1, 16, 2**16 - 1
 
 
 def follow(
-    state: I64, tokens: I32, keys: F64, records: I64, token_rows: I32, step_rows: I32, constants: I64, bases: I64, cases: I64,
-    answered: U8, counts: I64, visited: U8, slots: I64, known: U8, stack: I64, pages: I64, results: I64, bulks: I64,
+    state: I64, tokens: I32, keys: F64, records: I64, token_rows: I32, step_rows: I32, firsts: I32, constants: I64, bases: I64,
+    cases: I64, answered: U8, counts: I64, visited: U8, slots: I64, known: U8, stack: I64, pages: I64, results: I64, bulks: I64,
 ) -> int:  # fmt: skip
     """From where the state says, as far as the records go. known: the number of the call that has written the slot last.
     Returns how it ended; all but DIFFERS can be gone on from."""
@@ -65,6 +66,8 @@ def follow(
     available = state[RECORDS]
     fixed = state[FIXED]
     call = state[CALL]
+    second = state[SECOND]
+    index = 0
     status = DIFFERS
     while True:
         # The tokens of one step.
@@ -93,7 +96,18 @@ def follow(
             ends = token_rows[row + ENDS]
             i = i + 1
         kind = token_rows[row + KIND]
-        at = ip * STEP_WIDTH
+        index = firsts[ip]
+        # Of two steps in one row the first is a branch, which says nothing where it is not taken.
+        silent = 0
+        if firsts[ip + 1] - index == 2 and kind != K_JUMP:
+            if second == 0:
+                silent = 1
+                kind = K_NEXT
+                value = 0
+                ends = 1
+            else:
+                index = index + 1
+        at = index * STEP_WIDTH
         group = step_rows[at + GROUP]
         flags = step_rows[at + FLAGS]
         # It ends as its operation does.
@@ -110,8 +124,8 @@ def follow(
                 top = (depth - 1) * STACK_WIDTH
                 if next_ip != stack[top] + 1 or next_frame != stack[top + 1]:
                     return DIFFERS
-                if step_rows[stack[top] * STEP_WIDTH + FLAGS] & BULK_FLAG:
-                    called = stack[top]
+                if step_rows[stack[top + 3] * STEP_WIDTH + FLAGS] & BULK_FLAG:
+                    called = stack[top + 3]
             elif next_frame - frame != step_rows[at + MOVES] or (
                 step_rows[at + TARGET] >= 0 and next_ip != step_rows[at + TARGET]
             ):
@@ -149,7 +163,7 @@ def follow(
         # The record of what it answers for.
         event = -1
         if step_rows[at + SITE] >= 0 and kind != K_TRAP and not flags & BULK_FLAG:
-            event = ip
+            event = index
         if called >= 0:
             if event >= 0:
                 return DIFFERS
@@ -189,9 +203,9 @@ def follow(
                 if flags & GROWS_FLAG and (recorded == LOW or recorded == -1):
                     return DIFFERS
                 if flags & STORED_FLAG and state[HAS_KEYS]:
-                    place = argument + bases[ip]
+                    place = argument + bases[index]
                     if flags & HIDDEN_FLAG:
-                        place = 4 * argument + bases[ip]
+                        place = 4 * argument + bases[index]
                     if place != address:
                         return DIFFERS
             if group == G_BRANCH:
@@ -206,7 +220,7 @@ def follow(
             elif group == G_CALL_INDIRECT or group == G_TAIL_INDIRECT:  # noqa: SIM109 (tuples are not translated)
                 if next_ip < 0 or next_ip >= state[PROGRAM]:
                     return DIFFERS
-                callee = step_rows[next_ip * STEP_WIDTH + FUNCTION_AT]
+                callee = step_rows[firsts[next_ip] * STEP_WIDTH + FUNCTION_AT]
                 if callee >= 0 and callee != recorded:
                     return DIFFERS
             if called >= 0:
@@ -228,10 +242,11 @@ def follow(
                 stack[depth * STACK_WIDTH] = ip
                 stack[depth * STACK_WIDTH + 1] = frame
                 stack[depth * STACK_WIDTH + 2] = step
+                stack[depth * STACK_WIDTH + 3] = index
                 depth = depth + 1
         elif kind == K_DIGIT:
             if step_rows[at + SOURCE_KIND] == CONST_SLOT:
-                if constants[ip] != value:
+                if constants[index] != value:
                     return DIFFERS
             elif step_rows[at + SOURCE_KIND] != NO_SLOT:
                 slot = step_rows[at + SOURCE]
@@ -262,13 +277,13 @@ def follow(
                 if result == state[MOST_RESULTS]:
                     return DIFFERS
                 results[result * RESULT_WIDTH] = step
-                results[result * RESULT_WIDTH + 1] = ip
+                results[result * RESULT_WIDTH + 1] = index
                 results[result * RESULT_WIDTH + 2] = i - 1
                 results[result * RESULT_WIDTH + 3] = value
                 result = result + 1
-        visited[ip] = 1
+        visited[index] = 1
         if not flags & INTERNAL_FLAG:
-            user = ip
+            user = index
             user_step = step
         step = step + 1
         if ends == 2:
@@ -278,9 +293,15 @@ def follow(
             state[OUTPUT] = value
             status = ENDED
             break
+        second = silent
+        if silent:
+            i = first
+            continue
         ip = next_ip
         frame = next_frame
     state[AT] = i
+    state[SECOND] = second
+    state[LAST] = index
     state[IP] = ip
     state[FRAME] = frame
     state[DEPTH] = depth

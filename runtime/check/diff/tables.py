@@ -42,12 +42,14 @@ assert (p.R_OUTSIDE, p.R_NUMBER) == (OUTSIDE, NUMBER)
 
 @dataclass(frozen=True)
 class PassTables:
-    """tokens: int32 [ids * TOKEN_WIDTH]. steps: int32 [steps * STEP_WIDTH]. constants: int64 [steps], that a step copies. bases:
+    """tokens: int32 [ids * TOKEN_WIDTH]. steps: int32 [steps * STEP_WIDTH]. firsts: int32 [rows + 1], the first step of each row,
+    and how many steps there are. constants: int64 [steps], that a step copies. bases:
     int64 [steps], what the place of a recorded store is added to. cases: int64, see `StepTable`. answered: uint8, by site. fixed:
     the slots that are in no frame, by their number here. has_bulk: steps answer for bulk instructions."""
 
     tokens: np.ndarray
     steps: np.ndarray
+    firsts: np.ndarray
     constants: np.ndarray
     bases: np.ndarray
     cases: np.ndarray
@@ -61,9 +63,10 @@ def pass_tables(program: Program, module: Module, table: TokenTable, steps: Step
     return PassTables(
         _token_rows(table),
         _step_rows(program, module, table, steps, slots),
+        np.array([*program.step_at, len(program.steps)], np.int32),
         slots.const.view(np.int64),
         np.where(steps.hidden, steps.imm - program.hidden_bytes, steps.base).astype(np.int64),
-        np.append(steps.cases, 0).astype(np.int64),  # no array is empty
+        np.append(_rows(program, steps.cases), 0).astype(np.int64),  # no array is empty
         np.append(steps.answered, False).astype(np.uint8),
         slots.fixed,
         bool((steps.record == BULK).any()),
@@ -100,7 +103,7 @@ def _step_rows(
     )  # fmt: skip
     rows[:, p.FLAGS] = sum(flag * which.astype(np.int64) for flag, which in flags)
     goes = np.isin(steps.group, (JUMP, BRANCH, CALL))
-    rows[:, p.TARGET] = np.where(goes, np.where(steps.target < 0, _NOWHERE, steps.target), -1)
+    rows[:, p.TARGET] = np.where(goes, np.where(steps.target < 0, _NOWHERE, _rows(program, steps.target)), -1)
     rows[:, p.MOVES] = np.where(np.isin(steps.group, (CALL, CALL_INDIRECT)), steps.imm, 0)
     rows[:, p.TAKEN], rows[:, p.WIDTH] = steps.taken, steps.width
     kinds = {kind: number for number, kind in enumerate(table.traps)}
@@ -114,6 +117,11 @@ def _step_rows(
     rows[:, p.FIRST_CASE], rows[:, p.CASE_COUNT] = steps.first_case, steps.case_count
     rows[:, p.FUNCTION_AT] = steps.function_at[:-1]
     return _narrow(rows)
+
+
+def _rows(program: Program, steps: np.ndarray) -> np.ndarray:
+    """The rows of these steps; of -1 any."""
+    return np.array(program.row_of, np.int64)[steps]
 
 
 def _grows(program: Program, module: Module, steps: StepTable) -> np.ndarray:

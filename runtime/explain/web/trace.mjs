@@ -57,7 +57,7 @@ export class Trace {
     }
     if (table.names[token].startsWith("B.") && this.keys.length) this.wrote(this.keys[position], position, position);
     if (kind === KIND.NONE || !this.calls.length) return;
-    if (this.first < 0) this.open = { index: this.ip, first: position, last: position, frame: this.frame, caller: this.caller, call: this.calls.length - 1 };
+    if (this.first < 0) this.open = { index: this.stepIn(this.ip, kind), first: position, last: position, frame: this.frame, caller: this.caller, call: this.calls.length - 1 };
     this.first = this.open.first;
     this.open.last = position;
     this.stepAt[position] = this.steps.length;
@@ -66,6 +66,13 @@ export class Trace {
     const step = this.program.steps[this.open.index];
     if (step?.effect === "store" && kind === KIND.DIGIT) this.wrote(this.keys[position - 1], position - 1, position);
     if (table.ends[token]) this.finish(step, kind, token);
+  }
+
+  /** The step of a row whose first token is of this kind. Two may share a row: a branch that is taken, or what stands behind it. */
+  stepIn(row, kind) {
+    const { steps, step_at } = this.program;
+    const first = step_at[row];
+    return steps[first + 1]?.joined && kind !== KIND.JUMP && kind !== KIND.FAR ? first + 1 : first;
   }
 
   finish(step, kind, token) {
