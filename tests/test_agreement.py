@@ -99,6 +99,13 @@ class Sides:
         streams = [output_bytes(self.table, decoded, kind) for kind in (Kind.STDOUT, Kind.STDERR)]
         return Run([], prompt, decoded, 0, *streams, probed=keys)
 
+    def apart(self, tokens: np.ndarray, keys: np.ndarray) -> bool:
+        """Whether a store that answers for no instruction has bytes that are not one behind the other."""
+        trace = decode(tokens.astype(np.int32), self.table, self.model.program, keys)
+        stores = [step.operation.effect == "store" and step.site is None for step in self.model.program.steps]
+        assert trace.address is not None
+        return bool((np.isnan(trace.address) & np.array(stores)[trace.step]).any())
+
     def state(self) -> ModelState:
         program, prefix = self.model.program, self.model.transformer.prefix
         return ModelState(program, self.linked, self.table, self.comparison.steps, prefix, self.prefix_keys)
@@ -180,7 +187,8 @@ def test_other_tokens(sides: Sides):
     for tokens in changed_tokens(sides, rng):
         keys = np.resize(sides.run.probed, len(tokens))
         agrees, found = sides.verdicts(sides.with_tokens(tokens, keys), sides.oracle, rng.randrange(1, 4))
-        assert agrees == (not found), found
+        # Bytes of a store in a routine that are not adjacent: the pass cannot tell, the checks look at what becomes of them.
+        assert agrees == (not found) or (not agrees and sides.apart(tokens, keys)), found
         seen.add(found.partition(":")[0])
     assert len(seen) > 3, seen
 

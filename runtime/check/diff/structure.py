@@ -35,10 +35,6 @@ def check_ends(w: Window) -> Iterator[Finding]:
     digits = np.where(table.kind[first] == Kind.DIGIT, table.place[first] + 1, length - 1)
     for k in w.first((width != length) | (width != digits)):
         yield w.finding("step", "number of stored bytes", width[k], digits[k], stores[k])
-    if c.trace.address is not None:  # of those that answer for an instruction the address is compared
-        apart = np.isnan(c.trace.address[w.start + stores]) & (c.steps.record[w.index[stores]] == 0)
-        for k in w.first(apart):
-            yield w.finding("step", "address", "bytes one behind the other", "bytes that are not adjacent", stores[k])
     for i in np.flatnonzero((w.group == TRAP) & (w.kind == Kind.TRAP)).tolist():
         kind, actual = c.program.steps[w.index[i]].trap, c.trace.table.traps[int(c.trace.value[w.start + i])]
         if actual != kind:
