@@ -228,7 +228,7 @@ def test_a_wrong_value_is_told(name: str, value: int, monkeypatch: pytest.Monkey
     assert report.divergence is not None and report.divergence.what in ("value", f"value stored by {name}")
 
 
-def test_what_objects_cost() -> None:
+def test_what_objects_cost(loops_once: None) -> None:
     """As docs/machine.md says: tokens of one round of a loop, less those of the loop itself."""
     objects = {
         "struct.get": (6, "(drop (struct.get $s $v (global.get $r)))"),

@@ -220,9 +220,10 @@ def test_steps_that_cannot_share_a_row(change, message: str) -> None:
 
 def test_rows_of_steps() -> None:
     p = program(choice("(return (i32.add (local.get 1) (local.get 2)))"))
-    assert len(p.row_of) == len(p.steps) and [p.row_of[i] for i in p.step_at] == list(range(len(p.step_at)))
+    assert len(p.row_of) == len(p.steps) + 1 and [p.row_of[i] for i in p.step_at] == list(range(len(p.step_at)))
+    assert p.row_of[-1] == len(p.step_at)
     assert all(p.row_of[i] == p.row_of[i - 1] for i, step in enumerate(p.steps) if step.joined)
-    assert Program((), {}, {}).row_of == Program((), {}, {}).step_at == []
+    assert Program((), {}, {}).row_of == [0] and Program((), {}, {}).step_at == []
 
 
 @pytest.mark.parametrize("engine", ["fast", "torch"])

@@ -273,8 +273,9 @@ class Program:
 
     @cached_property
     def row_of(self) -> list[int]:
-        """By step: its row, which it has alone or together with the branch before it. That is what instruction pointers count."""
-        return list(accumulate((not step.joined for step in self.steps[1:]), initial=0)) if self.steps else []
+        """By step: its row, which it has alone or together with the branch before it. That is what instruction pointers count.
+        Behind the last step: how many there are."""
+        return [*(row - 1 for row in accumulate(not step.joined for step in self.steps)), len(self.step_at)]
 
     @cached_property
     def step_at(self) -> list[int]:
