@@ -134,7 +134,7 @@ def test_a_sparse_matrix_is_the_matrix() -> None:
 @pytest.fixture(scope="module")
 def sieve_trace() -> tuple[Transformer, np.ndarray, int]:
     model = w2x.compile(SIEVE)
-    run = w2x.Instance(model).invoke("primes", 200)
+    run = w2x.Instance(model).invoke("primes", 250)
     sequence = np.concatenate([model.transformer.prefix, run.prompt, run.tokens])
     return model.transformer, sequence, len(sequence) - len(run.tokens) - 1
 
