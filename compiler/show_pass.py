@@ -15,7 +15,7 @@ from .link.linked import LinkedModule
 from .lower.lower import LoweredFunction
 from .machine.assemble import Assembly
 from .optimise.invariants import check
-from .optimise.optimise import PASSES
+from .optimise.optimise import LAST, PASSES
 from .options import CompileOptions
 from .wasm.module import BLOCKS, Instr
 from .wasm.source import Source
@@ -27,7 +27,7 @@ def pass_names(opt_level: int) -> tuple[str, ...]:
         "linked",
         "lowered",
         *(name for name, _ in PASSES[opt_level]),
-        *(("inline",) if opt_level else ()),
+        *(name for name, _ in LAST[opt_level]),
         "program",
         "assembly",
         "graph",

@@ -159,6 +159,10 @@ def test_every_pass_can_be_looked_at(opt_level):
     options = CompileOptions(opt_level)
     texts = {name: show_pass(PROGRAM, name, options) for name in pass_names(opt_level)}
     assert "block (i32)" not in texts["linked"] and "local.tee" in texts["linked"]
+    assert [name for name, text in texts.items() if "  else s" in text] == (["join", "program"] if opt_level else [])
+    watched: list[str] = []
+    compile_steps(PROGRAM, options, lambda name, _: watched.append(name))
+    assert [name for name in watched if name not in pass_names(opt_level)] == []
     for name in pass_names(opt_level)[1:-3]:
         assert "br_table" in texts[name] and "i32.store" in texts[name], name
     assert "-> L" in texts["lowered"] and "store32=1" in texts["assembly"]

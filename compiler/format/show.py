@@ -9,7 +9,8 @@ from .printable import printable
 
 
 def show(program: Program, texts: Mapping[int, str] | None = None) -> str:
-    """One line per step: number, operation, operands, destination, targets, and what it stands for.
+    """One line per step: number, operation, operands, destination, targets, and what it stands for. "else": in the row of the
+    branch before it.
 
     Operands: s3 frame slot, g0 global, #42 constant, others are hidden registers. texts: by step, the WASM instruction
     that it stands for; without it the indices of function and instruction must do.
@@ -86,7 +87,7 @@ def _text(step: Step, names: Mapping[int, str], prefix: str = "") -> str:
         text += f" -> {prefix}{step.target}"
     if step.dest is not None:
         text = f"{slot_text(step.dest)} = {text}"
-    return text.rstrip()
+    return f"else {text}".rstrip() if step.joined else text.rstrip()
 
 
 def _note(step: Step) -> str:

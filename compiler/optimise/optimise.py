@@ -44,15 +44,9 @@ def optimise(
             run(function, of_function)
             function.frame_size = of_function.frame_size
         watch(name, lowered)
-    if opt_level:
-        inline(lowered)
-        watch("inline", lowered)
-        for function in lowered:
-            repeat(function.code)
-        watch("repeat", lowered)
-        for function in lowered:
-            join(function.code)
-        watch("join", lowered)
+    for name, run_all in LAST[opt_level]:
+        run_all(lowered)
+        watch(name, lowered)
 
 
 Pass = Callable[[LoweredFunction, Effects], object]
@@ -73,6 +67,25 @@ PASSES: dict[int, tuple[tuple[str, Pass], ...]] = {
         ("tails", lambda f, effects: _copy_tails(f.code)),
         ("jumps-3", lambda f, effects: _simplify_jumps(f.code)),
         ("compact", lambda f, effects: compact(f, effects)),
+    ),
+}
+
+
+def _each(run: Callable[[Code], None]) -> Callable[[Sequence[LoweredFunction]], None]:
+    def run_all(lowered: Sequence[LoweredFunction]) -> None:
+        for function in lowered:
+            run(function.code)
+
+    return run_all
+
+
+# By level: what follows, of all functions together.
+LAST: dict[int, tuple[tuple[str, Callable[[Sequence[LoweredFunction]], object]], ...]] = {
+    0: (),
+    1: (
+        ("inline", inline),
+        ("repeat", _each(repeat)),
+        ("join", _each(join)),
     ),
 }
 
