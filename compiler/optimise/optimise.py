@@ -71,12 +71,9 @@ PASSES: dict[int, tuple[tuple[str, Pass], ...]] = {
 }
 
 
-def _each(run: Callable[[Code], None]) -> Callable[[Sequence[LoweredFunction]], None]:
-    def run_all(lowered: Sequence[LoweredFunction]) -> None:
-        for function in lowered:
-            run(function.code)
-
-    return run_all
+def _each(run: Callable[[Code], None], lowered: Sequence[LoweredFunction]) -> None:
+    for function in lowered:
+        run(function.code)
 
 
 # By level: what follows, of all functions together.
@@ -84,8 +81,8 @@ LAST: dict[int, tuple[tuple[str, Callable[[Sequence[LoweredFunction]], object]],
     0: (),
     1: (
         ("inline", inline),
-        ("repeat", _each(repeat)),
-        ("join", _each(join)),
+        ("repeat", lambda lowered: _each(repeat, lowered)),
+        ("join", lambda lowered: _each(join, lowered)),
     ),
 }
 
