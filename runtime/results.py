@@ -149,12 +149,21 @@ def _counts(table: np.ndarray, parts: Sequence[np.ndarray], total: Total) -> int
 
 
 def _steps(model: Model, table: TokenTable, prompt: np.ndarray, parts: Sequence[np.ndarray]) -> int:
-    """How many steps the tokens behind the prompt are; where steps share rows, some of them have no token."""
-    if len(model.program.step_at) == len(model.program.steps):
-        return _counts(table.ends, parts, _count)
-    from .trace import decode  # who only runs a program has no use for it
-
-    return len(decode(_joined([prompt, *parts]), table, model.program)) - _count(table.ends, prompt)
+    """How many steps the tokens behind the prompt are. A branch that is not taken has none of them where the step behind it
+    shares its row, which ends with another token than a jump. Needs no array as long as a long trace."""
+    steps = _counts(table.ends, parts, _count)
+    shared = np.diff([*model.program.step_at, len(model.program.steps)]) == 2  # by row
+    if not shared.any():
+        return steps
+    row = _count(table.ip_delta, prompt)
+    for part in parts:
+        for block in (part[i : i + BLOCK] for i in range(0, len(part), BLOCK)):
+            moved = np.cumsum(table.ip_delta.take(block), dtype=np.int64)
+            others = np.flatnonzero((table.ends.take(block) != 0) & (table.kind.take(block) != Kind.JUMP))
+            before = row + moved[others] - table.ip_delta.take(block[others])
+            steps += int(np.count_nonzero(shared.take(before, mode="clip")))
+            row += int(moved[-1])
+    return steps
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import wasm2xformer as w2x
@@ -21,6 +23,7 @@ from wasm2xformer.runtime.calls import call_of
 from wasm2xformer.runtime.check.diff import compare
 from wasm2xformer.runtime.trace import decode
 
+PROGRAMS = Path(__file__).resolve().parent.parent / "programs"
 RELATIONS = ("eq", "ne", "lt_s", "lt_u", "gt_s", "gt_u", "le_s", "le_u", "ge_s", "ge_u")
 EDGES = {"i32": (0, 1, 2**31 - 1, 2**31, 2**32 - 1), "i64": (0, 1, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1)}
 
@@ -248,3 +251,25 @@ def test_saved_models_have_a_stock_form(tmp_path) -> None:
     saved = w2x.load(tmp_path / "m.safetensors")
     assert saved.program.steps == model.program.steps
     assert w2x.Instance(w2x.in_stock_form(saved)).invoke("f", 1, 500, 77).values == [77]
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "args"),
+    [
+        ("i32/sieve.wat", "count_primes", (300,)),
+        ("i32/collatz.wat", "steps", (27,)),
+        ("c/hello.wasm", "_start", ()),  # with far jumps, several rows of tokens
+        ("i32/crc32.wat", "crc32", (65530, 9)),  # a trap behind a branch
+    ],
+)
+def test_steps_are_counted_without_a_trace(source: str, name: str, args: tuple[int, ...], monkeypatch) -> None:
+    monkeypatch.setattr("wasm2xformer.runtime.results.BLOCK", 100)
+    model = w2x.compile(PROGRAMS / source)
+    try:
+        run = w2x.Instance(model).invoke(name, *args)
+    except w2x.Trap as trap:
+        run = trap.run
+    trace = call_of(model, name, list(args), run).trace
+    silent = int(np.count_nonzero(trace.length == 0))
+    assert silent and trace.fault is None
+    assert run.steps == int(trace.table.ends[run.tokens].sum()) + silent == len(trace) - int(trace.table.ends[run.prompt].sum())
