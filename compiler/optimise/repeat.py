@@ -3,6 +3,7 @@ costs nothing (`join`). Only the last copy jumps back."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from ..format.isa import Inlined, Step
@@ -18,24 +19,31 @@ _GROWTH, _PART = 64, 8
 def repeat(code: Code) -> None:
     """In place: loops that end with a branch back to a step which may share its row. They have no other loops in them."""
     room = _GROWTH + len(code.steps) // _PART
-    for loop in sorted(_loops(code), key=lambda loop: -loop.start):  # from behind: what stands before stays where it is
+    chosen: dict[int, tuple[range, int]] = {}  # by first step: the loop, and how many times
+    for loop in reversed(_loops(code)):
         times = next((times for most, times in _TIMES if len(loop) <= most), 1)
         times = min(times, 1 + room // len(loop))
         if times > 1:
             room -= (times - 1) * len(loop)
-            _repeat(code, loop, times)
+            chosen[loop.start] = loop, times
+    if chosen:
+        _repeat(code, chosen)
 
 
 def _loops(code: Code) -> list[range]:
-    """The steps of each, from the one that the last one goes back to."""
+    """The steps of each, from the one that the last one goes back to; in their order."""
     back = [(code.labels[label], i) for i, step in enumerate(code.steps) for label in labels_of(step) if code.labels[label] <= i]
-    found = {}
-    for start, last in back:
-        step, inside = code.steps[last], [b for b in back if start <= b[0] and b[1] <= last and b[0] != start]
-        if step.operation.branches and code.steps[start].operation.joins and not inside and start < last:
+    found: dict[int, range] = {}
+    nearest = later = len(code.steps)  # the first step that goes back to one behind this one; the same of those seen so far
+    before = nearest
+    for start, last in sorted(back, key=lambda b: (-b[0], b[1])):
+        if start != before:
+            nearest, before = later, start
+        later = min(later, last)
+        if code.steps[last].operation.branches and code.steps[start].operation.joins and start < last < nearest:
             found[start] = range(start, last + 1)
     disjoint, end = [], 0
-    for loop in sorted(found.values(), key=lambda loop: loop.start):
+    for loop in reversed(found.values()):
         if loop.start >= end and _whole(code.inlined, loop):
             disjoint.append(loop)
             end = loop.stop
@@ -49,30 +57,39 @@ def _whole(parts: Iterable[Inlined], loop: range) -> bool:
     )
 
 
-def _repeat(code: Code, loop: range, times: int) -> None:
-    """The body stands there so many times, and only the last copy goes back to the first one."""
-    body, last = [code.steps[i] for i in loop[:-1]], code.steps[loop[-1]]
-    size, more = len(loop), (times - 1) * len(loop)
-    inner = [label for label, at in code.labels.items() if loop.start < at < loop.stop]
-    at = {label: code.labels[label] for label in inner}
-    leave = code.new_label()
+def _repeat(code: Code, chosen: dict[int, tuple[range, int]]) -> None:
+    """The body of each loop stands there so many times, and only the last copy goes back to the first one."""
+    marks: dict[int, list[int]] = defaultdict(list)
+    for label, at in code.labels.items():
+        marks[at].append(label)
     steps: list[Step] = []
-    code.labels = {label: there + more * (there >= loop.stop) for label, there in code.labels.items()}
-    code.labels[leave] = loop.stop + more
-    for k in range(times):
-        names = {label: code.new_label() for label in inner} if k else {}
-        code.labels |= {new: at[label] + k * size for label, new in names.items()}
-        steps += [_renamed(step, names) for step in body]
-        steps.append(inverted(last, leave) if k < times - 1 else last)
-    code.steps[loop.start : loop.stop] = steps
+    moved: list[int] = []  # by step: where it is, of copies the first one
+    copies: list[tuple[int, int]] = []  # by step: how many there are, and how far apart
+    labels: dict[int, int] = {}
+    while len(moved) < len(code.steps):
+        start, first = len(moved), len(steps)
+        loop, times = chosen.get(start, (range(start, start + 1), 1))
+        size, last = len(loop), code.steps[loop[-1]]
+        moved += range(first, first + size)
+        copies += [(times, size)] * size
+        if times == 1:
+            steps.append(last)
+            continue
+        leave = code.new_label()
+        labels[leave] = first + times * size
+        inner = [(label, at - start) for at in loop[1:] for label in marks.get(at, ())]
+        for k in range(times):
+            names = {label: code.new_label() for label, _ in inner} if k else {}
+            labels |= {names[label]: first + k * size + at for label, at in inner if k}
+            steps += [_renamed(code.steps[at], names) for at in loop[:-1]]
+            steps.append(inverted(last, leave) if k < times - 1 else last)
+    moved.append(len(steps))
+    code.labels = {label: moved[at] for label, at in code.labels.items()} | labels
+    code.steps = steps
     parts = []
     for part in code.inlined:
-        if part.start >= loop.stop:
-            parts.append(part.but(start=part.start + more, end=part.end + more))
-        elif part.end <= loop.start:
-            parts.append(part)
-        else:
-            parts += [part.but(start=part.start + k * size, end=part.end + k * size) for k in range(times)]
+        times, size = copies[part.start]
+        parts += [part.but(start=moved[part.start] + k * size, end=moved[part.end] + k * size) for k in range(times)]
     code.inlined = sorted(parts, key=lambda part: part.start)
 
 
