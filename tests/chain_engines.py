@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
 import wasm2xformer as w2x
 from wasm2xformer.compiler.format.checkpoint import Model
-from wasm2xformer.runtime.fast import FastEngine, chains
+from wasm2xformer.runtime import instance as instance_module
+from wasm2xformer.runtime.fast import FastEngine, chained, chains, loaded_chains
 from wasm2xformer.runtime.fast.chained import ALL, Chains, Sample, Wanted
 from wasm2xformer.runtime.fast.image import ChainCode
 from wasm2xformer.runtime.fast.jit import _SIGNATURE
 
 NEVER = 2**62
+
+
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chains from the first token, and for what samples were in once; nothing is left of other tests' chains."""
+    monkeypatch.setenv("WASM2XFORMER_CHAINS", "1")
+    monkeypatch.setattr(chained, "LEAST", 0)
+    monkeypatch.setattr(chained, "EARLY", 0)
+    monkeypatch.setattr(chained, "OFTEN", 1)
+    monkeypatch.setattr(chained, "TRIAL", NEVER)
+    monkeypatch.setattr(instance_module, "MORE", 2)  # samples are blocks: many short ones, for chains of short sequences
+    monkeypatch.setattr(loaded_chains, "_shared", OrderedDict())
+
+
+def calls(*invocations: tuple) -> Callable[[w2x.Instance], list[np.ndarray]]:
+    """What decodes the tokens of these calls, (name, arguments...), one after the other."""
+    return lambda vm: [vm.invoke(name, *args).tokens for name, *args in invocations]
 
 
 class Counted:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections import OrderedDict
 from collections.abc import Callable
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from chain_engines import NEVER, chains_for, compared, instance
+from chain_engines import NEVER, at_once, calls, chains_for, compared, instance
 
 import wasm2xformer as w2x
 from programs import load_programs
-from wasm2xformer.runtime import instance as instance_module
 from wasm2xformer.runtime.errors import DecodingError
 from wasm2xformer.runtime.fast import FastEngine, cases, chain_memory, chained, chains, joined, loaded_chains
 from wasm2xformer.runtime.fast.atoms import Relu, Table
@@ -49,19 +47,8 @@ MEMORY = """
 
 
 @pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chains from the first token, and for what samples were in once."""
-    monkeypatch.setenv("WASM2XFORMER_CHAINS", "1")
-    monkeypatch.setattr(chained, "LEAST", 0)
-    monkeypatch.setattr(chained, "EARLY", 0)
-    monkeypatch.setattr(chained, "OFTEN", 1)
-    monkeypatch.setattr(chained, "TRIAL", NEVER)
-    monkeypatch.setattr(instance_module, "MORE", 2)  # samples are blocks: many short ones, for chains of short sequences
-    monkeypatch.setattr(loaded_chains, "_shared", OrderedDict())
-
-
-def calls(*invocations: tuple):
-    return lambda vm: [vm.invoke(name, *args).tokens for name, *args in invocations]
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once(monkeypatch)
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import functools
 import math
-from collections import OrderedDict
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from chain_engines import NEVER, chains_for, instance
+from chain_engines import at_once, calls, chains_for, instance
 
 import wasm2xformer as w2x
-from wasm2xformer.runtime import instance as instance_module
 from wasm2xformer.runtime.errors import DecodingError
-from wasm2xformer.runtime.fast import chain_plan, chain_region, chained, loaded_chains
+from wasm2xformer.runtime.fast import chain_plan, chain_region
 from wasm2xformer.runtime.fast.atoms import Kept
 from wasm2xformer.runtime.fast.chain_again import ChainAgain, ChainRepeats
 from wasm2xformer.runtime.fast.chain_region import Region
@@ -37,19 +35,8 @@ CHAOTIC = "chaos", 60, 0, 3.9, 0.3
 
 
 @pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chains from the first token, and for what samples were in once."""
-    monkeypatch.setenv("WASM2XFORMER_CHAINS", "1")
-    monkeypatch.setattr(chained, "LEAST", 0)
-    monkeypatch.setattr(chained, "EARLY", 0)
-    monkeypatch.setattr(chained, "OFTEN", 1)
-    monkeypatch.setattr(chained, "TRIAL", NEVER)
-    monkeypatch.setattr(instance_module, "MORE", 2)
-    monkeypatch.setattr(loaded_chains, "_shared", OrderedDict())
-
-
-def calls(*invocations: tuple):
-    return lambda vm: [vm.invoke(name, *args).tokens for name, *args in invocations]
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once(monkeypatch)
 
 
 @functools.cache
