@@ -98,6 +98,28 @@ def test_bounds(program: str, capfd: pytest.CaptureFixture[str]):
     assert "not finished after 0.2 seconds (--timeout)" in capfd.readouterr().err
 
 
+def test_tokens_alone_are_those_of_the_whole_bench(program: str, capfd: pytest.CaptureFixture[str]):
+    """A call that traps is counted up to there, one that is given up is not; what measures time is refused beside it."""
+    call = ["--invoke", "sum", "100"]
+    assert main(["bench", program, "--engine", "fast", "-O1", "--no-others", "--repeat", "1", "--json", *call]) == 0
+    whole = json.loads(capfd.readouterr().out)
+    assert main(["bench", program, "--tokens-only", "-O1", "--json", *call]) == 0
+    found = json.loads(capfd.readouterr().out)
+    same = ("program", "invocation", "level", "engine", "tokens", "steps", "instructions", "tokens_per_instruction")
+    assert [{k: row[k] for k in same} for row in found["decode"]] == [{k: row[k] for k in same} for row in whole["decode"]]
+    assert all(row["seconds"] is None for row in found["decode"]) and found["start"] == found["others"] == found["scaling"] == []
+    Path(program).write_text('(module (func (export "f") (local i32) (local.set 0 (i32.const 1)) unreachable))')
+    assert main(["bench", program, "--tokens-only", "-O0", "--json", "--invoke", "f"]) == 0
+    (row,) = json.loads(capfd.readouterr().out)["decode"]
+    assert row["tokens"] >= 2 and row["instructions"] == 3 and row["tokens_per_instruction"] == row["tokens"] / 3
+    Path(program).write_text(WAT)
+    assert main(["bench", program, "--tokens-only", "-O1", "--max-tokens", "50", *call]) == 0
+    assert "50" in (out := capfd.readouterr().out) and "geometric" not in out
+    for given in (["--engine", "torch"], ["--device", "cpu"], ["--longest", "100"]):
+        assert main(["bench", program, "--tokens-only", *given, *call]) == 2
+        assert "--tokens-only measures no time" in capfd.readouterr().err
+
+
 def test_vectors_are_measured_of_ours_alone(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
     """wasmtime's Python package ends the process when it is given one."""
     path = tmp_path / "v.wat"
@@ -112,7 +134,7 @@ def test_vectors_are_measured_of_ours_alone(tmp_path: Path, capfd: pytest.Captur
 def test_the_collection_is_compiled_as_the_options_say(capsys: pytest.CaptureFixture[str]):
     tokens = []
     for options in (["--float-routines"], ["--float-steps"], []):
-        only = ["--engine", "fast", "-O1", "--no-others", "--repeat", "1", "--only", "newton", "--json"]
+        only = ["--tokens-only", "-O1", "--only", "newton", "--json"]
         assert main(["bench", *only, *options]) == 0
         (row,) = json.loads(capsys.readouterr().out)["decode"]
         tokens.append(row["tokens"])

@@ -37,7 +37,8 @@ Row = dict[str, Any]
 class BenchOptions:
     """levels, engines: what is measured. repeat: medians of so many. longest: tokens of the trace on which scaling is
     measured, 0 for none. others: measure wasmtime, wasm3 and pywasm too. max_tokens: of an invocation, None for all. device: of
-    torch. memory_mib: at which a measurement is given up."""
+    torch. memory_mib: at which a measurement is given up. tokens_only: no time is measured, so that a program is compiled and run
+    once at each level, by the fast engine; engines, repeat, longest and others say nothing then."""
 
     levels: Sequence[int] = (0, 1)
     engines: Sequence[str] = ("fast", "torch")
@@ -47,6 +48,7 @@ class BenchOptions:
     max_tokens: int | None = None
     device: str | None = None
     memory_mib: int | None = None
+    tokens_only: bool = False
 
 
 def failures(found: dict[str, Any]) -> list[str]:
@@ -71,7 +73,7 @@ def bench(
             continue
         for part, rows in measured.items():
             found[part] += rows
-    if options.longest:
+    if options.longest and not options.tokens_only:
         progress(f"scaling up to {options.longest:,} tokens")
         found["scaling"] = _scaling(options.longest)
     return found
@@ -79,6 +81,8 @@ def bench(
 
 def _case(case: BenchCase, options: BenchOptions, progress: Callable[[str], None]) -> dict[str, list[Row]] | str:
     """The rows of one case, or why there are none."""
+    if options.tokens_only:
+        return _counted(case, options, progress)
     request = Request(
         str(case.program), case.export, case.args, case.world, case.writes, case.options, options.repeat,
         limit=options.max_tokens, memory_mib=options.memory_mib,
@@ -109,6 +113,38 @@ def _case(case: BenchCase, options: BenchOptions, progress: Callable[[str], None
     return {"decode": decoded, "start": started, "others": others}
 
 
+def _counted(case: BenchCase, options: BenchOptions, progress: Callable[[str], None]) -> dict[str, list[Row]] | str:
+    """The rows of one case without any time."""
+    name: Row = {"program": case.id, "invocation": case.invocation}
+    rows = []
+    instructions = None
+    for level in options.levels:
+        progress(f"{case.id}: tokens at -O{level}")
+        chosen = replace(case.options, opt_level=level, exports=[case.export])
+        request = Request(
+            str(case.program), case.export, case.args, case.world, case.writes, chosen,
+            limit=options.max_tokens, memory_mib=options.memory_mib,
+        )  # fmt: skip
+        found = _measure("tokens", request)
+        if "refused" in found:
+            return found["refused"]
+        if instructions is None:
+            instructions = case.instructions()
+        row: Row = {"tokens": found["tokens"], "seconds": None, "tokens_per_second": None, "peak_mib": found["peak"],
+                    "by_chains": None, "instructions_per_second": None}  # fmt: skip
+        rows.append(name | {"level": level, "engine": "fast"} | row | _per_instruction(found, instructions))
+    return {"decode": rows}
+
+
+def _per_instruction(found: Row, instructions: int) -> Row:
+    whole = found["steps"] > 0  # a part of a trace says nothing about the instructions
+    return {
+        "steps": found["steps"] if whole else None,
+        "instructions": instructions,
+        "tokens_per_instruction": found["tokens"] / instructions if whole and instructions else None,
+    }
+
+
 def _decode(request: Request, instructions: int) -> Row:
     if request.engine != "fast":
         request = replace(request, limit=min(request.limit or TORCH_TOKENS, TORCH_TOKENS))
@@ -120,12 +156,8 @@ def _decode(request: Request, instructions: int) -> Row:
     seconds, tokens = statistics.median(found["seconds"]), found["tokens"]
     row: Row = {"tokens": tokens, "seconds": seconds, "tokens_per_second": tokens / seconds, "peak_mib": found["peak"],
                 "by_chains": found["by_chains"]}  # fmt: skip
-    whole = found["steps"] > 0  # a part of a trace says nothing about the instructions
-    return row | {
-        "steps": found["steps"] if whole else None,
-        "instructions": instructions,
-        "tokens_per_instruction": tokens / instructions if whole and instructions else None,
-        "instructions_per_second": instructions / seconds if whole else None,
+    return row | _per_instruction(found, instructions) | {
+        "instructions_per_second": instructions / seconds if found["steps"] else None,
     }
 
 

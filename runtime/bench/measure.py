@@ -74,6 +74,30 @@ def compile_program(request: Request) -> dict[str, Any]:
     }
 
 
+def tokens(request: Request) -> dict[str, Any]:
+    """Compiles and decodes once -> tokens and steps (0 where the call was given up), without a time.
+
+    The code is the one that a sequence of this length comes to by itself.
+    """
+    from ...compiler.compile import compile_with
+    from ...compiler.format.errors import EnvelopeError
+    from ...compiler.wasm.source import load_file
+    from ..errors import Trap, Unfinished
+
+    vm = fresh(compile_with(load_file(request.program), request.options), request)
+    count, steps = request.limit or 0, 0
+    try:
+        run = vm.invoke(request.export, *request.args, max_tokens=request.limit)
+        count, steps = len(run.tokens), run.steps
+    except Trap as trap:
+        count, steps = len(trap.run.tokens), trap.run.steps
+    except Unfinished:
+        pass
+    except EnvelopeError as error:
+        return {"refused": str(error)}
+    return {"tokens": count, "steps": steps, "peak": peak_memory()}
+
+
 def decode(request: Request) -> dict[str, Any]:
     """Decodes `repeat` times -> tokens, seconds of each (engine warm), the part of the tokens that chains decoded.
 
@@ -182,7 +206,7 @@ def scaling(request: Request) -> dict[str, Any]:
 def _measurement(name: str) -> Callable[[Request], dict[str, Any]]:
     from .others import compare, interpreted
 
-    own = {"compile": compile_program, "warm": warm, "decode": decode, "first": first_token, "scaling": scaling}
+    own = {"compile": compile_program, "warm": warm, "tokens": tokens, "decode": decode, "first": first_token, "scaling": scaling}
     return (own | {"compare": compare, "interpreted": interpreted})[name]
 
 

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 @click.option("--repeat", type=Integer(1), default=3, show_default=True, help="Medians of so many repetitions.")
 @click.option("--longest", type=Integer(0), metavar="N", help="Tokens of the trace for scaling; 0 for none.")
 @click.option("--others/--no-others", default=True, help="Measure wasm3, wasmtime and pywasm too.")
+@click.option("--tokens-only", is_flag=True,
+              help="Tokens per WASM instruction and nothing else: each program is compiled and run once, by fast.")  # fmt: skip
 @hosted
 @linking_options
 @max_tokens_option
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def bench_command(
     argv: list[str] | None, prog: str | None, only: tuple[str, ...], levels: tuple[str, ...], engines: tuple[str, ...],
-    device: str | None, repeat: int, longest: int | None, others: bool, host: Host, max_tokens: int | None,
+    device: str | None, repeat: int, longest: int | None, others: bool, tokens_only: bool, host: Host, max_tokens: int | None,
     timeout: float | None, max_memory_mib: int | None, as_json: bool, plot: str | None, calls: list[Call],
     **compiling: Any,
 ) -> int:  # fmt: skip
@@ -55,6 +57,8 @@ def bench_command(
     from ..bench import BenchOptions, bench, failures
     from .bench_report import print_tables
 
+    if tokens_only and (device or longest or set(engines) - {"fast"}):
+        raise click.UsageError("--tokens-only measures no time, and only fast decodes: without --engine, --device, --longest")
     if plot is not None:
         check_plot(plot, [prog] if prog else [])
         draw = _drawing()
@@ -64,7 +68,7 @@ def bench_command(
             longest = 0 if prog or only else 10_000_000
         chosen = [int(level) for level in levels] or [0, 1]
         options = BenchOptions(
-            chosen, engines or default_engines(), repeat, longest, others, max_tokens, device, max_memory_mib
+            chosen, engines or default_engines(), repeat, longest, others, max_tokens, device, max_memory_mib, tokens_only
         )
         with working("measuring") as status:
             found = bench(cases, options, status)
@@ -77,7 +81,7 @@ def bench_command(
         elif as_json:
             say(to_json(found))
         else:
-            print_tables(found)
+            print_tables(found, tokens_only)
     return FAILED if failures(found) else 0
 
 

@@ -11,18 +11,24 @@ from .tables import make_console, print_line, print_table
 Row = dict[str, Any]
 
 
-def print_tables(found: dict[str, Any]) -> None:
-    """What `bench` found, on stdout."""
+def print_tables(found: dict[str, Any], tokens_only: bool = False) -> None:
+    """What `bench` found, on stdout. tokens_only: no time was measured."""
     console = make_console()
-    if found["decode"]:
+    if found["decode"] and tokens_only:
+        print_table(
+            console, "tokens per WASM instruction",
+            ("program", "invocation", "level", "#tokens", "#WASM instr.", "#tokens/instr."),
+            map(_token_cells, found["decode"]),
+        )  # fmt: skip
+    elif found["decode"]:
         print_table(
             console, "decoding, with the code ready that an earlier run of it has left in the cache",
             ("program", "invocation", "level", "engine", "#tokens", "#WASM instr.", "#tokens/instr.", "#tokens/s",
              "#by chains", "#instr./s", "#peak MiB"),
             map(_decode_cells, found["decode"]),
         )  # fmt: skip
-        for line in _summaries(found["decode"]):
-            print_line(console, line)
+    for line in _summaries(found["decode"]):
+        print_line(console, line)
     if found["start"]:
         print_table(
             console, "compiling, and the first token (from the start of the process)",
@@ -53,6 +59,13 @@ def print_tables(found: dict[str, Any]) -> None:
     for row in found["decode"]:
         if "refused" in row:
             print_line(console, f"{row['program']} -O{row['level']} {row['engine']}: {row['refused']}")
+
+
+def _token_cells(row: Row) -> Sequence[Any]:
+    return (
+        row["program"], row["invocation"], f"-O{row['level']}", row["tokens"], row["instructions"],
+        _number(row["tokens_per_instruction"], ".3f"),
+    )  # fmt: skip
 
 
 def _decode_cells(row: Row) -> Sequence[Any]:
@@ -97,7 +110,7 @@ def _summaries(rows: Sequence[Row]) -> list[str]:
             worst = max(of_level, key=lambda row: row["tokens_per_instruction"])
             mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
             lines.append(
-                f"-O{level}: {mean:.2f} tokens per WASM instruction (geometric mean of {len(ratios)}), "
+                f"-O{level}: {mean:.3f} tokens per WASM instruction (geometric mean of {len(ratios)}), "
                 f"at most {max(ratios):.2f} ({worst['program']})"
             )
     return lines
