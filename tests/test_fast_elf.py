@@ -16,9 +16,9 @@ from wasm2xformer.runtime.fast import elf, jit
 HERE = sys.platform == "linux" and os.uname().machine == "x86_64"
 # Constants in a section of their own, a call, a table of jumps, a variable, zeros that are written to.
 CODE = """
-@count = global i64 5
-@zeros = global [1000 x i64] zeroinitializer
-@table = constant [4 x i64] [i64 10, i64 20, i64 30, i64 40]
+@count = dso_local global i64 5
+@zeros = dso_local global [1000 x i64] zeroinitializer
+@table = dso_local constant [4 x i64] [i64 10, i64 20, i64 30, i64 40]
 
 define i64 @half(i64 %n, i64 %which) noinline {
   %x = sitofp i64 %n to double

@@ -25,6 +25,9 @@ from .traffic import Traffic, Walk
 FEW, MUCH, MOST = 600, 0.9, 2400
 # Lines of LLVM IR, where it is made quickly and where it is not.
 QUICK_LINES, LINES = 100_000, 250_000
+# From so many lines on, LLVM's passes of level 2 take twice as long as those of level 1, and the code is not faster (nbody). With
+# fewer it takes a tenth less time than with level 1 (Sudoku, SHA-256).
+LONG_LINES = 160_000
 # Code is made until it is made for this part of all positions.
 ENOUGH = 0.9995
 
@@ -37,7 +40,8 @@ def compile_chains(
         found = analyse(model, probe, trusting)
         chosen = plan(found, samples, wanted)
         text = Region(chosen, QUICK_LINES if wanted.quick else LINES).text()
-        code = compile_lightly(text) if wanted.quick else compile_optimised(text)
+        passes = 2 if text.count("\n") < LONG_LINES else 1
+        code = compile_lightly(text) if wanted.quick else compile_optimised(text, level=1, passes=passes)
         return ChainCode(code, chosen.tokens(), wanted.quick)
     except (Unchained, Refused):
         return None

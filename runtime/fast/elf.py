@@ -39,11 +39,16 @@ class Unknown(Exception):
     """Something in an object file, or this platform, that is not known here."""
 
 
+def known_platform() -> bool:
+    """Whether object code of this machine is put into memory here."""
+    return sys.platform == "linux" and os.uname().machine == "x86_64"
+
+
 class ObjectMemory:
     """Object code in memory, as long as this lives. addresses: of its global symbols."""
 
     def __init__(self, code: bytes):
-        if sys.platform != "linux" or os.uname().machine != "x86_64":
+        if not known_platform():
             raise Unknown("another platform")
         file = _File(code)
         self._memory = mmap.mmap(-1, max(file.size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)

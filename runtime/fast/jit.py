@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .elf import ObjectMemory, Unknown
+from .elf import ObjectMemory, Unknown, known_platform
 
 if TYPE_CHECKING:
     import llvmlite.binding as llvm
@@ -31,14 +31,19 @@ _SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 2, ctypes.c_i
 
 
 def _machine(level: int = 1) -> llvm.TargetMachine:
-    """A new one each time: an execution engine takes its own with it when it goes."""
+    """A new one each time: an execution engine takes its own with it when it goes.
+
+    Where `elf` puts code into memory, constants are near it and reached by their distance: 32 bits in the instruction that reads
+    them, instead of an instruction of 10 bytes before it. Chains are up to a fourteenth faster.
+    """
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()
     features = llvm.get_host_cpu_features().flatten()
-    return target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=level, jit=True)
+    reach = {"codemodel": "small", "reloc": "pic"} if known_platform() else {}
+    return target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=level, jit=True, **reach)
 
 
 def host() -> str:
@@ -88,7 +93,7 @@ def compile_object(text: str, quick: bool = False) -> bytes:
 
 def _object(text: str, quick: bool = False) -> bytes:
     if not quick:
-        return compile_optimised(text, level=2)
+        return compile_optimised(text)
     import llvmlite.binding as llvm
 
     # A context of its own: the process may end while a thread that nobody waits for still works in it.
@@ -97,14 +102,14 @@ def _object(text: str, quick: bool = False) -> bytes:
     return _machine(0).emit_object(module)
 
 
-def compile_optimised(text: str, level: int = 1) -> bytes:
-    """Object code, after LLVM's passes of a level; in the thread that calls it."""
+def compile_optimised(text: str, level: int = 2, passes: int = 2) -> bytes:
+    """Object code, after LLVM's passes of a level; in the thread that calls it. level: of making instructions of that."""
     import llvmlite.binding as llvm
 
     module = llvm.parse_assembly(text, llvm.create_context())
     module.verify()
     machine = _machine(level)
-    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=level))
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=passes))
     builder.getModulePassManager().run(module, builder)
     return machine.emit_object(module)
 

@@ -109,4 +109,4 @@ def compiled(function: Callable[..., int]) -> bytes:
     """Object code. Raises NotImplementedError for what is not translated."""
     from .translate import translated  # not needed, and not loaded, when the cache has the code
 
-    return compile_optimised(translated(function), level=2)
+    return compile_optimised(translated(function))
