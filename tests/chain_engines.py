@@ -12,9 +12,10 @@ import wasm2xformer as w2x
 from wasm2xformer.compiler.format.checkpoint import Model
 from wasm2xformer.runtime import instance as instance_module
 from wasm2xformer.runtime.fast import FastEngine, chained, chains, loaded_chains
-from wasm2xformer.runtime.fast.chained import ALL, Chains, Sample, Wanted
+from wasm2xformer.runtime.fast.chained import ALL, Chains, Wanted
 from wasm2xformer.runtime.fast.image import ChainCode
 from wasm2xformer.runtime.fast.jit import _SIGNATURE
+from wasm2xformer.runtime.fast.samples import Sample
 
 NEVER = 2**62
 
@@ -55,7 +56,8 @@ def instance(model: Model, code: ChainCode | None, **world) -> tuple[w2x.Instanc
     vm = w2x.Instance(model, **world)
     engine = vm._engine
     assert isinstance(engine, FastEngine)
-    engine._chains = Chains(lambda samples, wanted: None, lambda: code, lambda code: None)
+    before = engine._chains.samples.before
+    engine._chains = Chains(lambda samples, wanted: None, lambda: code, lambda code: None, before=before)
     engine._chains.shared.due = NEVER
     return vm, Counted(engine)
 

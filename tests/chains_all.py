@@ -21,9 +21,10 @@ import wasm2xformer as w2x
 from wasm2xformer.compiler.format.checkpoint import Model
 from wasm2xformer.runtime import instance as runtime_instance
 from wasm2xformer.runtime.errors import Trap
-from wasm2xformer.runtime.fast import chain_plan, chained, engine
-from wasm2xformer.runtime.fast.chained import Sample, Wanted
+from wasm2xformer.runtime.fast import chain_plan, chained, engine, samples
+from wasm2xformer.runtime.fast.chained import Wanted
 from wasm2xformer.runtime.fast.image import ChainCode
+from wasm2xformer.runtime.fast.samples import Sample
 
 from .chain_engines import chains_for, instance
 from .programs import SIZES, load_programs
@@ -93,8 +94,7 @@ def programs(ids: Sequence[str], quick: bool) -> int:
 
 def random_modules(kinds: Sequence[str], seeds: range) -> int:
     """How many differ. Code is made for all of it, and begins anywhere."""
-    runtime_instance.FIRST_CHUNK, chained.BLOCKS, chained.BEFORE = 4096, 4000, 6
-    chain_plan.STRIDE, wrong = 1, 0
+    runtime_instance.FIRST_CHUNK, samples.BLOCKS, chain_plan.STRIDE, wrong = 4096, 4000, 1, 0
     for seed in seeds:
         for kind in kinds:
             case = KINDS[kind](seed)

@@ -10,9 +10,10 @@ import pytest
 from chain_engines import chains_for, instance
 
 import wasm2xformer as w2x
+from wasm2xformer.runtime import instance as instance_module
 from wasm2xformer.runtime.bit_patterns import decode, encode, fits, integer_bits, integers_of
 from wasm2xformer.runtime.errors import ArgumentError
-from wasm2xformer.runtime.fast import FastEngine, chained, loaded_chains, scratch
+from wasm2xformer.runtime.fast import FastEngine, chained, loaded_chains, samples, scratch
 
 COUNT = """
 (module (func (export "count") (param $n i32) (result i32) (local $i i32)
@@ -191,8 +192,44 @@ def test_results_of_several_slots(model: w2x.Model, value: int) -> None:
 def test_improve_makes_chains_for_what_short_samples_have_twice(tokens: int, often: int) -> None:
     wanted: list[chained.Wanted] = []
     chains = chained.Chains(lambda samples, wish: wanted.append(wish), lambda: None, lambda code: None)
-    for _ in range(1 + tokens // chained.LONGEST):
-        chains.samples._before = [0] * chained.BEFORE
-        chains.samples.add(0, np.zeros(min(tokens, chained.LONGEST), dtype=np.int32))
+    chains.samples.add(0, np.zeros(1, dtype=np.int32))
+    for _ in range(1 + tokens // samples.LONGEST):
+        chains.samples.add(0, np.zeros(min(tokens, samples.LONGEST), dtype=np.int32))
     chains.improve()
     assert [wish.often for wish in wanted] == [often]
+
+
+@pytest.mark.parametrize(("length", "before"), [(1, 1), (5, 3), (40, 8), (samples.LONGEST + 7, 2)])
+def test_samples_are_blocks_evenly_spread_and_what_stands_before_them(length: int, before: int) -> None:
+    """Many short ones or few long ones, each behind the tokens that stand before it, whichever the block has to move to."""
+    kept, count = samples.Samples(before), max(3 * samples.BLOCKS // 2, 3 * samples.ROOM // (2 * min(length, samples.LONGEST)))
+    tokens, at = np.arange(before + count * length, dtype=np.int32), 0
+    while at < len(tokens):
+        done = kept.first(length)
+        kept.add(at, tokens[at : at + done])
+        at += done
+    assert len(kept.kept) > samples.BLOCKS // 4 or kept.size > samples.ROOM // 4
+    assert len(kept.kept) < samples.BLOCKS and kept.size == sum(len(block) for _, _, block in kept.kept) <= samples.ROOM
+    for row, last, block in kept.kept:
+        assert row - before in range(len(tokens)) or row == before
+        np.testing.assert_array_equal(last, tokens[row - before : row])
+        np.testing.assert_array_equal(block, tokens[row : row + length][: samples.LONGEST])
+    starts = np.array([row for row, _, _ in kept.kept])
+    assert starts[0] == before and len(set(np.diff(starts).tolist())) <= 2
+
+
+def test_chains_are_for_a_short_call_from_its_first_tokens_to_its_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for them before the call gets most of it, in any cut of it into blocks."""
+    monkeypatch.setenv("WASM2XFORMER_CHAINS", "ready")
+    monkeypatch.setenv("WASM2XFORMER_CACHE", "")
+    model = w2x.compile(COUNT)
+    for first in (1, 8, 1000):
+        monkeypatch.setattr(instance_module, "FIRST_CHUNK", first)
+        vm = w2x.Instance(model)
+        vm._engine.improve()
+        tokens = vm.invoke("count", 300).tokens
+        assert vm._engine.by_chains == 0
+        vm._engine.improve()
+        before = vm._engine.by_chains
+        np.testing.assert_array_equal(vm.invoke("count", 300).tokens, tokens)
+        assert vm._engine.by_chains - before >= len(tokens) - 32

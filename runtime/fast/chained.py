@@ -1,4 +1,4 @@
-"""Chains as the engine uses them (see chain_region.py): what has been decoded as a sample for them, and when there are some."""
+"""Chains as the engine uses them (see chain_region.py): when there are some, and when others are made."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import atexit
 import ctypes
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .image import ChainCode
-from .interface import MAX_DELAY
 from .jit import leave_behind
 from .loaded_chains import LoadedChains, Shared
+from .samples import Sample, Samples
 
-# Blocks of tokens that are kept as samples, how long each may be, and how many tokens have to be known before one.
-BLOCKS, LONGEST, BEFORE = 32, 1 << 14, 16
 # This environment variable says which there are: "0" none; "ready" those that were made before; "1" others too, made in the
 # background; "now" others too, made while decoding waits; "always", for tests, also while the sequence is short.
 SWITCH, DEFAULT, ALWAYS = "WASM2XFORMER_CHAINS", "1", "always"
@@ -43,9 +41,6 @@ SAMPLED = 1 << 14
 AGAIN, MUCH = 4, 0.97
 ALL = 2**62
 
-# The row at which the last of some tokens was read, these tokens, and those that followed.
-Sample = tuple[int, Sequence[int], np.ndarray]
-
 
 class Wanted(NamedTuple):
     """most: situations that are in chains. often: times that samples have to be in each. quick: whether they are made quickly.
@@ -57,56 +52,6 @@ class Wanted(NamedTuple):
     part: float = PAYING
 
 
-class Samples:
-    """Blocks of a sequence, evenly spread over it."""
-
-    def __init__(self) -> None:
-        self.kept: list[Sample] = []
-        # One array of its own: small ones that stay, between large ones that go, make these cost more.
-        self._room, self._free = np.empty((0, LONGEST), dtype=np.int32), list(range(BLOCKS))
-        self._places: list[int] = []
-        self._stride, self._seen = 1, 0
-        self.size = 0  # tokens in them
-        self._before: list[int] = []
-
-    def add(self, row: int, tokens: np.ndarray) -> None:
-        """A block that was decoded behind the one before it, whose last token was read at that row."""
-        if self._seen % self._stride == 0 and len(tokens):
-            if len(self._before) < BEFORE:
-                self._before += tokens[-MAX_DELAY - 1 :].tolist()
-                return
-            self._keep(row, tokens[:LONGEST])
-        self._seen += 1
-        self._before = tokens[-MAX_DELAY - 1 :].tolist() if self._seen % self._stride == 0 else []
-
-    def first(self, count: int) -> int:
-        """Of so many tokens that are decoded next, how many at first, so that there may be a sample of the rest."""
-        missing = BEFORE - len(self._before)
-        return min(count, missing) if missing > 0 and self._seen % self._stride == 0 else count
-
-    def _keep(self, row: int, tokens: np.ndarray) -> None:
-        if len(self._room) < BLOCKS:
-            self._room = np.empty((BLOCKS, LONGEST), dtype=np.int32)
-        place = self._free.pop()
-        block = self._room[place, : len(tokens)]
-        block[:] = tokens
-        self.kept.append((row, self._before[-MAX_DELAY - 1 :], block))
-        self._places.append(place)
-        if len(self.kept) == BLOCKS:
-            self._free += self._places[1::2]
-            del self.kept[1::2], self._places[1::2]
-            self._stride *= 2
-        self.size = sum(len(tokens) for _, _, tokens in self.kept)
-
-    def copied(self) -> list[Sample]:
-        """For another thread: blocks are written again when there are others."""
-        return [(row, before, tokens.copy()) for row, before, tokens in self.kept]
-
-    def interrupt(self) -> None:
-        """What follows was not decoded behind what was added last."""
-        self._before = []
-
-
 def chains_always() -> bool:
     """Whether chains are wanted as soon as there can be any."""
     return os.environ.get(SWITCH, DEFAULT) == ALWAYS
@@ -116,7 +61,8 @@ class Chains:
     """The chains of one engine, as long as its sequence grows.
 
     make: for these samples. read: those that were made before. keep: for the next process. shared: with other engines of the
-    program. position: tokens of the sequence before the first one that is decoded.
+    program. position: tokens of the sequence before the first one that is decoded. before: how many tokens have to be known
+    in front of a sample.
     """
 
     def __init__(
@@ -126,8 +72,9 @@ class Chains:
         keep: Callable[[ChainCode], None],
         shared: Shared | None = None,
         position: int = 0,
+        before: int = 1,
     ):
-        self.samples = Samples()
+        self.samples = Samples(before)
         self._make, self._read, self._keep = make, read, keep
         switch = os.environ.get(SWITCH, DEFAULT)
         self._on, self._ready = switch != "0", switch == "ready"
@@ -137,6 +84,7 @@ class Chains:
         if self.shared.due is None:
             self.shared.due = 0 if self.always else 2 * LEAST if self._now else FIRST
         self._count = ctypes.c_int64()
+        self._wanted = False  # whether somebody wants those that are best for this sequence, however short it is
         self._first = position
         self._told = position, 0  # tokens, and those of them by chains, that `shared` knows of
         self._tried = 0, 0  # the same when chains were looked at last
@@ -176,7 +124,7 @@ class Chains:
 
     def watching(self, position: int) -> bool:
         """Whether chains are worth a thought."""
-        return self._on and (self.always or position >= EARLY or self.shared.loaded is not None)
+        return self._on and (self.always or self._wanted or position >= EARLY or self.shared.loaded is not None)
 
     def behind(self, special: Any, position: int, flags: np.ndarray) -> Callable[..., int] | None:
         """A function for decoding with these flags by token id, with the arguments of `special`, if there are chains that can be
@@ -258,9 +206,10 @@ class Chains:
 
     def improve(self) -> None:
         """Makes the best ones at once, for the samples that there are, and keeps them; without samples, takes those that were
-        made before."""
+        made before. What is decoded from now on becomes samples from the first token on."""
         if not self._on:
             return
+        self._wanted = True
         if self.samples.kept:
             often = OFTEN if self.samples.size >= LEAST else min(OFTEN, FEW_TIMES)
             self._finish(self.samples.kept, Wanted(ALL, often, quick=False))

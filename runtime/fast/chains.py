@@ -10,12 +10,13 @@ from ...compiler.format.transformer import Transformer
 from .atoms import RunningSum
 from .chain_plan import ChainPlan
 from .chain_region import Region
-from .chained import Sample, Wanted
+from .chained import Wanted
 from .compile import Analysis, analyse
 from .image import ChainCode
 from .interface import Refused
 from .jit import compile_lightly, compile_optimised
 from .layout import type_for
+from .samples import Sample
 from .situations import Situation, Situations
 from .tokens_alike import FEW_CHANGES, MAX_CHANGES, Unchained, by_token, delayed_tokens, tokens_of
 from .traffic import Traffic, Walk

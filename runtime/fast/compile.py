@@ -48,7 +48,8 @@ def compile_model(
     """
     found = analyse(model, probe, trusting, brief)
     code = compile_object(found.text, quick=True)
-    return CompiledModel(code, image(found.layout, found.settled, found.decodable), found.text, brief=found.brief)
+    depth = max(found.special.delays.values(), default=0)
+    return CompiledModel(code, image(found.layout, found.settled, found.decodable, depth), found.text, brief=found.brief)
 
 
 @collecting_later()

@@ -14,11 +14,12 @@ from ...compiler.format.errors import EnvelopeError, past_certificate
 from ...compiler.format.transformer import Transformer
 from .cache import keep, keep_chains, kept_chains, load_or_compile
 from .certified import require
-from .chained import Chains, Sample, Wanted, chains_always
+from .chained import Chains, Wanted, chains_always
 from .image import UNLIMITED, ChainCode, CompiledModel, Image, StateMemory
 from .interface import EXHAUSTED, FOREIGN, PREFIX_BYTES, STOP, UNEXPECTED, Refused, Room, size
 from .jit import Loaded, compile_object
 from .loaded_chains import shared
+from .samples import Sample
 from .scratch import PART, Flags, Scratch, leave, scratch
 
 # Tokens that one call of generated code reads or decodes: few at first, then as many as take about that many seconds. Nothing
@@ -254,7 +255,7 @@ class FastEngine:
             return compile_chains(model, probe, trusting, samples, wanted)
 
         read, write = lambda: kept_chains(name), lambda chains: keep_chains(name, chains)
-        return Chains(make, read, write, shared(name), len(model.prefix))
+        return Chains(make, read, write, shared(name), len(model.prefix), 1 + self._image.depth)
 
     def _check_certificate(self, tokens: int) -> None:
         """A model that claims to be exact up to some length is held to it, and to running sums that, rounded as in the dense

@@ -38,7 +38,7 @@ class Image:
     sums: (field, granularity) of running sums, integers in units of 2^granularity or doubles (None). registers: (field of
     the position, field of its penalty) of registers whose penalties are not negative. `general` must read `settled`
     positions, and all registers must have a penalty of 0, before `special` may take over, for token ids below
-    `decodable`. empty: index of the page of zeros.
+    `decodable`. empty: index of the page of zeros. depth: how many tokens back `special` looks.
     """
 
     size: int
@@ -55,6 +55,7 @@ class Image:
     last: int = 0
     sums: list[tuple[int, int | None]] = field(default_factory=list)
     exact_by: str = ""
+    depth: int = 0
 
     def to_bytes(self) -> bytes:
         head = {k: v for k, v in asdict(self).items() if k != "arrays"}
@@ -115,7 +116,7 @@ class CompiledModel:
     brief: bool = False
 
 
-def image(layout: StateLayout, settled: int, decodable: int) -> Image:
+def image(layout: StateLayout, settled: int, decodable: int, depth: int) -> Image:
     """The image of a finished layout."""
     at, kinds = layout.fields, layout.graph.stores
     keyed = []
@@ -137,7 +138,7 @@ def image(layout: StateLayout, settled: int, decodable: int) -> Image:
     floors = sorted(layout.graph.floors)
     return Image(
         layout.size, fields, arrays, keyed, soft, registers, settled, decodable, at.get(("empty",), 0), floors,
-        layout.graph.exact_for, layout.graph.last, layout.running_sums(), layout.graph.exact_by,
+        layout.graph.exact_for, layout.graph.last, layout.running_sums(), layout.graph.exact_by, depth,
     )  # fmt: skip
 
 

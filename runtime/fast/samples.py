@@ -1,0 +1,77 @@
+"""Samples of what an engine has decoded: what chains are made for (see chains.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+# Tokens of one block at most, of all together, and blocks.
+LONGEST, ROOM, BLOCKS = 1 << 14, 1 << 19, 1 << 10
+
+# The row at which the last of some tokens was read, these tokens, and those that followed.
+Sample = tuple[int, Sequence[int], np.ndarray]
+
+
+class Samples:
+    """Blocks of a sequence, evenly spread over it.
+
+    before: how many tokens have to be known in front of a block. kept: the blocks, in their order. size: tokens in them.
+    """
+
+    def __init__(self, before: int):
+        self.before, self.kept, self.size = before, list[Sample](), 0
+        # One array for all: small ones that stay, between large ones that go, make these cost more.
+        self._room = np.empty(0, dtype=np.int32)
+        self._stride, self._seen = 1, 0
+        self._last: list[int] = []
+
+    @property
+    def _due(self) -> bool:
+        """Whether the block that comes next is one to keep."""
+        return self._seen % self._stride == 0
+
+    def add(self, row: int, tokens: np.ndarray) -> None:
+        """A block that was decoded behind the one before it, whose last token was read at that row."""
+        if not len(tokens):
+            return
+        if self._due and len(self._last) < self.before:
+            self._last += tokens[-self.before :].tolist()
+            return
+        if self._due:
+            self._keep(row, tokens[:LONGEST])
+        self._seen += 1
+        self._last = tokens[-self.before :].tolist() if self._due else []
+
+    def first(self, count: int) -> int:
+        """Of so many tokens that are decoded next, how many at first, so that there may be a sample of the rest."""
+        missing = self.before - len(self._last)
+        return min(count, missing) if missing > 0 and self._due else count
+
+    def _keep(self, row: int, tokens: np.ndarray) -> None:
+        if not len(self._room):
+            self._room = np.empty(ROOM, dtype=np.int32)
+        block = self._room[self.size : self.size + len(tokens)]
+        block[:] = tokens
+        self.kept.append((row, self._last[-self.before :], block))
+        self.size += len(tokens)
+        if self.size + LONGEST > ROOM or len(self.kept) >= BLOCKS:
+            self._thin_out()
+
+    def _thin_out(self) -> None:
+        """Every other block goes, and the others move up."""
+        found, self.kept, self.size = self.kept[::2], [], 0
+        for row, before, tokens in found:
+            block = self._room[self.size : self.size + len(tokens)]
+            block[:] = tokens
+            self.kept.append((row, before, block))
+            self.size += len(block)
+        self._stride *= 2
+
+    def copied(self) -> list[Sample]:
+        """For another thread: blocks are written again when there are others."""
+        return [(row, before, tokens.copy()) for row, before, tokens in self.kept]
+
+    def interrupt(self) -> None:
+        """What follows was not decoded behind what was added last."""
+        self._last = []
