@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .atoms import Relu
 from .bounds import total
 from .code import IrText, double
 from .emit import Emitter
 from .linear import Form
+from .symbols import Symbols
 from .unembed import Family, Unembedding, without_beaten
 
 
@@ -59,6 +61,11 @@ def _best(emitter: Emitter, family: Family) -> str:
         quotient = family.b.scaled(0.5 / family.a.constant)
         if quotient.scaled(2 * family.a.constant) == family.b:
             return _nearest(emitter, quotient, top)
+    divided = _quotient(emitter.graph, family)
+    if divided is not None:
+        whole = _divided(emitter, *divided, top)
+        if whole is not None:
+            return whole
     a, b = (emitter.as_double(emitter.form(f)) for f in (family.a, family.b))
     convex = code.op(f"fcmp ogt double {a}, {double(0.0)}")
     divisor = code.op(f"fmul double {a}, {double(2.0)}")
@@ -69,6 +76,56 @@ def _best(emitter: Emitter, family: Family) -> str:
     end = code.op(f"fcmp ogt double {b}, {end}")
     end = code.op(f"select i1 {end}, i64 {top}, i64 0")
     return code.op(f"select i1 {convex}, i64 {inner}, i64 {end}")
+
+
+def _quotient(graph: Symbols, family: Family) -> tuple[Form, Form] | None:
+    """Forms N and D of integers, such that the best v is floor(N / D), cut off at both ends, where D > 0, and 0 where not.
+
+    With a = relu(g) p and b = relu(g) u, where p = k g and k > 0, that is the integer nearest to u / 2 k g, the lower one of
+    two: floor((u + k g - 1) / 2 k g), if u and k g are integers. With a digit of a quotient, u + k g - 1 is twice what is
+    divided, and so is 2 k g the divisor.
+    """
+    if family.a.constant or family.b.constant or len(family.a.terms) != 1 or len(family.b.terms) != 1:
+        return None
+    ((one, of_a),), ((other, of_b),) = family.a.terms.items(), family.b.terms.items()
+    a, b = graph.atoms[one], graph.atoms[other]
+    if not (isinstance(a, Relu) and isinstance(b, Relu) and a.gate == b.gate and a.gate.terms):
+        return None
+    atom, unit = next(iter(a.gate.terms.items()))
+    k = of_a * a.up.terms.get(atom, 0.0) / unit
+    divisor = a.gate.scaled(k)
+    if k <= 0 or divisor != a.up.scaled(of_a):
+        return None
+    twice = b.up.scaled(of_b).plus(divisor).shifted(-1.0)
+    for forms in ((twice.scaled(0.5), divisor), (twice, divisor.scaled(2.0))):
+        if all(graph.bounds(form).below(0) for form in forms):
+            return forms
+    return None
+
+
+def _divided(emitter: Emitter, dividend: Form, divisor: Form, top: int) -> str | None:
+    """i64: floor(dividend / divisor), within 0 .. top; 0 where the divisor is not positive. None where one of them is no integer
+    in code."""
+    code, over, under = emitter.code, emitter.form(dividend), emitter.form(divisor)
+    if over.kind not in "bi" or under.kind not in "bi":
+        return None
+    bounds = [emitter.graph.bounds(form) for form in (dividend, divisor)]
+    code.intrinsic("i64 @llvm.smax.i64(i64, i64)")
+    code.intrinsic("i64 @llvm.umin.i64(i64, i64)")
+    n, d = emitter.as_int(over, 0), emitter.as_int(under, 0)
+    if bounds[0].low < 0:
+        n = code.op(f"call i64 @llvm.smax.i64(i64 {n}, i64 0)")
+    positive = "true"
+    if bounds[1].low < 1:
+        positive = code.op(f"icmp sgt i64 {d}, 0")
+        d = code.op(f"call i64 @llvm.smax.i64(i64 {d}, i64 1)")
+    if max(each.high for each in bounds) < 2**32:  # takes less time
+        n, d = (code.op(f"trunc i64 {each} to i32") for each in (n, d))
+        whole = code.op(f"zext i32 {code.op(f'udiv i32 {n}, {d}')} to i64")
+    else:
+        whole = code.op(f"udiv i64 {n}, {d}")
+    whole = code.op(f"call i64 @llvm.umin.i64(i64 {whole}, i64 {top})")
+    return whole if positive == "true" else code.op(f"select i1 {positive}, i64 {whole}, i64 0")
 
 
 def _nearest(emitter: Emitter, form: Form, top: int) -> str:
