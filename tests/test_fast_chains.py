@@ -19,6 +19,7 @@ from wasm2xformer.runtime.fast.atoms import Relu, Table
 from wasm2xformer.runtime.fast.chain_emit import ChainEmitter
 from wasm2xformer.runtime.fast.chain_region import Region
 from wasm2xformer.runtime.fast.chained import ALL, Chains, Wanted
+from wasm2xformer.runtime.fast.image import ChainCode
 from wasm2xformer.runtime.fast.linear import ONE, Form, linear
 from wasm2xformer.runtime.fast.situations import Situations
 from wasm2xformer.runtime.fast.stores import IndexSource
@@ -317,6 +318,26 @@ def test_others_are_made_where_those_that_are_there_do_not_fit(monkeypatch: pyte
     assert after(64 * first, 57 * first) == [1, 16]
     assert after(256 * first, 249 * first, quick=True) == [1, 16, 256]
     assert [wanted.quick for wanted in asked] == [True, False, False]
+
+
+def test_what_was_made_quickly_does_not_replace_what_was_made_better_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`improve` while a thread still makes chains of its own: those are for fewer situations, and would be kept for others."""
+    made: Chains
+    kept: list[ChainCode] = []
+    monkeypatch.setattr(loaded_chains.LoadedChains, "__init__", lambda self, code: vars(self).update(quick=code.quick))
+
+    def make(samples: list, wanted: Wanted) -> ChainCode:
+        if wanted.quick:
+            made.improve()  # in the other thread
+        return ChainCode(b"", np.zeros(0, dtype=np.int32), wanted.quick)
+
+    made = Chains(make, lambda: None, kept.append)
+    made.samples.kept = [(0, [], np.zeros(1, dtype=np.int32))]
+    for quick in (True, False):
+        made._finish(made.samples.kept, Wanted(ALL, 1, quick))
+    made.shared.load()
+    assert [code.quick for code in kept] == [False, False]
+    assert made.shared.loaded is not None and not made.shared.loaded.quick
 
 
 def test_those_of_an_earlier_run_are_used_until_it_is_worth_making_better_ones() -> None:

@@ -218,7 +218,11 @@ class Chains:
         self._load()
 
     def _finish(self, samples: list[Sample], wanted: Wanted) -> None:
+        best = self.shared.best
         code = self._make(samples, wanted)
+        if wanted.quick and self.shared.best != best:  # somebody has made better ones meanwhile
+            return
+        self.shared.best += not wanted.quick and code is not None
         self._add(code)
         if code is not None:
             self._keep(code)

@@ -39,11 +39,12 @@ class Shared:
 
     tokens, by_chains: that all of them have decoded so far, and those of them by chains. since: the same when chains were loaded
     or looked at last. sampled: tokens that the samples of one had at most. due: tokens from which others are due. sought: whether
-    those that were made before have been asked for. thread: makes some. made: those that nobody has loaded yet.
+    those that were made before have been asked for. thread: makes some. made: those that nobody has loaded yet. best:
+    how often some were made with all of LLVM's passes.
     """
 
     def __init__(self) -> None:
-        self.tokens = self.by_chains = self.sampled = 0
+        self.tokens = self.by_chains = self.sampled = self.best = 0
         self.since = 0, 0
         self.due: int | None = None
         self.sought = False
