@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from wasm2xformer.runtime import instance as instance_module
 from wasm2xformer.runtime.bit_patterns import decode, encode, fits, integer_bits, integers_of
 from wasm2xformer.runtime.errors import ArgumentError
 from wasm2xformer.runtime.fast import FastEngine, chained, loaded_chains, samples, scratch
+from wasm2xformer.runtime.fast.image import table_name
 
 COUNT = """
 (module (func (export "count") (param $n i32) (result i32) (local $i i32)
@@ -233,3 +235,48 @@ def test_chains_are_for_a_short_call_from_its_first_tokens_to_its_last(monkeypat
         before = vm._engine.by_chains
         np.testing.assert_array_equal(vm.invoke("count", 300).tokens, tokens)
         assert vm._engine.by_chains - before >= len(tokens) - 32
+
+
+@pytest.mark.parametrize("chained_too", [False, True])
+def test_what_running_sums_have_grown_by_is_not_added_up_again(model: w2x.Model, trained, chained_too: bool) -> None:
+    """Where a call ended is known from them, by chains and without: of what has been decoded last, and of that alone."""
+    vm = trained[0] if chained_too else instance(model, None)[0]
+    vm.invoke("count", 300)
+    engine, table = vm._engine, vm._tokens.ip_delta
+    assert isinstance(engine, FastEngine)
+    added_up, real = [], engine._code.total
+    engine._code.total = lambda *arguments: added_up.append(arguments[1]) or real(*arguments)
+    parts: list[np.ndarray] = []
+    for count in (300, 1000):
+        tokens = vm.invoke("count", count).tokens
+        assert not added_up
+        engine.append(np.array(vm._prompts.tokens(model.program.entries["count"], [count]), dtype=np.int32))
+        parts = [engine.decode(vm._tokens.stops, 700)]
+        while not vm._tokens.stops[parts[-1][-1]]:
+            parts.append(engine.decode(vm._tokens.stops, 700))
+        np.testing.assert_array_equal(np.concatenate(parts), tokens)
+        assert [engine.total(table, part) for part in parts] == [table[part].sum() for part in parts] and not added_up
+    assert engine.by_chains > 1000 or not chained_too
+    other = np.arange(len(table))
+    assert engine.total(other, parts[-1]) == other[parts[-1]].sum()
+    copied = parts[-1].copy()
+    copied[-1] = 0
+    assert engine.total(table, copied) == table[copied].sum()
+    assert added_up == [len(copied)] * 2
+
+
+def test_tokens_of_which_running_sums_say_nothing_are_added_up(model: w2x.Model) -> None:
+    """`general` also decodes ids from `Image.decodable` on, of which a table may say something else than what sums add up."""
+    vm = instance(model, None)[0]
+    tokens = vm.invoke("count", 300).tokens
+    engine, table, end = vm._engine, vm._tokens.ip_delta, int(np.median(tokens))
+    assert isinstance(engine, FastEngine)
+    image = engine._image
+    added = [table_name(table[:end]) if name == table_name(table[: image.decodable]) else "" for name in image.added]
+    assert any(added)
+    engine._image, engine._summed = replace(image, decodable=end, added=added), None
+    other = np.where(np.arange(len(table)) < end, table, 7)
+    engine.append(np.array(vm._prompts.tokens(model.program.entries["count"], [300]), dtype=np.int32))
+    again = engine.decode(vm._tokens.stops, len(tokens))
+    np.testing.assert_array_equal(again, tokens)
+    assert engine.total(other, again) == other[again].sum()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter
@@ -15,7 +16,7 @@ from ...compiler.format.transformer import Transformer
 from .cache import keep, keep_chains, kept_chains, load_or_compile
 from .certified import require
 from .chained import Chains, Wanted, chains_always
-from .image import UNLIMITED, ChainCode, CompiledModel, Image, StateMemory
+from .image import UNLIMITED, ChainCode, CompiledModel, Image, StateMemory, table_name
 from .interface import EXHAUSTED, FOREIGN, PREFIX_BYTES, STOP, UNEXPECTED, Refused, Room, size
 from .jit import Loaded, compile_object
 from .loaded_chains import shared
@@ -80,7 +81,12 @@ class FastEngine:
         self._stops = Flags.of(np.zeros(self._vocabulary, dtype=np.uint8))
         self._asked: np.ndarray | None = None  # what they were made from, where nobody can have changed it since
         self._flagged: tuple[Flags, Image, Flags] | None = None
-        self._summed: tuple[np.ndarray, int] | None = None  # the table that `total` was asked for last, and its address
+        # The table that `total` was asked for last, its address, and its name, see `image.table_name`.
+        self._summed: tuple[np.ndarray, int, str] | None = None
+        # What has been decoded since the last prompt, and by how much running sums have grown meanwhile; by `special` and chains,
+        # which decode no tokens but those below `Image.decodable`, and not where it has been read again by other code.
+        self._grown: list[tuple[weakref.ref[np.ndarray], list[int]]] = []
+        self._specially = True
         self._probe = probe
         self._history: list[np.ndarray] | None = None
         self._chunk = FIRST_CHUNK
@@ -102,7 +108,8 @@ class FastEngine:
         self._generally = False  # whether `special` is not to be used
         self._filled = False  # whether all registers are, as far as is known
         self._sure = False  # whether `_chunk` is of decoding where there are chains
-        self._history, self.probed = None, []
+        self._history, self.probed, self._summed = None, [], None
+        self._grown.clear()
         room = Room("", PREFIX_BYTES, size(self.model))
         self._state.budget = room.most
         try:
@@ -278,6 +285,7 @@ class FastEngine:
 
     def append(self, tokens: np.ndarray) -> None:
         """Reads a prompt: int [k] token ids."""
+        self._grown.clear()
         tokens = self._checked(tokens)
         if self._briefly and self.behind + len(tokens) > SOON:
             self._complete()
@@ -316,10 +324,15 @@ class FastEngine:
         leave(room)
 
     def total(self, table: np.ndarray, tokens: np.ndarray) -> int:
-        """The sum of table[token] over the tokens: int64 [V], int32 [n]. In a quarter of numpy's time."""
+        """The sum of table[token] over the tokens: int64 [V], int32 [n]. In a quarter of numpy's time; of what has been decoded
+        just now, in no time, if it is what one of the running sums has grown by."""
         table, tokens = np.ascontiguousarray(table, dtype=np.int64), np.ascontiguousarray(tokens, dtype=np.int32)
         if self._summed is None or self._summed[0] is not table:
-            self._summed = table, table.ctypes.data
+            self._summed = table, table.ctypes.data, table_name(table[: self._image.decodable])
+        if self._summed[2] in self._image.added:
+            for decoded, grown in self._grown:
+                if decoded() is tokens:
+                    return grown[self._image.added.index(self._summed[2])]
         found = self._code.total(tokens.ctypes.data, len(tokens), self._summed[1], len(table))
         if found == -(2**63):
             raise ValueError("token id outside the table")
@@ -331,13 +344,17 @@ class FastEngine:
             self._look(stop)
         stops = self._stops
         parts: list[np.ndarray] = []
+        state, sums, self._specially = self._state, self._state.sums(), True
         total, ended = 0, False
         while total < limit and not ended:
             room = scratch()
             ended = self._fill(stops, min(limit - total, PART), room)
             total += room.used
             parts.append(room.taken())
-        return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, dtype=np.int32), *parts])
+        tokens = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, dtype=np.int32), *parts])
+        if state is self._state and self._specially and total > FEW:
+            self._grown.append((weakref.ref(tokens), [after - before for after, before in zip(state.sums(), sums)]))
+        return tokens
 
     def _look(self, stop: np.ndarray) -> None:
         """Another `stop` than the last time, or it may be."""
@@ -383,11 +400,13 @@ class FastEngine:
             self._optimise()
         flags, state, code = self._flags(stops), self._state, self._code
         if self._generally:
+            self._specially = False
             self._run(code.general, False, chunk, room, stops.address)
             return
         self._settled = self._settled or self._ready()
         if not self._settled or flags.array.item(state.next.value) & FOREIGN:
             chains.samples.interrupt()
+            self._specially = False
             self._run(code.general, False, 1, room, stops.address)
             return
         if self._program.brief or not chains.watching(self.position):

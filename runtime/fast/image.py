@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import json
 import mmap
 import sys
@@ -35,7 +36,8 @@ class Image:
     the latest wins. soft: per soft store its field and entry size. floors: tokens that may stand at the
     first position only. exact_for: the longest sequence for which lookups are exact in the dense model, as
     the head exact_by has it. last: the longest one at all.
-    sums: (field, granularity) of running sums, integers in units of 2^granularity or doubles (None). registers: (field of
+    sums: (field, granularity) of running sums, integers in units of 2^granularity or doubles (None). added: of each, which
+    table by token it adds up below `decodable` (see `table_name`), "" where it is none of whole numbers. registers: (field of
     the position, field of its penalty) of registers whose penalties are not negative. `general` must read `settled`
     positions, and all registers must have a penalty of 0, before `special` may take over, for token ids below
     `decodable`. empty: index of the page of zeros. depth: how many tokens back `special` looks.
@@ -56,6 +58,7 @@ class Image:
     sums: list[tuple[int, int | None]] = field(default_factory=list)
     exact_by: str = ""
     depth: int = 0
+    added: list[str] = field(default_factory=list)
 
     def to_bytes(self) -> bytes:
         head = {k: v for k, v in asdict(self).items() if k != "arrays"}
@@ -138,8 +141,23 @@ def image(layout: StateLayout, settled: int, decodable: int, depth: int) -> Imag
     floors = sorted(layout.graph.floors)
     return Image(
         layout.size, fields, arrays, keyed, soft, registers, settled, decodable, at.get(("empty",), 0), floors,
-        layout.graph.exact_for, layout.graph.last, layout.running_sums(), layout.graph.exact_by, depth,
+        layout.graph.exact_for, layout.graph.last, layout.running_sums(), layout.graph.exact_by, depth, _added(layout, decodable),
     )  # fmt: skip
+
+
+def _added(layout: StateLayout, decodable: int) -> list[str]:
+    """See `Image.added`."""
+    graph, names = layout.graph, []
+    for (_, unit), number in zip(layout.running_sums(), layout.live.sums, strict=True):
+        source = graph.single_source(graph.sums[number])
+        own = unit == 0 and source == graph.token
+        names.append(table_name(graph.evaluate(graph.sums[number], graph.token)[:decodable]) if own else "")
+    return names
+
+
+def table_name(table: np.ndarray) -> str:
+    """The same for tables of the same integers [V], whatever their type is."""
+    return hashlib.blake2b(np.ascontiguousarray(table, dtype=np.int64).tobytes(), digest_size=16).hexdigest()
 
 
 class StateMemory:
@@ -183,6 +201,10 @@ class StateMemory:
     def largest_sum(self) -> float:
         """The largest absolute value that a running sum has now, 0 without any."""
         return max([abs(field.value) * unit for field, unit in self._sums], default=0.0)
+
+    def sums(self) -> list[int]:
+        """What the running sums are that add up a table by token, in the order of `Image.added`; 0 for the others."""
+        return [int(field.value) if name else 0 for (field, _), name in zip(self._sums, self._image.added)]
 
     def registers_filled(self) -> bool:
         """Whether every register has a position with penalty 0. From then on it always has."""
