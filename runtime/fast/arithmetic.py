@@ -72,8 +72,9 @@ class Known:
 
     def add_sum(self, terms: tuple, value: IrValue) -> None:
         """terms: as in the key of the form."""
+        known = terms in self.sums
         self.sums[terms] = value
-        for term in terms:
+        for term in () if known else terms:
             held = self.holders.setdefault(term, [])
             if terms not in held:  # copies share it
                 held.append(terms)

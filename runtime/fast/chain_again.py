@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from .again import KeptNumber
+from .again import Aside, KeptNumber, Repeating
 from .atoms import Atom, Kept
 from .chain_emit import ChainEmitter
 from .chain_memory import tag
@@ -36,7 +36,7 @@ class ChainRepeats(Repeats):
     def _at_rest(self, number: int) -> bool:
         """Whether the position writes nothing to a store, as code that computes with integers sees it."""
         store = self._graph.stores[number]
-        if store.kind not in ("keyed", "register") or self._graph.bounds(store.penalty).low < 0:
+        if store.kind != "keyed" and (store.kind != "register" or self._graph.bounds(store.penalty).low < 0):
             return False
         bounds = self._graph.bounds(self._context(store.penalty))
         return bounds.low > 0 and bounds.exponent is not None and bounds.magnitude < EXACT * 2.0**bounds.exponent
@@ -67,8 +67,66 @@ class Keeping(Rewriter):
         return super()._evaluate(atom) if self.graph.parts(atom).source is None else Form({atom: 1.0})
 
 
+@dataclass
+class KeepingAll(Rewriter):
+    """The same where whatever does not change can be kept. costs: whether an atom takes more than a load."""
+
+    repeats: ChainRepeats = field(kw_only=True)
+    costs: Callable[[int], bool] = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Nothing is assumed that was not before."""
+
+    def __call__(self, form: Form) -> Form:
+        return self.inner(form)
+
+    def inner(self, form: Form) -> Form:
+        same = Form({a: c for a, c in form.terms.items() if not self.repeats.atom(a)})
+        if len(same.terms) < 2 or not any(self.costs(a) for a in same.terms):
+            return super().inner(form)
+        rest = Form({a: c for a, c in form.terms.items() if a not in same.terms}, form.constant)
+        return super().inner(rest).plus(self.graph.of(Kept(same)))
+
+    def _evaluate(self, atom: int) -> Form:
+        if not self.repeats.atom(atom):
+            return self.graph.of(Kept(Form({atom: 1.0}))) if self.costs(atom) else Form({atom: 1.0})
+        return super()._evaluate(atom) if self.graph.parts(atom).source is None else Form({atom: 1.0})
+
+
+class ChainWithin(Repeating, ChainEmitter):
+    """An emitter for a position behind one of the same row in the same chain, which keeps in registers what does not change."""
+
+    def __init__(
+        self, *arguments, whole: ChainEmitter, aside: Aside, repeats: ChainRepeats, numbers: dict[tuple, KeptNumber]
+    ):
+        """arguments: as for a ChainEmitter. The rest: as for a Repeating."""
+        ChainEmitter.__init__(self, *arguments)
+        self.repeat(whole, aside, repeats, numbers)
+        queries = [self.graph.lookups[number].query for number in self.graph.inside]
+        forms = [form for form, _, _ in self.context.assumptions] + [self.context(q) for q in queries]
+        self.known.checked |= {form for form in forms if not repeats.form(form)}
+        self.keeping = KeepingAll(self.graph, {}, repeats=repeats, costs=self._costs)
+
+    def taken(self, number: KeptNumber) -> str:
+        return self.code.op(f"load {number.value.type}, ptr {register(number)}")
+
+    def column(self, form: Form) -> Form:
+        return self.keeping(super().column(form))
+
+    def _another(self) -> ChainWithin:
+        assert isinstance(self.whole, ChainEmitter) and isinstance(self.repeats, ChainRepeats)
+        return ChainWithin(
+            *self.arguments, whole=self.whole, aside=self.aside, repeats=self.repeats, numbers=self.numbers
+        )
+
+
+def register(number: KeptNumber) -> str:
+    """The name of what holds a number."""
+    return f"%kept.{number.value.type}.{number.place}"
+
+
 class ChainAgain(ChainEmitter):
-    """An emitter for such a position."""
+    """An emitter for a position behind one of the same row that `special` has decoded."""
 
     def __init__(self, *arguments, repeats: ChainRepeats, numbers: dict[tuple, KeptNumber], first_field: int):
         """arguments: as for a ChainEmitter. numbers: that have been kept. first_field: of the state, where they are."""
@@ -134,4 +192,4 @@ class ChainAgain(ChainEmitter):
         return "" if number in self.repeats.stores else super()._insert(number)
 
 
-__all__ = ["ChainAgain", "ChainRepeats"]
+__all__ = ["ChainAgain", "ChainRepeats", "ChainWithin", "register"]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from .arithmetic import Resolved
-from .atoms import RunningSum
+from .atoms import Atom, Kept, RunningSum
 from .bounds import Bounds
 from .chain_memory import ConstantTables, Windows, tag
 from .code import IrText, IrValue
@@ -55,6 +55,9 @@ class ChainEmitter(Emitter):
         result.known, result.n, result.token = self.known.copy(), self.n, self.token
         result._pages, result.moved = dict(self._pages), self.moved
         return result
+
+    def leaf(self, atom: Atom) -> IrValue:
+        return self.form(atom.form) if isinstance(atom, Kept) else super().leaf(atom)
 
     def column(self, form: Form) -> Form:
         """A column of the unembedding, rewritten for the position."""

@@ -19,6 +19,8 @@ from .traffic import Traffic
 SLACK = 64
 # A chain may begin at every so many positions of a way without branches.
 STRIDE = 8
+# Where positions that follow others in the same row are so many times more than those others, they take what these have kept.
+MANY = 2
 # Lines of a group's code from which on its positions are decoded by `special`, also where a chain comes by.
 LONG = 1000
 
@@ -35,7 +37,8 @@ class ChainPlan:
     """chosen: the situations that code is made for. contexts: their rewriters. successors: of each, the most frequent first.
     looking: those before which code looks whether there is room. entries: those at which a chain may begin, by row. sums: running
     sums that are kept besides the one that decides the row. long: of each, whether its group's code is. again: those that follow
-    others in the same row, in which numbers have been kept."""
+    others in the same row, in which numbers have been kept. inside, rows: the same where registers of the chain keep them; and by
+    row all situations of such a row."""
 
     def __init__(self, found: Analysis, situations: Situations, flow: Traffic, chosen: Sequence[Situation]):
         self.found, self.situations = found, situations
@@ -64,10 +67,29 @@ class ChainPlan:
         self.contexts = [
             situations.forms(s) if other else situations.context(s) for s, other in zip(self.chosen, handed, strict=True)
         ]
+        self.inside, self.rows = self._within_rows(flow, entered)
         self.windows = self._windows()
         self.looking, ahead = self._where_to_look()
         begins = [k for k, n in enumerate(before) if n != 1 or k in joined or ahead[k] % STRIDE == STRIDE - 1]
+        # What has been kept in registers is not there where a chain begins.
+        begins = [k for k in begins if not any(self.inside[successor.to] for successor in self.successors[k])]
         self.entries = sorted(begins, key=lambda k: self.chosen[k].row)
+
+    def _within_rows(self, flow: Traffic, entered: set[int]) -> tuple[list[bool], dict[int, list[int]]]:
+        rows: dict[int, list[int]] = {}
+        for k, situation in enumerate(self.chosen):
+            if not self.long[k]:
+                rows.setdefault(situation.row, []).append(k)
+        led = {successor.to for each in self.successors for successor in each}
+        follows = [k in led and k not in entered for k in range(len(self.chosen))]
+        for row, members in list(rows.items()):
+            visits = [0, 0]
+            for k in members:
+                visits[follows[k]] += flow.visits[self.chosen[k]]
+            if not visits[0] or visits[1] < MANY * visits[0]:
+                del rows[row]
+        inside = [follow and not self.long[k] and self.chosen[k].row in rows for k, follow in enumerate(follows)]
+        return inside, rows
 
     def _is_long(self, situation: Situation) -> bool:
         return self._lengths[self.situations.group_of[situation.row]] > LONG

@@ -18,8 +18,10 @@ from collections.abc import Collection
 
 import numpy as np
 
+from .again import Aside, KeptNumber
 from .atoms import RunningSum
 from .cases import NextToken, cases
+from .chain_again import register
 from .chain_emit import ChainEmitter
 from .chain_ends import drive, entry, flush, hand_over
 from .chain_memory import tag, tags
@@ -47,6 +49,8 @@ class Region(ChainWriter):
         self._lines = lines
         self._unembeddings = Unembeddings(self.found.lifted.weights)
         self._added = ""
+        self._there: set[int] = set()  # situations that have code with others of their row
+        self._registers: dict[str, str] = {}  # of numbers that are kept, with their types
         self._too_long: set[tuple] = set()  # situations, see `ChainPlan.alike`
         outer = plan.contexts[0].group.outer
         # What holds in every row has been checked where the position before was read.
@@ -61,16 +65,20 @@ class Region(ChainWriter):
         entry(self)
         handed: list[int] = []
         for k in range(len(plan.chosen)):  # those that come most first
-            if len(self.code.lines) >= self._lines:
+            if len(self.code.lines) >= self._lines and k not in self._there:
                 self.code.start(f"s{k}")
                 self.code.do(f"br label %b{k}")
             elif plan.long[k] and not (plan.again[k] and self._again(k)):
                 self._hand(k, len(handed))
                 handed.append(k)
+            elif plan.chosen[k].row in plan.rows and not plan.long[k]:
+                if k not in self._there:
+                    self._row(plan.rows[plan.chosen[k].row])
             elif not plan.long[k]:
                 self._situation(k, self.emitter(k, f"b{k}"))
             self._behind(k, k in plan.entries or k in handed[-1:])
             self._before(k)
+        self.code.lines[1:1] = [f"  {name} = alloca {type}" for name, type in self._registers.items()]
         flush(self)
         if handed:
             hand_over(self, handed)
@@ -119,7 +127,49 @@ class Region(ChainWriter):
         self.code.do(f"store i32 {number}, ptr %handed.v")
         self._not_begun(k, "hand")
 
+    def _row(self, members: list[int]) -> None:
+        """Situations of one row, in which those that follow others take what these have kept."""
+        code, lines = self.code, self.code.lines
+        self._there |= set(members)
+        first, *others = [k for k in members if not self.plan.inside[k]]
+        code.lines = []
+        whole = self.emitter(first, f"b{first}")
+        moved = self._position(first, whole)
+        aside, numbers = Aside(code.lines, code.block), dict[tuple, KeptNumber]()
+        code.lines = []
+        for k in members:
+            if self.plan.inside[k]:
+                self._situation(k, self.within(k, f"b{k}", whole, aside, numbers))
+        behind = code.lines
+        code.lines, code.block = aside.lines, aside.block
+        self._keep([(number, number.value) for number in numbers.values()])
+        self._choose(first, whole, moved)
+        lines += [*code.lines, *behind]
+        for k in others:
+            code.lines = []
+            emitter = self.emitter(k, f"b{k}")
+            moved = self._position(k, emitter)
+            if self._keep([(number, number.compute(emitter)) for number in numbers.values()]):
+                self._choose(k, emitter, moved)
+            else:
+                code.lines = [f"s{k}:", f"  br label %b{k}"]
+            lines += code.lines
+        code.lines = lines
+
+    def _keep(self, numbers: list[tuple[KeptNumber, IrValue]]) -> bool:
+        """Puts numbers into their registers; False where one is of another type."""
+        for number, value in numbers:
+            if (value.kind, value.exponent) != (number.value.kind, number.value.exponent):
+                return False
+            self._registers[register(number)] = value.type
+            self.code.do(f"store {value.type} {value.ref}, ptr {register(number)}")
+        return True
+
     def _situation(self, k: int, emitter: ChainEmitter) -> None:
+        self._choose(k, emitter, self._position(k, emitter))
+
+    def _position(self, k: int, emitter: ChainEmitter) -> dict[str, tuple[str, str]]:
+        """All of a position but the next token; what is to be stored when it is complete, see `_move`."""
         code, context = self.code, self.plan.contexts[k]
         n = emitter.n = self._begin(k)
         token = code.op("load i32, ptr %token.v")
@@ -133,6 +183,11 @@ class Region(ChainWriter):
             place = code.op(f"getelementptr double, ptr %probe.base, i64 {n}")
             code.do(f"store double {value}, ptr {place}, align 8{tag('probe', self.kinds)}")
         emitter.finish_chained()
+        return moved
+
+    def _choose(self, k: int, emitter: ChainEmitter, moved: dict[str, tuple[str, str]]) -> None:
+        """The next token, and on."""
+        code, n = self.code, emitter.n
         columns = [emitter.column(f) for f in self.found.lifted.columns]
         for following in cases(emitter, columns, self._unembeddings):
             # Only now: what a case reads may leave the chain before this position.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .chain_again import ChainAgain, ChainRepeats
+from .again import Aside, KeptNumber
+from .chain_again import ChainAgain, ChainRepeats, ChainWithin
 from .chain_emit import ChainEmitter
 from .chain_memory import ConstantTables
 from .chain_plan import ChainPlan
@@ -29,11 +30,20 @@ class ChainWriter:
 
     def again(self, k: int, restart: str) -> ChainAgain:
         """The same for one that follows others in a row of which numbers have been kept."""
-        repeats = ChainRepeats(
-            self.graph, self.plan.contexts[k], self.situations.lookup, self.found.special.sums, self.found.special.stores
-        )
+        repeats = self._repeats(k)
         numbers, first = self.plan.kept(k), self.layout.fields["kept",]
         return ChainAgain(*self._arguments(k, restart), repeats=repeats, numbers=numbers, first_field=first)
+
+    def within(
+        self, k: int, restart: str, whole: ChainEmitter, aside: Aside, numbers: dict[tuple, KeptNumber]
+    ) -> ChainWithin:
+        """The same for one that follows `whole` in this chain."""
+        repeats = self._repeats(k)
+        return ChainWithin(*self._arguments(k, restart), whole=whole, aside=aside, repeats=repeats, numbers=numbers)
+
+    def _repeats(self, k: int) -> ChainRepeats:
+        special = self.found.special
+        return ChainRepeats(self.graph, self.plan.contexts[k], self.situations.lookup, special.sums, special.stores)
 
     def _arguments(self, k: int, restart: str) -> tuple:
         return (
