@@ -13,8 +13,9 @@ from chain_engines import at_once, calls, chains_for, instance
 import wasm2xformer as w2x
 from wasm2xformer.runtime.errors import DecodingError
 from wasm2xformer.runtime.fast import chain_plan, chain_region
+from wasm2xformer.runtime.fast.again import KeptNumber
 from wasm2xformer.runtime.fast.atoms import Kept
-from wasm2xformer.runtime.fast.chain_again import ChainAgain, ChainRepeats
+from wasm2xformer.runtime.fast.chain_again import ChainAgain, ChainRepeats, ChainWithin, register
 from wasm2xformer.runtime.fast.chain_region import Region
 from wasm2xformer.runtime.fast.chained import ALL, Wanted
 from wasm2xformer.runtime.fast.linear import Form
@@ -57,6 +58,7 @@ def test_same_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = "\n".join(regions[0].code.lines)
     handed, again = lines.count("ptr %handed.v") - 1, sum(regions[0].plan.again)
     assert handed >= 3 and again > 3 * handed
+    assert sum(regions[0].plan.inside) > 6
     others = [(9, at, factor, x) for at, factor, x in ((7, 2.0, math.inf), (300_000, -3.0, 1e-310), (16, 3.0, -0.0))]
     others += [(30, 400_000, -1.9, 0.7), (200, 8, 3.99, 0.123), (3, 0, math.nan, 0.5), (40, 77, 4.0, 1e300)]
     session = calls(CHAOTIC, *(("chaos", *each) for each in others), CHAOTIC)
@@ -91,7 +93,26 @@ def _first_digits_too(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(chain_region, "MOST_AGAIN", 10_000)
 
 
-@pytest.mark.parametrize("fault", [_wrong_place, _first_digits_too])
+def _another_register(patch: pytest.MonkeyPatch) -> None:
+    def wrong(emitter: ChainWithin, number: KeptNumber) -> str:
+        other = next(each for each in emitter.numbers.values() if each.value.type == number.value.type)
+        return emitter.code.op(f"load {number.value.type}, ptr {register(other)}")
+
+    patch.setattr(ChainWithin, "taken", wrong)
+
+
+def _registers_at_the_beginning(patch: pytest.MonkeyPatch) -> None:
+    """A chain begins also where registers should hold what has not been computed."""
+    real = chain_plan.ChainPlan.__init__
+
+    def wrong(plan, *arguments) -> None:
+        real(plan, *arguments)
+        plan.entries = sorted(range(len(plan.chosen)), key=lambda k: plan.chosen[k].row)
+
+    patch.setattr(chain_plan.ChainPlan, "__init__", wrong)
+
+
+@pytest.mark.parametrize("fault", [_wrong_place, _first_digits_too, _another_register, _registers_at_the_beginning])
 def test_a_fault_is_seen(monkeypatch: pytest.MonkeyPatch, fault: Callable) -> None:
     plain, expected = sampled()
     with monkeypatch.context() as changed:
