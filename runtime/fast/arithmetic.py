@@ -72,9 +72,8 @@ class Known:
 
     def add_sum(self, terms: tuple, value: IrValue) -> None:
         """terms: as in the key of the form."""
-        known = terms in self.sums
         self.sums[terms] = value
-        for term in () if known else terms:
+        for term in terms:
             held = self.holders.setdefault(term, [])
             if terms not in held:  # copies share it
                 held.append(terms)

@@ -27,9 +27,13 @@ class ChainRepeats(Repeats):
     """What may differ from the position before in a situation that has the same row: what the token of this one does is known of
     all its tokens."""
 
-    def __init__(self, graph: Symbols, context: Situated, lookup: int, sums: Iterable[int], stores: Iterable[int]):
-        """sums, stores: those that may be at rest, see below."""
-        super().__init__(graph, context, lookup, set(), set())
+    def __init__(
+        self, graph: Symbols, context: Situated, row: Situated, lookup: int, sums: Iterable[int], stores: Iterable[int]
+    ):
+        """row: the same where nothing is known of tokens. A query in which the tokens of this position are constants is another
+        one at the position before. sums, stores: those that may be at rest, see below."""
+        super().__init__(graph, row, lookup, set(), set())
+        self._here = context
         self.sums = {k for k in sums if context(graph.sums[k]).is_zero()}
         self.stores = {s for s in stores if self._at_rest(s)}
 
@@ -38,7 +42,7 @@ class ChainRepeats(Repeats):
         store = self._graph.stores[number]
         if store.kind != "keyed" and (store.kind != "register" or self._graph.bounds(store.penalty).low < 0):
             return False
-        bounds = self._graph.bounds(self._context(store.penalty))
+        bounds = self._graph.bounds(self._here(store.penalty))
         return bounds.low > 0 and bounds.exponent is not None and bounds.magnitude < EXACT * 2.0**bounds.exponent
 
 

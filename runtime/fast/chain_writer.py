@@ -11,6 +11,7 @@ from .code import IrText
 from .index import PAGE_BITS, PAGE_KEYS
 from .interface import Room
 from .linear import Form
+from .situated import Situated
 from .tokens_alike import Unchained
 
 
@@ -23,6 +24,7 @@ class ChainWriter:
         self.code = IrText(Room("instructions", (2**40, 0), 0))
         self.kinds: dict[str, int] = {}
         self.constants = ConstantTables()
+        self._rows: dict[int, Situated] = {}  # contexts of rows, where nothing is known of tokens
 
     def emitter(self, k: int, restart: str) -> ChainEmitter:
         """For situation number k. restart: the label of what leaves the chain before it."""
@@ -42,8 +44,11 @@ class ChainWriter:
         return ChainWithin(*self._arguments(k, restart), whole=whole, aside=aside, repeats=repeats, numbers=numbers)
 
     def _repeats(self, k: int) -> ChainRepeats:
-        special = self.found.special
-        return ChainRepeats(self.graph, self.plan.contexts[k], self.situations.lookup, special.sums, special.stores)
+        special, row = self.found.special, self.plan.chosen[k].row
+        if row not in self._rows:
+            self._rows[row] = self.situations.forms(self.situations.start(row))
+        context, unknown = self.plan.contexts[k], self._rows[row]
+        return ChainRepeats(self.graph, context, unknown, self.situations.lookup, special.sums, special.stores)
 
     def _arguments(self, k: int, restart: str) -> tuple:
         return (
