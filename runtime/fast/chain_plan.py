@@ -71,8 +71,6 @@ class ChainPlan:
         self.windows = self._windows()
         self.looking, ahead = self._where_to_look()
         begins = [k for k, n in enumerate(before) if n != 1 or k in joined or ahead[k] % STRIDE == STRIDE - 1]
-        # What has been kept in registers is not there where a chain begins.
-        begins = [k for k in begins if not any(self.inside[successor.to] for successor in self.successors[k])]
         self.entries = sorted(begins, key=lambda k: self.chosen[k].row)
 
     def _within_rows(self, flow: Traffic, entered: set[int]) -> tuple[list[bool], dict[int, list[int]]]:
@@ -90,6 +88,10 @@ class ChainPlan:
                 del rows[row]
         inside = [follow and not self.long[k] and self.chosen[k].row in rows for k, follow in enumerate(follows)]
         return inside, rows
+
+    def leads_inside(self, k: int) -> bool:
+        """Whether what follows a situation takes what has been kept in registers."""
+        return any(self.inside[successor.to] for successor in self.successors[k])
 
     def _is_long(self, situation: Situation) -> bool:
         return self._lengths[self.situations.group_of[situation.row]] > LONG

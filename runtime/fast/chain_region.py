@@ -50,6 +50,7 @@ class Region(ChainWriter):
         self._unembeddings = Unembeddings(self.found.lifted.weights)
         self._added = ""
         self._there: set[int] = set()  # situations that have code with others of their row
+        self._numbers: dict[int, dict[tuple, KeptNumber]] = {}  # by row, what is kept in registers
         self._registers: dict[str, str] = {}  # of numbers that are kept, with their types
         self._too_long: set[tuple] = set()  # situations, see `ChainPlan.alike`
         outer = plan.contexts[0].group.outer
@@ -141,6 +142,7 @@ class Region(ChainWriter):
             if self.plan.inside[k]:
                 self._situation(k, self.within(k, f"b{k}", whole, aside, numbers))
         behind = code.lines
+        self._numbers[self.plan.chosen[first].row] = numbers
         code.lines, code.block = aside.lines, aside.block
         self._keep([(number, number.value) for number in numbers.values()])
         self._choose(first, whole, moved)
@@ -155,6 +157,20 @@ class Region(ChainWriter):
                 code.lines = [f"s{k}:", f"  br label %b{k}"]
             lines += code.lines
         code.lines = lines
+
+    def _kept_by(self, k: int) -> bool:
+        """Where a chain begins behind a position: what this one would have kept; False where that is not known."""
+        code, before = self.code, len(self.code.lines)
+        emitter = self.emitter(k, f"a{k}")
+        emitter.n = code.op("load i64, ptr %n.v")
+        at = code.op(f"getelementptr i32, ptr %base, i64 {emitter.n}")
+        token = code.op(f"load i32, ptr {at}, align 4{tag('out', self.kinds)}")
+        emitter.token = code.op(f"zext i32 {token} to i64")
+        numbers = self._numbers.get(self.plan.chosen[k].row)
+        if numbers is None or not self._keep([(number, number.compute(emitter)) for number in numbers.values()]):
+            del code.lines[before:]
+            return False
+        return True
 
     def _keep(self, numbers: list[tuple[KeptNumber, IrValue]]) -> bool:
         """Puts numbers into their registers; False where one is of another type."""
@@ -263,6 +279,9 @@ class Region(ChainWriter):
         self._leave(self.emitter(k, "bail"), self.plan.chosen[k].row, "", "flush")
         if entered:
             self.code.start(f"t{k}")
+            if self.plan.leads_inside(k) and not self._kept_by(k):
+                self.code.do(f"br label %a{k}")
+                return
             self.go_on(k, NextToken(self.code.op("load i32, ptr %next.v"), 0, self.situations.tokens.count - 1))
 
     def _before(self, k: int) -> None:
