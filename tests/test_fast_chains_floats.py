@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from chain_engines import at_once, calls, chains_for, instance
+from chain_engines import at_once, calls, chains_for, compared, instance
 
 import wasm2xformer as w2x
 from wasm2xformer.runtime.errors import DecodingError
 from wasm2xformer.runtime.fast import chain_plan, chain_region
 from wasm2xformer.runtime.fast.again import KeptNumber
 from wasm2xformer.runtime.fast.atoms import Kept
-from wasm2xformer.runtime.fast.chain_again import ChainAgain, ChainRepeats, ChainWithin, register
+from wasm2xformer.runtime.fast.chain_again import ChainAgain, ChainRepeats, ChainWithin, Rest, register
 from wasm2xformer.runtime.fast.chain_region import Region
 from wasm2xformer.runtime.fast.chained import ALL, Wanted
 from wasm2xformer.runtime.fast.linear import Form
@@ -86,6 +86,7 @@ def _first_digits_too(patch: pytest.MonkeyPatch) -> None:
         real(plan, *arguments)
         plan.again = [long and bool(plan.kept(k)) for k, long in enumerate(plan.long)]
         plan.contexts = [plan.situations.context(s) for s in plan.chosen]
+        plan.rests = {k: plan._rest(k) for k in range(len(plan.chosen))}
 
     patch.setattr(chain_plan.ChainPlan, "__init__", wrong)
     patch.setattr(ChainRepeats, "form", lambda self, form: False)
@@ -127,6 +128,24 @@ def test_a_fault_is_seen(monkeypatch: pytest.MonkeyPatch, fault: Callable) -> No
         return
     # Generated code itself may come upon numbers that cannot be.
     assert not np.array_equal(got, expected) or not other._engine.trusted
+
+
+PRODUCTS = """
+(module (func (export "run") (param $n i32) (param $x i32) (result i32)
+  (loop $next
+    (local.set $x (i32.add (i32.mul (local.get $x) (i32.const 1664525)) (i32.const 1013904223)))
+    (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+  (local.get $x)))
+"""
+
+
+def test_carries_between_digits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A carry that is written between the digits of a value: what is made of it is not what it was."""
+    model, session = w2x.compile(PRODUCTS), calls(("run", 60, 3), ("run", 20, -7))
+    assert compared(model, session, quick=True)[1] > 0.5
+    monkeypatch.setattr(Rest, "covers", lambda rest, other: True)
+    with pytest.raises((AssertionError, w2x.Unfinished, w2x.Trap, NotImplementedError, DecodingError)):
+        compared(model, session, quick=True)
 
 
 def test_nobody_looks_into_numbers_that_are_kept() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from .again import Aside, KeptNumber, Repeating
 from .atoms import Atom, Kept
@@ -23,27 +24,43 @@ from .situated import Situated
 from .symbols import Symbols
 
 
-class ChainRepeats(Repeats):
-    """What may differ from the position before in a situation that has the same row: what the token of this one does is known of
-    all its tokens."""
+class Rest(NamedTuple):
+    """Running sums to which positions add nothing, and stores to which they write nothing."""
 
-    def __init__(
-        self, graph: Symbols, context: Situated, row: Situated, lookup: int, sums: Iterable[int], stores: Iterable[int]
-    ):
-        """row: the same where nothing is known of tokens. A query in which the tokens of this position are constants is another
-        one at the position before. sums, stores: those that may be at rest, see below."""
-        super().__init__(graph, row, lookup, set(), set())
-        self._here = context
-        self.sums = {k for k in sums if context(graph.sums[k]).is_zero()}
-        self.stores = {s for s in stores if self._at_rest(s)}
+    sums: frozenset[int]
+    stores: frozenset[int]
 
-    def _at_rest(self, number: int) -> bool:
-        """Whether the position writes nothing to a store, as code that computes with integers sees it."""
-        store = self._graph.stores[number]
-        if store.kind != "keyed" and (store.kind != "register" or self._graph.bounds(store.penalty).low < 0):
+    def both(self, other: Rest) -> Rest:
+        """What is at rest at two positions."""
+        return Rest(self.sums & other.sums, self.stores & other.stores)
+
+    def covers(self, other: Rest) -> bool:
+        return self.sums >= other.sums and self.stores >= other.stores
+
+
+def at_rest(graph: Symbols, context: Situated, sums: Iterable[int], stores: Iterable[int]) -> Rest:
+    """Of some sums and stores, those that positions in a situation leave as they are: what the token does is known of all its
+    tokens. context: the situation's."""
+
+    def calm(number: int) -> bool:
+        """Whether nothing is written to a store, as code that computes with integers sees it."""
+        store = graph.stores[number]
+        if store.kind != "keyed" and (store.kind != "register" or graph.bounds(store.penalty).low < 0):
             return False
-        bounds = self._graph.bounds(self._here(store.penalty))
+        bounds = graph.bounds(context(store.penalty))
         return bounds.low > 0 and bounds.exponent is not None and bounds.magnitude < EXACT * 2.0**bounds.exponent
+
+    return Rest(frozenset(k for k in sums if context(graph.sums[k]).is_zero()), frozenset(filter(calm, stores)))
+
+
+class ChainRepeats(Repeats):
+    """What may differ from the last position that kept numbers, where all positions since were in the same row and left at rest
+    what is in `rest`."""
+
+    def __init__(self, graph: Symbols, row: Situated, lookup: int, rest: Rest):
+        """row: the row's context, where nothing is known of tokens: a query in which those of this position are constants is
+        another one at the position before."""
+        super().__init__(graph, row, lookup, set(rest.sums), set(rest.stores))
 
 
 @dataclass
@@ -196,4 +213,4 @@ class ChainAgain(ChainEmitter):
         return "" if number in self.repeats.stores else super()._insert(number)
 
 
-__all__ = ["ChainAgain", "ChainRepeats", "ChainWithin", "register"]
+__all__ = ["ChainAgain", "ChainRepeats", "ChainWithin", "Rest", "at_rest", "register"]

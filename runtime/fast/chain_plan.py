@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .again import KeptNumber
+from .chain_again import Rest, at_rest
 from .chain_memory import Windows
 from .compile import Analysis
 from .situated import Situated
@@ -19,7 +20,8 @@ from .traffic import Traffic
 SLACK = 64
 # A chain may begin at every so many positions of a way without branches.
 STRIDE = 8
-# Where positions that follow others in the same row are so many times more than those others, they take what these have kept.
+# Where positions that follow others in the same row and leave as it is what these have kept are so many times more than those,
+# they take it.
 MANY = 2
 # Lines of a group's code from which on its positions are decoded by `special`, also where a chain comes by.
 LONG = 1000
@@ -38,7 +40,7 @@ class ChainPlan:
     looking: those before which code looks whether there is room. entries: those at which a chain may begin, by row. sums: running
     sums that are kept besides the one that decides the row. long: of each, whether its group's code is. again: those that follow
     others in the same row, in which numbers have been kept. inside, rows: the same where registers of the chain keep them; and by
-    row all situations of such a row."""
+    row all situations of such a row. rests: of all these, what is as it was when the numbers were kept."""
 
     def __init__(self, found: Analysis, situations: Situations, flow: Traffic, chosen: Sequence[Situation]):
         self.found, self.situations = found, situations
@@ -52,42 +54,75 @@ class ChainPlan:
         self.successors: list[list[Successor]] = [[] for _ in self.chosen]
         before = [0] * len(self.chosen)  # how many lead there, and whether one does for which there is no code
         joined: set[int] = set()
-        entered: set[int] = set()  # from another row
+        led: set[int] = set()  # from the same row, and from no other one
+        entered: set[int] = set()
         for (here, ids, there), _ in flow.steps.most_common():
             if there in numbers and here in numbers:
                 self.successors[numbers[here]].append(Successor(ids, numbers[there]))
                 before[numbers[there]] += 1
-                if here.row != there.row:
-                    entered.add(numbers[there])
+                (led if here.row == there.row else entered).add(numbers[there])
             elif there in numbers:
                 joined.add(numbers[there])
         self.long = [self._is_long(s) for s in self.chosen]
-        self.again = [long and k not in entered and bool(self.kept(k)) for k, long in enumerate(self.long)]
+        led -= entered
+        self.again = [long and k in led and bool(self.kept(k)) for k, long in enumerate(self.long)]
         handed = [long and not again for long, again in zip(self.long, self.again, strict=True)]
         self.contexts = [
             situations.forms(s) if other else situations.context(s) for s, other in zip(self.chosen, handed, strict=True)
         ]
-        self.inside, self.rows = self._within_rows(flow, entered)
+        self._own: dict[int, Rest] = {}
+        self.rests = self._since_handed()
+        self.rows = self._within_rows(flow, led)
+        self.inside = [k in self.rests and not again for k, again in enumerate(self.again)]
         self.windows = self._windows()
         self.looking, ahead = self._where_to_look()
         begins = [k for k, n in enumerate(before) if n != 1 or k in joined or ahead[k] % STRIDE == STRIDE - 1]
         self.entries = sorted(begins, key=lambda k: self.chosen[k].row)
 
-    def _within_rows(self, flow: Traffic, entered: set[int]) -> tuple[list[bool], dict[int, list[int]]]:
+    def _rest(self, k: int) -> Rest:
+        """What a situation leaves as it is."""
+        if k not in self._own:
+            special = self.found.special
+            self._own[k] = at_rest(self.graph, self.contexts[k], special.sums, special.stores)
+        return self._own[k]
+
+    def _since_handed(self) -> dict[int, Rest]:
+        """Of situations that take what `special` has kept: what is at rest since then, on all ways that lead there."""
+        result = {k: self._rest(k) for k, again in enumerate(self.again) if again}
+        todo = list(result)
+        while todo:
+            k = todo.pop()
+            for there in {successor.to for successor in self.successors[k]} & result.keys():
+                both = result[there].both(result[k])
+                if both != result[there]:
+                    result[there] = both
+                    todo.append(there)
+        return result
+
+    def _within_rows(self, flow: Traffic, led: set[int]) -> dict[int, list[int]]:
+        """By row, all situations of those in which many positions take what others of the row have kept. Notes which these are,
+        and what is at rest there."""
         rows: dict[int, list[int]] = {}
         for k, situation in enumerate(self.chosen):
             if not self.long[k]:
                 rows.setdefault(situation.row, []).append(k)
-        led = {successor.to for each in self.successors for successor in each}
-        follows = [k in led and k not in entered for k in range(len(self.chosen))]
+        visits = [flow.visits[situation] for situation in self.chosen]
         for row, members in list(rows.items()):
-            visits = [0, 0]
-            for k in members:
-                visits[follows[k]] += flow.visits[self.chosen[k]]
-            if not visits[0] or visits[1] < MANY * visits[0]:
+            follow = [k for k in members if k in led]
+            all_, most = sum(visits[k] for k in members), sum(visits[k] for k in follow)
+            fitting = []
+            if most < all_ and most >= MANY * (all_ - most):
+                for rest in dict.fromkeys(self._rest(k) for k in follow):
+                    taking = [k for k in follow if self._rest(k).covers(rest)]
+                    count = sum(visits[k] for k in taking)
+                    if count >= MANY * (all_ - count):
+                        fitting.append((len(rest.sums) + len(rest.stores), count, rest, taking))
+            if not fitting:
                 del rows[row]
-        inside = [follow and not self.long[k] and self.chosen[k].row in rows for k, follow in enumerate(follows)]
-        return inside, rows
+                continue
+            _, _, rest, taking = max(fitting, key=lambda each: each[:2])
+            self.rests |= dict.fromkeys(taking, rest)
+        return rows
 
     def leads_inside(self, k: int) -> bool:
         """Whether what follows a situation takes what has been kept in registers."""

@@ -44,11 +44,10 @@ class ChainWriter:
         return ChainWithin(*self._arguments(k, restart), whole=whole, aside=aside, repeats=repeats, numbers=numbers)
 
     def _repeats(self, k: int) -> ChainRepeats:
-        special, row = self.found.special, self.plan.chosen[k].row
+        row = self.plan.chosen[k].row
         if row not in self._rows:
             self._rows[row] = self.situations.forms(self.situations.start(row))
-        context, unknown = self.plan.contexts[k], self._rows[row]
-        return ChainRepeats(self.graph, context, unknown, self.situations.lookup, special.sums, special.stores)
+        return ChainRepeats(self.graph, self._rows[row], self.situations.lookup, self.plan.rests[k])
 
     def _arguments(self, k: int, restart: str) -> tuple:
         return (
