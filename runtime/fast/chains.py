@@ -23,12 +23,12 @@ from .traffic import Traffic, Walk
 
 # Situations that code is made for at most; where so many are not for that part of all positions, tokens are treated alike that
 # differ more, and there may be more of them.
-FEW, MUCH, MOST = 600, 0.9, 2400
+FEW, MUCH, MOST = 1200, 0.9, 2400
 # Lines of LLVM IR, where it is made quickly and where it is not.
 QUICK_LINES, LINES = 100_000, 250_000
 # From so many lines on, LLVM's passes of level 2 take twice as long as those of level 1, and the code is not faster (nbody). With
 # fewer it takes a tenth less time than with level 1 (Sudoku, SHA-256).
-LONG_LINES = 160_000
+LONG_LINES = 180_000
 # Code is made until it is made for this part of all positions.
 ENOUGH = 0.9995
 
