@@ -136,6 +136,24 @@ def test_families(seed):
         assert -max(best)[1] == np.argmax(logits)
 
 
+@pytest.mark.parametrize("constant", [3.0, 1023.7928932190407, -0.1])
+def test_a_parabola_stays_one_whatever_is_known_of_its_place(constant: float):
+    """logit(v) = 2 v F - v^2 for F = x + constant: with 53 bits of F, 2 v F is rounded, and no longer on a parabola."""
+    graph = Symbols(4)
+    x = graph.table(graph.token, np.array([0.0, 5.0, 1999.0, 2001.0]))
+    v = np.arange(5000.0)[:, None]
+    weights = np.concatenate([-v * v, 2 * v], axis=1)
+    one = Form({}, 1.0)
+    for columns in ([one, x.shifted(constant)], [one, Form({}, constant)]):
+        found = Unembeddings(weights).families(columns)
+        (family,) = found.families
+        assert (family.first, family.count, len(found.ids)) == (0, 5000, 0)
+        for token in range(4):
+            place = columns[1].constant + (graph.evaluate(x, graph.token)[token] if columns[1].terms else 0.0)
+            a, b, c = (graph.evaluate(f, graph.token)[token] if f.terms else f.constant for f in (family.a, family.b, family.c))
+            assert (a, b, c) == (1.0, 2.0 * place, 0.0)
+
+
 def test_a_vector_and_its_negative_share_a_table():
     graph = Symbols(4)
     values = np.array([0.0, -1.0, 2.0, 0.0])

@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .bounds import exponent_of_all
+from .bounds import exponent_of, exponent_of_all
 from .interface import EXACT
 from .linear import ONE, Form, linear
 from .symbols import Symbols
 
+# Products of constants and weights have fewer units than this where they are added up, so that sums of some are exact, too.
+FOLDED = 2.0**50
 # Any three points are on a parabola; a run must be at least this long to be taken for one.
 MIN_RUN = 4
 
@@ -44,23 +46,32 @@ class Unembedding:
 
 
 class Unembeddings:
-    """families(columns) for one matrix [V, C] and changing forms: constants are folded into one column first."""
+    """families(columns) for one matrix [V, C] and changing forms: constants are folded into one column first, but for those whose
+    products with the weights would be rounded, so that logits would be on no parabola any more."""
 
     def __init__(self, weights: np.ndarray):
         self._weights = weights
+        # By column: the largest weight, and of which power of two all are multiples.
+        self._most = [(float(np.abs(w).max(initial=0.0)), exponent_of_all(w)) for w in weights.T]
         self._runs: dict[bytes, tuple] = {}
 
     def families(self, columns: list[Form]) -> Unembedding:
-        varying = [i for i, f in enumerate(columns) if not f.is_constant()]
-        weights = self._weights[:, varying]
-        constant = self._weights @ np.array([f.constant for f in columns])
-        weights = np.concatenate([weights, constant[:, None]], axis=1)
-        forms = [columns[i].without_constant() for i in varying] + [ONE]
+        constants = np.array([f.constant if self._folds(i, f.constant) else 0.0 for i, f in enumerate(columns)])
+        rest = [f.shifted(-c) for f, c in zip(columns, constants.tolist(), strict=True)]
+        varying = [i for i, f in enumerate(rest) if not f.is_zero()]
+        constant = self._weights @ constants
+        weights = np.concatenate([self._weights[:, varying], constant[:, None]], axis=1)
+        forms = [rest[i] for i in varying] + [ONE]
         key = repr(varying).encode() + constant.tobytes()
         if key not in self._runs:
             self._runs[key] = _runs(weights)
-        runs, rest = self._runs[key]
-        return _families(weights, forms, runs, rest)
+        return _families(weights, forms, *self._runs[key])
+
+    def _folds(self, column: int, constant: float) -> bool:
+        """Whether a constant times any weight of the column, and sums of such products, are exact."""
+        weight, unit = self._most[column]
+        own = exponent_of(constant)
+        return own is not None and unit is not None and abs(constant) * weight < FOLDED * 2.0 ** (own + unit)
 
 
 def without_beaten(graph: Symbols, found: Unembedding) -> Unembedding:
