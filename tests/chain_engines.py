@@ -72,7 +72,7 @@ def chains_for(
     engine = vm._engine
     assert isinstance(engine, FastEngine)
     kept = engine._chains.samples.kept if samples is None else samples
-    return chains.compile_chains(engine.model, probe, True, kept, wanted)
+    return chains.compile_chains(engine.model, probe, True, kept, wanted, engine._state.entries())
 
 
 def compared(

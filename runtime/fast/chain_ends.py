@@ -11,6 +11,8 @@ from .chain_emit import ChainEmitter
 from .chain_plan import SLACK, STRIDE
 from .chain_writer import ChainWriter
 from .interface import BUDGET, NEXT, POSITIONS, ROW, STATUS, STOP, UNEXPECTED
+from .layout import numpy_type
+from .linear import Form
 from .tokens_alike import Ids
 
 # How often a chain is tried behind each token, and how many tokens there are between two tries at most.
@@ -55,7 +57,29 @@ def entry(writer: ChainWriter) -> None:
         code.do(f"store i64 {field}, ptr %sum{number}")
     for (store, base), number in writer.plan.windows.bases.items():
         code.do(f"store ptr {writer.window(emitter, store, base, number)}, ptr %window{number}")
-    cases = " ".join(f"i32 {i}, label %t{k}" for i, k in enumerate(writer.plan.entries))
+    code.do(f"store i32 {place}, ptr %handed.v")
+    code.do("br label %constants")
+
+
+def begin(writer: ChainWriter) -> None:
+    """What follows, written when it is known which entries have been taken for granted: compares these, and goes to the situation whose
+    number among the entries is in `%handed.v`."""
+    code, plan = writer.code, writer.plan
+    code.start("constants")
+    emitter, other = writer.emitter(0, "nothing"), ""
+    for store, key, column in sorted(plan.constants.used):
+        at, type = writer.layout.entries[store].columns[column]
+        expected = plan.constants.values[store, key][column]
+        pointer = code.op(f"getelementptr i8, ptr {emitter.window(store, Form({}, float(key)))}, i64 {at}")
+        bits = np.array([expected if type.floating else round(expected * 2.0**-type.exponent)]).astype(numpy_type(type))
+        number = bits.view(f"i{type.size}").item()
+        found = code.op(f"load i{8 * type.size}, ptr {pointer}, align 1{emitter.mark(f'store{store}')}")
+        wrong = code.op(f"icmp ne i{8 * type.size} {found}, {number}")
+        other = code.op(f"or i1 {other}, {wrong}") if other else wrong
+    if other:
+        emitter.leave_if(other)
+    place = code.op("load i32, ptr %handed.v")
+    cases = " ".join(f"i32 {i}, label %t{k}" for i, k in enumerate(plan.entries))
     code.do(f"switch i32 {place}, label %nothing [ {cases} ]")
 
 

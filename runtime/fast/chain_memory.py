@@ -46,7 +46,9 @@ class Windows:
         self.reach[number] = [min(low, int(key.constant)), max(high, int(key.constant))]
 
     def has(self, store: int, key: Form) -> bool:
-        return (store, key.without_constant()) in self.bases
+        """Not for keys outside of its reach: of some it became known only later that they lie at a distance from the base."""
+        number = self.bases.get((store, key.without_constant()))
+        return number is not None and self.reach[number][0] <= key.constant <= self.reach[number][1]
 
     def number(self, store: int, key: Form) -> int:
         return self.bases[store, key.without_constant()]

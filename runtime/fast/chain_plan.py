@@ -9,6 +9,7 @@ import numpy as np
 
 from .again import KeptNumber
 from .chain_again import Rest, at_rest
+from .chain_constants import Entries, constants
 from .chain_memory import Windows
 from .compile import Analysis
 from .situated import Situated
@@ -40,9 +41,13 @@ class ChainPlan:
     looking: those before which code looks whether there is room. entries: those at which a chain may begin, by row. sums: running
     sums that are kept besides the one that decides the row. long: of each, whether its group's code is. again: those that follow
     others in the same row, in which numbers have been kept. inside, rows: the same where registers of the chain keep them; and by
-    row all situations of such a row. rests: of all these, what is as it was when the numbers were kept."""
+    row all situations of such a row. rests: of all these, what is as it was when the numbers were kept. constants: entries whose
+    values are in code, where nothing is kept; entries: see `chain_constants.constants`."""
 
-    def __init__(self, found: Analysis, situations: Situations, flow: Traffic, chosen: Sequence[Situation]):
+    def __init__(
+        self, found: Analysis, situations: Situations, flow: Traffic, chosen: Sequence[Situation],
+        entries: Entries = (),
+    ):  # fmt: skip
         self.found, self.situations = found, situations
         self.graph = found.lifted.graph
         assert found.split is not None
@@ -75,6 +80,13 @@ class ChainPlan:
         self.rows = self._within_rows(flow, led)
         self.inside = [k in self.rests and not again for k, again in enumerate(self.again)]
         self.windows = self._windows()
+        visits = [flow.visits[s] for s in self.chosen]
+        self.constants = constants(
+            self.graph, found.layout, found.special, self.windows, self.contexts, visits, entries
+        )
+        for k, situation in enumerate(self.chosen):
+            if self.constants.values and not self.long[k] and situation.row not in self.rows:
+                self.contexts[k] = situations.context(situation, self.constants)
         self.looking, ahead = self._where_to_look()
         begins = [k for k, n in enumerate(before) if n != 1 or k in joined or ahead[k] % STRIDE == STRIDE - 1]
         self.entries = sorted(begins, key=lambda k: self.chosen[k].row)

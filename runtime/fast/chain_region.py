@@ -23,7 +23,7 @@ from .atoms import RunningSum
 from .cases import NextToken, cases
 from .chain_again import register
 from .chain_emit import ChainEmitter
-from .chain_ends import drive, entry, flush, hand_over
+from .chain_ends import begin, drive, entry, flush, hand_over
 from .chain_memory import tag, tags
 from .chain_plan import ChainPlan
 from .chain_writer import ChainWriter
@@ -80,6 +80,7 @@ class Region(ChainWriter):
             self._behind(k, k in plan.entries or k in handed[-1:])
             self._before(k)
         self.code.lines[1:1] = [f"  {name} = alloca {type}" for name, type in self._registers.items()]
+        begin(self)
         flush(self)
         if handed:
             hand_over(self, handed)

@@ -67,6 +67,9 @@ class ChainWriter:
         less = code.op(f"sub i64 {off}, 1")  # the first key of a store is nobody's
         outside = code.op(f"icmp uge i64 {less}, {2 * limit - 1 - (high - low)}")
         emitter.leave_if(outside)
+        greatest = self.plan.constants.greatest.get(store)
+        if greatest is not None and number in self.plan.windows.written and not base.is_constant():
+            emitter.leave_if(code.op(f"icmp sle i64 {off}, {greatest + limit}"))
         at = code.op(f"and i64 {off}, {PAGE_KEYS - 1}")
         emitter.leave_if(code.op(f"icmp ugt i64 {at}, {PAGE_KEYS - 1 - (high - low)}"))
         first, missing = emitter.page(store, code.op(f"lshr i64 {off}, {PAGE_BITS}"))

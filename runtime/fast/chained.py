@@ -62,7 +62,7 @@ class Chains:
 
     make: for these samples. read: those that were made before. keep: for the next process. shared: with other engines of the
     program. position: tokens of the sequence before the first one that is decoded. before: how many tokens have to be known
-    in front of a sample.
+    in front of a sample. look: called before `make` is, by who holds the state.
     """
 
     def __init__(
@@ -73,9 +73,10 @@ class Chains:
         shared: Shared | None = None,
         position: int = 0,
         before: int = 1,
+        look: Callable[[], None] = lambda: None,
     ):
         self.samples = Samples(before)
-        self._make, self._read, self._keep = make, read, keep
+        self._make, self._read, self._keep, self._look = make, read, keep, look
         switch = os.environ.get(SWITCH, DEFAULT)
         self._on, self._ready = switch != "0", switch == "ready"
         self.always, self._now = chains_always(), switch == "now"
@@ -197,6 +198,7 @@ class Chains:
                 return
             if part > MUCH and not shared.loaded.quick:
                 return
+        self._look()
         if self.always:
             self._add(self._make(self.samples.kept, Wanted(min(tokens, FAST), 1, quick=True, part=0.0)))
         elif self._now:
@@ -211,6 +213,7 @@ class Chains:
             return
         self._wanted = True
         if self.samples.kept:
+            self._look()
             often = OFTEN if self.samples.size >= LEAST else min(OFTEN, FEW_TIMES)
             self._finish(self.samples.kept, Wanted(ALL, often, quick=False))
         else:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...compiler.format.transformer import Transformer
 from .atoms import RunningSum
+from .chain_constants import Entries
 from .chain_plan import ChainPlan
 from .chain_region import Region
 from .chained import Wanted
@@ -34,12 +35,14 @@ ENOUGH = 0.9995
 
 
 def compile_chains(
-    model: Transformer, probe: str | None, trusting: bool, samples: Sequence[Sample], wanted: Wanted
-) -> ChainCode | None:
-    """Chains for what a sequence was at most, None where there can be none. Other arguments: see `compile.compile_model`."""
+    model: Transformer, probe: str | None, trusting: bool, samples: Sequence[Sample], wanted: Wanted,
+    entries: Entries = (),
+) -> ChainCode | None:  # fmt: skip
+    """Chains for what a sequence was at most, None where there can be none. entries: see `StateMemory.entries`, of which those are put
+    into code that do not change. Other arguments: see `compile.compile_model`."""
     try:
         found = analyse(model, probe, trusting)
-        chosen = plan(found, samples, wanted)
+        chosen = plan(found, samples, wanted, entries)
         text = Region(chosen, QUICK_LINES if wanted.quick else LINES).text()
         passes = 2 if text.count("\n") < LONG_LINES else 1
         code = compile_lightly(text) if wanted.quick else compile_optimised(text, level=1, passes=passes)
@@ -90,7 +93,7 @@ def situations_of(found: Analysis, changes: int = MAX_CHANGES) -> Situations:
     )
 
 
-def plan(found: Analysis, samples: Sequence[Sample], wanted: Wanted) -> ChainPlan:
+def plan(found: Analysis, samples: Sequence[Sample], wanted: Wanted, entries: Entries = ()) -> ChainPlan:
     """For the situations that a sequence was in most."""
     situations = situations_of(found)
     flow, chosen, part = _most_visited(situations, samples, wanted, FEW)
@@ -101,7 +104,7 @@ def plan(found: Analysis, samples: Sequence[Sample], wanted: Wanted) -> ChainPla
             situations, (flow, chosen, part) = coarser, other
     if part < wanted.part or not chosen:
         raise Unchained("too few positions come often")
-    return ChainPlan(found, situations, flow, chosen)
+    return ChainPlan(found, situations, flow, chosen, entries)
 
 
 def _most_visited(

@@ -255,14 +255,20 @@ class FastEngine:
     def _no_chains_yet(self, name: str) -> Chains:
         """name: of the program in the cache."""
         model, probe, trusting = self.model, self._probe, self._trusting  # the thread that makes them does not hold the state
+        entries: list[dict[int, bytes]] = []
+        engine = weakref.ref(self)
+
+        def look() -> None:
+            held = engine()
+            entries[:] = held._state.entries() if held is not None else []
 
         def make(samples: list[Sample], wanted: Wanted) -> ChainCode | None:
             from .chains import compile_chains  # not needed, and not loaded, when the cache has them
 
-            return compile_chains(model, probe, trusting, samples, wanted)
+            return compile_chains(model, probe, trusting, samples, wanted, list(entries))
 
         read, write = lambda: kept_chains(name), lambda chains: keep_chains(name, chains)
-        return Chains(make, read, write, shared(name), len(model.prefix), 1 + self._image.depth)
+        return Chains(make, read, write, shared(name), len(model.prefix), 1 + self._image.depth, look)
 
     def _check_certificate(self, tokens: int) -> None:
         """A model that claims to be exact up to some length is held to it, and to running sums that, rounded as in the dense

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .index import PAGE_RAW, pages
+from .index import PAGE_HEADER, PAGE_KEYS, PAGE_RAW, pages
 from .interface import BUDGET, ROW
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # Python is linked with the C library; on Windows that has a name. ctypes.util.find_library would start a process.
 _libc = ctypes.CDLL("msvcrt" if sys.platform == "win32" else None)
 _libc.free.argtypes = [ctypes.c_void_p]
+# Pages of a keyed store at which `StateMemory.entries` looks: a program's constants have the lowest keys.
+FIRST_PAGES = 2
 # No budget for pages of keys.
 UNLIMITED = 2**62
 _CALLOC = ctypes.cast(_libc.calloc, ctypes.c_void_p).value or 0
@@ -206,6 +208,17 @@ class StateMemory:
         """What the running sums are that add up a table by token, in the order of `Image.added`; 0 for the others."""
         return [int(field.value) if name else 0 for (field, _), name in zip(self._sums, self._image.added)]
 
+    def entries(self) -> list[dict[int, bytes]]:
+        """Of each keyed store, in order, the first pages that there are: by the key with which one begins, its entries."""
+        found = []
+        for store in self._image.keyed:
+            pages: dict[int, bytes] = {}
+            for page in _present(self.words, store["present"], store["pages"])[:FIRST_PAGES].tolist():
+                at = self.address + 8 * self._image.empty + int(self.words[store["directory"] + page]) + PAGE_HEADER
+                pages[(page - store["pages"] // 2) * PAGE_KEYS] = ctypes.string_at(at % 2**64, PAGE_KEYS * store["stride"])
+            found.append(pages)
+        return found
+
     def registers_filled(self) -> bool:
         """Whether every register has a position with penalty 0. From then on it always has."""
         return all(self.words[stamp] != 0 and self.words[least] == 0 for stamp, least in self._image.registers)
@@ -234,11 +247,16 @@ def _zeros(count: int) -> np.ndarray:
     return np.frombuffer(memory, dtype=np.uint64, count=count)
 
 
+def _present(words: np.ndarray, present: int, count: int) -> np.ndarray:
+    """The pages of a store that there are, ascending, of so many."""
+    bits = words[present : present + count // 64]
+    some = np.flatnonzero(bits)  # few of very many
+    at = np.flatnonzero(np.unpackbits(bits[some].view(np.uint8), bitorder="little"))
+    return 64 * some[at // 64] + at % 64
+
+
 def _free(words: np.ndarray, empty: int, places: list[tuple[int, int, int]]) -> None:
     for directory, present, count in places:
-        bits = words[present : present + count // 64]
-        some = np.flatnonzero(bits)  # few of very many
-        at = np.flatnonzero(np.unpackbits(bits[some].view(np.uint8), bitorder="little"))
-        for page in (64 * some[at // 64] + at % 64).tolist():
+        for page in _present(words, present, count).tolist():
             address = (empty + int(words[directory + page])) % 2**64
             _libc.free(ctypes.c_uint64.from_address(address + 8 * PAGE_RAW).value)

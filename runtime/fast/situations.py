@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from .linear import Form
 from .situated import Situated, SituatedForms
 from .symbols import Symbols
 from .tokens_alike import Ids, Tokens, Unchained
+
+if TYPE_CHECKING:
+    from .chain_constants import Constants
 
 
 class Situation(NamedTuple):
@@ -48,19 +51,22 @@ class Situations:
     _query: dict[Situation, Form] = field(default_factory=dict)
     _next: dict[tuple[Situation, Ids], Situation | None] = field(default_factory=dict)
 
-    def context(self, situation: Situation) -> Situated:
-        """Rewrites forms for the situation."""
-        return self._situated(situation, {self.row_sum: self._sum(situation)})
+    def context(self, situation: Situation, constants: Constants | None = None) -> Situated:
+        """Rewrites forms for the situation. constants: what is known of entries."""
+        known = {} if constants is None else {"entries": constants.values, "used": constants.used}
+        return self._situated(situation, {self.row_sum: self._sum(situation)}, **known)
 
     def forms(self, situation: Situation) -> Situated:
         """The same, without what has to be checked of a position."""
         return self._situated(situation, {self.row_sum: self._sum(situation)}, SituatedForms)
 
-    def _situated(self, situation: Situation, known: dict[int, Form], kind: type[Situated] = Situated) -> Situated:
+    def _situated(
+        self, situation: Situation, known: dict[int, Form], kind: type[Situated] = Situated, **entries: Any
+    ) -> Situated:
         group = self.contexts[self.group_of[situation.row]]
         return kind(
             self.graph, group.statics, group.split, group.tokens, group=group, row=int(self.place[situation.row]),
-            recent=situation.recent, distances=self.distances, known=known,
+            recent=situation.recent, distances=self.distances, known=known, **entries,
         )  # fmt: skip
 
     def _rest(self, situation: Situation) -> Form:

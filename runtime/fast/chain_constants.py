@@ -1,0 +1,89 @@
+"""Entries of keyed stores that no position of a chain writes, as the constants of a program: what they hold is part of the code.
+
+They are those at keys that some positions ask for whatever is computed, and that no position of the chain writes: all it writes has
+other such keys, or keys at a distance from something that moves, which code compares with the greatest of them whenever that moves
+(`ChainWriter.window`). Where a chain begins, all that has been taken for granted is compared with what is there (`chain_ends.begin`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .chain_memory import Windows
+from .index import PAGE_KEYS
+from .layout import StateLayout, numpy_type
+from .live import Live
+from .situated import Situated
+from .symbols import Symbols
+
+# Of each keyed store, by the key with which a page begins, its entries.
+Entries = Sequence[Mapping[int, bytes]]
+# Entries that are taken for granted at most: those that are asked for most. Each is compared wherever a chain begins.
+MOST_KNOWN = 48
+
+
+@dataclass
+class Constants:
+    """values: by store and key, the value of each column. greatest: by store, the greatest of these keys. used: (store, key,
+    column) whose value is in code."""
+
+    values: dict[tuple[int, int], Mapping[int, float]] = field(default_factory=dict)
+    greatest: dict[int, int] = field(default_factory=dict)
+    used: set[tuple[int, int, int]] = field(default_factory=set)
+
+
+def constants(
+    graph: Symbols, layout: StateLayout, special: Live, windows: Windows, contexts: Sequence[Situated],
+    visits: Sequence[int], entries: Entries,
+) -> Constants:  # fmt: skip
+    """contexts: of all situations, each of which a sequence has been in so often. entries: see
+    `StateMemory.entries`; none where nothing is known."""
+    keyed = [store for store in layout.entries if graph.stores[store].kind == "keyed"]
+    asked: Counter[tuple[int, int]] = Counter()
+    for store, pages in zip(keyed, entries):
+        written = _written(graph, store, windows, contexts) if pages and graph.stores[store].exact else None
+        if written is None:
+            continue
+        lookups = [k for k in special.lookups if graph.lookups[k].store == store]
+        for context, count in zip(contexts, visits, strict=True):
+            for number in lookups:
+                query = context(graph.lookups[number].query)
+                if query.is_constant() and _page(query.constant) in pages and query.constant not in written:
+                    asked[store, int(query.constant)] += count
+    found = Constants()
+    for (store, key), _ in asked.most_common(MOST_KNOWN):
+        found.values[store, key] = _columns(layout, store, key, entries[keyed.index(store)])
+        found.greatest[store] = max(key, found.greatest.get(store, key))
+    return found
+
+
+def _written(graph: Symbols, store: int, windows: Windows, contexts: Sequence[Situated]) -> set[float] | None:
+    """Keys that are written whatever is computed; None where others than these and those of windows are."""
+    what, found = graph.stores[store], set()
+    for context in contexts:
+        penalty = context(what.penalty)
+        if penalty.is_constant() and penalty.constant > 0:
+            continue
+        key = context(what.key)
+        if not windows.has(store, key) or not all(context.within(w) for w in what.windows):
+            return None
+        if key.is_constant():
+            found.add(key.constant)
+    return found
+
+
+def _page(key: float) -> float:
+    """The key with which the page of a key begins; of what is no integer, none."""
+    return key - key % PAGE_KEYS
+
+
+def _columns(layout: StateLayout, store: int, key: int, pages: Mapping[int, bytes]) -> dict[int, float]:
+    entry, found = layout.entries[store], {}
+    for column, (at, type) in entry.columns.items():
+        value = np.frombuffer(pages[int(_page(key))], numpy_type(type), 1, key % PAGE_KEYS * entry.size + at)[0]
+        found[column] = float(value) if type.floating else int(value) * 2.0**type.exponent
+    return found
