@@ -1,23 +1,26 @@
-"""Entries of keyed stores that no position of a chain writes, as the constants of a program: what they hold is part of the code.
+"""Entries of keyed stores that no row writes, as the constants of a program: what they hold is part of the code of chains.
 
-They are those at keys that some positions ask for whatever is computed, and that no position of the chain writes: all it writes has
-other such keys, or keys at a distance from something that moves, which code compares with the greatest of them whenever that moves
-(`ChainWriter.window`). Where a chain begins, all that has been taken for granted is compared with what is there (`chain_ends.begin`).
+They have keys that some positions ask for whatever is computed, and that no row writes in that way. What else is written has
+keys at a distance from something that moves; code compares these with the greatest of the former whenever it moves
+(`ChainWriter.window`). Where a chain begins, all that has been taken for granted is compared with what is there
+(`chain_ends.begin`), so nothing rests on what happened before.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from .chain_memory import Windows
+from .context import Rewriter
 from .index import PAGE_KEYS
 from .layout import StateLayout, numpy_type
 from .live import Live
 from .situated import Situated
+from .stores import PositionStore
 from .symbols import Symbols
 
 # Of each keyed store, by the key with which a page begins, its entries.
@@ -38,14 +41,14 @@ class Constants:
 
 def constants(
     graph: Symbols, layout: StateLayout, special: Live, windows: Windows, contexts: Sequence[Situated],
-    visits: Sequence[int], entries: Entries,
+    rows: Callable[[], Iterable[Situated]], visits: Sequence[int], entries: Entries,
 ) -> Constants:  # fmt: skip
-    """contexts: of all situations, each of which a sequence has been in so often. entries: see
-    `StateMemory.entries`; none where nothing is known."""
+    """contexts: of all situations, each of which a sequence has been in so often. rows: contexts of all rows, without
+    anything known of tokens. entries: see `StateMemory.entries`; none where nothing is known."""
     keyed = [store for store in layout.entries if graph.stores[store].kind == "keyed"]
     asked: Counter[tuple[int, int]] = Counter()
     for store, pages in zip(keyed, entries):
-        written = _written(graph, store, windows, contexts) if pages and graph.stores[store].exact else None
+        written = _written(graph, store, windows, contexts, rows()) if pages and graph.stores[store].exact else None
         if written is None:
             continue
         lookups = [k for k in special.lookups if graph.lookups[k].store == store]
@@ -61,19 +64,27 @@ def constants(
     return found
 
 
-def _written(graph: Symbols, store: int, windows: Windows, contexts: Sequence[Situated]) -> set[float] | None:
-    """Keys that are written whatever is computed; None where others than these and those of windows are."""
+def _written(
+    graph: Symbols, store: int, windows: Windows, contexts: Sequence[Situated], rows: Iterable[Situated]
+) -> set[float] | None:
+    """Keys that some row writes, whatever is computed; None where a situation writes others than these and those of windows."""
     what, found = graph.stores[store], set()
+    for row in rows:
+        key = row(what.key)
+        if key.is_constant():
+            found.add(key.constant)
     for context in contexts:
-        penalty = context(what.penalty)
-        if penalty.is_constant() and penalty.constant > 0:
-            continue
         key = context(what.key)
-        if not windows.has(store, key) or not all(context.within(w) for w in what.windows):
+        if _may_write(context, what) and not (windows.has(store, key) and all(context.within(w) for w in what.windows)):
             return None
         if key.is_constant():
             found.add(key.constant)
     return found
+
+
+def _may_write(context: Rewriter, store: PositionStore) -> bool:
+    penalty = context(store.penalty)
+    return not penalty.is_constant() or penalty.constant <= 0
 
 
 def _page(key: float) -> float:

@@ -62,8 +62,8 @@ def entry(writer: ChainWriter) -> None:
 
 
 def begin(writer: ChainWriter) -> None:
-    """What follows, written when it is known which entries have been taken for granted: compares these, and goes to the situation whose
-    number among the entries is in `%handed.v`."""
+    """What follows, written when it is known which entries have been taken for granted: compares these, and goes to the situation
+    whose number in `ChainPlan.entries` is in `%handed.v`."""
     code, plan = writer.code, writer.plan
     code.start("constants")
     emitter, other = writer.emitter(0, "nothing"), ""

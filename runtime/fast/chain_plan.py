@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,8 @@ STRIDE = 8
 # Where positions that follow others in the same row and leave as it is what these have kept are so many times more than those,
 # they take it.
 MANY = 2
+# Programs of more rows do without constants in chains: each row is looked at, whether it writes to one.
+MOST_ROWS = 10_000
 # Lines of a group's code from which on its positions are decoded by `special`, also where a chain comes by.
 LONG = 1000
 
@@ -82,10 +84,11 @@ class ChainPlan:
         self.windows = self._windows()
         visits = [flow.visits[s] for s in self.chosen]
         self.constants = constants(
-            self.graph, found.layout, found.special, self.windows, self.contexts, visits, entries
-        )
+            self.graph, found.layout, found.special, self.windows, self.contexts, self._each_row, visits,
+            entries if len(situations.static.keys) <= MOST_ROWS else (),
+        )  # fmt: skip
         for k, situation in enumerate(self.chosen):
-            if self.constants.values and not self.long[k] and situation.row not in self.rows:
+            if self.constants.values and not self.long[k]:
                 self.contexts[k] = situations.context(situation, self.constants)
         self.looking, ahead = self._where_to_look()
         begins = [k for k, n in enumerate(before) if n != 1 or k in joined or ahead[k] % STRIDE == STRIDE - 1]
@@ -135,6 +138,14 @@ class ChainPlan:
             _, _, rest, taking = max(fitting, key=lambda each: each[:2])
             self.rests |= dict.fromkeys(taking, rest)
         return rows
+
+    def _each_row(self) -> Iterator[Situated]:
+        for row in range(len(self.situations.static.keys)):
+            yield self.situations.forms(self.situations.start(row))
+
+    def forget_constants(self, k: int) -> None:
+        """A situation's context is one in which nothing is known of entries."""
+        self.contexts[k] = self.situations.context(self.chosen[k])
 
     def leads_inside(self, k: int) -> bool:
         """Whether what follows a situation takes what has been kept in registers."""

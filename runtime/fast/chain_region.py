@@ -14,7 +14,7 @@ number of tokens that chains have decoded.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 import numpy as np
 
@@ -74,9 +74,9 @@ class Region(ChainWriter):
                 handed.append(k)
             elif plan.chosen[k].row in plan.rows and not plan.long[k]:
                 if k not in self._there:
-                    self._row(plan.rows[plan.chosen[k].row])
+                    self._with_constants(plan.rows[plan.chosen[k].row], self._row)
             elif not plan.long[k]:
-                self._situation(k, self.emitter(k, f"b{k}"))
+                self._with_constants([k], self._alone)
             self._behind(k, k in plan.entries or k in handed[-1:])
             self._before(k)
         self.code.lines[1:1] = [f"  {name} = alloca {type}" for name, type in self._registers.items()]
@@ -90,6 +90,25 @@ class Region(ChainWriter):
         constants = [f"{name} = private constant {value}" for value, name in self.code.globals.items()]
         ends = [drive(self.situations.tokens.depth + 1), *self.code.declarations, tags(self.kinds)]
         return "\n".join([*constants, *self.constants.lines, head, *self.code.lines, "}", *ends, ""])
+
+    def _with_constants(self, members: list[int], write: Callable[[list[int]], None]) -> None:
+        """Writes situations, without the constants where these ask for columns one by one that are kept together only."""
+        lines, before = self.code.lines, len(self.code.lines)
+        try:
+            write(members)
+        except Unchained:
+            if not any(self.plan.contexts[k].entries for k in members):
+                raise
+            self.code.lines = lines
+            del lines[before:]
+            for k in members:
+                self.plan.forget_constants(k)
+            write(members)
+
+    def _alone(self, members: list[int]) -> None:
+        """The one situation in a list."""
+        (k,) = members
+        self._situation(k, self.emitter(k, f"b{k}"))
 
     def _again(self, k: int) -> bool:
         """Code for a situation in which numbers have been kept; False where these are not what it takes."""

@@ -38,8 +38,8 @@ def compile_chains(
     model: Transformer, probe: str | None, trusting: bool, samples: Sequence[Sample], wanted: Wanted,
     entries: Entries = (),
 ) -> ChainCode | None:  # fmt: skip
-    """Chains for what a sequence was at most, None where there can be none. entries: see `StateMemory.entries`, of which those are put
-    into code that do not change. Other arguments: see `compile.compile_model`."""
+    """Chains for what a sequence was at most, None where there can be none. entries: see `StateMemory.entries`; those that
+    do not change become part of the code. Other arguments: see `compile.compile_model`."""
     try:
         found = analyse(model, probe, trusting)
         chosen = plan(found, samples, wanted, entries)

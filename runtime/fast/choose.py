@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from .atoms import Relu
-from .bounds import total
+from .bounds import exponent_of_all, total
 from .code import IrText, double
 from .emit import Emitter
+from .interface import EXACT
 from .linear import Form
 from .symbols import Symbols
 from .unembed import Family, Unembedding, without_beaten
@@ -57,7 +59,7 @@ def _best(emitter: Emitter, family: Family) -> str:
     code, top = emitter.code, family.count - 1
     if family.a.is_zero() and family.b.is_zero():
         return "0"
-    if family.a.is_constant() and family.a.constant > 0:
+    if family.a.is_constant() and family.a.constant > 0 and math.frexp(family.a.constant)[0] == 0.5:  # a power of two
         quotient = family.b.scaled(0.5 / family.a.constant)
         if quotient.scaled(2 * family.a.constant) == family.b:
             return _nearest(emitter, quotient, top)
@@ -83,8 +85,10 @@ def _quotient(graph: Symbols, family: Family) -> tuple[Form, Form] | None:
 
     With a = relu(g) p and b = relu(g) u, where p = k g and k > 0, that is the integer nearest to u / 2 k g, the lower one of
     two: floor((u + k g - 1) / 2 k g), if u and k g are integers. With a digit of a quotient, u + k g - 1 is twice what is
-    divided, and so is 2 k g the divisor.
+    divided, and so is 2 k g the divisor. Where that is known, a is a constant, and b and a have a common factor.
     """
+    if family.a.is_constant():
+        return _by_constant(graph, family) if family.a.constant > 0 else None
     if family.a.constant or family.b.constant or len(family.a.terms) != 1 or len(family.b.terms) != 1:
         return None
     ((one, of_a),), ((other, of_b),) = family.a.terms.items(), family.b.terms.items()
@@ -96,7 +100,25 @@ def _quotient(graph: Symbols, family: Family) -> tuple[Form, Form] | None:
     divisor = a.gate.scaled(k)
     if k <= 0 or divisor != a.up.scaled(of_a):
         return None
-    twice = b.up.scaled(of_b).plus(divisor).shifted(-1.0)
+    return _halved(graph, b.up.scaled(of_b).plus(divisor).shifted(-1.0), divisor)
+
+
+def _by_constant(graph: Symbols, family: Family) -> tuple[Form, Form] | None:
+    a, b, bounds = family.a.constant, family.b, graph.bounds(family.b)
+    unit = exponent_of_all(np.array([a]))
+    if bounds.exponent is None or unit is None:
+        return None
+    scale = 2.0 ** -min(bounds.exponent, unit)
+    a, b, common = a * scale, b.scaled(scale), 1
+    numbers = [a, b.constant, *b.terms.values()]
+    if max(map(abs, numbers)) < EXACT and all(c.is_integer() for c in numbers):
+        common = math.gcd(*map(int, numbers))
+    a, b = a / common, Form({atom: c / common for atom, c in b.terms.items()}, b.constant / common)
+    return _halved(graph, b.shifted(a - 1.0), Form({}, a))
+
+
+def _halved(graph: Symbols, twice: Form, divisor: Form) -> tuple[Form, Form] | None:
+    """twice / 2 and the divisor, or both twice, if they are integers of 64 bits."""
     for forms in ((twice.scaled(0.5), divisor), (twice, divisor.scaled(2.0))):
         if all(graph.bounds(form).below(0) for form in forms):
             return forms

@@ -53,7 +53,7 @@ class Situations:
 
     def context(self, situation: Situation, constants: Constants | None = None) -> Situated:
         """Rewrites forms for the situation. constants: what is known of entries."""
-        known = {} if constants is None else {"entries": constants.values, "used": constants.used}
+        known: dict[str, Any] = {} if constants is None else {"entries": constants.values, "used": constants.used}
         return self._situated(situation, {self.row_sum: self._sum(situation)}, **known)
 
     def forms(self, situation: Situation) -> Situated:
