@@ -265,7 +265,9 @@ class FastEngine:
         def make(samples: list[Sample], wanted: Wanted) -> ChainCode | None:
             from .chains import compile_chains  # not needed, and not loaded, when the cache has them
 
-            return compile_chains(model, probe, trusting, samples, wanted, list(entries))
+            found = list(entries)
+            entries.clear()
+            return compile_chains(model, probe, trusting, samples, wanted, found)
 
         read, write = lambda: kept_chains(name), lambda chains: keep_chains(name, chains)
         return Chains(make, read, write, shared(name), len(model.prefix), 1 + self._image.depth, look)
