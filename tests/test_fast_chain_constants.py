@@ -10,7 +10,7 @@ from chain_engines import at_once, calls, compared
 import wasm2xformer as w2x
 from wasm2xformer.runtime.errors import DecodingError
 from wasm2xformer.runtime.fast import chain_constants, chain_ends, chain_plan, chain_region
-from wasm2xformer.runtime.fast.chain_constants import Constants
+from wasm2xformer.runtime.fast.chain_constants import KnownEntries
 from wasm2xformer.runtime.fast.chain_region import Region
 from wasm2xformer.runtime.fast.chain_writer import ChainWriter
 from wasm2xformer.runtime.fast.tokens_alike import Unchained
@@ -41,12 +41,12 @@ def model() -> w2x.Model:
 
 
 @pytest.fixture(autouse=True)
-def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Constants]]:
+def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[KnownEntries]]:
     """What has been taken for granted, for each of the chains that a test makes."""
     at_once(monkeypatch)
     found, real = [], chain_plan.constants
 
-    def kept(*arguments) -> Constants:
+    def kept(*arguments) -> KnownEntries:
         found.append(real(*arguments))
         return found[-1]
 
@@ -54,13 +54,13 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Constants]]:
     yield found
 
 
-def test_constants_and_globals(model: w2x.Model, made: list[Constants]) -> None:
+def test_constants_and_globals(model: w2x.Model, made: list[KnownEntries]) -> None:
     tokens, part = compared(model, calls(REST))
     assert part > 0.9 and len(tokens) > 2000
     assert len(made[0].values) > 1 and len(made[0].used) > 4
 
 
-def test_what_some_row_writes_is_not_taken_for_granted(model: w2x.Model, made: list[Constants]) -> None:
+def test_what_some_row_writes_is_not_taken_for_granted(model: w2x.Model, made: list[KnownEntries]) -> None:
     """Whether a chain comes by there or not."""
     for session in (calls(REST), calls(("counted", 300))):
         _, part = compared(model, session)
@@ -78,7 +78,7 @@ def no_writers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_writers")
 @pytest.mark.parametrize("other", [(9, 13), (7, 5), (70000, 31)])
-def test_written_since(model: w2x.Model, made: list[Constants], other: tuple[int, int]) -> None:
+def test_written_since(model: w2x.Model, made: list[KnownEntries], other: tuple[int, int]) -> None:
     """A chain does not begin until it is what it was: then tokens that wrote it count, too."""
     first = ("set", 7, 13), REST
     _, part = compared(model, calls(*first, ("set", *other), REST, *first), trained=calls(*first))
@@ -120,7 +120,7 @@ def test_frames_lie_behind_what_is_taken_for_granted(monkeypatch: pytest.MonkeyP
     """A chain does not begin where something that moves may be one of the keys; if it moves there, the chain ends."""
     real = chain_plan.constants
 
-    def farther(*arguments) -> Constants:
+    def farther(*arguments) -> KnownEntries:
         found = real(*arguments)
         found.greatest = dict.fromkeys(found.greatest, 1 << 20)
         return found

@@ -30,7 +30,7 @@ MOST_KNOWN = 48
 
 
 @dataclass
-class Constants:
+class KnownEntries:
     """values: by store and key, the value of each column. greatest: by store, the greatest of these keys. used: (store, key,
     column) whose value is in code."""
 
@@ -42,7 +42,7 @@ class Constants:
 def constants(
     graph: Symbols, layout: StateLayout, special: Live, windows: Windows, contexts: Sequence[Situated],
     rows: Callable[[], Iterable[Situated]], visits: Sequence[int], entries: Entries,
-) -> Constants:  # fmt: skip
+) -> KnownEntries:  # fmt: skip
     """contexts: of all situations, each of which a sequence has been in so often. rows: contexts of all rows, without
     anything known of tokens. entries: see `StateMemory.entries`; none where nothing is known."""
     keyed = [store for store in layout.entries if graph.stores[store].kind == "keyed"]
@@ -57,7 +57,7 @@ def constants(
                 query = context(graph.lookups[number].query)
                 if query.is_constant() and _page(query.constant) in pages and query.constant not in written:
                     asked[store, int(query.constant)] += count
-    found = Constants()
+    found = KnownEntries()
     for (store, key), _ in asked.most_common(MOST_KNOWN):
         found.values[store, key] = _columns(layout, store, key, entries[keyed.index(store)])
         found.greatest[store] = max(key, found.greatest.get(store, key))

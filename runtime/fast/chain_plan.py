@@ -89,7 +89,9 @@ class ChainPlan:
         )  # fmt: skip
         for k, situation in enumerate(self.chosen):
             if self.constants.values and not self.long[k]:
-                self.contexts[k] = situations.context(situation, self.constants)
+                self.contexts[k] = situations.context(
+                    situation, entries=self.constants.values, used=self.constants.used
+                )
         self.looking, ahead = self._where_to_look()
         begins = [k for k, n in enumerate(before) if n != 1 or k in joined or ahead[k] % STRIDE == STRIDE - 1]
         self.entries = sorted(begins, key=lambda k: self.chosen[k].row)

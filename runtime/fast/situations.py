@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,9 +20,6 @@ from .linear import Form
 from .situated import Situated, SituatedForms
 from .symbols import Symbols
 from .tokens_alike import Ids, Tokens, Unchained
-
-if TYPE_CHECKING:
-    from .chain_constants import Constants
 
 
 class Situation(NamedTuple):
@@ -51,10 +48,9 @@ class Situations:
     _query: dict[Situation, Form] = field(default_factory=dict)
     _next: dict[tuple[Situation, Ids], Situation | None] = field(default_factory=dict)
 
-    def context(self, situation: Situation, constants: Constants | None = None) -> Situated:
-        """Rewrites forms for the situation. constants: what is known of entries."""
-        known: dict[str, Any] = {} if constants is None else {"entries": constants.values, "used": constants.used}
-        return self._situated(situation, {self.row_sum: self._sum(situation)}, **known)
+    def context(self, situation: Situation, **entries: Any) -> Situated:
+        """Rewrites forms for the situation. entries: what is known of entries, and what of that is used, see `Situated`."""
+        return self._situated(situation, {self.row_sum: self._sum(situation)}, **entries)
 
     def forms(self, situation: Situation) -> Situated:
         """The same, without what has to be checked of a position."""
