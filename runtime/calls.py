@@ -15,7 +15,7 @@ from ..compiler.format.types import ValType, halved
 from .bit_patterns import decode as value_of
 from .bit_patterns import fits, values_of
 from .errors import ArgumentError, DecodingError
-from .results import Run, run_of
+from .results import Results, Run
 from .trace import Trace, decode, table_of
 
 HALT = "H"
@@ -142,7 +142,7 @@ def _call(model: Model, table: TokenTable, name: str, entry: Entry, ids: np.ndar
     trace = decode(ids, table, model.program)
     run = None
     if trace.outcome != "unfinished" and trace.fault is None:
-        run = run_of(model, table, entry, name, ids[:prompt_end], [ids[prompt_end:]])
+        run = Results(model, table).run(entry, name, ids[:prompt_end], [ids[prompt_end:]])
     return ReadCall(name, arguments, entry.results, prompt_end, trace, run)
 
 

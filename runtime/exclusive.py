@@ -5,8 +5,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 
 from .errors import ArgumentError, InstanceError, Trap
+
+
+class _Inside:
+    """The call that is about to be made, for whoever holds the lock."""
+
+    def __init__(self, owner: Exclusive):
+        self._owner, self.name = owner, ""
+
+    def __enter__(self) -> None:
+        self._owner.inside, self._owner.thread = self.name, threading.get_ident()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+        if kind is None or issubclass(kind, (Trap, ArgumentError)):
+            self._owner.inside = None
+        self._owner.thread = None
 
 
 class Exclusive:
@@ -19,29 +35,29 @@ class Exclusive:
     def __init__(self, what: str):
         self._what = what
         self._lock = threading.Lock()
-        self._thread: int | None = None  # that is inside
-        self._inside: str | None = None  # the call that is, or that was cut off
+        self.thread: int | None = None  # that is inside
+        self.inside: str | None = None  # the call that is, or that was cut off
+        self._call = _Inside(self)
 
     @property
     def broken(self) -> bool:
         """A call was cut off. Asked from outside of calls."""
-        return self._inside is not None
+        return self.inside is not None
 
     @contextmanager
     def call(self, name: str) -> Iterator[None]:
         """Holds all other threads off. Raises InstanceError for a call from within a call, and after one was cut off."""
-        if self._thread == threading.get_ident():
-            raise InstanceError(f"{name}: this {self._what} is in the middle of {self._inside}; a callback cannot call it")
-        with self._lock:
-            if self._inside is not None:
-                raise InstanceError(f"{name}: this {self._what} stopped in the middle of {self._inside}; make a new one")
-            self._inside, self._thread = name, threading.get_ident()
-            try:
-                yield
-            except (Trap, ArgumentError):
-                self._inside = None
-                raise
-            else:
-                self._inside = None
-            finally:
-                self._thread = None
+        with self.lock(name), self.entered(name):
+            yield
+
+    def lock(self, name: str) -> threading.Lock:
+        """The same in two steps, for short calls: `with lock(name), entered(name)`."""
+        if self.thread == threading.get_ident():
+            raise InstanceError(f"{name}: this {self._what} is in the middle of {self.inside}; a callback cannot call it")
+        return self._lock
+
+    def entered(self, name: str) -> _Inside:
+        if self.inside is not None:
+            raise InstanceError(f"{name}: this {self._what} stopped in the middle of {self.inside}; make a new one")
+        self._call.name = name
+        return self._call

@@ -5,8 +5,10 @@ The runtime writes prompts and reads tokens. What a program computes, it compute
 
 from __future__ import annotations
 
+import math
 import operator
 import time
+from array import array
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -26,7 +28,7 @@ from .exclusive import Exclusive
 from .folders import Folders, changes, contents
 from .limits import NO_LIMITS, CallLimits
 from .prompts import Prompts
-from .results import STDERR, STDOUT, Run, output_bytes, run_of
+from .results import STDERR, STDOUT, Results, Run, output_bytes
 from .sparse_values import SparseValues
 from .world import World, plain_bytes
 
@@ -93,9 +95,14 @@ class Instance:
             self.prefix_probed = join(self._engine.probed)
         self._chunk = FIRST_CHUNK
         self._tokens = TokenTable.build(vocabulary, model.jumps, model.entries)
-        self._engine.decode(self._tokens.stops, 0)  # so that it has looked at these before the first call
+        # So that it has looked at these before the first call.
+        self._engine.decode(self._tokens.stops, 0)
         self.world = World(stdin, args, env or {}, random, clock, folders or {}) if world is None else world
         self._prompts = Prompts(model, self.world)
+        self._results = Results(model, self._tokens, getattr(self._engine, "total", None))
+        self._respond = getattr(self._engine, "respond", None)
+        if self._respond is not None:
+            self._respond(array("i"), self._tokens.stops, 0, self._tokens.ip_delta)
         self.asked: list[tuple[int, Run]] = []  # of the latest call: the number of an argument, and whether it is of its type
         start = model.program.start
         self.started = self._run(start, "start function", [], limits) if start else None
@@ -132,10 +139,18 @@ class Instance:
         decoded so far. output: called with "stdout" or "stderr" and the bytes that the program wrote since the last call.
         Raises Trap, ArgumentError, Unfinished, InstanceError.
         """
-        limits = CallLimits(max_tokens, timeout) if max_tokens is not None or timeout is not None else NO_LIMITS
         self.asked = []
+        if self._respond is not None and max_tokens is timeout is progress is output is None:
+            plain = self._prompts.plain(name, args)
+            if plain is not None:
+                with self._exclusive.lock(name), self._exclusive.entered(name):
+                    run = self._short(plain[1], plain[0], name)
+                    if run.trap is not None:
+                        raise Trap(run.missing_import or run.trap, run)
+                    return run
+        limits = CallLimits(max_tokens, timeout) if max_tokens is not None or timeout is not None else NO_LIMITS
         entry, values = self._prompts.values(name, args)
-        with self._exclusive.call(name):
+        with self._exclusive.lock(name), self._exclusive.entered(name):
             self._ask(entry, args, values)
             run = self._run(entry, name, values, limits, progress, output)
             self._prompts.given(run.values)
@@ -238,6 +253,10 @@ class Instance:
         progress: Callable[[int], None] | None = None,
         output: Callable[[str, bytes], None] | None = None,
     ) -> Run:
+        if self._respond is not None and limits is NO_LIMITS and output is None and progress is None:
+            short = self._prompts.short(entry, values)
+            if short is not None:
+                return self._short(short, entry, name)
         until = limits.until()
         prompt = self._prompts.tokens(entry, values)
         parts: list[np.ndarray] = []
@@ -252,9 +271,28 @@ class Instance:
         except Unfinished as error:
             error.tokens = (prompt, *parts)
             raise
-        run = run_of(self.model, self._tokens, entry, name, prompt, parts, getattr(self._engine, "total", None))
-        if self._probe:
-            run.probed = self._take_probed()
+        run = self._results.run(entry, name, prompt, parts)
+        return self._with_probe(run) if self._probe else run
+
+    def _short(self, prompt: array[int], entry: Entry, name: str) -> Run:
+        """A call that nobody looks into, most of which is done in one call of the engine."""
+        assert self._respond is not None
+        table = self._tokens
+        tokens, moved = self._respond(prompt, table.stops, LAST_CHUNK, table.ip_delta)
+        if self._sparse:
+            self._thin_out()
+        if moved is not None:
+            run = self._results.short(entry, name, prompt, tokens, moved)
+        else:
+            parts = [tokens]
+            if not len(tokens) or not table.stops.item(tokens.item(-1)):
+                self._chunk = max(self._chunk, len(tokens))
+                self._decode(parts, name, NO_LIMITS, math.inf, None, None)
+            run = self._results.run(entry, name, prompt, parts)
+        return self._with_probe(run) if self._probe else run
+
+    def _with_probe(self, run: Run) -> Run:
+        run.probed = self._take_probed()
         return run
 
     def _decode(
@@ -267,7 +305,7 @@ class Instance:
         output: Callable[[str, bytes], None] | None,
     ) -> None:
         """Adds to `parts` what the model decodes up to the end of the call. Raises Unfinished."""
-        count, chunk = 0, max(min(self._chunk, CALL_CHUNK), getattr(self._engine, "pace", 1))
+        count, chunk = sum(map(len, parts)), max(min(self._chunk, CALL_CHUNK), getattr(self._engine, "pace", 1))
         while True:
             began = time.perf_counter()
             part = self._engine.decode(self._tokens.stops, limits.next(chunk, count))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,15 @@ from .bit_patterns import Reference, encode, integer_bits, slots_of
 from .errors import ArgumentError
 from .folders import image
 from .world import World
+
+
+class PlainEntry(NamedTuple):
+    """An exported function that takes and gives i32 and i64 alone, and is told nothing else. bits: of each parameter. token: its
+    entry token."""
+
+    entry: Entry
+    token: int
+    bits: Sequence[int]
 
 
 class Prompts:
@@ -25,6 +35,7 @@ class Prompts:
         self._entries = {model.program.step_at[row]: self._ids[f"I.{k}"] for k, (_, row) in enumerate(model.entries)}
         self._zero = [self._ids[name] for name in (f"D{p}.0" for p in range(8)) if name in self._ids]  # behind each, 255 others
         self._inputs, self._registers = _inputs(model, world)
+        self._plain: dict[str, PlainEntry | None] = {}
         self._objects: set[int] = set()  # those that the host has been given
         # Where the folders go, until they have been told.
         self._folders = model.program.inputs["files"][0] if world.folders and "files" in model.program.inputs else None
@@ -59,15 +70,46 @@ class Prompts:
         """Objects among these values of the program's may be passed from now on."""
         self._objects.update(v.number for v in values if isinstance(v, Reference) and v.kind == "object")
 
+    def plain(self, name: str, args: Sequence[Any]) -> tuple[Entry, array[int]] | None:
+        """The entry and the prompt, [p] C ints, of a call of a `PlainEntry` with integers that fit, as most are; else None."""
+        try:
+            known = self._plain[name]
+        except (KeyError, TypeError):
+            known = self._look(name)
+        if known is None or len(args) != len(known.bits):
+            return None
+        prompt, zero = [known.token], self._zero
+        for value, bits in zip(args, known.bits):
+            if type(value) is not int or not -(1 << bits - 1) <= value < 1 << bits:
+                return None
+            if 0 <= value < 256:
+                prompt.append(zero[0] + value)
+            else:
+                self._with_digits(prompt, [value & (1 << bits) - 1])
+        return known.entry, array("i", prompt)
+
+    def _look(self, name: Any) -> PlainEntry | None:
+        entry = self._model.program.entries.get(name) if isinstance(name, str) else None
+        if entry is None:
+            return None
+        plain = not entry.registers and {*entry.params, *entry.results} <= {"i32", "i64"}
+        bits = [64 if type_ == "i64" else 32 for type_ in entry.params]
+        found = self._plain[name] = PlainEntry(entry, self._entries[entry.entry], bits) if plain else None
+        return found
+
+    def short(self, entry: Entry, values: Sequence[int]) -> array[int] | None:
+        """[p] C ints: the same as `tokens`, for an entry that is told nothing but arguments; else None."""
+        return None if entry.registers else array("i", self._with_digits([self._entries[entry.entry]], values))
+
     def tokens(self, entry: Entry, values: Sequence[int]) -> np.ndarray:
         """int32 [p]: input bytes, the entry token, then the digits of hidden registers and arguments (unsigned)."""
         prompt = [self._entries[entry.entry]]
         if not entry.registers:
-            return self._with_digits(prompt, values)
+            return np.array(self._with_digits(prompt, values), dtype=np.int32)
         inputs, self._registers = self.told()
         areas = [self._area(area, data) for area, data in inputs.items()]
         registers = [self._registers[r] for r in entry.registers]
-        return np.concatenate([*areas, self._with_digits(prompt, [*registers, *values])])
+        return np.concatenate([*areas, np.array(self._with_digits(prompt, [*registers, *values]), dtype=np.int32)])
 
     def _area(self, area: str, data: bytes) -> np.ndarray:
         """int32 [1 + n]: where the bytes go, and the bytes."""
@@ -91,12 +133,12 @@ class Prompts:
             self._folders = None
         return inputs, registers
 
-    def _with_digits(self, prompt: list[int], values: Sequence[int]) -> np.ndarray:
-        """int32: these tokens, and the digits of the values behind them."""
+    def _with_digits(self, prompt: list[int], values: Sequence[int]) -> list[int]:
+        """These tokens, and the digits of the values behind them."""
         for value in values:
             for place in range((value.bit_length() - 1) // 8 if value else 0, -1, -1):
                 prompt.append(self._zero[place] + (value >> 8 * place & 255))
-        return np.array(prompt, dtype=np.int32)
+        return prompt
 
 
 def clock_registers(seconds: float) -> dict[str, int]:

@@ -58,7 +58,7 @@ def instance(model: Model, code: ChainCode | None, **world) -> tuple[w2x.Instanc
     assert isinstance(engine, FastEngine)
     before = engine._chains.samples.before
     engine._chains = Chains(lambda samples, wanted: None, lambda: code, lambda code: None, before=before)
-    engine._chains.shared.due = NEVER
+    engine._chains.shared.due, engine._prepared = NEVER, None
     return vm, Counted(engine)
 
 

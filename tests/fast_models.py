@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 
 from wasm2xformer.compiler.format.sparse import SparseRows
@@ -16,20 +18,38 @@ TOKENS = 32
 
 
 def compare(model: Transformer, seed: int = 0, rounds: int = 3, probe: str | None = None, below: int = 0) -> FastEngine:
-    """Random prompts (of token ids `below`, default all), then decoding, in turns; returns the fast engine."""
+    """Random prompts (of token ids `below`, default all), then decoding, in turns and at once; the fast engine. In the end
+    decoding stops, if it comes to some tokens."""
     rng = np.random.default_rng(seed)
-    fast, dense = FastEngine(model, probe), TorchEngine(model, probe)
-    never = np.zeros(len(model.vocabulary), dtype=bool)
-    for _ in range(rounds):
+    fast, dense, at_once = FastEngine(model, probe), TorchEngine(model, probe), FastEngine(model, probe)
+    table = rng.integers(-(2**40), 2**40, len(model.vocabulary))
+    stops = [np.zeros(len(model.vocabulary), dtype=bool), rng.random(len(model.vocabulary)) < 0.1]
+    for each in stops:
+        each.flags.writeable = False
+    for stop in [stops[0]] * rounds + [stops[1]] * 2:
         prompt = rng.integers(0, below or len(model.vocabulary), rng.integers(1, 40)).astype(np.int32)
         fast.append(prompt)
         dense.append(prompt)
-        np.testing.assert_array_equal(fast.decode(never, 50), dense.decode(never, 50))
-    assert fast.position == dense.position
+        expected = dense.decode(stop, 50)
+        np.testing.assert_array_equal(fast.decode(stop, 50), expected)
+        np.testing.assert_array_equal(responded(at_once, prompt, stop, 50, table), expected)
+    assert fast.position == dense.position == at_once.position
     if probe:
-        a, b = np.concatenate(fast.probed), np.concatenate(dense.probed)
+        a, b, c = (np.concatenate(engine.probed) for engine in (fast, dense, at_once))
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+        np.testing.assert_array_equal(c, a)
+    assert at_once.trusted == fast.trusted
     return fast
+
+
+def responded(fast: FastEngine, prompt: np.ndarray, stop: np.ndarray, limit: int, table: np.ndarray) -> np.ndarray:
+    """What `respond` decodes, and `decode` where that is not all. The sum is looked at where there is one."""
+    tokens, total = fast.respond(array("i", prompt.tolist()), stop, limit, table)
+    if total is not None:
+        assert stop[tokens[-1]] and total == table[prompt].sum() + table[tokens].sum()
+    if len(tokens) < limit and not (len(tokens) and stop[tokens[-1]]):
+        tokens = np.concatenate([tokens, fast.decode(stop, limit - len(tokens))])
+    return tokens
 
 
 def kinds(model: Transformer) -> list[str]:

@@ -125,7 +125,31 @@ class Chains:
 
     def watching(self, position: int) -> bool:
         """Whether chains are worth a thought."""
-        return self._on and (self.always or self._wanted or position >= EARLY or self.shared.loaded is not None)
+        if not self._on:
+            return False
+        return self.always or self._wanted or self._among_many(position) or self.shared.loaded is not None
+
+    def _among_many(self, position: int) -> bool:
+        """Whether this sequence is long enough, or all of the program's are."""
+        return position >= EARLY or self.shared.tokens >= LEAST
+
+    def until(self, end: int, watching: bool) -> tuple[int, int]:
+        """From which position on, before `end`, and from how many tokens of all engines on, to look again whether chains are to
+        be used or made, and whether there is need for samples."""
+        shared = self.shared
+        if not self._on:
+            return end, ALL
+        if not watching:
+            return min(end, EARLY), LEAST
+        if self._loaded is not None:
+            end = min(end, self._tried[0] + TRIAL)
+        due = ALL if shared.due is None or self._ready else shared.due
+        return end, min(due, ALL if shared.sought else LEAST, shared.tokens + SAMPLED)
+
+    @property
+    def counter(self) -> int:
+        """The address of the number of tokens that chains have decoded."""
+        return ctypes.addressof(self._count)
 
     def behind(self, special: Any, position: int, flags: np.ndarray) -> Callable[..., int] | None:
         """A function for decoding with these flags by token id, with the arguments of `special`, if there are chains that can be
@@ -152,6 +176,7 @@ class Chains:
         tokens, due = self.shared.tokens, self.shared.due
         if due is not None and tokens >= due and not self._ready and not self.making and self._sampled():
             self._time(tokens)
+            self._load()
         return self._loaded if self._loaded is not None and self._passes(flags, self._loaded) else None
 
     def tell(self, position: int) -> None:
@@ -245,6 +270,7 @@ class Chains:
     def _add(self, code: ChainCode | None) -> None:
         if code is not None:
             self.shared.made.append(code)
+            self.shared.changes += 1
 
 
 def _part(now: tuple[int, int], before: tuple[int, int]) -> float:

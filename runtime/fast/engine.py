@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import weakref
+from array import array
 from collections.abc import Callable
 from contextlib import suppress
+from ctypes import c_void_p, cast
 from time import perf_counter
 
 import numpy as np
@@ -20,8 +22,10 @@ from .image import UNLIMITED, ChainCode, CompiledModel, Image, StateMemory, tabl
 from .interface import EXHAUSTED, FOREIGN, PREFIX_BYTES, STOP, UNEXPECTED, Refused, Room, size
 from .jit import Loaded, compile_object
 from .loaded_chains import shared
+from .ready import Ready
 from .samples import Sample
 from .scratch import PART, Flags, Scratch, leave, scratch
+from .whole_call import FAILED, LOOK, WholeCall
 
 # Tokens that one call of generated code reads or decodes: few at first, then as many as take about that many seconds. Nothing
 # interrupts a call.
@@ -88,6 +92,8 @@ class FastEngine:
         self._grown: list[tuple[weakref.ref[np.ndarray], list[int]]] = []
         self._specially = True
         self._probe = probe
+        self._prepared: Ready | None = None
+        self._prepared_for: tuple[np.ndarray, np.ndarray] | None = None
         self._history: list[np.ndarray] | None = None
         self._chunk = FIRST_CHUNK
         self.probed: list[np.ndarray] = []
@@ -104,6 +110,7 @@ class FastEngine:
         self._code = Loaded(self._program.code)
         self._chains = self._no_chains_yet(self._program.name)
         self._state = StateMemory(self._image)
+        self._prepared = None
         self.position, self._settled, self._running = 0, False, False
         self._generally = False  # whether `special` is not to be used
         self._filled = False  # whether all registers are, as far as is known
@@ -228,12 +235,15 @@ class FastEngine:
             self._complete()
         self._optimise()
         self._chains.improve()
+        if self._prepared_for is not None:  # not in the next call
+            self._prepared = self._prepare(*self._prepared_for)
 
     def _optimise(self) -> None:
-        text, image = str(self._program.text), self._image
-        if text:
+        if len(self._program.text):
+            text, image = str(self._program.text), self._image
             self._program = CompiledModel(compile_object(text), image, name=self._program.name, brief=self._program.brief)
             self._code = Loaded(self._program.code)
+            self._prepared = None
             keep(self._program)
 
     @property
@@ -364,6 +374,111 @@ class FastEngine:
             self._grown.append((weakref.ref(tokens), [after - before for after, before in zip(state.sums(), sums)]))
         return tokens
 
+    def respond(self, prompt: array[int], stop: np.ndarray, limit: int, table: np.ndarray) -> tuple[np.ndarray, int | None]:
+        """`append` and `decode` in one, for short calls: reads a prompt, [k] ids as C ints that nobody changes any more, and
+        emits tokens until one with stop[token], at most `limit` and perhaps fewer. Returns the tokens, unsigned or int32 [m],
+        which nobody may write to, and the sum of table[token] (int64 [V]) over them and the prompt, None where the last one is
+        not to stop at, or the sum is not known."""
+        ready, position, count = self._prepared, self.position, len(prompt)
+        if (
+            ready is None or ready.stop is not stop or ready.table is not table or position >= ready.until
+            or ready.changes != ready.shared.changes or ready.shared.tokens >= ready.tokens
+        ):  # fmt: skip
+            ready = self._prepared = self._prepare(stop, table)
+        most = 0 if ready is None or not count else min(limit, self._chunk, ready.until - position - count)
+        if ready is None or most <= 0 or self._running:
+            return self._in_turns(prompt, stop, limit), None
+        self._grown.clear()
+        room, call = scratch(), ready.call
+        call.prompt, call.count, call.out, call.limit = prompt.buffer_info()[0], count, room.address, most
+        if self._envelope:
+            call.end = position + count + most
+        if ready.sampling:
+            call.before = self._chains.samples.before if self._chains.samples.due else 0
+        values = None
+        if self._probe:
+            values = np.empty(count + most)
+            call.probe = values.ctypes.data
+        self._running = True
+        started = perf_counter()
+        done = self._code.respond(ready.address)
+        seconds = perf_counter() - started
+        if done == LOOK:
+            self._running = False
+            leave(room)
+            return self._in_turns(prompt, stop, limit), None
+        read = count
+        if done == FAILED:
+            read, done = call.read, call.done
+        if done == self._chunk or seconds > CHUNK_SECONDS:
+            self._pace(most, seconds)
+        tokens = room.array[:done].astype(self._narrow)
+        leave(room)
+        self.position, self._settled = position + read + done, True
+        if self._history is not None:
+            self._history += np.frombuffer(prompt, dtype=np.int32, count=read), tokens
+            if self.behind > HISTORY:
+                self._history = None
+        if values is not None:
+            self.probed.append(values[: read + done].copy())
+        self._running = False
+        status = self._state.status.value
+        if status:
+            if status == EXHAUSTED:
+                raise MemoryError("no memory left for the key index")
+            self._distrust()
+            return np.concatenate([tokens, self._in_turns(prompt[read:], stop, limit - done)], dtype=np.int32), None
+        self._chains.tell(self.position)
+        self._chains.samples.interrupt()
+        if ready.sampling:
+            open_ = done - call.ended  # chains do not go on behind a token to stop at
+            self._chains.samples.call(call.row, tokens[:open_], call.before, min(call.known, open_ - call.before))
+            if ready.shared.tokens >= ready.tokens:  # the next sequence has no samples when it begins
+                self._prepared = self._prepare(stop, table)
+        return tokens, call.sum if call.ended else None
+
+    def _in_turns(self, prompt: array[int], stop: np.ndarray, limit: int) -> np.ndarray:
+        """As `append` and `decode` do it."""
+        self.append(np.array(prompt, dtype=np.int32))
+        return self.decode(stop, limit)
+
+    def _prepare(self, stop: np.ndarray, table: np.ndarray) -> Ready | None:
+        """What `respond` goes by from now on, None where it cannot."""
+        self._prepared_for = stop, table
+        chains, image, position = self._chains, self._image, self.position
+        changes = chains.shared.changes  # before anybody looks at them
+        if self._generally or chains.always or image.soft or table.dtype != np.int64 or table.shape != (self._vocabulary,):
+            return None
+        self._settled = self._settled or self._ready()
+        if stop is not self._asked:
+            self._look(stop)
+        if not self._settled or self._asked is not stop or not table.flags.c_contiguous:
+            return None
+        self._hasten()
+        until = min(image.last, self._envelope or image.last)
+        if self._briefly:
+            until = min(until, SOON + len(self.model.prefix))
+        elif len(self._program.text):
+            until = min(until, chains.decoded + 1 + PATIENCE * len(self._program.text))
+        watching = not self._program.brief and chains.watching(position)
+        flags = self._flags(self._stops)
+        found = chains.usable(position, flags.array) if watching else None
+        marked = np.zeros(self._vocabulary, dtype=np.uint8)
+        marked[image.floors if self._trusting else []] = 1
+        name = table_name(table[: image.decodable])
+        grown = self._state.address + 8 * image.sums[image.added.index(name)][0] if name in image.added else 0
+        call = WholeCall(
+            state=self._state.address, special=cast(self._code.special, c_void_p).value, stops=self._stops.address,
+            flags=flags.address, marked=marked.ctypes.data, size=self._vocabulary, table=table.ctypes.data, grown=grown, probe=0,
+            drive=found.address if found else 0, decoded=chains.counter, end=-1,
+        )  # fmt: skip
+        tokens = UNLIMITED
+        if not self._program.brief:
+            until, tokens = chains.until(until, watching)
+        sampling = watching and chains.sampling
+        kept = flags, self._stops, marked, found
+        return Ready(stop, table, call, until, (chains.shared, changes, tokens), sampling, kept)
+
     def _look(self, stop: np.ndarray) -> None:
         """Another `stop` than the last time, or it may be."""
         if np.shape(stop) != (self._vocabulary,):
@@ -394,18 +509,23 @@ class FastEngine:
                 return True
         return False
 
+    def _hasten(self) -> None:
+        """Long blocks where there are chains, and better code where this one has been in use for long."""
+        chains, size = self._chains, len(self._program.text)
+        if not self._sure and chains.there:
+            self._sure, self._chunk = True, LAST_CHUNK
+        if size and not self._briefly and self.position - chains.decoded > PATIENCE * size:
+            self._optimise()
+
     def _decode(self, stops: Flags, count: int, room: Scratch) -> None:
         """Some tokens, `count` at most."""
         if self._briefly and self.behind >= SOON:
             self._complete()
         chains = self._chains
-        if not self._sure and chains.there:
-            self._sure, self._chunk = True, LAST_CHUNK
+        self._hasten()
         chunk = min(count, chains.most or self._chunk)
         if self._briefly:
             chunk = min(chunk, SOON - self.behind)
-        elif self.position - chains.decoded > PATIENCE * len(self._program.text):
-            self._optimise()
         flags, state, code = self._flags(stops), self._state, self._code
         if self._generally:
             self._specially = False

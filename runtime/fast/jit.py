@@ -27,6 +27,7 @@ PROCESSOR, CHANGING = (
     ("processor", "cpu MHz", "core id", "physical id", "apicid", "initial apicid", "bogomips", "BogoMIPS"),
 )
 _TOTAL = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
+_RESPOND = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
 _SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 2, ctypes.c_int64, *[ctypes.c_void_p] * 3)
 
 
@@ -210,3 +211,4 @@ class Loaded:
         self.read = _SIGNATURE(read) if read else self.general
         self.total = _TOTAL(self._memory.function("total"))
         self.special = _SIGNATURE(special) if special else self.general
+        self.respond = _RESPOND(self._memory.function("respond"))

@@ -20,12 +20,13 @@ _DRIVE = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * 2, ctypes.c_int64
 
 class LoadedChains:
     """Object code in memory; called as `special` is, whose address `special` has. tokens: ids that they decode without a look at
-    their flags. Its state is that of whoever calls it, so engines share it."""
+    their flags. address: of the function `drive`. Its state is that of whoever calls it, so engines share it."""
 
     def __init__(self, code: ChainCode):
         self.tokens, self.quick = code.tokens, code.quick
         self._memory = CodeMemory(code.code)
-        self._drive = _DRIVE(self._memory.function("drive"))
+        self.address = self._memory.function("drive")
+        self._drive = _DRIVE(self.address)
 
     def behind(self, special: Any, decoded: ctypes.c_int64) -> Callable[..., int]:
         """A function with the arguments of `special`, for decoding. It adds to `decoded` the tokens that chains have decoded: the
@@ -39,12 +40,12 @@ class Shared:
 
     tokens, by_chains: that all of them have decoded so far, and those of them by chains. since: the same when chains were loaded
     or looked at last. sampled: tokens that the samples of one had at most. due: tokens from which others are due. sought: whether
-    those that were made before have been asked for. thread: makes some. made: those that nobody has loaded yet. best:
-    how often some were made with all of LLVM's passes.
+    those that were made before have been asked for. thread: makes some. made: those that nobody has loaded yet. changes: how
+    many there have been; best: of them, those made with all of LLVM's passes.
     """
 
     def __init__(self) -> None:
-        self.tokens = self.by_chains = self.sampled = self.best = 0
+        self.tokens = self.by_chains = self.sampled = self.changes = self.best = 0
         self.since = 0, 0
         self.due: int | None = None
         self.sought = False

@@ -27,6 +27,7 @@ from .pack import Packs
 from .repeats import TokenRepeats
 from .specialise import token_classes
 from .unembed import Unembeddings
+from .whole_call import respond
 
 # Bits of a dispatch word that hold the byte offset of a row's record; the group's number is above them.
 OFFSET_BITS = 40
@@ -400,7 +401,8 @@ def generate(
     i64 f(state, input, count, out, flags, probe): reads `count` tokens from `input`, or, where that is null, decodes up
     to `count` tokens into `out`, until one with the STOP flag, or before a FOREIGN one. Returns how many positions were
     completed; `status` says whether something unexpected ended it. Arrays: i32 tokens, u8 flags by token id; `probe`: a
-    double per position, or null. room: for instructions. Constant arrays are added to the layout.
+    double per position, or null. Besides them `respond` (see whole_call.py). room: for instructions. Constant arrays are added to
+    the layout.
     """
     module = _Module(lifted, layout, packs, room)
     module.start()
@@ -419,5 +421,6 @@ def generate(
             module.split("special", emitter, split)
     code = module.code
     constants = [f"{name} = private constant {value}" for value, name in code.globals.items()]
-    text = "\n".join([*constants, *module.functions, _TOTAL, support(), *code.declarations])
+    whole = respond(layout.running_sums(), "general" if lifted.probe is not None else "read")
+    text = "\n".join([*constants, *module.functions, _TOTAL, whole, support(), *code.declarations])
     return layout.settle(module.tables.resolve(text, layout))

@@ -27,7 +27,7 @@ class Samples:
         self._last: list[int] = []
 
     @property
-    def _due(self) -> bool:
+    def due(self) -> bool:
         """Whether the block that comes next is one to keep."""
         return self._seen % self._stride == 0
 
@@ -35,18 +35,29 @@ class Samples:
         """A block that was decoded behind the one before it, whose last token was read at that row."""
         if not len(tokens):
             return
-        if self._due and len(self._last) < self.before:
+        if self.due and len(self._last) < self.before:
             self._last += tokens[-self.before :].tolist()
             return
-        if self._due:
+        if self.due:
             self._keep(row, tokens[:LONGEST])
         self._seen += 1
-        self._last = tokens[-self.before :].tolist() if self._due else []
+        self._last = tokens[-self.before :].tolist() if self.due else []
 
     def first(self, count: int) -> int:
         """Of so many tokens that are decoded next, how many at first, so that there may be a sample of the rest."""
         missing = self.before - len(self._last)
-        return min(count, missing) if missing > 0 and self._due else count
+        return min(count, missing) if missing > 0 and self.due else count
+
+    def call(self, row: int, tokens: np.ndarray, before: int, known: int) -> None:
+        """What was decoded behind a prompt. before: how many tokens stand in front of `known` that may be a sample, the last one
+        read at that row; 0 where none was due."""
+        if before == 0:
+            self.add(row, tokens)
+        elif known > 0:
+            self.add(row, tokens[:before])
+            self.add(row, tokens[before : before + known])
+        if before + known < len(tokens):
+            self.interrupt()
 
     def _keep(self, row: int, tokens: np.ndarray) -> None:
         if not len(self._room):
