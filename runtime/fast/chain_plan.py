@@ -78,7 +78,8 @@ class ChainPlan:
             situations.forms(s) if other else situations.context(s) for s, other in zip(self.chosen, handed, strict=True)
         ]
         self._own: dict[int, Rest] = {}
-        self.rests = self._since_handed()
+        self.rests = self._since_handed(flow)
+        self.again = [k in self.rests for k in range(len(self.chosen))]
         self.rows = self._within_rows(flow, led)
         self.inside = [k in self.rests and not again for k, again in enumerate(self.again)]
         self.windows = self._windows()
@@ -103,18 +104,17 @@ class ChainPlan:
             self._own[k] = at_rest(self.graph, self.contexts[k], special.sums, special.stores)
         return self._own[k]
 
-    def _since_handed(self) -> dict[int, Rest]:
-        """Of situations that take what `special` has kept: what is at rest since then, on all ways that lead there."""
-        result = {k: self._rest(k) for k, again in enumerate(self.again) if again}
-        todo = list(result)
-        while todo:
-            k = todo.pop()
-            for there in {successor.to for successor in self.successors[k]} & result.keys():
-                both = result[there].both(result[k])
-                if both != result[there]:
-                    result[there] = both
-                    todo.append(there)
-        return result
+    def _since_handed(self, flow: Traffic) -> dict[int, Rest]:
+        """Of situations that take what `special` has kept: what is at rest at all of their row. Where one leaves less at rest,
+        `special` keeps numbers again."""
+        rows: dict[int, dict[Rest, int]] = {}
+        candidates = [k for k, again in enumerate(self.again) if again]
+        for k in candidates:
+            rests = rows.setdefault(self.chosen[k].row, {})
+            rests[self._rest(k)] = rests.get(self._rest(k), 0) + flow.visits[self.chosen[k]]
+        most = {row: max(rests, key=lambda rest: (rests[rest], len(rest.stores))) for row, rests in rows.items()}
+        found = {k: most[self.chosen[k].row] for k in candidates}
+        return {k: rest for k, rest in found.items() if self._rest(k).covers(rest)}
 
     def _within_rows(self, flow: Traffic, led: set[int]) -> dict[int, list[int]]:
         """By row, all situations of those in which many positions take what others of the row have kept. Notes which these are,
