@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -92,6 +93,7 @@ def _first_digits_too(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ChainRepeats, "form", lambda self, form: False)
     patch.setattr(ChainRepeats, "atom", lambda self, atom: False)
     patch.setattr(chain_region, "MOST_AGAIN", 10_000)
+    patch.setattr(chain_region, "MOST_WITHIN", 10_000)
 
 
 def _another_register(patch: pytest.MonkeyPatch) -> None:
@@ -128,6 +130,36 @@ def test_a_fault_is_seen(monkeypatch: pytest.MonkeyPatch, fault: Callable) -> No
         return
     # Generated code itself may come upon numbers that cannot be.
     assert not np.array_equal(got, expected) or not other._engine.trusted
+
+
+QUOTIENTS = w2x.compile("""
+(module (func (export "run") (param $n i32) (param $x f64) (result f64)
+  (loop $next
+    (local.set $x (f64.div (f64.sqrt (local.get $x)) (f64.sub (local.get $x) (f64.const 1.3))))
+    (local.set $x (f64.mul (local.get $x) (local.get $x)))
+    (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+  (local.get $x)))
+""")
+
+
+def test_quotients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chains take what is kept where a quotient is complete; its own digits they hand over."""
+    regions: list[Region] = []
+    real = Region.text
+    monkeypatch.setattr(Region, "text", lambda region: regions.append(region) or real(region))
+    session = calls(*(("run", 6, x) for x in (0.7, 7.0, 1e-310, -0.0, math.inf)))
+    plain = instance(QUOTIENTS, None)[0]
+    expected = np.concatenate(session(plain))
+    few = Wanted(200, 1, quick=True, part=0.0)
+    chain = instance(QUOTIENTS, chains_for(plain, wanted=few))[0]
+    np.testing.assert_array_equal(np.concatenate(session(chain)), expected)
+    assert chain._engine.trusted and chain._engine.by_chains > 0.1 * chain._engine.position
+    assert re.search(r"br i1 %v\d+, label %h\d+, label %go", "\n".join(regions[0].code.lines))
+    monkeypatch.setattr(ChainAgain, "unsettled", lambda self: "false")
+    wrong = instance(QUOTIENTS, chains_for(plain, wanted=few))[0]
+    with pytest.raises((AssertionError, w2x.Unfinished, w2x.Trap, NotImplementedError, DecodingError)):
+        np.testing.assert_array_equal(np.concatenate(session(wrong)), expected)
+        assert wrong._engine.trusted
 
 
 PRODUCTS = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -13,7 +14,7 @@ from wasm2xformer.compiler.format.checkpoint import Model
 from wasm2xformer.compiler.format.transformer import Transformer
 from wasm2xformer.runtime.errors import DecodingError, InstanceError
 from wasm2xformer.runtime.fast import loop
-from wasm2xformer.runtime.fast.again import Again
+from wasm2xformer.runtime.fast.again import Again, AgainSettled
 from wasm2xformer.runtime.fast.arithmetic import Known
 from wasm2xformer.runtime.fast.compile import analyse
 from wasm2xformer.runtime.fast.repeats import Repeats, TokenRepeats
@@ -44,7 +45,14 @@ SMALL = """
     (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
   (local.get $x)))
 """
-STARTS = {FLOATS: 0.7, INTEGERS: 0x123456789ABCDEF, SMALL: 0.7}
+QUOTIENTS = """
+(module (func (export "f") (param $x f64) (param $n i32) (result f64)
+  (loop $again
+    (local.set $x (f64.div (f64.sqrt (f64.add (local.get $x) (f64.const 1.7))) (f64.mul (local.get $x) (local.get $x))))
+    (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+  (local.get $x)))
+"""
+STARTS = {FLOATS: 0.7, INTEGERS: 0x123456789ABCDEF, SMALL: 0.7, QUOTIENTS: 0.7}
 MADE: dict[tuple[str, int], Model] = {}
 
 
@@ -62,7 +70,7 @@ def tokens(text: str, rounds: int, level: int = 1, stock: bool = False, **world)
     return found
 
 
-@pytest.mark.parametrize(("text", "level"), [(FLOATS, 1), (INTEGERS, 1), (SMALL, 0)])
+@pytest.mark.parametrize(("text", "level"), [(FLOATS, 1), (INTEGERS, 1), (SMALL, 0), (QUOTIENTS, 1)])
 def test_same_tokens_as_the_dense_engine(text: str, level: int) -> None:
     np.testing.assert_array_equal(tokens(text, 2, level), tokens(text, 2, level, engine="torch"))
 
@@ -136,7 +144,7 @@ def test_nothing_of_webassembly(monkeypatch: pytest.MonkeyPatch, seed: int) -> N
 
 
 def _nothing_kept(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Again, "keep_all", lambda self: None)
+    patch.setattr(Again, "keep_all", lambda self, numbers: None)
 
 
 def _nothing_written(patch: pytest.MonkeyPatch) -> None:
@@ -181,6 +189,35 @@ def test_a_fault_is_seen(monkeypatch: pytest.MonkeyPatch, fault: Callable, text:
     fault(monkeypatch)
     with pytest.raises((AssertionError, w2x.Trap, NotImplementedError, DecodingError, InstanceError)):
         np.testing.assert_array_equal(tokens(text, 12), expected)
+
+
+def _always_settled(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(loop._Module, "_is_settled", lambda self, again, settled: "true")
+
+
+def _nothing_kept_where_it_settles(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(AgainSettled, "keep_all", lambda self, numbers: None)
+
+
+def test_quotients_settle() -> None:
+    """Digits of a quotient take one way, and those of the value that is made of it another."""
+    assert analyse(made(QUOTIENTS).transformer).text.count("\nsettled:") == 2
+    vm = w2x.Instance(made(QUOTIENTS))
+    numbers = np.random.default_rng(0).lognormal(0, 9, 20)
+    with np.errstate(all="ignore"):
+        for x in (0.0, -0.0, 1e-310, 1e-160, math.inf, math.nan, -3.0, 1e300, 2.3, 4.0, *map(float, numbers)):
+            expected = np.sqrt(np.float64(x) + 1.7) / (np.float64(x) * x)
+            np.testing.assert_equal(vm.invoke("f", x, 1).values[0], float(expected))
+    assert vm._engine.trusted
+
+
+@pytest.mark.parametrize("fault", [_always_settled, _nothing_kept_where_it_settles])
+def test_a_fault_in_what_settles_is_seen(monkeypatch: pytest.MonkeyPatch, fault: Callable) -> None:
+    expected = tokens(QUOTIENTS, 12)
+    monkeypatch.setenv("WASM2XFORMER_CACHE", "")
+    fault(monkeypatch)
+    with pytest.raises((AssertionError, w2x.Trap, NotImplementedError, DecodingError, InstanceError)):
+        np.testing.assert_array_equal(tokens(QUOTIENTS, 12), expected)
 
 
 @pytest.mark.parametrize("fault", [_nothing_kept, _nothing_written, _nothing_added, _every_token_quiet])

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from .arithmetic import Known, NotWhole
 from .atoms import RunningSum, Table
 from .code import IrText, IrValue
+from .context import Supposed
 from .emit import Emitter
 from .layout import type_for
 from .linear import Form
 from .repeats import Repeats
 
 # Numbers that are kept for the next position at most.
-MOST_KEPT = 96
+MOST_KEPT = 128
+# What is left of the atoms that change where a kept number is one of its values, at most, for code of its own.
+MUCH_LESS = 0.5
 
 
 class KeptNumber(NamedTuple):
@@ -27,6 +30,20 @@ class KeptNumber(NamedTuple):
     place: int
     compute: Callable[[Emitter], IrValue]
     atoms: tuple[int, ...]
+
+
+class Settled(NamedTuple):
+    """What may be kept besides where an atom that does not change is `value`. numbers: these, and those that are kept anyway,
+    among them the atom."""
+
+    atom: int
+    value: float
+    numbers: dict[tuple, KeptNumber]
+
+    @property
+    def number(self) -> KeptNumber:
+        """The atom's."""
+        return self.numbers["atom", self.atom]
 
 
 @dataclass
@@ -129,20 +146,27 @@ class Again(Repeating):
         self.repeat(whole, aside, repeats, {}, before)
         self.known, self.record, self.token = known, whole.record, whole.token
         self.first_field = first
-        # What holds of numbers that do not change has been checked.
-        queries = [whole.graph.lookups[number].query for number in whole.graph.inside]
+        self._checked_before(lambda form: form)
+
+    def _checked_before(self, rewrite: Callable[[Form], Form]) -> None:
+        """What holds of numbers that do not change has been checked."""
+        queries = [self.graph.lookups[number].query for number in self.graph.inside]
         forms = [form for form, _, _ in self.context.assumptions] + [self.context(q) for q in queries]
-        self.known.checked |= {form for form in forms if not repeats.form(form)}
+        self.known.checked |= {form for form in forms if not self.repeats.form(rewrite(form))}
+
+    def place(self, number: KeptNumber) -> str:
+        """ptr: where a number is."""
+        return self.address(self.first_field + number.place)
 
     def taken(self, number: KeptNumber) -> str:
-        pointer, value = self.address(self.first_field + number.place), number.value
+        pointer, value = self.place(number), number.value
         raw = self.code.op(f"load {'i64' if value.kind == 'b' else value.type}, ptr {pointer}, align 8")
         return self.code.op(f"trunc i64 {raw} to i1") if value.kind == "b" else raw
 
-    def keep_all(self) -> None:
+    def keep_all(self, numbers: Iterable[KeptNumber]) -> None:
         """In the whole position: what this one asks for."""
-        for value, place, _, _ in self.numbers.values():
-            pointer = self.address(self.first_field + place)
+        for number in numbers:
+            pointer, value = self.place(number), number.value
             ref = self.code.op(f"zext i1 {value.ref} to i64") if value.kind == "b" else value.ref
             self.code.do(f"store {'i64' if value.kind == 'b' else value.type} {ref}, ptr {pointer}, align 8")
 
@@ -155,3 +179,41 @@ class Again(Repeating):
             raw = self.code.op(f"load {'double' if floating else 'i64'}, ptr {field}")
             self.known.atoms[atom] = IrValue("f", raw) if floating else IrValue("i", raw, bounds.exponent or 0)
         return super().sum(number)
+
+    def settles(self, columns: Iterable[Form]) -> tuple[int, float] | None:
+        """A kept number, and what it may be, so that least is left of columns that changes where it is that; None where that is
+        not much less than what changes anyway."""
+        columns = list(columns)
+        best, least = None, self._changing(columns) * MUCH_LESS
+        for kind, atom in self.numbers:
+            if kind != "atom" or self.numbers[kind, atom].value.kind not in "bi":
+                continue
+            bounds = self.graph.atom_bounds(atom)
+            if not (bounds.integer and bounds.low >= 0 and bounds.high <= 1):
+                continue
+            for value in (0.0, 1.0):
+                supposed = Supposed(self.graph, {}, values={atom: value})
+                changing = self._changing([supposed(column) for column in columns])
+                if changing < least:
+                    best, least = (atom, value), changing
+        return best
+
+    def _changing(self, forms: Iterable[Form]) -> int:
+        """How many atoms are another number than they were."""
+        return len({a for form in forms for a in self.graph.atoms_within(form) if self.repeats.atom(a)})
+
+
+class AgainSettled(Again):
+    """The same where a kept number is `value`: much more is then what it was. aside: of `whole`, where the number is that.
+    numbers: those that are kept anyway."""
+
+    def __init__(
+        self, again: Again, whole: Emitter, aside: Aside, known: Known, atom: int, value: float
+    ):  # fmt: skip
+        self._supposed = Supposed(whole.graph, {}, values={atom: value})
+        super().__init__(whole, aside, known, again.before, again.repeats, again.first_field)
+        self.numbers |= again.numbers
+        self._checked_before(self._supposed)
+
+    def column(self, form: Form) -> Form:
+        return self._supposed(super().column(form))

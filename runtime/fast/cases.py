@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from .atoms import Knots, knots_value
 from .chain_emit import ChainEmitter
 from .choose import choose
-from .context import Rewriter
+from .context import Supposed
 from .interface import EXACT
 from .linear import Form
 from .symbols import Symbols
@@ -33,26 +33,6 @@ class Threshold:
     at: float
     below: float
     above: float
-
-
-@dataclass
-class Supposed(Rewriter):
-    """Rewrites forms (that are rewritten for a situation already) with the values that some atoms have."""
-
-    values: dict[int, float] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Nothing is assumed that was not before."""
-
-    def __call__(self, form: Form) -> Form:
-        return self.inner(form)
-
-    def _evaluate(self, atom: int) -> Form:
-        if atom in self.values:
-            return Form({}, self.values[atom])
-        if self.graph.parts(atom).source is not None:
-            return Form({atom: 1.0})
-        return super()._evaluate(atom)
 
 
 class Case(NamedTuple):

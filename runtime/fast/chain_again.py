@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .again import Aside, KeptNumber, Repeating
+from .again import Aside, KeptNumber, Repeating, Settled
 from .atoms import Atom, Kept
 from .chain_emit import ChainEmitter
 from .chain_memory import tag
 from .code import IrValue
-from .context import Rewriter
+from .context import Rewriter, Supposed
 from .interface import EXACT
 from .linear import Form
 from .repeats import Repeats
@@ -146,21 +146,47 @@ def register(number: KeptNumber) -> str:
     return f"%kept.{number.value.type}.{number.place}"
 
 
+class Cut:
+    """Cuts off what has been kept, for all positions of a row: of forms that are rewritten for its group.
+
+    settled: where a number that has been kept is what it has to be, so that there are more.
+    """
+
+    def __init__(self, graph: Symbols, repeats: ChainRepeats, numbers: dict[tuple, KeptNumber], settled: Settled | None):
+        self.repeats, self.numbers, self.settled = repeats, numbers if settled is None else settled.numbers, settled
+        self._supposed = Supposed(graph, {}, values={} if settled is None else {settled.atom: settled.value})
+        self._keeping = Keeping(graph, {}, repeats=repeats, numbers=self.numbers)
+
+    def __call__(self, form: Form) -> Form:
+        return self._keeping(form if self.settled is None else self._supposed(form))
+
+    def repeated(self, form: Form) -> bool:
+        """Whether a form that is rewritten for a situation does not change."""
+        return not self.repeats.form(form) or (self.settled is not None and not self.repeats.form(self._supposed(form)))
+
+
 class ChainAgain(ChainEmitter):
     """An emitter for a position behind one of the same row that `special` has decoded."""
 
-    def __init__(self, *arguments, repeats: ChainRepeats, numbers: dict[tuple, KeptNumber], first_field: int):
-        """arguments: as for a ChainEmitter. numbers: that have been kept. first_field: of the state, where they are."""
+    def __init__(self, *arguments, cut: Cut, first_field: int):
+        """arguments: as for a ChainEmitter. first_field: of the state, where numbers are that have been kept."""
         super().__init__(*arguments)
-        self.repeats, self.numbers, self.first_field = repeats, numbers, first_field
+        self.cut, self.first_field, self.settled = cut, first_field, cut.settled
+        self.repeats, self.numbers = cut.repeats, cut.numbers
         # What holds of numbers that do not change has been checked.
         queries = [self.graph.lookups[number].query for number in self.graph.inside]
         forms = [form for form, _, _ in self.context.assumptions] + [self.context(q) for q in queries]
-        self.known.checked |= {form for form in forms if not repeats.form(form)}
-        self.keeping = Keeping(self.graph, {}, repeats=repeats, numbers=numbers)
+        self.known.checked |= {form for form in forms if cut.repeated(form)}
 
     def column(self, form: Form) -> Form:
-        return self.keeping(super().column(form))
+        return self.context.inner(self.cut(self.context.group(form)))
+
+    def unsettled(self) -> str:
+        """i1: whether the number that decides is another one than was supposed."""
+        assert self.settled is not None
+        number, value = self.settled.number, self.settled.value
+        raw = self.code.op(f"load i64, ptr {self.address(self.first_field + number.place)}, align 8{tag('kept', self.kinds)}")
+        return self.code.op(f"icmp ne i64 {raw}, {int(value * 2.0**-number.value.exponent)}")
 
     def leaf(self, atom: Atom) -> IrValue:
         if isinstance(atom, Kept):
@@ -171,7 +197,7 @@ class ChainAgain(ChainEmitter):
         return super().leaf(atom)
 
     def _another(self) -> ChainAgain:
-        return ChainAgain(*self.arguments, repeats=self.repeats, numbers=self.numbers, first_field=self.first_field)
+        return ChainAgain(*self.arguments, cut=self.cut, first_field=self.first_field)
 
     def _taken(self, key: tuple, same: Callable[[], bool]) -> IrValue | None:
         """A number that has been kept, if it is one; same: whether it is what it was."""

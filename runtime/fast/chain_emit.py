@@ -59,10 +59,6 @@ class ChainEmitter(Emitter):
     def leaf(self, atom: Atom) -> IrValue:
         return self.form(atom.form) if isinstance(atom, Kept) else super().leaf(atom)
 
-    def column(self, form: Form) -> Form:
-        """A column of the unembedding, rewritten for the position."""
-        return self.context(form)
-
     def _another(self) -> ChainEmitter:
         """For the same position, which knows nothing yet."""
         return ChainEmitter(*self.arguments)

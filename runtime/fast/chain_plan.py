@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .again import KeptNumber
+from .again import KeptNumber, Settled
 from .chain_again import Rest, at_rest
 from .chain_constants import Entries, constants
 from .chain_memory import Windows
@@ -53,7 +53,7 @@ class ChainPlan:
         self.found, self.situations = found, situations
         self.graph = found.lifted.graph
         assert found.split is not None
-        self._lengths, self._kept = found.split.lengths, found.split.kept
+        self._lengths, self._kept, self._settled = found.split.lengths, found.split.kept, found.split.settled
         self.sums = [k for k in found.special.sums if k != situations.row_sum]
         # A position that is handed over leaves sums as they are, but for the one that decides the row.
         self.chosen = [s for s in chosen if not self._is_long(s) or not self._moves(situations.forms(s))]
@@ -162,6 +162,10 @@ class ChainPlan:
     def kept(self, k: int) -> dict[tuple, KeptNumber]:
         """Numbers that a position of a situation leaves for those behind it."""
         return self._kept[self.situations.group_of[self.chosen[k].row]]
+
+    def settled(self, k: int) -> Settled | None:
+        """More of them, where one of them decides much."""
+        return self._settled[self.situations.group_of[self.chosen[k].row]]
 
     def alike(self, k: int) -> tuple:
         """The same for situations that take much the same code: their rows are in one group, and the same is known of tokens."""

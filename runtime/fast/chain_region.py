@@ -18,10 +18,10 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from .again import Aside, KeptNumber
+from .again import Aside, KeptNumber, Settled
 from .atoms import RunningSum
 from .cases import NextToken, cases
-from .chain_again import register
+from .chain_again import ChainAgain, register
 from .chain_emit import ChainEmitter
 from .chain_ends import begin, drive, entry, flush, hand_over
 from .chain_memory import tag, tags
@@ -36,8 +36,9 @@ from .unembed import Unembeddings
 
 # The row is not known: the state's field after leaving before a position.
 UNKNOWN_ROW = 2**62
-# Instructions for a position of which much has been kept, at most, and atoms of which its logits are made.
-MOST_AGAIN = 300
+# Instructions for a position of which much has been kept, at most, and atoms of which its logits are made: where there are more,
+# what is left is a circuit.
+MOST_AGAIN, MOST_WITHIN = 300, 100
 
 
 class Region(ChainWriter):
@@ -52,7 +53,7 @@ class Region(ChainWriter):
         self._there: set[int] = set()  # situations that have code with others of their row
         self._numbers: dict[int, dict[tuple, KeptNumber]] = {}  # by row, what is kept in registers
         self._registers: dict[str, str] = {}  # of numbers that are kept, with their types
-        self._too_long: set[tuple] = set()  # situations, see `ChainPlan.alike`
+        self._too_long: set[tuple] = set()  # circuits, and situations, see `ChainPlan.alike`
         outer = plan.contexts[0].group.outer
         # What holds in every row has been checked where the position before was read.
         self._everywhere = outer.assumptions if outer is not None else []
@@ -69,13 +70,14 @@ class Region(ChainWriter):
             if len(self.code.lines) >= self._lines and k not in self._there:
                 self.code.start(f"s{k}")
                 self.code.do(f"br label %b{k}")
-            elif plan.long[k] and not (plan.again[k] and self._again(k)):
-                self._hand(k, len(handed))
-                handed.append(k)
-            elif plan.chosen[k].row in plan.rows and not plan.long[k]:
+            elif plan.long[k]:
+                if not (plan.again[k] and self._again(k, handed)):
+                    self._begin(k)
+                    self._hand(k, handed)
+            elif plan.chosen[k].row in plan.rows:
                 if k not in self._there:
                     self._with_constants(plan.rows[plan.chosen[k].row], self._row)
-            elif not plan.long[k]:
+            else:
                 self._with_constants([k], self._alone)
             self._behind(k, k in plan.entries or k in handed[-1:])
             self._before(k)
@@ -110,17 +112,30 @@ class Region(ChainWriter):
         (k,) = members
         self._situation(k, self.emitter(k, f"b{k}"))
 
-    def _again(self, k: int) -> bool:
+    def _again(self, k: int, handed: list[int]) -> bool:
         """Code for a situation in which numbers have been kept; False where these are not what it takes."""
+        settled = self.plan.settled(k)
+        if self._fits(k, None):
+            return True
+        if settled is None or not self._fits(k, settled):
+            return False
+        self.code.start(f"h{k}")  # where it is not settled
+        self._hand(k, handed)
+        return True
+
+    def _fits(self, k: int, settled: Settled | None) -> bool:
+        """The same with or without what is only kept where it is settled."""
         code, before, room = self.code, len(self.code.lines), self.code.room
-        alike = self.plan.alike(k)
-        if alike in self._too_long:
+        group, recent = self.plan.alike(k)
+        circuit, alike = (group, settled is None), (group, settled is None, recent)
+        if self._too_long & {circuit, alike}:
+            return False
+        emitter = self.again(k, f"b{k}", settled)
+        if sum(len(self.graph.atoms_within(emitter.column(f))) for f in self.found.lifted.columns) > MOST_WITHIN:
+            self._too_long.add(circuit)
             return False
         code.room = Room("instructions", (MOST_AGAIN, 0), 0)
         try:
-            emitter = self.again(k, f"b{k}")
-            within = sum(len(self.graph.atoms_within(emitter.column(f))) for f in self.found.lifted.columns)
-            code.room.take(0 if within < MOST_AGAIN else within)
             self._situation(k, emitter)
         except Refused:
             del code.lines[before:]
@@ -142,10 +157,10 @@ class Region(ChainWriter):
             code.start(go)
         return n
 
-    def _hand(self, k: int, number: int) -> None:
+    def _hand(self, k: int, handed: list[int]) -> None:
         """Hands a position over to `special`."""
-        self._begin(k)
-        self.code.do(f"store i32 {number}, ptr %handed.v")
+        self.code.do(f"store i32 {len(handed)}, ptr %handed.v")
+        handed.append(k)
         self._not_begun(k, "hand")
 
     def _row(self, members: list[int]) -> None:
@@ -208,6 +223,10 @@ class Region(ChainWriter):
         """All of a position but the next token; what is to be stored when it is complete, see `_move`."""
         code, context = self.code, self.plan.contexts[k]
         n = emitter.n = self._begin(k)
+        if isinstance(emitter, ChainAgain) and emitter.settled is not None:
+            go = code.label("go")
+            code.do(f"br i1 {emitter.unsettled()}, label %h{k}, label %{go}")
+            code.start(go)
         token = code.op("load i32, ptr %token.v")
         emitter.token = code.op(f"zext i32 {token} to i64")
         at = code.op(f"getelementptr i32, ptr %base, i64 {n}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .again import Aside, KeptNumber
-from .chain_again import ChainAgain, ChainRepeats, ChainWithin
+from .again import Aside, KeptNumber, Settled
+from .chain_again import ChainAgain, ChainRepeats, ChainWithin, Cut
 from .chain_emit import ChainEmitter
 from .chain_memory import ConstantTables
 from .chain_plan import ChainPlan
@@ -25,16 +25,19 @@ class ChainWriter:
         self.kinds: dict[str, int] = {}
         self.constants = ConstantTables()
         self._rows: dict[int, Situated] = {}  # contexts of rows, where nothing is known of tokens
+        self._cuts: dict[tuple[int, bool], Cut] = {}  # by row, and whether it is settled
 
     def emitter(self, k: int, restart: str) -> ChainEmitter:
         """For situation number k. restart: the label of what leaves the chain before it."""
         return ChainEmitter(*self._arguments(k, restart))
 
-    def again(self, k: int, restart: str) -> ChainAgain:
-        """The same for one that follows others in a row of which numbers have been kept."""
-        repeats = self._repeats(k)
-        numbers, first = self.plan.kept(k), self.layout.fields["kept",]
-        return ChainAgain(*self._arguments(k, restart), repeats=repeats, numbers=numbers, first_field=first)
+    def again(self, k: int, restart: str, settled: Settled | None = None) -> ChainAgain:
+        """The same for one that follows others in a row of which numbers have been kept. settled: and more of them."""
+        alike = self.plan.chosen[k].row, settled is None
+        if alike not in self._cuts:
+            self._cuts[alike] = Cut(self.graph, self._repeats(k), self.plan.kept(k), settled)
+        first = self.layout.fields["kept",]
+        return ChainAgain(*self._arguments(k, restart), cut=self._cuts[alike], first_field=first)
 
     def within(
         self, k: int, restart: str, whole: ChainEmitter, aside: Aside, numbers: dict[tuple, KeptNumber]

@@ -153,3 +153,23 @@ class Rewriter:
             return self.graph.source(IndexSource(("row", static.row, group), len(rows))), rows
         count = len(static.keys)
         return self.graph.source(IndexSource(("row", static.row, -1), count)), np.arange(count)
+
+
+@dataclass
+class Supposed(Rewriter):
+    """Rewrites forms (that are rewritten for a situation already) with the values that some atoms have."""
+
+    values: dict[int, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Nothing is assumed that was not before."""
+
+    def __call__(self, form: Form) -> Form:
+        return self.inner(form)
+
+    def _evaluate(self, atom: int) -> Form:
+        if atom in self.values:
+            return Form({}, self.values[atom])
+        if self.graph.parts(atom).source is not None:
+            return Form({atom: 1.0})
+        return super()._evaluate(atom)

@@ -47,6 +47,10 @@ class Emitter(Past):
         result.known.forget_what_is_cheap()
         return result
 
+    def column(self, form: Form) -> Form:
+        """A column of the unembedding, rewritten for the position."""
+        return self.context(form)
+
     def leaf(self, atom: Atom) -> IrValue:
         match atom:
             case Table(source, vector):

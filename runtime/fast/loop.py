@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import llvmlite.binding as llvm
 import numpy as np
 
-from .again import MOST_KEPT, Again, Aside, KeptNumber
+from .again import MOST_KEPT, Again, AgainSettled, Aside, KeptNumber, Settled
 from .arithmetic import Known
 from .choose import choose
 from .code import IrText
@@ -51,7 +51,7 @@ class GroupCode:
     """Code of a function: `entry`, then `lines`, which end in block `block` with the next token `following`, and `again`.
 
     emitter: what has emitted the lines; before that, `known` was known and `before` names were given. numbers: that the lines
-    keep for the position behind them."""
+    keep for the position behind them. settled: more of them."""
 
     emitter: Emitter
     known: Known
@@ -62,14 +62,15 @@ class GroupCode:
     following: str
     again: list[str]
     numbers: dict[tuple, KeptNumber] = field(default_factory=dict)
+    settled: Settled | None = None
 
 
 @dataclass
 class Split:
     """The static lookup by whose row the code is split: row numbers per group, and the context of each group.
 
-    lengths: by group, of how many lines its code is, once it has been made. kept: by group, the numbers that a position leaves
-    for the next one (see again.py)."""
+    lengths: by group, of how many lines its code is, once it has been made. kept, settled: by group, the numbers that a position
+    leaves for the next one (see again.py)."""
 
     lookup: int
     static: Static
@@ -77,6 +78,7 @@ class Split:
     contexts: Sequence[Rewriter]
     lengths: list[int] = field(default_factory=list)
     kept: list[dict[tuple, KeptNumber]] = field(default_factory=list)
+    settled: list[Settled | None] = field(default_factory=list)
 
 
 class _Module:
@@ -97,7 +99,7 @@ class _Module:
     def end(self, emitter: Emitter) -> str:
         """The rest of a position: next token, probe, state. Returns the next token."""
         emitter.check_assumptions(None)
-        unembedding = self.unembeddings.families([emitter.context(f) for f in self.lifted.columns])
+        unembedding = self.unembeddings.families([emitter.column(f) for f in self.lifted.columns])
         following = choose(emitter, unembedding, self._matrix)
         if self.lifted.probe is not None:
             value = emitter.as_double(emitter.form(emitter.context(self.lifted.probe)))
@@ -146,7 +148,7 @@ class _Module:
         groups = [self._group(common.inside(context, record)) for context in split.contexts]
         split.lengths = [len(group.lines) for group in groups]
         self._repeat(common, split, groups)
-        split.kept = [group.numbers for group in groups]
+        split.kept, split.settled = [group.numbers for group in groups], [group.settled for group in groups]
         for each in groups:
             text = "\n".join([*each.entry, *each.lines, f"  ret i32 {each.following}", *each.again])
             bodies.append(text)
@@ -202,7 +204,7 @@ class _Module:
         code = self.code
         taken = code.room.taken
         whole = Aside(list(group.lines), group.block)
-        again = Again(group.emitter, whole, group.known, group.before, repeats, first)
+        again = Again(group.emitter, whole, group.known.copy(), group.before, repeats, first)
         code.lines, code.block = [], ""
         code.start("again")
         following = self.end(again)
@@ -212,16 +214,61 @@ class _Module:
         self._remember(again, key, repeats, following)
         code.do(f"ret i32 {following}")
         group.again, group.numbers = code.lines, again.numbers
+        flagged = self._settle(group, again, key, repeats)
         code.lines, code.block = whole.lines, whole.block
-        again.keep_all()
+        again.keep_all(again.numbers.values())
+        if group.settled is not None:
+            code.do(f"br i1 {self._is_settled(again, group.settled)}, label %settle, label %unsettled")
+            code.lines += flagged
+            code.do("br label %unsettled")
+            code.start("unsettled")
         self._remember(group.emitter, key, repeats, group.following)
         group.lines = code.lines
         code.lines = []
         expected = code.op(f"load i64, ptr {again.address(key)}")
         this = code.op(f"or i64 {code.op(f'shl i64 {again.n}, 32')}, {again.token}")
         test = code.op(f"icmp eq i64 {expected}, {this}")
-        code.do(f"br i1 {test}, label %again, label %whole")
+        repeated = "again" if group.settled is None else "repeated"
+        code.do(f"br i1 {test}, label %{repeated}, label %whole")
+        if group.settled is not None:
+            code.start("repeated")
+            code.do(f"br i1 {self._is_settled(again, group.settled)}, label %settled, label %again")
         group.entry = code.lines
+
+    def _settle(self, group: GroupCode, again: Again, key: int, repeats: TokenRepeats) -> list[str]:
+        """If a number that is kept decides much: code for where it does, in `group.again`; and what is to be done for it in the
+        whole position, there."""
+        code = self.code
+        if len(group.again) < LONG:
+            return []
+        decides = again.settles(again.column(f) for f in self.lifted.columns)
+        if decides is None:
+            return []
+        taken = code.room.taken
+        whole = group.emitter.inside(group.emitter.context, group.emitter.record)
+        code.lines, code.block = [], ""
+        code.start("settle")
+        aside = Aside(code.lines, code.block)
+        settled = AgainSettled(again, whole, aside, group.known, *decides)
+        code.lines, code.block = [], ""
+        code.start("settled")
+        following = self.end(settled)
+        if len(code.lines) > len(group.again) * SHORT or settled.fields > MOST_KEPT:
+            code.room.taken = taken
+            return []
+        self._remember(settled, key, repeats, following)
+        code.do(f"ret i32 {following}")
+        group.again += code.lines
+        group.settled = Settled(*decides, settled.numbers)
+        code.lines, code.block = aside.lines, aside.block
+        settled.keep_all(number for each, number in settled.numbers.items() if each not in again.numbers)
+        return code.lines
+
+    def _is_settled(self, again: Again, settled: Settled) -> str:
+        """i1: whether the number is what it was made for."""
+        value = settled.number.value
+        kept = self.code.op(f"load i64, ptr {again.place(settled.number)}, align 8")
+        return self.code.op(f"icmp eq i64 {kept}, {int(settled.value * 2.0**-value.exponent)}")
 
     def _remember(self, emitter: Emitter, key: int, repeats: TokenRepeats, following: str) -> None:
         """If the next token is quiet: the next position and that token, by which it will be known that this one was before it."""
