@@ -35,12 +35,15 @@ from ..results import Run
 from ..trace import Trace, decode, table_of
 from ..world import World, plain_bytes
 from .diff import Agreement, Comparison, Divergence, ModelState, StateComparison, StateDifference
-from .oracle import Bound, Oracle, OracleRun, folded_counts, oracle_for
+from .oracle import Bound, FoldedCounts, Oracle, OracleRun, oracle_for
 from .translation import TranslationCheck
 
 if TYPE_CHECKING:
     from .replay import Mismatch, Reading
     from .replay.margins import Margins
+
+# With fewer tokens, each may end a step: a closer look takes longer than it spares wasmtime.
+FEW = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,7 @@ class Verifier:
             started = trap.run
         except Unfinished as error:
             raise self._given_up(error, error.tokens) from None
-        self._oracle, self._recorded = oracle_for(
+        self._oracle, recorded = oracle_for(
             self.source.wasm,
             self.program,
             libraries=[
@@ -175,6 +178,7 @@ class Verifier:
             # Several memories share the room there is: that is no limit of one of them.
             max_memory_pages=max_memory_pages or _limit_of(self.program),
         )
+        self._folded = FoldedCounts(recorded, self._translation.rules)
         self._comparison = Comparison(self.program, self.source.module, self._oracle.sites, self._oracle.references)
         self._sequence = [model.transformer.prefix]
         self._reading: Reading | None = None
@@ -252,7 +256,8 @@ class Verifier:
 
     def _most_steps(self, run: Run) -> int:
         """That a run can have been: each of them ends with a token, or shares a row with one that does."""
-        ends = int(np.count_nonzero(self._table.ends[run.tokens]))
+        tokens = run.tokens
+        ends = len(tokens) if len(tokens) < FEW else int(np.count_nonzero(self._table.ends[tokens]))
         return ends if len(self.program.step_at) == len(self.program.steps) else 2 * ends
 
     def _given_up(self, error: Unfinished, tokens: Sequence[np.ndarray]) -> Unfinished:
@@ -341,7 +346,7 @@ class Verifier:
                 decoded(), oracle, fault=fault, after=self._left_behind, compared=agreement.dropped
             )  # fmt: skip
         counts = agreement.counts + np.bincount(oracle.records["site"], minlength=len(agreement.counts))
-        folded = folded_counts(self._recorded, self._translation.rules, counts)
+        folded = self._folded.of(counts)
         compared = int(counts[self._comparison.answered].sum())
         steps = agreement.steps if agreed else len(decoded())
         return Report(divergence, run, oracle, steps, decoded, compared, dict(folded))

@@ -62,6 +62,7 @@ class ModelState:
         numbers = {slot: i for i, slot in enumerate(self._names)}
         self._writes = np.array([-1 if s is None else numbers[s] for s in state], np.int64)
         self._bytes = np.array([name.startswith("B.") for name in table.names])
+        self._first_byte = int(np.argmax(self._bytes)) if len(self._bytes) else 0
         self.known = keys is not None  # what memory holds
         self._latest: Callable[[], Trace] | None = None
         if keys is not None:
@@ -69,7 +70,7 @@ class ModelState:
 
     def begin(self, prompt: np.ndarray, keys: np.ndarray | SparseValues | None) -> None:
         """What the prompt of a call, without its entry token, puts into memory. keys: as for the prefix, at its positions."""
-        if keys is not None:
+        if keys is not None and len(prompt):
             self._put_bytes(prompt, keys)
 
     def end(self, values: Mapping[Slot, int], trace: Callable[[], Trace]) -> None:
@@ -100,11 +101,7 @@ class ModelState:
     def _put_bytes(self, tokens: np.ndarray, keys: np.ndarray | SparseValues) -> None:
         """Bytes of the prompt. Each is written where the key at its own position says."""
         at = np.flatnonzero(self._bytes[tokens])
-        self._put(keys[: len(tokens)][at], self._digit(tokens[at]))
-
-    def _digit(self, tokens: np.ndarray) -> np.ndarray:
-        first = int(np.flatnonzero(self._bytes)[0]) if self._bytes.any() else 0
-        return (tokens - first).astype(np.uint8)
+        self._put(keys[: len(tokens)][at], (tokens[at] - self._first_byte).astype(np.uint8))
 
     def _stores(self, trace: Trace) -> tuple[np.ndarray, np.ndarray]:
         """Addresses and bytes, in order."""

@@ -5,7 +5,7 @@ from .observed import REFERENCE_BITS, as_record
 from .plan import frame_deltas_of, oracle_for
 from .record import RECORD
 from .run import NULL, STILL_RUNNING, UNKNOWN, Bound, Oracle, OracleRun
-from .sites import Recorded, folded_counts, records_of
+from .sites import FoldedCounts, Recorded, records_of
 from .wasi import NOTHING
 
 __all__ = [
@@ -16,12 +16,12 @@ __all__ = [
     "STILL_RUNNING",
     "UNKNOWN",
     "Bound",
+    "FoldedCounts",
     "Oracle",
     "OracleRun",
     "Recorded",
     "as_record",
     "count_instructions",
-    "folded_counts",
     "frame_deltas_of",
     "oracle_for",
     "records_of",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -178,16 +178,30 @@ def _joins(body: Sequence[Instr]) -> set[int]:
     return joins
 
 
-def folded_counts(recorded: Recorded, rules: dict[tuple[int, int], str], counts: np.ndarray) -> Counter[str]:
-    """By rule, how often instructions ran that no step answers for. counts: records by site, int64.
+class FoldedCounts:
+    """Which rules the records of a site tell of, worked out when the site is first seen. rules: (function, instruction) -> rule;
+    there may be more of them the next time."""
 
-    rules: (function, instruction) -> rule.
-    """
-    found: Counter[str] = Counter()
-    for number in np.flatnonzero(counts).tolist():  # a call runs few of a large program's instructions
-        site, count = recorded.sites[number], int(counts[number])
+    def __init__(self, recorded: Recorded, rules: Mapping[tuple[int, int], str]):
+        self._recorded, self._rules = recorded, rules
+        self._known: dict[int, list[str]] = {}
+        self._size = len(rules)
+
+    def of(self, counts: np.ndarray) -> Counter[str]:
+        """By rule, how often instructions ran that no step answers for. counts: records by site, int64."""
+        if len(self._rules) != self._size:
+            self._known, self._size = {}, len(self._rules)
+        found: Counter[str] = Counter()
+        seen = np.flatnonzero(counts)  # a call runs few of a large program's instructions
+        for number, count in zip(seen.tolist(), counts[seen].tolist(), strict=True):
+            if number not in self._known:
+                self._known[number] = self._look(number)
+            for rule in self._known[number]:
+                found[rule] += count
+        return found
+
+    def _look(self, number: int) -> list[str]:
+        site = self._recorded.sites[number]
         own = () if site.record in HIGH_RECORDS.values() else ((site.function, site.instruction),)  # once, not twice
-        for place in (*own, *recorded.beside.get(number, ())):
-            if place in rules:
-                found[rules[place]] += count
-    return found
+        places = (*own, *self._recorded.beside.get(number, ()))
+        return [self._rules[place] for place in places if place in self._rules]

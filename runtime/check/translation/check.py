@@ -22,6 +22,7 @@ class TranslationCheck:
         self.program, self.linked = program, linked
         self.links = LinkCheck(linked, split(module))
         self._checked: dict[int, Mistranslation | None] = {}
+        self._fine = np.zeros(len(program.steps), dtype=bool)  # steps of functions that have no fault
         self._program: Mistranslation | None = None
         try:
             check_program(program, linked)
@@ -38,12 +39,15 @@ class TranslationCheck:
         """The first fault in the functions of which these steps are. Every function is looked at once."""
         if self._program is not None:
             return self._program
+        if self._fine[steps].all():
+            return None
         at = np.searchsorted(self._entries, np.unique(steps), side="right") - 1
         for index in np.unique(self._indices[at[at >= 0]]).tolist():
             if index not in self._checked:
                 self._checked[index] = self._check(index)
             if self._checked[index] is not None:
                 return self._checked[index]
+        self._fine[steps] = True
         return None
 
     def all(self) -> Iterable[Mistranslation]:
