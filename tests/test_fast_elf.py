@@ -1,4 +1,4 @@
-"""Object code in memory without LLVM does what it does when LLVM has loaded it; what is not known is left to LLVM."""
+"""Object code in memory without LLVM does what it does when LLVM has loaded it; what is not known is refused."""
 
 from __future__ import annotations
 
@@ -60,13 +60,45 @@ define i64 @run(i64 %n, i64 %which) {
   ret i64 %b
 }
 """
+# Functions of the C library, of which one is called twice; and one of nobody.
 OTHERS = """
 declare double @cbrt(double)
+declare i64 @labs(i64)
 define i64 @run(i64 %n, i64 %which) {
   %x = sitofp i64 %n to double
   %y = call double @cbrt(double %x)
   %i = fptosi double %y to i64
-  ret i64 %i
+  %less = sub i64 0, %i
+  %more = call i64 @labs(i64 %less)
+  %z = call double @cbrt(double %y)
+  %j = fptosi double %z to i64
+  %shifted = mul i64 %j, 1000
+  %sum = add i64 %more, %shifted
+  ret i64 %sum
+}
+"""
+NOBODY = """
+declare i64 @wasm2xformer_nobody(i64)
+define i64 @run(i64 %n, i64 %which) {
+  %i = call i64 @wasm2xformer_nobody(i64 %n)
+  %j = add i64 %i, 1
+  ret i64 %j
+}
+"""
+# What LLVM makes a call of.
+ZEROS = """
+define i64 @run(ptr %place, i64 %count) {
+entry:
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %next, %loop ]
+  %at = getelementptr i64, ptr %place, i64 %i
+  store i64 0, ptr %at
+  %next = add i64 %i, 1
+  %more = icmp slt i64 %next, %count
+  br i1 %more, label %loop, label %end
+end:
+  ret i64 %next
 }
 """
 RUN = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
@@ -85,21 +117,16 @@ def results(memory: jit.CodeMemory) -> list[int]:
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_as_llvm_loads_it(monkeypatch: pytest.MonkeyPatch, compiler) -> None:
-    code = compiler(CODE)
-    own = jit.CodeMemory(code)
+    own = jit.CodeMemory(compiler(CODE))
     assert isinstance(own._memory, elf.ObjectMemory) == HERE
-    with monkeypatch.context() as without:
-        without.setattr(jit, "ObjectMemory", _unknown)
-        other = jit.CodeMemory(code)
+    with monkeypatch.context() as elsewhere:  # where constants are not taken to be near, either
+        elsewhere.setattr(jit, "known_platform", lambda: False)
+        other = jit.CodeMemory(compiler(CODE))
     assert not isinstance(other._memory, elf.ObjectMemory)
     assert results(own) == results(other)
     counts = [ctypes.c_int64.from_address(memory.variable("count")).value for memory in (own, other)]
     assert counts == [5 + 6 * 1002] * 2
     assert own.function("nobody") == other.function("nobody") == 0
-
-
-def _unknown(code: bytes) -> None:
-    raise elf.Unknown("everything")
 
 
 def test_what_is_executed_is_not_written() -> None:
@@ -119,14 +146,29 @@ def _rights(address: int) -> str:
     raise AssertionError("no page")
 
 
-def test_functions_of_others_are_for_llvm() -> None:
-    code = jit.compile_object(OTHERS)
-    with pytest.raises(elf.Unknown):
-        elf.ObjectMemory(code)
-    assert RUN(jit.CodeMemory(code).function("run"))(1000, 0) in (9, 10)
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_functions_of_the_c_library(compiler) -> None:
+    memory = jit.CodeMemory(compiler(OTHERS))
+    assert [RUN(memory.function("run"))(n, 0) for n in (1001, -1001, 10**9 + 7)] == [2010, -1990, 11000]
 
 
-def test_other_files_are_for_llvm() -> None:
+def test_loops_that_llvm_makes_calls_of() -> None:
+    """Code near its constants that calls what may be far: LLVM would put them anywhere, and end the process where that is
+    too far."""
+    code = jit.compile_optimised(ZEROS)
+    assert not HERE or b"memset" in code
+    numbers = (ctypes.c_int64 * 1000)(*range(1000))
+    assert RUN(jit.CodeMemory(code).function("run"))(ctypes.addressof(numbers), 990) == 990
+    assert list(numbers) == [0] * 990 + list(range(990, 1000))
+
+
+@pytest.mark.skipif(not HERE, reason="what LLVM loads elsewhere, it looks for itself")
+def test_a_function_that_nobody_has() -> None:
+    with pytest.raises(elf.Unknown, match="calls 'wasm2xformer_nobody', which nobody has; try the torch engine"):
+        jit.CodeMemory(jit.compile_object(NOBODY))
+
+
+def test_other_files_are_refused() -> None:
     """Also a relocation of another type."""
     code = jit.compile_object(CODE)
     changed = _with_other_relocations(code) if HERE else code

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .elf import ObjectMemory, Unknown, known_platform
+from .elf import ObjectMemory, known_platform
 
 if TYPE_CHECKING:
     import llvmlite.binding as llvm
@@ -171,7 +171,8 @@ def leave_behind(thread: threading.Thread) -> None:
 
 
 def code_engine(code: bytes) -> llvm.ExecutionEngine:
-    """Object code in memory, as long as this lives."""
+    """Object code in memory, as long as this lives; where it is not `elf` that puts it there. Sections may be far from each
+    other, which code whose constants are to be near does not survive."""
     import llvmlite.binding as llvm
 
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
@@ -181,14 +182,10 @@ def code_engine(code: bytes) -> llvm.ExecutionEngine:
 
 
 class CodeMemory:
-    """Object code in memory, as long as this lives; by `elf` where that knows all that is in it."""
+    """Object code in memory, as long as this lives; by `elf` where that knows the platform. Raises Unknown."""
 
     def __init__(self, code: bytes):
-        self._memory: ObjectMemory | llvm.ExecutionEngine
-        try:
-            self._memory = ObjectMemory(code)
-        except (Unknown, OSError):
-            self._memory = code_engine(code)
+        self._memory: ObjectMemory | llvm.ExecutionEngine = ObjectMemory(code) if known_platform() else code_engine(code)
 
     def function(self, name: str) -> int:
         """Its address; 0 if there is none of that name."""
