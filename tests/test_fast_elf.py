@@ -192,7 +192,7 @@ import sys
 import wasm2xformer as w2x
 from pathlib import Path
 vm = w2x.Instance(w2x.load(sys.argv[1]))
-unneeded = ("llvmlite", "platformdirs", "torch", "numpy.ma", "random", "tempfile")
+unneeded = ("llvmlite", "platformdirs", "torch", "numpy.ma", "random", "tempfile", "wasm2xformer.runtime.fast.layout")
 libraries = [name for name in unneeded if name in sys.modules]
 print(vm.invoke("double", 21).values[0], *libraries)
 """

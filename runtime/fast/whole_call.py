@@ -13,7 +13,6 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 
-from .code import double
 from .interface import FOREIGN, NEXT, ROW, STATUS, STOP
 
 LOOK, FAILED = -1, -2  # results
@@ -53,6 +52,8 @@ _RESULTS = "read", "done", "ended", "sum", "row", "known"
 
 def respond(sums: Sequence[tuple[int, int | None]], reading: str) -> str:
     """sums: fields of running sums and their units, see `Image.sums`. reading: the function that reads a prompt."""
+    from .code import double  # not needed, and not loaded, when the cache has the code
+
     lines = [f"%{name}.p = getelementptr i8, ptr %call, i64 {_offset(name)}" for name in (*_POINTERS, *_NUMBERS)]
     lines += [f"%{name} = load ptr, ptr %{name}.p" for name in _POINTERS]
     lines += [f"%{name} = load i64, ptr %{name}.p" for name in _NUMBERS]
@@ -71,6 +72,8 @@ def _offset(name: str) -> int:
 
 def _largest(sums: Sequence[tuple[int, int | None]]) -> list[str]:
     """Instructions for the largest absolute value of the running sums, 1 at least: %largest."""
+    from .code import double
+
     lines, last = [], double(1.0)
     for k, (field, unit) in enumerate(sums):
         lines.append(f"%sum{k}.p = getelementptr i64, ptr %state, i64 {field}")
