@@ -8,6 +8,7 @@ import numpy as np
 
 from .format.checkpoint import Model
 from .format.errors import CompileError
+from .format.tokens import runs_of
 from .format.transformer import Transformer
 from .graph.stock import StockGraph
 from .graph.stock_build import build_stock
@@ -36,12 +37,17 @@ def stock_graph(model: Model) -> tuple[StockGraph, Assembly]:
         raise CompileError("only a compiled program has a stock form, this transformer was built by hand")
     singles = sum(name.startswith("J.") for name in t.vocabulary)
     own_tokens = 0 if is_spelled(t) else len(t.vocabulary)
+    whole = tuple(
+        range(run.first.number, run.first.number + run.count)
+        for run in runs_of(t.vocabulary)
+        if run.first is not None and run.first.token_class.whole
+    )
     # Initial values are not in a checkpoint's steps, and whether they are the right ones does not show in names and prefix.
     ways = (True, False) if model.program.initial else (False,)
     for single_jumps, known in product(dict.fromkeys((SINGLE_JUMPS, singles, 0)), ways):
         try:
             program = model.program if known else restored(model, single_jumps)
-            assembly = assemble(program, single_jumps, own_tokens=own_tokens)
+            assembly = assemble(program, single_jumps, own_tokens=own_tokens, whole=whole)
         except (ValueError, IndexError, KeyError):
             continue
         graph, features = machine(assembly.architecture, StockGraph)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import TRAPS, Entry, Program
-from ..compiler.format.tokens import Kind, TokenTable
+from ..compiler.format.tokens import WHOLE, Kind, TokenTable
 from .arrays import join
 from .bit_patterns import decode, fits, integers_of, values_of
 from .errors import DecodingError
@@ -166,7 +166,7 @@ class Results:
 def _ids(table: TokenTable) -> tuple[int, int]:
     """Of the token that halts, -1 where several do, or where digits do not stand one behind the other; and of the first digit."""
     halts = np.flatnonzero(table.kind == Kind.HALT)
-    digits = np.flatnonzero(table.kind == Kind.DIGIT)
+    digits = np.flatnonzero((table.kind == Kind.DIGIT) & (table.place != WHOLE))  # no result is a whole value
     first = int(digits[0]) if len(digits) else 0
     number = table.place[digits].astype(np.int64) * 256 + table.value[digits]
     known = len(halts) == 1 and np.array_equal(digits - first, number)
@@ -205,7 +205,7 @@ def _trailing_values(table: TokenTable, tokens: np.ndarray, count: int) -> list[
     rest = tokens[:-1].tolist()
     values: list[int] = []
     while rest and len(values) < count and kinds(rest[-1]) == DIGIT:  # it ends a step
-        value = table.value.item(rest.pop())
+        value = table.value.item(rest.pop())  # of a digit or a whole value
         while rest and not ends(rest[-1]):
             token = rest.pop()
             if kinds(token) == DIGIT:

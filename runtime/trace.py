@@ -148,7 +148,7 @@ class _Blocks:
         self.firsts = np.array([*program.step_at, len(program.steps)])
         self.shared = np.diff(self.firsts) == 2 if len(program.step_at) < len(program.steps) else None
         room = room if self.shared is None else 2 * room
-        # 0: no digit; p + 1: digit at place p. Behind digit p > 0 comes digit p - 1.
+        # 0: no digit, or a whole value; p + 1: digit at place p. Behind digit p > 0 comes digit p - 1.
         self.digit = np.where(table.kind == Kind.DIGIT, table.place + 1, 0).astype(np.int8)
         self.has_far_jumps = bool(table.behind.any())
         # What is never written never becomes memory: a trace of 10^7 tokens is too long to be there twice.

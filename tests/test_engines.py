@@ -99,7 +99,7 @@ def test_dense_and_fast_give_the_same_tokens(level: int):
 @pytest.mark.parametrize("level", [0, 1])
 def test_replay_confirms_a_long_trace(level: int):
     model = w2x.compile(PROGRAM, level, exports=["loop"])
-    run = w2x.Instance(model).invoke("loop", 2500 - 1500 * (level == 0))
+    run = w2x.Instance(model).invoke("loop", 3000 - 1500 * (level == 0))
     assert len(run.tokens) > 15_000
     sequence = np.concatenate([model.transformer.prefix, run.prompt, run.tokens])
     start = len(sequence) - len(run.tokens) - 1

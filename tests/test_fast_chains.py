@@ -148,12 +148,13 @@ def test_wide_numbers() -> None:
 
 
 def _wrong_successor(patch: pytest.MonkeyPatch) -> None:
+    """Of a digit behind which others of its value come."""
     follow = Situations._follow
 
     def wrong(self, situation, ids):
         there = follow(self, situation, ids)
         wraps = there is not None and there.row + 1 < len(self.static.keys)
-        return there._replace(row=there.row + 1) if wraps and ids[1] - ids[0] > 1 else there
+        return there._replace(row=there.row + 1) if wraps and there.row == situation.row else there
 
     patch.setattr(Situations, "_follow", wrong)
 
@@ -370,7 +371,7 @@ def test_none_are_made_where_they_would_decode_little() -> None:
 
 def test_code_without_end_is_not_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest of the situations is left to `special`."""
-    monkeypatch.setattr(chains, "LINES", 4000)
+    monkeypatch.setattr(chains, "LINES", 6000)
     _, part = compared(w2x.compile(MEMORY), calls(("walk", 4, 1004, 4)))
     assert 0.01 < part < 0.8
 

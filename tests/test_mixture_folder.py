@@ -261,7 +261,7 @@ def changed(part: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[
 
 
 def one_neuron_less(tensor: np.ndarray) -> np.ndarray:
-    return tensor[:, :12] if tensor.shape[1] == 13 else tensor[:12]
+    return tensor[:, :10] if tensor.shape[1] == 11 else tensor[:10]
 
 
 # Of the changes that a dense folder is refused for.
@@ -272,9 +272,9 @@ HOSTILE_EXPERTS: list[tuple[str, Callable[[Path], Any], str]] = [
     ("expert 9", names(lambda m: {"step_experts": [9] * 24}), "mixture.step_experts: an expert outside 0 to 8"),
     ("one layer less", names(lambda m: {"layers": m["layers"][1:]}), "mixture.layers: 22 for 23 layers"),
     ("one expert's names less", names(lambda m: {"layers": [y and y[1:] for y in m["layers"]]}), "8 for 9 experts"),
-    ("too many names", names(lambda m: {"layers": [y and [["n"] * 99] * 9 for y in m["layers"]]}), "99 names for 13 neurons"),
+    ("too many names", names(lambda m: {"layers": [y and [["n"] * 99] * 9 for y in m["layers"]]}), "99 names for 11 neurons"),
     ("more experts", names(lambda m: {"experts": m["experts"] * 2, "layers": [y and y * 2 for y in m["layers"]]}),
-     "gate.weight is F64[9, 96], expected F64[18, 96]"),
+     "gate.weight is F64[9, 98], expected F64[18, 98]"),
     ("no layer with experts", names(lambda m: {"layers": [None] * 23}), "there is no tensor model.layers.6.mlp.gate_proj.weight"),
     ("more said", names(lambda m: {"more": 1}), "contains unknown field `more`"),
     ("a name that is none", names(lambda m: {"experts": [{"name": 1, "operations": []}] * 9}), "Expected `str`"),
@@ -283,9 +283,9 @@ HOSTILE_EXPERTS: list[tuple[str, Callable[[Path], Any], str]] = [
     ("another implementation", edit("config.json", lambda v: {**v, "experts_implementation": "grouped_mm"}), "expected eager"),
     ("the shared expert's weight", changed("22.mlp.shared_expert_gate.weight", lambda t: t + 1),
      "shared_expert_gate.weight is not 64 at slot 0 alone"),
-    ("an expert's shape", changed("22.mlp.experts.5.up_proj.weight", lambda t: t[1:]), "is F64[12, 96], expected F64[13, 96]"),
+    ("an expert's shape", changed("22.mlp.experts.5.up_proj.weight", lambda t: t[1:]), "is F64[10, 98], expected F64[11, 98]"),
     ("experts of a layer", changed("22.mlp.experts", one_neuron_less),
-     "experts of 12 and of 13 neurons"),
+     "experts of 10 and of 11 neurons"),
     ("no rows", changed("22.mlp.experts.0.gate_proj.weight", lambda t: t[0, 0]), "is F64[], "),
     ("an expert is not finite", tensors(lambda t: t[first_expert("up_proj")].fill(np.inf)), "holds values that are not finite"),
     ("an expert is missing", tensors(lambda t: t.pop(first_expert("up_proj"))), f"there is no tensor {first_expert('up_proj')}"),

@@ -42,7 +42,7 @@ class TokenClass:
     number. names: the tails when they are words. ends: the token of place 0 (or without a place) ends its step.
     advance: what that token adds to the instruction pointer; entries set it. moves: each token adds deltas of its own to the
     instruction pointer and the frame base. behind: the class of the token that must stand right before it, and behind which
-    nothing else may. stops: decoding stops.
+    nothing else may. stops: decoding stops. whole: its number is all of a value, no digit stands before it.
     """
 
     name: str
@@ -57,6 +57,7 @@ class TokenClass:
     moves: bool = False
     behind: str = ""
     stops: bool = False
+    whole: bool = False
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -86,6 +87,7 @@ CLASSES = (
                emitted=True, numbers=None, moves=True, behind="X"),
     TokenClass("F", "far jump: moves the frame base, of a call or return", Kind.JUMP,
                emitted=True, numbers=None, ends=True, moves=True, behind="Z"),
+    TokenClass("W", "a whole value; commits it", Kind.DIGIT, emitted=True, numbers=None, ends=True, advance=1, whole=True),
     TokenClass("BOS", "begin of sequence"),
     TokenClass("I", "invocation of an exported function", Kind.ENTRY, numbers=None),
     TokenClass("P", "the program: section {} of a step, or all of it", places=32, numbers=None),
@@ -95,6 +97,8 @@ CLASSES = (
                numbers=512),
     TokenClass("B", "a byte of data or input", numbers=256),
 )  # fmt: skip
+# In place of the place of a digit: what the token says is all of a value.
+WHOLE = -1
 # Classes behind which only certain tokens may stand, numbered from 1.
 _LEADS = {name: k for k, name in enumerate(sorted({c.behind for c in CLASSES if c.behind}), 1)}
 _BY_HEAD = {head: (c, place) for c in CLASSES for place, head in enumerate(c.heads)}
@@ -102,7 +106,8 @@ _BY_HEAD = {head: (c, place) for c in CLASSES for place, head in enumerate(c.hea
 
 @dataclass(frozen=True)
 class Token:
-    """A token's name, read. number: the digit, the byte, the number of a jump, the index among its class's names, else 0."""
+    """A token's name, read. number: the digit, the value, the byte, the number of a jump, the index among its class's names, else
+    0."""
 
     token_class: TokenClass
     place: int
@@ -142,9 +147,10 @@ def read(name: str) -> Token | None:
     if token_class.numbers == 0:
         return None if dot else Token(token_class, place, 0)
     # One name for each number: no signs, leading zeros or digits of other scripts; and none that is too long to be one.
-    if not (tail.isascii() and tail.isdigit() and len(tail) < 10 and str(int(tail)) == tail):
+    if not (tail.isascii() and tail.isdigit() and len(tail) < 11 and str(int(tail)) == tail):
         return None
-    if token_class.numbers is not None and int(tail) >= token_class.numbers:
+    most = 2**32 if token_class.whole else 10**9 if token_class.numbers is None else token_class.numbers
+    if int(tail) >= most:
         return None
     return Token(token_class, place, int(tail))
 
@@ -168,7 +174,7 @@ def runs_of(names: Sequence[str]) -> list[TokenRun]:
         stop = at + 1
         if first is not None:
             c, head, number = first.token_class, head_of(names[at]), first.number - at
-            most = at - first.number + (len(c.names) or (10**9 if c.numbers is None else c.numbers))
+            most = at - first.number + (len(c.names) or (2**32 if c.whole else 10**9 if c.numbers is None else c.numbers))
             limit = min(most, len(names))
             if c.names:
                 while stop < limit and names[stop] == f"{head}.{c.names[number + stop]}":
@@ -185,12 +191,12 @@ def runs_of(names: Sequence[str]) -> list[TokenRun]:
 class TokenTable:
     """What each token id means to a decoder; all arrays have one element per id.
 
-    kind: uint8, `Kind`. place: int8, of digits and scratch digits. value: int32, the digit, the byte, the number of a
-    jump or an entry, the index in `traps`. ip_delta: int64, what the token adds to the instruction pointer (ENTRY: what
-    it sets it to). frame_delta: int64, what it adds to the frame base. ends: bool, the token ends its step. stops: bool,
-    decoding stops. behind, leads: int8, what must stand right before the token, and what it is to the token behind it: the
-    same number, 0 for most. kinds: those that a token is of. traps: names of trap kinds, as in isa.TRAPS. Nobody can write
-    to `stops`.
+    kind: uint8, `Kind`. place: int8, of digits and scratch digits; WHOLE of a whole value. value: int64, the digit, the value,
+    the byte, the number of a jump or an entry, the index in `traps`. ip_delta: int64, what the token adds to the instruction
+    pointer (ENTRY: what it sets it to). frame_delta: int64, what it adds to the frame base. ends: bool, the token ends its step.
+    stops: bool, decoding stops. behind, leads: int8, what must stand right before the token, and what it is to the token behind
+    it: the same number, 0 for most. kinds: those that a token is of. traps: names of trap kinds, as in isa.TRAPS. Nobody can
+    write to `stops`.
     """
 
     names: Sequence[str]
@@ -212,7 +218,7 @@ class TokenTable:
     ) -> TokenTable:
         """names: the vocabulary. jumps: (ip delta, frame delta) of each token that has deltas of its own (J, X, Y, Z, F), in the
         order of ids; entries: (name, first row) of I.0, ... Raises ValueError when they are not as many as those tokens."""
-        types = (np.uint8, np.int8, np.int32, np.int64, np.int64, np.bool_, np.bool_, np.int8, np.int8)
+        types = (np.uint8, np.int8, np.int64, np.int64, np.int64, np.bool_, np.bool_, np.int8, np.int8)
         columns = [np.zeros(len(names), dtype=t) for t in types]
         moved = 0
         kinds = set()
@@ -251,13 +257,13 @@ class TokenTable:
 
     @cached_property
     def contribution(self) -> np.ndarray:
-        """uint64: what the token adds to the value of its step: digit v at place p is v * 256^p."""
+        """uint64: what the token adds to the value of its step: digit v at place p is v * 256^p, a whole value itself."""
         kinds = (Kind.DIGIT, Kind.STDOUT, Kind.STDERR, Kind.TRAP)
-        shift = np.where(self.kind == Kind.DIGIT, self.place, 0).astype(np.uint64) * np.uint64(8)
+        shift = np.where(self.kind == Kind.DIGIT, np.maximum(self.place, 0), 0).astype(np.uint64) * np.uint64(8)
         return np.where(np.isin(self.kind, kinds), self.value, 0).astype(np.uint64) << shift
 
 
 def _same(token: Token) -> tuple[int, int, int, int, int, bool, bool, int, int]:
     """kind, place, value, ip delta, frame delta, ends, stops, behind, leads: what all tokens of its head have alike."""
-    c = token.token_class
-    return (c.kind, token.place, 0, token.advance, 0, token.ends, c.stops, _LEADS.get(c.behind, 0), _LEADS.get(c.name, 0))
+    c, place = token.token_class, WHOLE if token.token_class.whole else token.place
+    return (c.kind, place, 0, token.advance, 0, token.ends, c.stops, _LEADS.get(c.behind, 0), _LEADS.get(c.name, 0))

@@ -372,6 +372,13 @@ class Graph:
         """max(x, 0)."""
         return self.gated(name, (x, 1.0))
 
+    def cut_off(self, x: Number, most: float, name: str) -> Variable:
+        """x, but at least 0 and at most `most`: relu(x) - relu(x - most)."""
+        variable, x = Variable(name, self), Expr.of(x)
+        self.add_neuron(x, 1.0, variable)
+        self.add_neuron(x - most, 1.0, variable, -1.0)
+        return self.declare(variable, 0.0, most)
+
     def one_hot(self, x: Number, low: int, high: int, name: str) -> list[Variable]:
         """[x == k] for k = low..high, x an integer: second differences of ramps, relu(x-k+1) - 2 relu(x-k) + relu(x-k-1)."""
         result, x = [], Expr.of(x)

@@ -20,6 +20,7 @@ class Architecture:
     frame may begin so many slots above the first one. whole_memory: memory may have 65,536 pages.
     lowest_address: of memory; hidden memory is negative, and the lowest 256 bytes are scratch. longest_segment: bytes that may
     follow one segment token.
+    whole: values that have a token of their own, ascending; see `whole_values`.
     tokens: how many tokens of each class may be emitted, in the order of their ids; 0 for a class without use.
     base, table_width, table_bytes: of far jumps, see `jumps`: digits of a distance are below the base, entries of tables
     so many bytes, and all of them together.
@@ -35,6 +36,7 @@ class Architecture:
     whole_memory: bool
     lowest_address: int
     longest_segment: int
+    whole: tuple[range, ...]
     tokens: dict[str, int]
     base: int
     table_width: int

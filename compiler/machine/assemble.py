@@ -3,7 +3,8 @@
 Order of the vocabulary: first what the model may emit (their ids are the line of the unembedding's parabola), then what
 only a prompt holds:
 
-    D{p}.{v} S{p}.{v} Q0.{v} Q1.{v} N H T.{kind} O.{v} E.{v} J.{j} X.{v} Y.{v} Z.{v} F.{k} | BOS I.{k} P{s}.{k} C.{k} G.{s} B.{v}
+    D{p}.{v} S{p}.{v} Q0.{v} Q1.{v} N H T.{kind} O.{v} E.{v} J.{j} X.{v} Y.{v} Z.{v} F.{k} W.{v}
+    | BOS I.{k} P{s}.{k} C.{k} G.{s} B.{v}
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from .encode import Encoder, absolute_slot
 from .jumps import SINGLE_JUMPS, Jumps, jumps_of, tables_of
 from .rows import Row, fields, guard_fields
 from .sections import OWN_TOKENS, TOKENS_LIMIT, RowTable, sections
+from .whole_values import whole_values
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Assembly:
     image: ProgramImage
 
 
+# Of the room that a vocabulary has for rows, where these take several sections, the part for whole values.
+WHOLE_PART = 0.125
 # Digits of the quotients and roots in scratch, by the field of the rows that make them.
 QUOTIENT_PLACES = {"divide": 4, "divide64": 8, "f32_divide": 4, "f32_root": 4, "f64_divide": 8, "f64_root": 8}
 _WIDE = (
@@ -70,11 +74,12 @@ _WIDE = (
 
 
 def assemble(
-    program: Program, single_jumps: int = SINGLE_JUMPS, tokens_limit: int = TOKENS_LIMIT, own_tokens: int = OWN_TOKENS
-) -> Assembly:
+    program: Program, single_jumps: int = SINGLE_JUMPS, tokens_limit: int = TOKENS_LIMIT, own_tokens: int = OWN_TOKENS,
+    whole: tuple[range, ...] | None = None,
+) -> Assembly:  # fmt: skip
     """The smallest machine for a program. single_jumps: how many jumps may have a token of their own, see `jumps`.
     tokens_limit: what the vocabulary is to stay below; own_tokens: how many constants and segments may have tokens of their own;
-    see `sections`.
+    see `sections`. whole: the values that have tokens; chosen if not given, see `whole_values`.
 
     Raises CompileError when the program does not fit the machine's ranges.
     """
@@ -96,6 +101,7 @@ def assemble(
         whole_memory=program.memory_maximum > PAGES_TOGETHER,
         lowest_address=memory.lowest,
         longest_segment=memory.longest,
+        whole=(),
         tokens=_tokens(program, rows, places, jumps),
         base=jumps.base,
         table_width=tables.width,
@@ -106,7 +112,12 @@ def assemble(
     image = ProgramImage(rows, leading, slots.constants, memory.segments, memory.inputs, _entries(program), jumps)
     said = architecture.emitted + 1 + 256 + len(image.entries) + len(memory.inputs)
     said += 512 if spelled else len(slots.constants) + len(memory.segments)
-    return Assembly(replace(architecture, sections=sections(image.table, tokens_limit - 1 - said)), image)
+    room, different = tokens_limit - 1 - said, image.table.different
+    if whole is None:
+        whole = whole_values(program, room - different if different <= room else int(WHOLE_PART * room))
+    count = sum(map(len, whole))
+    chosen = sections(image.table, room - count)
+    return Assembly(replace(architecture, sections=chosen, whole=whole, tokens=architecture.tokens | {"W": count}), image)
 
 
 def _rows(program: Program) -> list[Row]:
@@ -140,6 +151,7 @@ def _tokens(program: Program, rows: list[Row], places: int, jumps: Jumps) -> dic
     """How many tokens of each class the model may emit; none of those that the program has no use for."""
     used, ops = _used(rows), {step.op for step in program.steps}
     absent = {name for name, flag in (("Q0", "mul"), ("Q1", "mul_high")) if flag not in used}
+    absent |= {c.name for c in CLASSES if c.whole}  # chosen at the end: their ids are the last ones
     absent |= {name for name, op in (("O", "stdout"), ("E", "stderr")) if op not in ops}
     counts = Counter(head_of(name) for name, _, _ in jumps.tokens)
     seldom = {step.trap for step in program.steps} | {"null_access" for op in ops if op in ("call_ref", "return_call_ref")}

@@ -1,6 +1,7 @@
 """The next token: its id is computed as one number, and the unembedding takes the nearest token.
 
     id = 256 place + floor(word / 256^place) mod 256      a digit D{place}.{v}: place and digit at once
+    id = base + how many of the values that have a token are less       a whole value W.{v}
     id = base + small number                              jumps, carries, output bytes, traps
     id = base + floor(distance / B), base + distance mod B       the digits of a far jump
 
@@ -11,6 +12,7 @@ digit needs a division by an operand: it has a parabola of its own, scaled by th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from ..format.isa import TRAPS
 from ..format.tokens import CARRIES
@@ -61,12 +63,13 @@ def output(
     # 1: a digit of the result word is due
     cutting = s.field("word") - emit0 - emit1 - emitting - emitting_wide - floats.digits.emitting
     flexible = cutting - s.field("store")
+    whole, whole_index = _whole(s, fresh + flexible, word)
     number = s.features["in_flight.place"] + g.gated(
         "first place of word",
         (fresh - 1.0 + flexible, _significant(g, word, s.architecture.places)),
         (fresh, s.field("full")),
     )
-    index = _digits(s, number, cutting, word)
+    index = _digits(s, number, cutting - whole, word) + whole_index
     index = index + g.product(s.field("bytewise"), 256.0 * place.number + byte.digit, "bytewise id")
     index = index + g.nearest(
         "carry id",
@@ -132,6 +135,28 @@ def _digits(s: State, number: Expr, cutting: Expr, word: Words) -> Expr:
         scale = 256.0 ** -(p % 4)
         terms.append((here, 256.0 * p, scale * rest + (scale / 2.0 - 0.5)))
     return g.nearest("digit id", *terms, spacing=256.0**-3, limit=256)
+
+
+def _whole(s: State, begins: Expr, word: Words) -> tuple[Expr, Expr]:
+    """1 where the word is said as a whole, else 0; and the id of its token, else 0. begins: 2 where its first token is due.
+
+    The ids count up with the values, so a value's is the number of those below it.
+    """
+    g, whole = s.graph, s.architecture.whole
+    if not whole:
+        return Expr({}), Expr({})
+    inside = [g.step(word.low - float(v.start), "whole>=") - g.step(word.low - float(v.stop), "whole>=") for v in whole]
+    beyond = g.step(word.high - 1.0, "high>0") if word.high.terms else Expr({})
+    said = g.declare(g.relu(begins + total(inside) - beyond - s.field("spelled") - 2.0, "whole"), 0.0, 1.0)
+    firsts = accumulate(map(len, whole), initial=s.architecture.ids["W"])
+    index = word.low + total(float(first - v.start) * here for first, v, here in zip(firsts, whole, inside, strict=False))
+    if g.decides:  # then a number that is small wherever it is: how many of the values are below the word
+        below = Variable("whole.below", g)
+        for v in whole:
+            g.add_neuron(word.low - float(v.start), 1.0, below)
+            g.add_neuron(word.low - float(v.stop), 1.0, below, -1.0)
+        index = s.architecture.ids["W"] + Expr.of(g.declare(below, 0.0, float(sum(map(len, whole)))))
+    return Expr.of(said), Expr.of(g.product(said, index, "whole id"))
 
 
 def _control(s: State, condition: Expr) -> Expr:

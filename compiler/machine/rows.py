@@ -107,7 +107,8 @@ def fields(step: Step) -> Row:
     if o.comparison:
         return {"word": 1, "set": 1, **_comparison(o)}
     if o.does in ("mov", "result", "param"):
-        return {"word": 1, "move": 1, "move_high": float(step.wide)}
+        row: Row = {"word": 1, "move": 1, "move_high": float(step.wide)}
+        return row | {"spelled": 1} if o.does == "result" else row
     if o.does == "select":
         return {"word": 1, "select": 1, "select_high": float(step.wide)}
     if o.does in _BITWISE:
@@ -124,7 +125,7 @@ def fields(step: Step) -> Row:
         return {"word": 1, **_extension(o)}
     if o.does in ("div", "rem"):
         return {"word": 1, **_division(o)}
-    row: Row = {"word": 1, **_WORD[o.does]}
+    row = {"word": 1, **_WORD[o.does]}
     if o.width == 8:
         row |= _WIDE.get(o.does, {})
     return row

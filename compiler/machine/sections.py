@@ -13,6 +13,7 @@ that the next row names; so these rows stand before the first step. A segment be
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -71,6 +72,11 @@ class RowTable:
     def fields(self) -> list[str]:
         """Those that are not 0 in all rows, in alphabetical order."""
         return sorted(self._entries)
+
+    @cached_property
+    def different(self) -> int:
+        """How many different rows there are."""
+        return self.numbered(tuple(self.fields)).count
 
     def values(self, column: str) -> np.ndarray:
         """float64 [rows]."""
@@ -144,9 +150,8 @@ class _Numbered:
 
 def sections(table: RowTable, most: int) -> tuple[Columns, ...]:
     """The fewest sections found that have together at most `most` tokens; if there are none, those with the fewest tokens."""
-    fields = tuple(table.fields)
-    if table.numbered(fields).count <= most:
-        return (fields,)
+    if table.different <= most:
+        return (tuple(table.fields),)
     for bits in COLUMN_BITS:
         groups = [table.numbered(columns) for columns in _separate(table, bits)]
         if sum(group.count for group in groups) <= most:

@@ -120,7 +120,7 @@ def state(graph: Graph, architecture: Architecture, features: Features) -> State
     places = architecture.places
     ip, frame_sum = _pointers(graph, features)
     scratch_places = architecture.tokens["S"] // 256
-    value, popcount, so_far_low, so_far_high = _value_in_flight(graph, features, places)
+    value, popcount, so_far_low, so_far_high = _value_in_flight(graph, features, places, bool(architecture.whole))
     floats = _floats_in_flight(graph, features, places)
     fetched = _fetch(graph, architecture, features, ip)
     of_floats = not fetched.keys().isdisjoint(LONG)
@@ -240,11 +240,12 @@ def _data_address(graph: Graph, architecture: Architecture, features: Features, 
     return [b + part for b, part in zip(base, parts, strict=True)]
 
 
-def _value_in_flight(graph: Graph, features: Features, places: int) -> tuple[Value, Expr, Expr, Expr]:
-    """The bytes of the value that a D0 or S0 token ends, its popcount, and the digits so far of the word in flight.
+def _value_in_flight(graph: Graph, features: Features, places: int, whole: bool) -> tuple[Value, Expr, Expr, Expr]:
+    """The bytes of the value that a D0, S0 or W token ends, its popcount, and the digits so far of the word in flight.
 
     A digit of place p > 0 is always followed by one of place p - 1, so a digit of place j standing j positions
-    back belongs to the value that ends here; nothing needs to be masked.
+    back belongs to the value that ends here; nothing needs to be masked. whole: there are tokens W. None stands behind digits, so
+    no byte is ever more than 255; that it is cut off there lets an analysis know it, too.
     """
     byte_vars = [features[f"value.byte{j}"] for j in range(places)]
     popcount, low, high = (features[f"value.{name}"] for name in ("popcount", "so_far.low", "so_far.high"))
@@ -258,7 +259,10 @@ def _value_in_flight(graph: Graph, features: Features, places: int) -> tuple[Val
                 values |= {"high": features[f"high.beyond{j}"]}
                 into |= {"high": high}
         graph.relative(j, values, into)
-    return Value([Expr.of(v) for v in byte_vars]), Expr.of(popcount), Expr.of(low), Expr.of(high)
+    found = [Expr.of(v) for v in byte_vars]
+    for j in range(1, 4) if whole else ():
+        found[j] = Expr.of(graph.cut_off(found[j], 255.0, f"value.cut{j}"))
+    return Value(found), Expr.of(popcount), Expr.of(low), Expr.of(high)
 
 
 def _floats_in_flight(graph: Graph, features: Features, places: int) -> dict[str, Variable]:

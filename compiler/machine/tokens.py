@@ -50,6 +50,9 @@ def fill(graph: Graph, features: Features, architecture: Architecture, image: Pr
     for name in ("N", "H", *(f"T.{kind}" for kind in traps), *(f"{c}.{v}" for c in "OE" for v in range(count[c]))):
         add(name, (), {})
     _jump_tokens(image, add)
+    for values in architecture.whole:
+        for v in values:
+            add(f"W.{v}", ("D0",), _committed(architecture, v))
     assert len(graph.tokens) == architecture.emitted
     _prompt_tokens(graph, architecture, image, add)
 
@@ -96,6 +99,16 @@ def _digit(place: int, v: int) -> dict[str, float]:
     for back in (1, 2):
         if p > back:
             row[f"{word}.beyond{back}"] = weighted
+    return row
+
+
+def _committed(architecture: Architecture, value: int) -> dict[str, float]:
+    """Features of a token that says all of a value."""
+    row: dict[str, float] = {f"value.byte{j}": value >> 8 * j & 255 for j in range(architecture.places)}
+    row |= {"value.popcount": value.bit_count(), "shift.bits": value % 8, "shift.bytes": value // 8 % 8}
+    for form in FORMATS:
+        if form.size <= architecture.places:
+            row |= _of_float(form, value, "value.", "")
     return row
 
 
@@ -160,17 +173,7 @@ def _prompt_tokens(graph: Graph, architecture: Architecture, image: ProgramImage
         if architecture.spelled:
             prefix += [graph.token_ids[f"D{place}.{v}"] for place, v in _digits_of(value)]
             continue
-        low_byte = value & 255
-        row: dict[str, float] = {f"value.byte{j}": value >> 8 * j & 255 for j in range(architecture.places)}
-        row |= {
-            "constant.address": address,
-            "constant.high": address // SLOT_DIGIT,
-            "value.popcount": value.bit_count(),
-        }
-        for form in FORMATS:
-            if form.size <= architecture.places:
-                row |= _of_float(form, value, "value.", "")
-        row |= {"shift.bits": low_byte % 8, "shift.bytes": low_byte // 8 % 8}
+        row = _committed(architecture, value) | {"constant.address": address, "constant.high": address // SLOT_DIGIT}
         prefix.append(add(f"C.{k}", ("C",), row))
     segments = [] if architecture.spelled else [address for address, _ in image.segments]
     for s, address in enumerate([*segments, *image.inputs.values()]):

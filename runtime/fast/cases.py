@@ -119,14 +119,10 @@ def _cases(emitter: ChainEmitter, case: Case, unembeddings: Unembeddings, budget
     under, over = code.label("under"), code.label("over")
     code.do(f"br i1 {code.op(f'icmp slt i64 {value}, {int(at)}')}, label %{under}, label %{over}")
     code.start(under)
-    small = 1 if _constant(below) else budget // 2
+    small = budget // 2 if innermost(graph, below.columns) else 1
     yield from _cases(emitter.branch(), below, unembeddings, small)
     code.start(over)
     yield from _cases(emitter.branch(), above, unembeddings, budget - small)
-
-
-def _constant(case: Case) -> bool:
-    return all(f.is_constant() for f in case.columns)
 
 
 def _token(emitter: ChainEmitter, case: Case, unembeddings: Unembeddings) -> NextToken:

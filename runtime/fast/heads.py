@@ -398,11 +398,8 @@ def read(graph: Symbols, lookup: HeadLookup, value: Form) -> Form:
         stored = graph.stored_source(number, store.column(source), graph.sources[source].size + 1)
         for part in [terms] if graph.evaluates(Form(terms), source) else [{a: c} for a, c in terms.items()]:
             parts.append((1.0, graph.table(stored, np.insert(graph.evaluate(Form(part), source), 0, 0.0))))
-    if rest:
-        form = Form(rest)
-        scale = max(abs(c) for c in rest.values()) if len(rest) == 1 else 1.0
-        column = store.column(form.scaled(1 / scale) if len(rest) == 1 else form)
-        parts.append((scale, graph.of(Read(number, column))))
+    for atom, c in rest.items():
+        parts.append((c, graph.of(Read(number, store.column(Form({atom: 1.0}))))))
     result = linear(parts)
     if store.exact and len(value.terms) == len(result.terms) == 2 and not rest and not value.constant:
         graph.pairs.append((result, value))

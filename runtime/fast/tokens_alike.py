@@ -16,7 +16,7 @@ from .symbols import Symbols
 
 # A function of the token that changes more often than that, in the order of the ids, does not divide tokens into classes; and
 # where that makes too many classes.
-MAX_CHANGES, FEW_CHANGES = 64, 12
+MAX_CHANGES, FEW_CHANGES = 12, 12
 Ids = tuple[int, int]
 
 

@@ -13,10 +13,10 @@ from .native import F64, I32, I64, U8, poke
 # records so far belong to it.
 DIFFERS, MORE, PAGES, KEYS, ENDED = range(5)
 
-# Of a token. VALUE, SHIFT: it adds VALUE << SHIFT to its step's value. BEHIND: what must stand right before it, 0 for most, as
-# the LEADS of that one. DIGIT_PLACE: 1 + its place, 0 for what is no digit. LEADS: what it is to the next token; -(1 + p): digit
-# p has to be next. ENDS: its step (1), and the invocation (2).
-KIND, VALUE, SHIFT, IP_DELTA, FRAME_DELTA, BEHIND, DIGIT_PLACE, LEADS, ENDS = range(9)
+# Of a token. VALUE, SHIFT, WRAPS: it adds (VALUE << SHIFT) + (WRAPS << 32) to its step's value. BEHIND: what must stand right
+# before it, 0 for most, as the LEADS of that one. DIGIT_PLACE: 1 + its place, 0 for what is no digit. LEADS: what it is to the
+# next token; -(1 + p): digit p has to be next. ENDS: its step (1), and the invocation (2).
+KIND, VALUE, SHIFT, IP_DELTA, FRAME_DELTA, BEHIND, DIGIT_PLACE, LEADS, ENDS, WRAPS = range(10)
 TOKEN_WIDTH = 16
 
 # Of a step. WANTED: the kind of its last token. MOVES: what the frame moves by when it jumps. TARGET: where a jump goes, -1 if
@@ -90,7 +90,7 @@ def follow(
             elif token_rows[row + BEHIND] != leads:
                 return DIFFERS
             leads = token_rows[row + LEADS]
-            value = value + (token_rows[row + VALUE] << token_rows[row + SHIFT])
+            value = value + (token_rows[row + VALUE] << token_rows[row + SHIFT]) + (token_rows[row + WRAPS] << 32)
             next_ip = next_ip + token_rows[row + IP_DELTA]
             next_frame = next_frame + token_rows[row + FRAME_DELTA]
             ends = token_rows[row + ENDS]

@@ -76,16 +76,17 @@ def pass_tables(program: Program, module: Module, table: TokenTable, steps: Step
 def _token_rows(table: TokenTable) -> np.ndarray:
     rows = np.zeros((len(table.kind), p.TOKEN_WIDTH), np.int64)
     digit = table.kind == Kind.DIGIT
-    place = np.where(digit, table.place, 0).astype(np.int64)
+    place = np.where(digit, np.maximum(table.place, 0), 0).astype(np.int64)
     speaks = np.isin(table.kind, (Kind.DIGIT, Kind.STDOUT, Kind.STDERR, Kind.TRAP))
     foreign = (table.kind == Kind.NONE) | (table.kind == Kind.ENTRY)
     rows[:, p.KIND] = table.kind
-    rows[:, p.VALUE] = np.where(speaks, table.value, 0)
+    value = np.where(speaks, table.value, 0)
+    rows[:, p.VALUE], rows[:, p.WRAPS] = np.where(value < 2**31, value, value - 2**32), value >= 2**31
     rows[:, p.SHIFT] = 8 * place
     rows[:, p.IP_DELTA], rows[:, p.FRAME_DELTA] = table.ip_delta, table.frame_delta
     # Nothing leads to what only a prompt holds. An `int` would be made an int8, as `behind` is.
     rows[:, p.BEHIND] = np.where(foreign, np.int64(_NOWHERE), table.behind)
-    rows[:, p.DIGIT_PLACE] = np.where(digit, place + 1, 0)
+    rows[:, p.DIGIT_PLACE] = np.where(digit, table.place.astype(np.int64) + 1, 0)  # of a whole value 0, too
     rows[:, p.LEADS] = np.where(place > 0, -place, table.leads)
     rows[:, p.ENDS] = np.where(table.stops, 2, table.ends)
     return _narrow(rows)

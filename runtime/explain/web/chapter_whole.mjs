@@ -10,7 +10,7 @@ export function wholeChapter(app) {
   draw();
   return h("div", {},
     h("p", {}, "Here is the whole call. The tokens in italics are the question; all others came out of the matrices. Choose one (or use the buttons) and read, from the bottom layer to the top, how it came about."),
-    h("p", { class: "dim" }, "What the tokens say: I.0 call of function 0 · D0.8 the lowest byte is 8 (D1: the next one, and so on) · S0.8 a byte that is only noted · J.1 jump · N go on with the next step · H the call has ended · T a trap. Point at a token to read it in words."),
+    h("p", { class: "dim" }, "What the tokens say: I.0 call of function 0 · D0.8 the lowest byte is 8 (D1: the next one, and so on) · W.1000 the value is 1000 · S0.8 a byte that is only noted · J.1 jump · N go on with the next step · H the call has ended · T a trap. Point at a token to read it in words."),
     h("figure", {}, h("p", {}, h("button", { onclick: () => app.select(app.cursor - 1) }, "‹ token"), " ", h("button", { onclick: () => app.select(app.cursor + 1) }, "token ›")), tokenStrip(app), view),
     h("h3", {}, "Why this is not a tool call"),
     h("p", {}, "A chatbot that adds by calling a calculator stops being a transformer for a moment: it writes a request, a program outside computes, and the answer is pasted into its text. Here nothing is outside. There is one kind of operation, matrix products with softmax and relu in between, and the same weights for every token. The page knows how to multiply a matrix by a vector, and which number is the largest; it does not know how to add, branch or call. If you spoil a weight under ", h("i", {}, "Break it"), ", the result is wrong, because there is nobody else who could know it."),

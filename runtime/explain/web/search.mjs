@@ -44,7 +44,7 @@ function searchSteps(app, text, add) {
     const entered = of.place !== place && of.named;
     place = of.place;
     // The last token of a value is its lowest byte: only where that is the one the value is put together.
-    const hit = value === null ? entered || of.worded : of.effect && app.table.value[app.trace.tokens[step.last]] === low && app.trace.value(step) === value;
+    const hit = value === null ? entered || of.worded : of.effect && (app.table.value[app.trace.tokens[step.last]] & 255) === low && app.trace.value(step) === value;
     if (hit) {
       add(step.first, `step ${n}: ${of.place}, ${app.names.step(step.index)} → ${app.names.outcome(app.trace, n)}`);
       count++;

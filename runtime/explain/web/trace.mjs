@@ -122,7 +122,7 @@ export class Trace {
     for (let p = step.first; p <= step.last; p++) {
       const token = this.tokens[p];
       const kind = this.table.kind[token];
-      if (kind === KIND.DIGIT) value |= BigInt(this.table.value[token]) << BigInt(8 * this.table.place[token]);
+      if (kind === KIND.DIGIT) value |= BigInt(this.table.value[token]) << BigInt(8 * Math.max(this.table.place[token], 0));
       else if (kind === KIND.STDOUT || kind === KIND.STDERR || kind === KIND.TRAP) value = BigInt(this.table.value[token]);
     }
     return value;
