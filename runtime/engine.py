@@ -15,8 +15,8 @@ class Engine(Protocol):
         takes parts out of the list has them for himself. Empty without a probe.
     append(tokens): the prompt: int32 [k] token ids, read as they are.
     decode(stop, limit): emits argmax tokens (ties: lowest id) one at a time, each appended to the sequence, until one
-        with stop[token] (bool [V]) has been emitted or `limit` tokens were; returns them, int32 [m].
-    total(table, tokens): some engines have it: the sum of table[token] over int32 tokens, for an int64 table [V].
+        with stop[token] (bool [V]) has been emitted or `limit` tokens were; returns them, int32 or unsigned [m].
+    total(table, tokens): some engines have it: the sum of table[token] over tokens, for an int64 table [V].
     """
 
     @property

@@ -13,7 +13,6 @@ import numpy as np
 from ..compiler.format.checkpoint import Model
 from ..compiler.format.isa import TRAPS, Entry, Program
 from ..compiler.format.tokens import WHOLE, Kind, TokenTable
-from .arrays import join
 from .bit_patterns import decode, fits, integers_of, values_of
 from .errors import DecodingError
 from .later import Later
@@ -246,7 +245,7 @@ def _steps(model: Model, table: TokenTable, prompt: Ids, parts: Sequence[np.ndar
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
-    return join(list(parts)).astype(np.int32, copy=False)
+    return parts[0].astype(np.int32, copy=False) if len(parts) == 1 else np.concatenate(parts, dtype=np.int32)
 
 
 def _last(parts: Sequence[np.ndarray], count: int) -> np.ndarray:

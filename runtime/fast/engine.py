@@ -29,7 +29,9 @@ from .whole_call import FAILED, LOOK, WholeCall
 
 # Tokens that one call of generated code reads or decodes: few at first, then as many as take about that many seconds. Nothing
 # interrupts a call.
-FIRST_CHUNK, LAST_CHUNK, CHUNK_SECONDS, MORE = 1 << 8, 1 << 16, 0.1, 16
+FIRST_CHUNK, LAST_CHUNK, CHUNK_SECONDS, MORE = 1 << 8, PART, 0.1, 16
+# The same of those whose first ones may become a sample: so samples come from all of a long call.
+SAMPLE_CHUNK = 1 << 16
 # Code that was made quickly is made once more after so many tokens for each byte of its text: by then, what it has lost is about
 # a quarter of what that takes.
 PATIENCE = 16
@@ -342,22 +344,23 @@ class FastEngine:
         leave(room)
 
     def total(self, table: np.ndarray, tokens: np.ndarray) -> int:
-        """The sum of table[token] over the tokens: int64 [V], int32 [n]. In a quarter of numpy's time; of what has been decoded
-        just now, in no time, if it is what one of the running sums has grown by."""
-        table, tokens = np.ascontiguousarray(table, dtype=np.int64), np.ascontiguousarray(tokens, dtype=np.int32)
+        """The sum of table[token] over the tokens: int64 [V], integers [n]. In a quarter of numpy's time; of what has been
+        decoded just now, in no time, if it is what one of the running sums has grown by."""
+        table = np.ascontiguousarray(table, dtype=np.int64)
         if self._summed is None or self._summed[0] is not table:
             self._summed = table, table.ctypes.data, table_name(table[: self._image.decodable])
         if self._summed[2] in self._image.added:
             for decoded, grown in self._grown:
                 if decoded() is tokens:
                     return grown[self._image.added.index(self._summed[2])]
+        tokens = np.ascontiguousarray(tokens, dtype=np.int32)
         found = self._code.total(tokens.ctypes.data, len(tokens), self._summed[1], len(table))
         if found == -(2**63):
             raise ValueError("token id outside the table")
         return found
 
     def decode(self, stop: np.ndarray, limit: int) -> np.ndarray:
-        """Emits tokens until one with stop[token], at most `limit`; int32 [m]."""
+        """Emits tokens until one with stop[token], at most `limit`; unsigned or int32 [m]."""
         if stop is not self._asked:
             self._look(stop)
         stops = self._stops
@@ -368,8 +371,8 @@ class FastEngine:
             room = scratch()
             ended = self._fill(stops, min(limit - total, PART), room)
             total += room.used
-            parts.append(room.taken())
-        tokens = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, dtype=np.int32), *parts])
+            parts.append(room.taken(self._narrow))
+        tokens = parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, dtype=self._narrow), *parts])
         if state is self._state and self._specially and total > FEW:
             self._grown.append((weakref.ref(tokens), [after - before for after, before in zip(state.sums(), sums)]))
         return tokens
@@ -385,7 +388,9 @@ class FastEngine:
             or ready.changes != ready.shared.changes or ready.shared.tokens >= ready.tokens
         ):  # fmt: skip
             ready = self._prepared = self._prepare(stop, table)
-        most = 0 if ready is None or not count else min(limit, self._chunk, ready.until - position - count)
+        most = 0
+        if ready is not None and count:
+            most = min(limit, SAMPLE_CHUNK if ready.sampling else PART, self._chunk, ready.until - position - count)
         if ready is None or most <= 0 or self._running:
             return self._in_turns(prompt, stop, limit), None
         self._grown.clear()
@@ -412,8 +417,8 @@ class FastEngine:
             read, done = call.read, call.done
         if done == self._chunk or seconds > CHUNK_SECONDS:
             self._pace(most, seconds)
-        tokens = room.array[:done].astype(self._narrow)
-        leave(room)
+        room.used = done
+        tokens = room.taken(self._narrow)
         self.position, self._settled = position + read + done, True
         if self._history is not None:
             self._history += np.frombuffer(prompt, dtype=np.int32, count=read), tokens
@@ -541,7 +546,7 @@ class FastEngine:
             self._run(code.special, False, chunk, room, flags.address)
             return
         found, sampling = chains.behind(code.special, self.position, flags.array), chains.sampling
-        chunk = chains.samples.first(chunk) if sampling else chunk
+        chunk = chains.samples.first(min(chunk, SAMPLE_CHUNK)) if sampling else chunk
         row, before = state.row.value, room.used
         done = self._run(found or code.special, False, chunk, room, flags.address)
         chains.tell(self.position)

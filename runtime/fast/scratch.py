@@ -35,12 +35,11 @@ class Scratch:
         """The last token; there is one."""
         return self.array.item(self.used - 1)
 
-    def taken(self) -> np.ndarray:
-        """The tokens in it, and nobody may use this one any more."""
-        tokens = self.array[: self.used]
-        if 2 * self.used < PART:  # what stays of a long array is not worth its memory
-            tokens = tokens.copy()
-            leave(self)
+    def taken(self, dtype: np.typing.DTypeLike) -> np.ndarray:
+        """A copy of the tokens in it, and nobody may use this one any more. Memory that is asked for anew takes longer than the
+        copy: so the less the better."""
+        tokens = self.array[: self.used].astype(dtype)
+        leave(self)
         return tokens
 
 
