@@ -256,9 +256,10 @@ class Verifier:
 
     def _most_steps(self, run: Run) -> int:
         """That a run can have been: each of them ends with a token, or shares a row with one that does."""
-        tokens = run.tokens
-        ends = len(tokens) if len(tokens) < FEW else int(np.count_nonzero(self._table.ends[tokens]))
-        return ends if len(self.program.step_at) == len(self.program.steps) else 2 * ends
+        tokens, ends = run.tokens, self._table.ends
+        blocks = (tokens[i : i + FEW] for i in range(0, len(tokens), FEW))
+        last = len(tokens) if len(tokens) < FEW else sum(int(np.count_nonzero(ends.take(block))) for block in blocks)
+        return last if len(self.program.step_at) == len(self.program.steps) else 2 * last
 
     def _given_up(self, error: Unfinished, tokens: Sequence[np.ndarray]) -> Unfinished:
         """The same, behind the fault of the steps if the functions that ran have one: it may be why there was no end."""

@@ -30,8 +30,9 @@ from .whole_call import FAILED, LOOK, WholeCall
 # Tokens that one call of generated code reads or decodes: few at first, then as many as take about that many seconds. Nothing
 # interrupts a call.
 FIRST_CHUNK, LAST_CHUNK, CHUNK_SECONDS, MORE = 1 << 8, PART, 0.1, 16
-# The same of those whose first ones may become a sample: so samples come from all of a long call.
-SAMPLE_CHUNK = 1 << 16
+# The same of those whose first ones may become a sample, so that samples come from all of a long call; and of those with a probe:
+# 8 bytes for each, in memory that is there already.
+SHORT_CHUNK = 1 << 16
 # Code that was made quickly is made once more after so many tokens for each byte of its text: by then, what it has lost is about
 # a quarter of what that takes.
 PATIENCE = 16
@@ -390,7 +391,8 @@ class FastEngine:
             ready = self._prepared = self._prepare(stop, table)
         most = 0
         if ready is not None and count:
-            most = min(limit, SAMPLE_CHUNK if ready.sampling else PART, self._chunk, ready.until - position - count)
+            longest = SHORT_CHUNK if ready.sampling or self._probe else PART
+            most = min(limit, longest, self._chunk, ready.until - position - count)
         if ready is None or most <= 0 or self._running:
             return self._in_turns(prompt, stop, limit), None
         self._grown.clear()
@@ -528,7 +530,7 @@ class FastEngine:
             self._complete()
         chains = self._chains
         self._hasten()
-        chunk = min(count, chains.most or self._chunk)
+        chunk = min(count, chains.most or self._chunk, SHORT_CHUNK if self._probe else PART)
         if self._briefly:
             chunk = min(chunk, SOON - self.behind)
         flags, state, code = self._flags(stops), self._state, self._code
@@ -546,7 +548,7 @@ class FastEngine:
             self._run(code.special, False, chunk, room, flags.address)
             return
         found, sampling = chains.behind(code.special, self.position, flags.array), chains.sampling
-        chunk = chains.samples.first(min(chunk, SAMPLE_CHUNK)) if sampling else chunk
+        chunk = chains.samples.first(min(chunk, SHORT_CHUNK)) if sampling else chunk
         row, before = state.row.value, room.used
         done = self._run(found or code.special, False, chunk, room, flags.address)
         chains.tell(self.position)
