@@ -281,3 +281,24 @@ def test_tokens_of_which_running_sums_say_nothing_are_added_up(model: w2x.Model)
     again = engine.decode(vm._tokens.stops, len(tokens))
     np.testing.assert_array_equal(again, tokens)
     assert engine.total(other, again) == other[again].sum()
+
+
+def test_a_long_call_without_chains_is_sampled_as_a_whole_and_good_chains_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the first tokens are made of is not what the last ones are: numbers grow."""
+    monkeypatch.setenv("WASM2XFORMER_CHAINS", "ready")
+    monkeypatch.setenv("WASM2XFORMER_CACHE", "")
+    monkeypatch.setattr(loaded_chains, "_shared", OrderedDict())
+    vm = w2x.Instance(w2x.compile(COUNT))
+    vm._engine.improve()
+    tokens = vm.invoke("count", 90_000).tokens
+    kept = vm._engine._chains.samples
+    assert len(tokens) > 8 * samples.LONGEST and kept.size > len(tokens) - 2 * samples.LONGEST
+    vm._engine.improve()
+    loaded = vm._engine._chains.shared.loaded
+    assert loaded is not None
+    again = w2x.Instance(vm.model)
+    again._engine.improve()
+    np.testing.assert_array_equal(again.invoke("count", 90_000).tokens, tokens)
+    assert again._engine.by_chains > chained.MUCH * len(tokens)
+    again._engine.improve()
+    assert again._engine._chains.shared.loaded is loaded

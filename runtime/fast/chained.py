@@ -232,16 +232,19 @@ class Chains:
             self._begin(Wanted(tokens // EACH, OFTEN, quick=tokens < AGAIN * FIRST))
 
     def improve(self) -> None:
-        """Makes the best ones at once, for the samples that there are, and keeps them; without samples, takes those that were
-        made before. What is decoded from now on becomes samples from the first token on."""
+        """Makes the best ones at once, for the samples that there are, and keeps them, unless those that there are have decoded
+        nearly all of this sequence; without samples, takes those that were made before. What is decoded from now on becomes
+        samples from the first token on."""
         if not self._on:
             return
         self._wanted = True
-        if self.samples.kept:
+        loaded = self.shared.loaded
+        best = loaded is not None and not loaded.quick and _part(self._told, (self._first, 0)) > MUCH
+        if self.samples.kept and not best:
             self._look()
             often = OFTEN if self.samples.size >= LEAST else min(OFTEN, FEW_TIMES)
             self._finish(self.samples.kept, Wanted(ALL, often, quick=False))
-        else:
+        elif not self.samples.kept:
             self._seek()
         self._load()
 
