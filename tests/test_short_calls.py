@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -283,10 +284,12 @@ def test_tokens_of_which_running_sums_say_nothing_are_added_up(model: w2x.Model)
     assert engine.total(other, again) == other[again].sum()
 
 
-def test_a_long_call_without_chains_is_sampled_as_a_whole_and_good_chains_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_call_without_chains_is_sampled_as_a_whole_and_good_chains_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """What the first tokens are made of is not what the last ones are: numbers grow."""
     monkeypatch.setenv("WASM2XFORMER_CHAINS", "ready")
-    monkeypatch.setenv("WASM2XFORMER_CACHE", "")
+    monkeypatch.setenv("WASM2XFORMER_CACHE", str(tmp_path))
     monkeypatch.setattr(loaded_chains, "_shared", OrderedDict())
     vm = w2x.Instance(w2x.compile(COUNT))
     vm._engine.improve()
