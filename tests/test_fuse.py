@@ -100,6 +100,38 @@ def test_addresses_of_64_bits_are_not_sums_of_i64():
     )
 
 
+# What stands behind a branch has, where loops are repeated or tails copied, more than one way in.
+BEHIND_BRANCHES = {
+    "tested first": """(block $out (loop $l
+        (local.set 2 (i32.add (local.get 0) (local.get 1)))
+        (br_if $out (i32.eqz (local.get 1)))
+        (local.set 3 (i32.xor (local.get 3) (i32.add (local.get 2) (local.get 3))))
+        (local.set 1 (i32.sub (local.get 1) (i32.const 1)))
+        (br $l))) (local.get 3)""",
+    "tested last": """(loop $l
+        (local.set 4 (i32.rotl (i32.const 15054130) (local.get 3)))
+        (local.set 3 (i32.or (local.get 4) (local.get 1)))
+        (local.set 2 (i32.add (local.get 3) (local.get 0)))
+        (br_if $l (local.tee 1 (i32.shr_u (local.get 1) (i32.const 1)))))
+        (i32.add (local.get 2) (local.get 4))""",
+    "an address": """(block $out (loop $l
+        (local.set 2 (i32.add (local.get 0) (local.get 1)))
+        (br_if $out (i32.eqz (local.get 1)))
+        (local.set 3 (i32.xor (local.get 3) (i32.load8_u (local.get 2))))
+        (local.set 1 (i32.sub (local.get 1) (i32.const 1)))
+        (br $l))) (local.get 3)""",
+}
+
+
+@pytest.mark.parametrize("body", BEHIND_BRANCHES.values(), ids=BEHIND_BRANCHES.keys())
+def test_nothing_moves_behind_a_branch(body):
+    verifier = w2x.Verifier(wat(body, "(param i32 i32) (result i32) (local i32 i32 i32)"))
+    for n in (0, 1, 5, 200):
+        report = verifier.invoke("f", [7, n])
+        assert report.ok, (n, report.divergence)
+    assert not {op for op in ops(wat(body, "(param i32 i32) (result i32) (local i32 i32 i32)")) if op.endswith(".indexed")}
+
+
 # --- that it computes the same ---
 
 

@@ -4,7 +4,9 @@
 - x = a + b, a - b or a * b, read by one addition or subtraction alone: that one step computes both.
 
 The first computation moves to where its value is used, so its operands must still hold there what they held. It cannot trap,
-and its instruction's value is recorded no more: `folded` says so.
+and its instruction's value is recorded no more: `folded` says so. It does not move behind a branch: what is copied or repeated
+later leads other paths to there, and whether all of them have brought the same operands is nothing that a check of the program
+could see.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ class _Fusion:
                 if bit not in map(frame_bit, (user.a, user.b)):
                     return []
                 users.append(j)
-            if any(self._needed_at(self.code.labels[label], bit) for label in labels_of(user)):
+            if labels_of(user) and self.live[j] & bit:
                 return []
             if self.effects.writes(user) & bit or not falls_through(user) or not self.live[j] & bit:
                 return users
