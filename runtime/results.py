@@ -28,6 +28,17 @@ Total = Callable[[np.ndarray, np.ndarray], int]
 Ids = Sequence[int] | np.ndarray
 
 
+class Joined:
+    """Arrays of tokens, to be made one of int32."""
+
+    def __init__(self, parts: Sequence[np.ndarray]):
+        self.parts = parts
+
+    def __call__(self) -> np.ndarray:
+        parts = self.parts
+        return parts[0].astype(np.int32, copy=False) if len(parts) == 1 else np.concatenate(parts, dtype=np.int32)
+
+
 @dataclass
 class Run:
     """What one invocation did.
@@ -71,6 +82,13 @@ class Run:
         """It neither trapped nor called proc_exit."""
         return self.trap is None and self.exit_code is None
 
+    @property
+    def pieces(self) -> Sequence[np.ndarray]:
+        """`tokens` in as many arrays as they were decoded in, unsigned or int32, which nobody may write to: there without
+        another array as long as a long trace."""
+        kept = self.__dict__["tokens"]
+        return kept.parts if isinstance(kept, Joined) else [self.tokens]
+
 
 class Results:
     """What the tokens of a model's invocations say. total: of table[token] over tokens, from who has it fast."""
@@ -98,7 +116,7 @@ class Results:
             found = [value]
         values = [value - (1 << bits) if value >> bits - 1 else value for value in found]
         steps = partial(_steps, self._model, self._table, prompt, [tokens])
-        return Run.returning(values, found, partial(np.array, prompt, np.int32), partial(_joined, [tokens]), steps)
+        return Run.returning(values, found, partial(np.array, prompt, np.int32), Joined([tokens]), steps)
 
     def _last_value(self, tokens: list[int]) -> tuple[int, int]:
         """The number that tokens end with, and how many digits it has."""
@@ -127,7 +145,7 @@ class Results:
         hold no results."""
         table, last = self._table, parts[-1].item(-1)
         steps = partial(_steps, self._model, table, prompt, parts)
-        run = Run([], partial(np.array, prompt, np.int32), partial(_joined, parts), steps)
+        run = Run([], partial(np.array, prompt, np.int32), Joined(parts), steps)
         if True in self._streams:
             run.stdout, run.stderr = (
                 b"".join([output_bytes(table, part, kind) for part in parts]) if there else b""
@@ -242,10 +260,6 @@ def _steps(model: Model, table: TokenTable, prompt: Ids, parts: Sequence[np.ndar
             steps += int(np.count_nonzero(shared.take(before, mode="clip")))
             row += int(moved[-1])
     return steps
-
-
-def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
-    return parts[0].astype(np.int32, copy=False) if len(parts) == 1 else np.concatenate(parts, dtype=np.int32)
 
 
 def _last(parts: Sequence[np.ndarray], count: int) -> np.ndarray:

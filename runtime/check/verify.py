@@ -6,7 +6,7 @@ import hashlib
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ from ..errors import DivergenceError, Trap, Unfinished, needing
 from ..exclusive import Exclusive
 from ..folders import Contents, Folders, contents, differences
 from ..instance import Instance, memory_index
-from ..results import Run
+from ..results import Joined, Run
 from ..trace import Trace, decode, table_of
 from ..world import World, plain_bytes
 from .diff import Agreement, Comparison, Divergence, ModelState, StateComparison, StateDifference
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from .replay import Mismatch, Reading
     from .replay.margins import Margins
 
-# With fewer tokens, each may end a step: a closer look takes longer than it spares wasmtime.
-FEW = 1 << 14
+# Tokens looked at together: what is made of them stays in a cache of the processor.
+BLOCK = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Report:
 
     @property
     def tokens(self) -> int:
-        return len(self.run.tokens)
+        return sum(map(len, self.run.pieces))
 
     @property
     def limit(self) -> str:
@@ -217,13 +217,13 @@ class Verifier:
             finally:
                 self._answered(name, args, instance.asked)
             types = self.program.entries[name].params
-            bound = Bound(self._most_steps(run), self._comparison.answered)
+            bound = Bound(self._comparison.answered, partial(self._most_steps, run))
             values = [bits_of(t, a) for t, a in zip(types, args)]
             agreement = self._agreement(run)
             report = self._compare(run, self._oracle.invoke(name, values, bound, agreement), agreement)
             self._oracle.know(run.values)
         except Unfinished as error:
-            tokens = error.tokens if run is None else (run.prompt, run.tokens)
+            tokens = error.tokens if run is None else (run.prompt, *run.pieces)
             raise self._given_up(error, tokens) from None
         if replay:
             self._replay(report, replay, options["progress"])
@@ -250,15 +250,15 @@ class Verifier:
         report.margins = Margins(model.certificate) if how.margins else None
         with needing("replay with real softmax", "torch"):
             report.mismatch = replay(
-                model, sequence, len(sequence) - len(report.run.tokens) - 1, progress,
+                model, sequence, len(sequence) - report.tokens - 1, progress,
                 attention=how.attention, device=how.device, margins=report.margins, reading=self._reading,
             )  # fmt: skip
 
     def _most_steps(self, run: Run) -> int:
         """That a run can have been: each of them ends with a token, or shares a row with one that does."""
-        tokens, ends = run.tokens, self._table.ends
-        blocks = (tokens[i : i + FEW] for i in range(0, len(tokens), FEW))
-        last = len(tokens) if len(tokens) < FEW else sum(int(np.count_nonzero(ends.take(block))) for block in blocks)
+        ends = self._table.ends
+        blocks = (piece[i : i + BLOCK] for piece in run.pieces for i in range(0, len(piece), BLOCK))
+        last = sum(int(np.count_nonzero(ends.take(block))) for block in blocks)
         return last if len(self.program.step_at) == len(self.program.steps) else 2 * last
 
     def _given_up(self, error: Unfinished, tokens: Sequence[np.ndarray]) -> Unfinished:
@@ -320,21 +320,20 @@ class Verifier:
 
     def _follow(self, run: Run) -> None:
         """What the host asked between two calls."""
-        tokens = np.concatenate([run.prompt, run.tokens])
+        tokens = np.concatenate([run.prompt, *run.pieces], dtype=np.int32)
         self._sequence.append(tokens)
         self._state.follow(decode(tokens, self._table, self.program, run.probed), run.probed)
 
     def _agreement(self, run: Run, keep: bool = False) -> Agreement:
         agreement = self._comparison.agreement(run, self._state, keep or self._keep)
         self._sequence.append(agreement.tokens)
-        given = len(run.prompt)
-        run.prompt, run.tokens = agreement.tokens[:given], agreement.tokens[given:]  # long ones are there once
+        run.tokens = Joined([agreement.tokens[len(run.prompt) :]])  # long ones are there once
         return agreement
 
     def _compare(self, run: Run, oracle: OracleRun, agreement: Agreement) -> Report:
         keys, run.probed = run.probed, None
         tokens = agreement.tokens  # all that a report keeps of it
-        decoded = cache(lambda: decode(tokens, self._table, self.program, keys))
+        decoded = cache(lambda: decode(tokens.astype(np.int32), self._table, self.program, keys))
         agreed = self._comparison.agrees(agreement, oracle, decoded)
         if agreed:
             self._state.end(agreement.values(), decoded)

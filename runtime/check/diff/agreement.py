@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -61,8 +61,9 @@ class Agreement:
     has what the prompt puts there, and gets what the call stores. hidden: bytes of hidden memory. keep: records are kept in any
     case; where there are bulk instructions they always are.
 
-    agrees: nothing has been seen so far that is not as it should be. When something has, memory has the stores of some of the
-    steps. counts: of the records that were not kept, by site. dropped: how many of them steps answer for.
+    tokens: [n], the prompt's and the model's; uint16 where all of them are ids of the table below 2^16, and int32 where the other
+    checks have to look at them. agrees: nothing has been seen so far that is not as it should be. When something has, memory has
+    the stores of some of the steps. counts: of the records that were not kept, by site. dropped: how many of them steps answer for.
     """
 
     def __init__(
@@ -73,7 +74,10 @@ class Agreement:
         self._room = room = room or PassRoom(tables)
         fixed, steps = len(tables.fixed), len(tables.constants)
         self.entry = int(np.argmax(table.kind[run.prompt] == Kind.ENTRY))
-        self.tokens = np.concatenate([run.prompt, run.tokens], dtype=np.int32)
+        # Nothing is read outside of an array, whatever an engine gives.
+        pieces = [run.prompt, *run.pieces]
+        known = all(map(partial(_within, min(len(table.kind), 2**16)), pieces))
+        self.tokens = np.concatenate(pieces, dtype=np.uint16 if known else np.int32, casting="unsafe")
         self._has_keys = run.probed is not None
         self._keys, self._near = run.probed, np.empty(0)  # all of them, and some in a row
         pages, first_page = memory.pointers(-hidden, MEMORY_LIMIT - 1)
@@ -89,9 +93,7 @@ class Agreement:
         state[p.HIDDEN_BYTES], state[p.FIRST_PAGE], state[p.HAS_KEYS], state[p.USER] = hidden, first_page, self._has_keys, -1
         state[p.CALL] = room.next_call()
         self._placed = [Placed(each) for each in (state, self.tokens, self.counts, self._visited, pages)]
-        # Nothing is read outside of an array, whatever an engine gives.
-        known = self.tokens.min() >= 0 and self.tokens.max() < len(table.kind)
-        self.agrees = bool(known) and (self._keys is None or len(self._keys) == len(self.tokens))
+        self.agrees = known and (self._keys is None or len(self._keys) == len(self.tokens))
 
     @property
     def compared(self) -> int:
@@ -195,3 +197,8 @@ class Agreement:
             self._table, self.tokens, self.entry, step.astype(np.int32), end, np.ones(len(step), np.int32),
             kinds.astype(np.uint8), values.astype(np.int64).view(np.uint64), np.zeros(len(step), np.int32), None, outcome, None,
         )  # fmt: skip
+
+
+def _within(count: int, tokens: np.ndarray) -> bool:
+    """Whether all of them are ids from 0 to below `count`."""
+    return not len(tokens) or (int(tokens.max()) < count and (tokens.dtype.kind == "u" or int(tokens.min()) >= 0))

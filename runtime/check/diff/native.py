@@ -1,13 +1,13 @@
 """Functions on arrays of numbers, written in a few words of Python, as machine code.
 
-What a function may consist of: parameters that are arrays (`U8`, `I32`, `I64`, `F64`, `R64`); variables, each either an integer
-of 64 bits with a sign or a real number in float64, as what is assigned to it first; assignments, `if`, `while`, `break`,
-`continue`, `return` of an integer; `+ - * & | ^ << >>` of integers, `+ - * /` of real numbers, single comparisons, `and`, `or`,
-`not`; numbers, also such that its module names; `real(integer)`, and of real numbers `whole` (without what is behind the point),
-`rint`, `fabs` and `bits`. Nothing else is translated, and no operation takes one of each kind. An element of an F64 is read as an
-integer, as -2^63 where it is none, that of an R64 as the real number that it is; `poke(address, byte)` writes one byte. No
-rounding is left out and no sum put in another order. Nothing is checked when it runs: the function itself has to see to it that
-it stays inside its arrays.
+What a function may consist of: parameters that are arrays (`U8`, `U16`, `I32`, `I64`, `F64`, `R64`); variables, each either an
+integer of 64 bits with a sign or a real number in float64, as what is assigned to it first; assignments, `if`, `while`,
+`break`, `continue`, `return` of an integer; `+ - * & | ^ << >>` of integers, `+ - * /` of real numbers, single comparisons,
+`and`, `or`, `not`; numbers, also such that its module names; `real(integer)`, and of real numbers `whole` (without what is
+behind the point), `rint`, `fabs` and `bits`. Nothing else is translated, and no operation takes one of each kind. An element of
+an F64 is read as an integer, as -2^63 where it is none, that of an R64 as the real number that it is; `poke(address, byte)`
+writes one byte. No rounding is left out and no sum put in another order. Nothing is checked when it runs: the function itself
+has to see to it that it stays inside its arrays.
 
 Why not numba: it takes half a second of every process before such a function runs, more than most calls take to verify.
 """
@@ -29,11 +29,12 @@ from ...fast.sealed import DIGEST, cache_folder, opened
 
 # Arrays, by the name of the annotation.
 U8: TypeAlias = np.ndarray
+U16: TypeAlias = np.ndarray
 I32: TypeAlias = np.ndarray
 I64: TypeAlias = np.ndarray
 F64: TypeAlias = np.ndarray
 R64: TypeAlias = np.ndarray
-_TYPES = {"U8": np.uint8, "I32": np.int32, "I64": np.int64, "F64": np.float64, "R64": np.float64}
+_TYPES = {"U8": np.uint8, "U16": np.uint16, "I32": np.int32, "I64": np.int64, "F64": np.float64, "R64": np.float64}
 
 
 def poke(address: int, byte: int) -> None:

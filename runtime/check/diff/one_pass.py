@@ -6,7 +6,7 @@ should be. Says only that there is one: which, the other checks find out. `nativ
 
 from __future__ import annotations
 
-from .native import F64, I32, I64, U8, poke
+from .native import F64, I32, I64, U8, U16, poke
 
 # How the pass ends: something is not as it should be; more records are needed; memory is needed for the pages of the bytes
 # from NEEDED_FIRST to NEEDED_LAST; the keys at the positions from NEEDED_FIRST on are needed; the invocation has ended, and all
@@ -45,7 +45,7 @@ LOW, PAGE_BITS, PAGE_MASK = 2**32 - 1, 16, 2**16 - 1
 
 
 def follow(
-    state: I64, tokens: I32, keys: F64, records: I64, token_rows: I32, step_rows: I32, firsts: I32, constants: I64, bases: I64,
+    state: I64, tokens: U16, keys: F64, records: I64, token_rows: I32, step_rows: I32, firsts: I32, constants: I64, bases: I64,
     cases: I64, answered: U8, counts: I64, visited: U8, slots: I64, known: U8, stack: I64, pages: I64, results: I64, bulks: I64,
 ) -> int:  # fmt: skip
     """From where the state says, as far as the records go. known: the number of the call that has written the slot last.

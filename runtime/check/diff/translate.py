@@ -11,8 +11,8 @@ from typing import Any
 from llvmlite import ir
 
 NOT_WHOLE = -(2**63)
-_WORD, _BYTE, _FLOAT = ir.IntType(64), ir.IntType(8), ir.DoubleType()
-_ELEMENTS = {"U8": _BYTE, "I32": ir.IntType(32), "I64": _WORD, "F64": _FLOAT, "R64": _FLOAT}
+_WORD, _BYTE, _SHORT, _FLOAT = ir.IntType(64), ir.IntType(8), ir.IntType(16), ir.DoubleType()
+_ELEMENTS = {"U8": _BYTE, "U16": _SHORT, "I32": ir.IntType(32), "I64": _WORD, "F64": _FLOAT, "R64": _FLOAT}
 _OPERATIONS = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.BitAnd: "and_", ast.BitOr: "or_", ast.BitXor: "xor",
     ast.LShift: "shl", ast.RShift: "ashr",
@@ -202,7 +202,7 @@ class _Body:
             return b.select(b.fcmp_ordered("==", b.sitofp(whole, _FLOAT), found), whole, self.number(NOT_WHOLE))
         if found.type == _WORD:
             return found
-        return b.zext(found, _WORD) if found.type == _BYTE else b.sext(found, _WORD)
+        return b.zext(found, _WORD) if found.type in (_BYTE, _SHORT) else b.sext(found, _WORD)
 
     def operation(self, op: ast.operator, left: ir.Value, right: ir.Value) -> ir.Value:
         self.same(left.type, right.type, op)

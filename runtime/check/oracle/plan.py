@@ -57,7 +57,7 @@ def oracle_for(
     throws = any(decode(library).tags for _, library in libraries)
     recorded = Recorded(module, functions, quiet=program.opt_level == 0, throws=throws)
     claimed = {step.site for step in program.steps}
-    bound = Bound(start_steps, np.array([site in claimed for site in recorded.sites], np.bool_))
+    bound = Bound(np.array([site in claimed for site in recorded.sites], np.bool_), start_steps)
     entries = [e for e in (*program.entries.values(), program.start) if e is not None]
     calls = (step for e in entries for step in program.steps[e.entry :] if step.op == "call")
     oracle = Oracle(

@@ -24,6 +24,7 @@ from ...arrays import join
 from ...bit_patterns import Reference
 from ...errors import OracleError
 from ...exclusive import Exclusive
+from ...later import Later
 from ...world import World
 from . import record as names
 from .added_functions import LOOKED_INTO, is_kept
@@ -73,16 +74,17 @@ class OracleRun:
         return len(self.records)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bound:
-    """How far a run is worth following. steps: that the model executed. answered: bool, by site: a step answers for it.
+    """How far a run is worth following. answered: bool, by site: a step answers for it. steps: that the model executed, which
+    may be given as a function: it is asked for only where records do not agree, or are kept.
 
     A run that leaves more records than there were steps to answer for them is another one, and may have no end; so is
     one that comes back to the same instruction without having left such a record.
     """
 
-    steps: int
     answered: np.ndarray
+    steps: Later[int] = Later()  # noqa: RUF009 (a descriptor)
 
 
 class Watch(Protocol):
