@@ -28,7 +28,7 @@ Total = Callable[[np.ndarray, np.ndarray], int]
 Ids = Sequence[int] | np.ndarray
 
 
-class Joined:
+class TokenParts:
     """Arrays of tokens, to be made one of int32."""
 
     def __init__(self, parts: Sequence[np.ndarray]):
@@ -87,7 +87,7 @@ class Run:
         """`tokens` in as many arrays as they were decoded in, unsigned or int32, which nobody may write to: there without
         another array as long as a long trace."""
         kept = self.__dict__["tokens"]
-        return kept.parts if isinstance(kept, Joined) else [self.tokens]
+        return kept.parts if isinstance(kept, TokenParts) else [self.tokens]
 
 
 class Results:
@@ -116,7 +116,7 @@ class Results:
             found = [value]
         values = [value - (1 << bits) if value >> bits - 1 else value for value in found]
         steps = partial(_steps, self._model, self._table, prompt, [tokens])
-        return Run.returning(values, found, partial(np.array, prompt, np.int32), Joined([tokens]), steps)
+        return Run.returning(values, found, partial(np.array, prompt, np.int32), TokenParts([tokens]), steps)
 
     def _last_value(self, tokens: list[int]) -> tuple[int, int]:
         """The number that tokens end with, and how many digits it has."""
@@ -145,7 +145,7 @@ class Results:
         hold no results."""
         table, last = self._table, parts[-1].item(-1)
         steps = partial(_steps, self._model, table, prompt, parts)
-        run = Run([], partial(np.array, prompt, np.int32), Joined(parts), steps)
+        run = Run([], partial(np.array, prompt, np.int32), TokenParts(parts), steps)
         if True in self._streams:
             run.stdout, run.stderr = (
                 b"".join([output_bytes(table, part, kind) for part in parts]) if there else b""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
 
 from .arrays import join
@@ -51,7 +53,7 @@ class SparseValues:
             return self._all[start : max(stop, start)]
         if len(self._at) != 1:
             self._at, self._values = [join(self._at, np.int32)], [join(self._values)]
-        first, last = np.searchsorted(self._at[0], (start, stop))
+        first, last = (bisect_left(self._at[0], end) for end in (start, stop))  # numpy would make all of them int64 first
         found = np.zeros(max(stop - start, 0))
         found[self._at[0][first:last] - start] = self._values[0][first:last]
         return found

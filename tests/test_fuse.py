@@ -22,6 +22,7 @@ from wasm2xformer.runtime.check.translation import FunctionCheck, Mistranslation
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
 from tests.random.case import EDGES
+from tests.random.loops import loops
 
 MEMORY = r"""(memory 1) (data (i32.const 0) "\01\82\f3\74\05\e6\07\98") (data (i32.const 65528) "\91\02\a3\04\85\06\f7\08")"""
 # Sums of two that are within memory, around its ends, and around 2^32, where they wrap around.
@@ -132,38 +133,9 @@ def test_nothing_moves_behind_a_branch(body):
     assert not {op for op in ops(wat(body, "(param i32 i32) (result i32) (local i32 i32 i32)")) if op.endswith(".indexed")}
 
 
-def random_loops(seed: int, count: int) -> str:
-    """WAT: functions of loops, branches, and sums that are used behind them."""
-    rng = random.Random(seed)
-
-    def value(depth: int) -> str:
-        if depth == 0 or rng.random() < 0.3:
-            return rng.choice((f"(local.get {rng.randrange(5)})", f"(i32.const {rng.choice((1, 4, 16, 255))})"))
-        if rng.random() < 0.2:
-            return f"(i32.load8_u offset={rng.choice((0, 16))} {value(depth - 1)})"
-        return f"(i32.{rng.choice(('add', 'add', 'add', 'sub', 'mul', 'xor', 'and', 'shr_u'))} {value(depth - 1)} {value(depth - 1)})"
-
-    def statement(depth: int) -> str:
-        kind = rng.random()
-        if depth and kind < 0.12:
-            return f"(loop {body(depth - 1)} (br_if 0 {value(1)}))"
-        if depth and kind < 0.24:
-            return f"(block (loop {body(depth - 1)} (br_if 1 {value(1)}) {body(depth - 1)} (br 0)))"
-        if depth and kind < 0.36:
-            return f"(if {value(1)} (then {body(depth - 1)} {rng.choice(('', '(return (local.get 0))'))}))"
-        return f"(i32.store8 {value(1)} {value(0)})" if kind < 0.45 else f"(local.set {rng.randrange(5)} {value(2)})"
-
-    def body(depth: int) -> str:
-        return " ".join(statement(depth) for _ in range(rng.randrange(1, 5)))
-
-    functions = (f"{body(2)} (local.get {rng.randrange(5)})" for _ in range(count))
-    signature = "(param i32 i32) (result i32) (local i32 i32 i32)"
-    return "(module (memory 1) " + " ".join(f'(func (export "{i}") {signature} {each})' for i, each in enumerate(functions)) + ")"
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_all_steps_of_random_loops_are_as_the_instructions_want(seed):
-    source = load(random_loops(seed, 400))
+    source = load(loops(seed, 400).source)
     program = compile_steps(source, CompileOptions())[0]
     linked = link_source(source, CompileOptions())
     assert [str(fault) for fault in TranslationCheck(program, linked, source.module).all()] == []

@@ -27,7 +27,7 @@ from .check import Tally
 from .kinds import KINDS
 from .ttf3 import PROGRAM
 
-OWN = ("expressions", "structured", "exceptions")  # those that need no other program
+OWN = ("expressions", "structured", "loops", "exceptions")  # those that need no other program
 TTF = (*OWN, "ttf")
 COLUMNS = ("modules", "invocations", "traps", "tokens", "steps", "compared", "unfinished")
 

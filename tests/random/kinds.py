@@ -9,13 +9,14 @@ from .case import Case
 from .check import Tally, run, run_steps
 from .exceptions import exceptions
 from .expressions import expressions
+from .loops import loops
 from .structured import structured
 from .together import together
 from .ttf import ttf
 from .ttf3 import ttf3, ttf_gc
 
 KINDS: dict[str, Callable[[int], Case]] = {
-    "expressions": expressions, "structured": structured, "exceptions": exceptions, "ttf": ttf,
+    "expressions": expressions, "structured": structured, "loops": loops, "exceptions": exceptions, "ttf": ttf,
     "ttf3": ttf3, "ttf_gc": ttf_gc,
 }  # fmt: skip
 

@@ -63,7 +63,8 @@ class Agreement:
 
     tokens: [n], the prompt's and the model's; uint16 where all of them are ids of the table below 2^16, and int32 where the other
     checks have to look at them. agrees: nothing has been seen so far that is not as it should be. When something has, memory has
-    the stores of some of the steps. counts: of the records that were not kept, by site. dropped: how many of them steps answer for.
+    the stores of some of the steps. counts: of the records that were not kept, by site. dropped: how many of them steps answer
+    for.
     """
 
     def __init__(

@@ -15,8 +15,9 @@ DIFFERS, MORE, PAGES, KEYS, ENDED = range(5)
 
 # Of a token. VALUE, SHIFT, WRAPS: it adds (VALUE << SHIFT) + (WRAPS << 32) to its step's value. BEHIND: what must stand right
 # before it, 0 for most, as the LEADS of that one. DIGIT_PLACE: 1 + its place, 0 for what is no digit. LEADS: what it is to the
-# next token; -(1 + p): digit p has to be next. ENDS: its step (1), and the invocation (2).
-KIND, VALUE, SHIFT, IP_DELTA, FRAME_DELTA, BEHIND, DIGIT_PLACE, LEADS, ENDS, WRAPS = range(10)
+# next token; -(1 + p): digit p has to be next. ENDS: its step (1), and the invocation (2). ALONE: it can be all of a step that
+# computes.
+KIND, VALUE, SHIFT, IP_DELTA, FRAME_DELTA, BEHIND, DIGIT_PLACE, LEADS, ENDS, WRAPS, ALONE = range(11)
 TOKEN_WIDTH = 16
 
 # Of a step. WANTED: the kind of its last token. MOVES: what the frame moves by when it jumps. TARGET: where a jump goes, -1 if
@@ -26,6 +27,8 @@ TOKEN_WIDTH = 16
 STEP_WIDTH = 16
 VALUED_FLAG, STORED_FLAG, BULK_FLAG, REFERENCE_FLAG = 1, 2, 4, 8
 HIDDEN_FLAG, GROWS_FLAG, RESULT_FLAG, INTERNAL_FLAG = 16, 32, 64, 128
+# It does nothing but compute a value that is recorded, and write it to a slot.
+PLAIN_FLAG = 256
 NO_SLOT, CONST_SLOT, FIXED_SLOT, FRAME_SLOT = range(4)
 
 # Of the state. IP: the row. SECOND: whether the branch of a row with two steps has been seen, which was not taken. LAST: the
@@ -67,12 +70,53 @@ def follow(
     fixed = state[FIXED]
     call = state[CALL]
     second = state[SECOND]
+    rows = state[PROGRAM]
+    size = state[SLOTS]
+    patience = state[PATIENCE]
     index = 0
     status = DIFFERS
     while True:
-        # The tokens of one step.
-        if ip < 0 or ip >= state[PROGRAM]:
+        if ip < 0 or ip >= rows:
             return DIFFERS
+        # Records for which no step answers.
+        while record < available and not answered[records[2 * record] & LOW]:
+            site = records[2 * record] & LOW
+            counts[site] = counts[site] + 1
+            since = since + 1
+            if since > patience:
+                return DIFFERS
+            record = record + 1
+        # Most steps by far, in fewer words: what follows says the same of them.
+        if i < count and record < available and token_rows[tokens[i] * TOKEN_WIDTH + ALONE]:
+            index = firsts[ip] + second
+            at = index * STEP_WIDTH
+            site = records[2 * record] & LOW
+            if step_rows[at + FLAGS] & PLAIN_FLAG and site == step_rows[at + SITE]:
+                row = tokens[i] * TOKEN_WIDTH
+                value = token_rows[row + VALUE] + (token_rows[row + WRAPS] << 32)
+                slot = step_rows[at + DEST]
+                if step_rows[at + DEST_KIND] == FRAME_SLOT:
+                    slot = slot + frame + fixed
+                    if slot < fixed or slot >= size:
+                        return DIFFERS
+                if value != records[2 * record + 1]:
+                    return DIFFERS
+                slots[slot] = value
+                known[slot] = call
+                counts[site] = counts[site] + 1
+                compared = compared + 1
+                since = 0
+                record = record + 1
+                visited[index] = 1
+                user = index
+                user_step = step
+                step = step + 1
+                second = 0
+                i = i + 1
+                ip = ip + token_rows[row + IP_DELTA]
+                frame = frame + token_rows[row + FRAME_DELTA]
+                continue
+        # The tokens of one step.
         first = i
         next_ip = ip
         next_frame = frame
@@ -169,13 +213,6 @@ def follow(
                 return DIFFERS
             event = called
         if event >= 0:
-            while record < available and not answered[records[2 * record] & LOW]:
-                site = records[2 * record] & LOW
-                counts[site] = counts[site] + 1
-                since = since + 1
-                if since > state[PATIENCE]:
-                    return DIFFERS
-                record = record + 1
             if record == available:
                 i = first
                 status = MORE
@@ -218,7 +255,7 @@ def follow(
                 if case < 0 or next_ip != cases[step_rows[at + FIRST_CASE] + case]:
                     return DIFFERS
             elif group == G_CALL_INDIRECT or group == G_TAIL_INDIRECT:  # noqa: SIM109 (tuples are not translated)
-                if next_ip < 0 or next_ip >= state[PROGRAM]:
+                if next_ip < 0 or next_ip >= rows:
                     return DIFFERS
                 callee = step_rows[firsts[next_ip] * STEP_WIDTH + FUNCTION_AT]
                 if callee >= 0 and callee != recorded:
@@ -252,7 +289,7 @@ def follow(
                 slot = step_rows[at + SOURCE]
                 if step_rows[at + SOURCE_KIND] == FRAME_SLOT:
                     slot = slot + frame + fixed
-                    if slot < fixed or slot >= state[SLOTS]:
+                    if slot < fixed or slot >= size:
                         return DIFFERS
                 if known[slot] == call and slots[slot] != value:
                     return DIFFERS
@@ -260,7 +297,7 @@ def follow(
                 slot = step_rows[at + DEST]
                 if step_rows[at + DEST_KIND] == FRAME_SLOT:
                     slot = slot + frame + fixed
-                    if slot < fixed or slot >= state[SLOTS]:
+                    if slot < fixed or slot >= size:
                         return DIFFERS
                 slots[slot] = value
                 known[slot] = call

@@ -27,6 +27,7 @@ from .steps import (
     STORED,
     TAIL_INDIRECT,
     TRAP,
+    VALUE,
     VALUED,
     StepTable,
 )
@@ -89,6 +90,7 @@ def _token_rows(table: TokenTable) -> np.ndarray:
     rows[:, p.DIGIT_PLACE] = np.where(digit, table.place.astype(np.int64) + 1, 0)  # of a whole value 0, too
     rows[:, p.LEADS] = np.where(place > 0, -place, table.leads)
     rows[:, p.ENDS] = np.where(table.stops, 2, table.ends)
+    rows[:, p.ALONE] = digit & (place == 0) & (rows[:, p.BEHIND] == 0) & (rows[:, p.LEADS] == 0) & (rows[:, p.ENDS] == 1)
     return _narrow(rows)
 
 
@@ -103,6 +105,9 @@ def _step_rows(
         (p.RESULT_FLAG, steps.result), (p.INTERNAL_FLAG, steps.internal),
     )  # fmt: skip
     rows[:, p.FLAGS] = sum(flag * which.astype(np.int64) for flag, which in flags)
+    plain = (steps.group == VALUE) & (steps.site >= 0) & (rows[:, p.FLAGS] == p.VALUED_FLAG)
+    plain &= (slots.source[0] == p.NO_SLOT) & (slots.target[0] != p.NO_SLOT)
+    rows[:, p.FLAGS] += p.PLAIN_FLAG * plain
     goes = np.isin(steps.group, (JUMP, BRANCH, CALL))
     rows[:, p.TARGET] = np.where(goes, np.where(steps.target < 0, _NOWHERE, _rows(program, steps.target)), -1)
     rows[:, p.MOVES] = np.where(np.isin(steps.group, (CALL, CALL_INDIRECT)), steps.imm, 0)
