@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,10 @@ from .bit_patterns import Reference, encode, integer_bits, slots_of
 from .errors import ArgumentError
 from .folders import image
 from .world import World
+
+
+# So many exported functions are looked at before they are called: a short call takes half as long again when it does that itself.
+FEW = 64
 
 
 class PlainEntry(NamedTuple):
@@ -36,6 +41,8 @@ class Prompts:
         self._zero = [self._ids[name] for name in (f"D{p}.0" for p in range(8)) if name in self._ids]  # behind each, 255 others
         self._inputs, self._registers = _inputs(model, world)
         self._plain: dict[str, PlainEntry | None] = {}
+        for name in islice(model.program.entries, FEW):
+            self._look(name)
         self._objects: set[int] = set()  # those that the host has been given
         # Where the folders go, until they have been told.
         self._folders = model.program.inputs["files"][0] if world.folders and "files" in model.program.inputs else None

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from .sparse_values import SparseValues
 # As plain numbers: numpy takes microseconds to compare with others.
 DIGIT, TRAP, STDOUT, STDERR = (int(kind) for kind in (Kind.DIGIT, Kind.TRAP, Kind.STDOUT, Kind.STDERR))
 TRAILING = 8  # digits of a slot, at most
+FEW_ENTRIES = 64  # exported functions that are looked at before they are called
 FEW = 16  # tokens that Python looks at one by one, before numpy would have begun
 BLOCK = 1 << 15  # tokens of a finished trace looked at together: what is made of them stays in a cache of the processor
 Total = Callable[[np.ndarray, np.ndarray], int]
@@ -99,6 +101,8 @@ class Results:
         self._slots: dict[int, tuple[int, int]] = {}  # by entry: slots of its results, and the step at which it halts
         self._short: dict[int, tuple[int, int]] = {}  # by entry: the row at which it halts, and the bits of its one result, or 0
         self._halt, self._zero = _ids(table)
+        for entry in islice(model.program.entries.values(), FEW_ENTRIES):
+            self._short_of(entry)
 
     def short(self, entry: Entry, name: str, prompt: Ids, tokens: np.ndarray, moved: int) -> Run:
         """The same as `run`, of one part; sooner where a function with at most one result, i32 or i64, has returned it."""
