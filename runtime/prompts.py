@@ -16,7 +16,6 @@ from .errors import ArgumentError
 from .folders import image
 from .world import World
 
-
 # So many exported functions are looked at before they are called: a short call takes half as long again when it does that itself.
 FEW = 64
 
