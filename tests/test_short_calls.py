@@ -222,6 +222,18 @@ def test_samples_are_blocks_evenly_spread_and_what_stands_before_them(length: in
     assert starts[0] == before and len(set(np.diff(starts).tolist())) <= 2
 
 
+def test_samples_have_all_of_a_sequence_that_there_is_room_for() -> None:
+    kept, length = samples.Samples(1), 4 * samples.LONGEST
+    blocks = [np.full(length, k, dtype=np.int32) for k in range(2 * samples.ROOM // length)]
+    kept.add(0, blocks[0][:1])
+    whole = samples.ROOM // length - 1
+    for number, block in enumerate(blocks):
+        kept.add(number, block)
+        size = length if number < whole else samples.LONGEST
+        assert {len(tokens) for _, _, tokens in kept.kept} == {size}
+    assert [(row, set(tokens.tolist())) for row, _, tokens in kept.kept] == [(k, {k}) for k in range(len(blocks))]
+
+
 def test_chains_are_for_a_short_call_from_its_first_tokens_to_its_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever asks for them before the call gets most of it, in any cut of it into blocks."""
     monkeypatch.setenv("WASM2XFORMER_CHAINS", "ready")

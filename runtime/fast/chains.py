@@ -19,11 +19,10 @@ from .jit import compile_lightly, compile_optimised
 from .layout import type_for
 from .samples import Sample
 from .situations import Situation, Situations
-from .tokens_alike import FEW_CHANGES, MAX_CHANGES, Unchained, by_token, delayed_tokens, tokens_of
+from .tokens_alike import Unchained, by_token, delayed_tokens, tokens_of
 from .traffic import Traffic, Walk
 
-# Situations that code is made for at most; where so many are not for that part of all positions, tokens are treated alike that
-# differ more, and there may be more of them.
+# Situations that code is made for at most; and where so many are not for that part of all positions.
 FEW, MUCH, MOST = 1200, 0.9, 2400
 # Lines of LLVM IR, where it is made quickly and where it is not.
 QUICK_LINES, LINES = 100_000, 250_000
@@ -51,8 +50,8 @@ def compile_chains(
         return None
 
 
-def situations_of(found: Analysis, changes: int = MAX_CHANGES) -> Situations:
-    """Raises Unchained where rows do not follow from running sums. changes: see `tokens_alike.tokens_of`."""
+def situations_of(found: Analysis) -> Situations:
+    """Raises Unchained where rows do not follow from running sums."""
     split, graph = found.split, found.lifted.graph
     if split is None:
         raise Unchained("the code is not split by row")
@@ -74,7 +73,7 @@ def situations_of(found: Analysis, changes: int = MAX_CHANGES) -> Situations:
     if len(sums) != 1 or sums[0] is None or not bounds.below(0) or (bounds.exponent or 0) < 0 or not inside:
         raise Unchained("the row does not follow from one running sum")
     row_sum = context(graph.sums[sums[0]])
-    tokens = tokens_of(graph, split.contexts, found.special, found.decodable, row_sum, changes)
+    tokens = tokens_of(graph, split.contexts, found.special, found.decodable, row_sum)
     added = by_token(graph, row_sum, found.decodable)
     group_of, place = np.zeros(len(split.static.keys), dtype=int), np.zeros(len(split.static.keys), dtype=int)
     for g, rows in enumerate(split.groups):
@@ -96,19 +95,14 @@ def situations_of(found: Analysis, changes: int = MAX_CHANGES) -> Situations:
 def plan(found: Analysis, samples: Sequence[Sample], wanted: Wanted, entries: Entries = ()) -> ChainPlan:
     """For the situations that a sequence was in most."""
     situations = situations_of(found)
-    flow, chosen, part = _most_visited(situations, samples, wanted, FEW)
-    if part < MUCH:
-        coarser = situations_of(found, FEW_CHANGES)
-        other = _most_visited(coarser, samples, wanted, MOST)
-        if other[2] > part:
-            situations, (flow, chosen, part) = coarser, other
+    flow, chosen, part = _most_visited(situations, samples, wanted)
     if part < wanted.part or not chosen:
         raise Unchained("too few positions come often")
     return ChainPlan(found, situations, flow, chosen, entries)
 
 
 def _most_visited(
-    situations: Situations, samples: Sequence[Sample], wanted: Wanted, most: int
+    situations: Situations, samples: Sequence[Sample], wanted: Wanted
 ) -> tuple[Traffic, list[Situation], float]:
     """The traffic, the situations that are worth code, and which part of all positions they are."""
     walk = Walk(situations)
@@ -116,8 +110,8 @@ def _most_visited(
         walk.add(*sample)
     flow = walk.traffic()
     chosen, all_, sofar = [], sum(flow.visits.values()), 0
-    for situation, count in flow.visits.most_common(min(wanted.most, most)):
-        if count < wanted.often or sofar > ENOUGH * all_:
+    for number, (situation, count) in enumerate(flow.visits.most_common(min(wanted.most, MOST))):
+        if count < wanted.often or sofar > ENOUGH * all_ or (number >= FEW and sofar >= MUCH * all_):
             break
         chosen.append(situation)
         sofar += count

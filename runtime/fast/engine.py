@@ -23,15 +23,15 @@ from .interface import EXHAUSTED, FOREIGN, PREFIX_BYTES, STOP, UNEXPECTED, Refus
 from .jit import Loaded, compile_object
 from .loaded_chains import shared
 from .ready import Ready
-from .samples import LONGEST, Sample
+from .samples import Sample
 from .scratch import PART, Flags, Scratch, leave, scratch
 from .whole_call import FAILED, LOOK, WholeCall
 
 # Tokens that one call of generated code reads or decodes: few at first, then as many as take about that many seconds. Nothing
 # interrupts a call.
 FIRST_CHUNK, LAST_CHUNK, CHUNK_SECONDS, MORE = 1 << 8, PART, 0.1, 16
-# The same of those whose first ones may become a sample, so that samples come from all of a long call (where there are no chains
-# yet, each is one: LONGEST); and of those with a probe: 8 bytes for each, in memory that is there already.
+# The same of those whose first ones may become a sample, so that samples come from all of a long call; and of those with a probe:
+# 8 bytes for each, in memory that is there already.
 SHORT_CHUNK = 1 << 16
 # Code that was made quickly is made once more after so many tokens for each byte of its text: by then, what it has lost is about
 # a quarter of what that takes.
@@ -392,7 +392,6 @@ class FastEngine:
         most = 0
         if ready is not None and count:
             longest = SHORT_CHUNK if ready.sampling or self._probe else PART
-            longest = LONGEST if ready.sampling and not self._chains.there else longest
             most = min(limit, longest, self._chunk, ready.until - position - count)
         if ready is None or most <= 0 or self._running:
             return self._in_turns(prompt, stop, limit), None
@@ -550,7 +549,7 @@ class FastEngine:
             return
         found, sampling = chains.behind(code.special, self.position, flags.array), chains.sampling
         if sampling:
-            chunk = chains.samples.first(min(chunk, SHORT_CHUNK if chains.there else LONGEST))
+            chunk = chains.samples.first(min(chunk, SHORT_CHUNK))
         row, before = state.row.value, room.used
         done = self._run(found or code.special, False, chunk, room, flags.address)
         chains.tell(self.position)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Tokens of one block at most, of all together, and blocks.
+# Tokens of one block at most, where there is little room; of all together; and blocks.
 LONGEST, ROOM, BLOCKS = 1 << 14, 1 << 19, 1 << 10
 
 # The row at which the last of some tokens was read, these tokens, and those that followed.
@@ -14,7 +14,7 @@ Sample = tuple[int, Sequence[int], np.ndarray]
 
 
 class Samples:
-    """Blocks of a sequence, evenly spread over it.
+    """Blocks of a sequence, evenly spread over it: all of each as long as there is room, then LONGEST of its first tokens.
 
     before: how many tokens have to be known in front of a block. kept: the blocks, in their order. size: tokens in them.
     """
@@ -23,7 +23,7 @@ class Samples:
         self.before, self.kept, self.size = before, list[Sample](), 0
         # One array for all: small ones that stay, between large ones that go, make these cost more.
         self._room = np.empty(0, dtype=np.int32)
-        self._stride, self._seen = 1, 0
+        self._stride, self._seen, self._longest = 1, 0, ROOM
         self._last: list[int] = []
 
     @property
@@ -39,7 +39,7 @@ class Samples:
             self._last += tokens[-self.before :].tolist()
             return
         if self.due:
-            self._keep(row, tokens[:LONGEST])
+            self._keep(row, tokens)
         self._seen += 1
         self._last = tokens[-self.before :].tolist() if self.due else []
 
@@ -62,22 +62,32 @@ class Samples:
     def _keep(self, row: int, tokens: np.ndarray) -> None:
         if not len(self._room):
             self._room = np.empty(ROOM, dtype=np.int32)
+        if self.size + len(tokens) > ROOM:
+            self._cut()
+        self._put(row, self._last[-self.before :], tokens)
+        if self.size + LONGEST > ROOM:
+            self._cut()
+        if self.size + LONGEST > ROOM or len(self.kept) >= BLOCKS:
+            self._move_up(self.kept[::2])
+            self._stride *= 2
+
+    def _cut(self) -> None:
+        if self._longest > LONGEST:
+            self._longest = LONGEST
+            self._move_up(self.kept)
+
+    def _put(self, row: int, before: Sequence[int], tokens: np.ndarray) -> None:
+        tokens = tokens[: self._longest]
         block = self._room[self.size : self.size + len(tokens)]
         block[:] = tokens
-        self.kept.append((row, self._last[-self.before :], block))
+        self.kept.append((row, before, block))
         self.size += len(tokens)
-        if self.size + LONGEST > ROOM or len(self.kept) >= BLOCKS:
-            self._thin_out()
 
-    def _thin_out(self) -> None:
-        """Every other block goes, and the others move up."""
-        found, self.kept, self.size = self.kept[::2], [], 0
-        for row, before, tokens in found:
-            block = self._room[self.size : self.size + len(tokens)]
-            block[:] = tokens
-            self.kept.append((row, before, block))
-            self.size += len(block)
-        self._stride *= 2
+    def _move_up(self, kept: Sequence[Sample]) -> None:
+        """These stay, and stand in the room one behind the other."""
+        self.kept, self.size = [], 0
+        for sample in kept:
+            self._put(*sample)
 
     def copied(self) -> list[Sample]:
         """For another thread: blocks are written again when there are others."""

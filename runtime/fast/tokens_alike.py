@@ -14,9 +14,8 @@ from .linear import Form
 from .live import Live
 from .symbols import Symbols
 
-# A function of the token that changes more often than that, in the order of the ids, does not divide tokens into classes; and
-# where that makes too many classes.
-MAX_CHANGES, FEW_CHANGES = 12, 12
+# A function of the token that changes more often than that, in the order of the ids, does not divide tokens into classes.
+MAX_CHANGES = 12
 Ids = tuple[int, int]
 
 
@@ -49,10 +48,8 @@ class Tokens:
         return first, end
 
 
-def tokens_of(
-    graph: Symbols, contexts: Sequence[Rewriter], special: Live, count: int, row_sum: Form, changes: int
-) -> Tokens:
-    """row_sum: what a token adds to the sum that decides the row. changes: MAX_CHANGES or fewer."""
+def tokens_of(graph: Symbols, contexts: Sequence[Rewriter], special: Live, count: int, row_sum: Form) -> Tokens:
+    """row_sum: what a token adds to the sum that decides the row."""
     distances = delayed_tokens(graph)
     depth = max(special.delays.values(), default=0)
     kept = _kept_tokens(graph, distances, depth)
@@ -77,7 +74,7 @@ def tokens_of(
         same.append(numbers.reshape(-1))
         first.append(lowest)
     plain = [v for each in vectors for number, v in each.items() if number >= 0]
-    return Tokens(count, depth, same, first, _runs(plain, by_token(graph, row_sum, count), changes))
+    return Tokens(count, depth, same, first, _runs(plain, by_token(graph, row_sum, count)))
 
 
 def _vectors_of_this_token(graph: Symbols, contexts: Sequence[Rewriter], count: int, row_sum: Form) -> Iterator[int]:
@@ -104,12 +101,12 @@ def by_token(graph: Symbols, form: Form, count: int) -> np.ndarray:
     return graph.evaluate(form, source)[:count]
 
 
-def _runs(columns: list[np.ndarray], added: np.ndarray, most: int) -> np.ndarray:
+def _runs(columns: list[np.ndarray], added: np.ndarray) -> np.ndarray:
     begins = np.zeros(len(added), dtype=bool)
     begins[0] = True
     for values in columns:
         here = values[1:] != values[:-1]
-        if here.sum() <= most:
+        if here.sum() <= MAX_CHANGES:
             begins[1:] |= here
     begins[1:] |= added[1:] != added[:-1]
     starts = np.flatnonzero(begins)
