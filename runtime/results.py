@@ -36,6 +36,14 @@ class TokenParts:
     def __init__(self, parts: Sequence[np.ndarray]):
         self.parts = parts
 
+    def move(self, to: np.ndarray) -> None:
+        """Puts all of them there, [n] unsigned or int32, and is that array from now on. Each goes when it is there."""
+        left, self.parts, at = list(reversed(self.parts)), [to], 0
+        while left:
+            part = left.pop()
+            to[at : at + len(part)] = part
+            at += len(part)
+
     def __call__(self) -> np.ndarray:
         parts = self.parts
         return parts[0].astype(np.int32, copy=False) if len(parts) == 1 else np.concatenate(parts, dtype=np.int32)
@@ -91,6 +99,13 @@ class Run:
         kept = self.__dict__["tokens"]
         return kept.parts if isinstance(kept, TokenParts) else [self.tokens]
 
+    def move(self, to: np.ndarray) -> None:
+        """Has `tokens` stand there, [n] unsigned or int32, and nowhere else."""
+        kept = self.__dict__["tokens"]
+        if not isinstance(kept, TokenParts):
+            kept = self.__dict__["tokens"] = TokenParts([self.tokens])
+        kept.move(to)
+
 
 class Results:
     """What the tokens of a model's invocations say. total: of table[token] over tokens, from who has it fast."""
@@ -119,8 +134,9 @@ class Results:
                 return self.run(entry, name, prompt, [tokens], moved)
             found = [value]
         values = [value - (1 << bits) if value >> bits - 1 else value for value in found]
-        steps = partial(_steps, self._model, self._table, prompt, [tokens])
-        return Run.returning(values, found, partial(np.array, prompt, np.int32), TokenParts([tokens]), steps)
+        kept = TokenParts([tokens])
+        steps = partial(_steps, self._model, self._table, prompt, kept)
+        return Run.returning(values, found, partial(np.array, prompt, np.int32), kept, steps)
 
     def _last_value(self, tokens: list[int]) -> tuple[int, int]:
         """The number that tokens end with, and how many digits it has."""
@@ -148,8 +164,8 @@ class Results:
         messages. moved: how far all of them move the instruction pointer, where that is known. Raises DecodingError where they
         hold no results."""
         table, last = self._table, parts[-1].item(-1)
-        steps = partial(_steps, self._model, table, prompt, parts)
-        run = Run([], partial(np.array, prompt, np.int32), TokenParts(parts), steps)
+        kept = TokenParts(parts)
+        run = Run([], partial(np.array, prompt, np.int32), kept, partial(_steps, self._model, table, prompt, kept))
         if True in self._streams:
             run.stdout, run.stderr = (
                 b"".join([output_bytes(table, part, kind) for part in parts]) if there else b""
@@ -248,9 +264,10 @@ def _counts(table: np.ndarray, parts: Sequence[np.ndarray], total: Total) -> int
     return sum([_count(table, part) if len(part) <= FEW else total(table, part) for part in parts])
 
 
-def _steps(model: Model, table: TokenTable, prompt: Ids, parts: Sequence[np.ndarray]) -> int:
+def _steps(model: Model, table: TokenTable, prompt: Ids, kept: TokenParts) -> int:
     """How many steps the tokens behind the prompt are. A branch that is not taken has none of them where the step behind it
     shares its row, which ends with another token than a jump. Needs no array as long as a long trace."""
+    parts = kept.parts
     steps = _counts(table.ends, parts, _count)
     shared = np.diff([*model.program.step_at, len(model.program.steps)]) == 2  # by row
     if not shared.any():

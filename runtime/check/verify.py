@@ -31,7 +31,7 @@ from ..errors import DivergenceError, Trap, Unfinished, needing
 from ..exclusive import Exclusive
 from ..folders import Contents, Folders, contents, differences
 from ..instance import Instance, memory_index
-from ..results import Run, TokenParts
+from ..results import Run
 from ..trace import Trace, decode, table_of
 from ..world import World, plain_bytes
 from .diff import Agreement, Comparison, Divergence, ModelState, StateComparison, StateDifference
@@ -327,7 +327,6 @@ class Verifier:
     def _agreement(self, run: Run, keep: bool = False) -> Agreement:
         agreement = self._comparison.agreement(run, self._state, keep or self._keep)
         self._sequence.append(agreement.tokens)
-        run.tokens = TokenParts([agreement.tokens[len(run.prompt) :]])  # long ones are there once
         return agreement
 
     def _compare(self, run: Run, oracle: OracleRun, agreement: Agreement) -> Report:

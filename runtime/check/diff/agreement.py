@@ -78,7 +78,10 @@ class Agreement:
         # Nothing is read outside of an array, whatever an engine gives.
         pieces = [run.prompt, *run.pieces]
         known = all(map(partial(_within, min(len(table.kind), 2**16)), pieces))
-        self.tokens = np.concatenate(pieces, dtype=np.uint16 if known else np.int32, casting="unsafe")
+        self.tokens = np.empty(sum(map(len, pieces)), np.uint16 if known else np.int32)
+        self.tokens[: len(run.prompt)] = run.prompt
+        del pieces
+        run.move(self.tokens[len(run.prompt) :])
         self._has_keys = run.probed is not None
         self._keys, self._near = run.probed, np.empty(0)  # all of them, and some in a row
         pages, first_page = memory.pointers(-hidden, MEMORY_LIMIT - 1)
