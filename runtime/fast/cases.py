@@ -15,6 +15,7 @@ from typing import NamedTuple
 from .atoms import Knots, knots_value
 from .chain_emit import ChainEmitter
 from .choose import choose
+from .code import IrValue, double
 from .context import Supposed
 from .interface import EXACT
 from .linear import Form
@@ -115,14 +116,23 @@ def _cases(emitter: ChainEmitter, case: Case, unembeddings: Unembeddings, budget
         return
     trials = [parted(graph, case, x, groups) for x in groups]
     x, (at, below, above) = min(zip(groups, trials), key=lambda t: min(_size(graph, t[1][1]), _size(graph, t[1][2])))
-    value = emitter.as_int(emitter.form(x), 0)
+    value = emitter.form(x)
     under, over = code.label("under"), code.label("over")
-    code.do(f"br i1 {code.op(f'icmp slt i64 {value}, {int(at)}')}, label %{under}, label %{over}")
+    code.do(f"br i1 {code.op(_less(emitter, value, at))}, label %{under}, label %{over}")
     code.start(under)
     small = budget // 2 if innermost(graph, below.columns) else 1
     yield from _cases(emitter.branch(), below, unembeddings, small)
     code.start(over)
     yield from _cases(emitter.branch(), above, unembeddings, budget - small)
+
+
+def _less(emitter: ChainEmitter, value: IrValue, at: float) -> str:
+    """Of a whole number. A sum of which a part is too large for an integer is a wide one or a double."""
+    if value.kind == "f":
+        return f"fcmp olt double {value.ref}, {double(at)}"
+    if value.kind == "w":
+        return f"icmp slt i128 {emitter.as_wide(value, 0)}, {int(at)}"
+    return f"icmp slt i64 {emitter.as_int(value, 0)}, {int(at)}"
 
 
 def _token(emitter: ChainEmitter, case: Case, unembeddings: Unembeddings) -> NextToken:
@@ -157,6 +167,7 @@ def _direct(emitter: ChainEmitter, case: Case, family: Family) -> NextToken | No
         low, high = max(low, known[0] + quotient.constant), min(high, known[1] + quotient.constant)
     if low < 0 or high > family.count - 1:
         return None
-    code = emitter.code
-    whole = code.op(f"add i64 {emitter.as_int(emitter.form(quotient), 0)}, {family.first}")
+    code, value = emitter.code, emitter.form(quotient)
+    number = code.op(f"fptosi double {value.ref} to i64") if value.kind == "f" else emitter.as_int(value, 0)
+    whole = code.op(f"add i64 {number}, {family.first}")
     return NextToken(code.op(f"trunc i64 {whole} to i32"), int(low) + family.first, int(high) + family.first)
