@@ -13,8 +13,9 @@ from chain_engines import NEVER, at_once, calls, chains_for, compared, instance
 
 import wasm2xformer as w2x
 from programs import load_programs
+from tests.random.structured import structured
 from wasm2xformer.runtime.errors import DecodingError
-from wasm2xformer.runtime.fast import FastEngine, cases, chain_memory, chained, chains, joined, loaded_chains
+from wasm2xformer.runtime.fast import FastEngine, cases, chain_memory, chain_plan, chained, chains, joined, loaded_chains
 from wasm2xformer.runtime.fast.atoms import Relu, Table
 from wasm2xformer.runtime.fast.chain_emit import ChainEmitter
 from wasm2xformer.runtime.fast.chain_region import Region
@@ -474,6 +475,23 @@ def test_a_fault_in_what_two_sources_say_together_is_seen(monkeypatch: pytest.Mo
     monkeypatch.setattr(chain_memory, "joined", wrong)
     with pytest.raises((AssertionError, w2x.Unfinished, w2x.Trap, NotImplementedError, DecodingError)):
         compared(w2x.compile(BITS), calls(("mix", 150)))
+
+
+def test_whole_numbers_that_code_has_as_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A load behind a conversion: the sum that its next token depends on has a part that is too large for an integer."""
+    monkeypatch.setattr(chain_plan, "STRIDE", 1)  # code begins anywhere
+    case = structured(4)
+    model = w2x.compile(case.source, exports=["e1"])
+    arguments = next(call.args for call in case.calls if call.export == "e1")
+
+    def session(vm: w2x.Instance) -> list[np.ndarray]:
+        try:
+            return [vm.invoke("e1", *arguments).tokens]
+        except w2x.Trap as trap:
+            return [trap.run.tokens]
+
+    _, part = compared(model, session, quick=True)
+    assert part > 0.1
 
 
 def test_what_two_sources_say_together() -> None:
