@@ -15,7 +15,16 @@ import wasm2xformer as w2x
 from programs import load_programs
 from tests.random.structured import structured
 from wasm2xformer.runtime.errors import DecodingError
-from wasm2xformer.runtime.fast import FastEngine, cases, chain_memory, chain_plan, chained, chains, joined, loaded_chains
+from wasm2xformer.runtime.fast import (
+    FastEngine,
+    cases,
+    chain_memory,
+    chain_plan,
+    chained,
+    chains,
+    joined,
+    loaded_chains,
+)
 from wasm2xformer.runtime.fast.atoms import Relu, Table
 from wasm2xformer.runtime.fast.chain_emit import ChainEmitter
 from wasm2xformer.runtime.fast.chain_region import Region
