@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from wasm2xformer.runtime.bench import collection, others
+import wasm2xformer as w2x
+from wasm2xformer.runtime.bench import checks, collection, others
 from wasm2xformer.runtime.bench.bench import _at
 from wasm2xformer.runtime.bench.others import NotMeasured
 from wasm2xformer.runtime.bench.request import Request
+from wasm2xformer.runtime.check.verify import Report
 from wasm2xformer.runtime.cli import main
 
 WAT = """
@@ -64,6 +66,36 @@ def test_what_a_run_can_be_given(tmp_path: Path, capfd: pytest.CaptureFixture[st
     (row,) = found["others"]
     assert row["fast_seconds"] > 0 and row["wasmtime_seconds"] is None and row["fast_by_wasm3"] is None
     assert row["notes"]["wasmtime"] == row["notes"]["pywasm"] == "has libraries"
+
+
+def test_checking_is_measured_beside_the_call(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """With what the call finds; a long trace also says how many bytes a step takes."""
+    path, data = tmp_path / "p.wat", tmp_path / "data"
+    path.write_text("""(module (memory (export "memory") 1)
+      (func (export "f") (param i32) (result i32) (local i32)
+        (loop (local.set 1 (i32.add (i32.mul (local.get 1) (i32.const 5)) (i32.load8_u (i32.const 0))))
+          (br_if 0 (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
+        (local.get 1)))""")
+    data.write_bytes(b"\x07")
+    options = ["--write", f"0={data}", "--engine", "fast", "-O1", "--repeat", "2", "--json", "--no-others", "--checks"]
+    assert main(["bench", str(path), *options, "--invoke", "f", "100", "--invoke", "f", "300000"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    short, long = found["checks"]
+    assert found["others"] == [] and short["bytes_per_step"] is None and 1 < long["bytes_per_step"] < 1000
+    for row, decoded in zip((short, long), found["decode"], strict=True):
+        assert row["tokens"] == decoded["tokens"] and row["steps"] == decoded["steps"] + 1  # the parameter's is in the prompt
+        assert 0 < row["invoke_seconds"] < row["verify_seconds"] and row["verify_by_invoke"] > 1
+        assert row["replayed_per_second"] > 0
+    assert main(["bench", str(path), "--tokens-only", "--checks"]) == 2
+
+
+def test_a_difference_is_no_figure(program: str, monkeypatch: pytest.MonkeyPatch):
+    model = Path(program).with_suffix(".safetensors")
+    w2x.compile(Path(program)).save(model)
+    request = Request(program, "sum", (5,), model=str(model))
+    assert checks.check(request)["steps"] > 0
+    monkeypatch.setattr(Report, "ok", False)
+    assert checks.check(request)["refused"].startswith("failed: ")
 
 
 def test_others_are_measured_in_turns(program: str):

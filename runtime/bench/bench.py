@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from .cases import BenchCase
+from .checks import LONG
 from .request import Request
 
 # The dense engines take milliseconds for a token; so many are enough to see how many.
@@ -38,7 +39,8 @@ class BenchOptions:
     """levels, engines: what is measured. repeat: medians of so many. longest: tokens of the trace on which scaling is
     measured, 0 for none. others: measure wasmtime, wasm3 and pywasm too. max_tokens: of an invocation, None for all. device: of
     torch. memory_mib: at which a measurement is given up. tokens_only: no time is measured, so that a program is compiled and run
-    once at each level, by the fast engine; engines, repeat, longest and others say nothing then."""
+    once at each level, by the fast engine; engines, repeat, longest and others say nothing then. checks: measure what verifying
+    and replaying take, too."""
 
     levels: Sequence[int] = (0, 1)
     engines: Sequence[str] = ("fast", "torch")
@@ -49,11 +51,12 @@ class BenchOptions:
     device: str | None = None
     memory_mib: int | None = None
     tokens_only: bool = False
+    checks: bool = False
 
 
 def failures(found: dict[str, Any]) -> list[str]:
     """Reasons of the measurements that ended with an error."""
-    rows = [row for part in ("decode", "start", "others", "scaling") for row in found[part]]
+    rows = [row for part in ("decode", "start", "others", "checks", "scaling") for row in found[part]]
     reasons = [*(row.get("refused", "") for row in rows), *found["refused"].values()]
     return [reason for reason in reasons if reason.startswith(FAILURE)]
 
@@ -61,11 +64,11 @@ def failures(found: dict[str, Any]) -> list[str]:
 def bench(
     cases: Sequence[BenchCase], options: BenchOptions, progress: Callable[[str], None] = lambda text: None
 ) -> dict[str, Any]:
-    """All figures: {"decode": rows, "start": rows, "others": rows, "scaling": rows, "refused": {...}}.
+    """All figures: {"decode": rows, "start": rows, "others": rows, "checks": rows, "scaling": rows, "refused": {...}}.
 
     progress: called with what is measured next.
     """
-    found: dict[str, Any] = {"decode": [], "start": [], "others": [], "scaling": [], "refused": {}}
+    found: dict[str, Any] = {"decode": [], "start": [], "others": [], "checks": [], "scaling": [], "refused": {}}
     for case in cases:
         measured = _case(case, options, progress)
         if isinstance(measured, str):
@@ -88,7 +91,7 @@ def _case(case: BenchCase, options: BenchOptions, progress: Callable[[str], None
         limit=options.max_tokens, memory_mib=options.memory_mib,
     )  # fmt: skip
     name: Row = {"program": case.id, "invocation": case.invocation}
-    decoded, started, others = [], [], []
+    decoded, started, others, checks = [], [], [], []
     instructions = None
     with tempfile.TemporaryDirectory() as folder:
         for level in options.levels:
@@ -110,7 +113,10 @@ def _case(case: BenchCase, options: BenchOptions, progress: Callable[[str], None
         if options.others:
             progress(f"{case.id}: wasm3, wasmtime and pywasm")
             others.append(name | {"level": level} | _others(run, instructions or 0))
-    return {"decode": decoded, "start": started, "others": others}
+        if options.checks:
+            progress(f"{case.id}: verify and --replay")
+            checks.append(name | {"level": level} | _checks(run))
+    return {"decode": decoded, "start": started, "others": others, "checks": checks}
 
 
 def _counted(case: BenchCase, options: BenchOptions, progress: Callable[[str], None]) -> dict[str, list[Row]] | str:
@@ -193,6 +199,24 @@ def _others(request: Request, instructions: int) -> Row:
     pairs = list(zip(times.get("fast", ()), times.get("wasm3", ()), strict=False))
     ratio = statistics.median(ours / theirs for ours, theirs in pairs) if all(w for _, w in pairs) and pairs else None
     return {"instructions": instructions, **found, "fast_by_wasm3": ratio, "notes": notes}
+
+
+def _checks(request: Request) -> Row:
+    """Processor seconds of the call alone and verified, medians of turns; memory that verifying takes; tokens that a replay
+    confirms."""
+    _measure("prepare", request)
+    found = _measure("check", request)
+    if "refused" in found:
+        return found
+    pairs = list(zip(found["invoke"], found["verify"], strict=True))
+    long = found["bytes"] is not None and found["steps"] >= LONG
+    return {
+        "steps": found["steps"], "tokens": found["tokens"],
+        "invoke_seconds": statistics.median(found["invoke"]), "verify_seconds": statistics.median(found["verify"]),
+        "verify_by_invoke": statistics.median(verified / alone for alone, verified in pairs),
+        "bytes_per_step": found["bytes"] / found["steps"] if long else None,
+        "replayed_per_second": found["tokens"] / found["replay"] if found["replay"] else None,
+    }  # fmt: skip
 
 
 def _scaling(longest: int) -> list[Row]:

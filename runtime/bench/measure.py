@@ -204,10 +204,11 @@ def scaling(request: Request) -> dict[str, Any]:
 
 
 def _measurement(name: str) -> Callable[[Request], dict[str, Any]]:
+    from .checks import check, prepare
     from .others import compare, interpreted
 
     own = {"compile": compile_program, "warm": warm, "tokens": tokens, "decode": decode, "first": first_token, "scaling": scaling}
-    return (own | {"compare": compare, "interpreted": interpreted})[name]
+    return (own | {"compare": compare, "interpreted": interpreted, "prepare": prepare, "check": check})[name]
 
 
 def main() -> None:

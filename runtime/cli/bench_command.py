@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--repeat", type=Integer(1), default=3, show_default=True, help="Medians of so many repetitions.")
 @click.option("--longest", type=Integer(0), metavar="N", help="Tokens of the trace for scaling; 0 for none.")
 @click.option("--others/--no-others", default=True, help="Measure wasm3, wasmtime and pywasm too.")
+@click.option("--checks/--no-checks", default=False, help="Measure verify and its --replay beside the call, too.")
 @click.option("--tokens-only", is_flag=True,
               help="Tokens per WASM instruction and nothing else: each program is compiled and run once, by fast.")  # fmt: skip
 @hosted
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
 @click.pass_obj
 def bench_command(
     argv: list[str] | None, prog: str | None, only: tuple[str, ...], levels: tuple[str, ...], engines: tuple[str, ...],
-    device: str | None, repeat: int, longest: int | None, others: bool, tokens_only: bool, host: Host, max_tokens: int | None,
-    timeout: float | None, max_memory_mib: int | None, as_json: bool, plot: str | None, calls: list[Call],
+    device: str | None, repeat: int, longest: int | None, others: bool, checks: bool, tokens_only: bool, host: Host,
+    max_tokens: int | None, timeout: float | None, max_memory_mib: int | None, as_json: bool, plot: str | None, calls: list[Call],
     **compiling: Any,
 ) -> int:  # fmt: skip
     """Measures speed and memory, of PROG or of the collection in programs/, each figure in a process of its own.
@@ -57,8 +58,9 @@ def bench_command(
     from ..bench import BenchOptions, bench, failures
     from .bench_report import print_tables
 
-    if tokens_only and (device or longest or set(engines) - {"fast"}):
-        raise click.UsageError("--tokens-only measures no time, and only fast decodes: without --engine, --device, --longest")
+    if tokens_only and (device or longest or checks or set(engines) - {"fast"}):
+        without = "without --engine, --device, --longest, --checks"
+        raise click.UsageError(f"--tokens-only measures no time, and only fast decodes: {without}")
     if plot is not None:
         check_plot(plot, [prog] if prog else [])
         draw = _drawing()
@@ -68,7 +70,8 @@ def bench_command(
             longest = 0 if prog or only else 10_000_000
         chosen = [int(level) for level in levels] or [0, 1]
         options = BenchOptions(
-            chosen, engines or default_engines(), repeat, longest, others, max_tokens, device, max_memory_mib, tokens_only
+            chosen, engines or default_engines(), repeat, longest, others, max_tokens, device, max_memory_mib, tokens_only,
+            checks,
         )
         with working("measuring") as status:
             found = bench(cases, options, status)

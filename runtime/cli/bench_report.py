@@ -46,6 +46,16 @@ def print_tables(found: dict[str, Any], tokens_only: bool = False) -> None:
         for row in found["others"]:
             for name, note in row["notes"].items():
                 print_line(console, f"{row['program']}: no {name}: {note}")
+    if found["checks"]:
+        print_table(
+            console, "checking every step: processor seconds of the call, alone and verified, one after the other and again",
+            ("program", "invocation", "#steps", "#tokens", "#invoke s", "#verify s", "#verify/invoke", "#bytes/step",
+             "#replayed tokens/s"),
+            map(_check_cells, found["checks"]),
+        )  # fmt: skip
+        for row in found["checks"]:
+            if "refused" in row:
+                print_line(console, f"{row['program']}: not verified: {row['refused']}")
     if found["scaling"]:
         rows = [
             (r["tokens"], r["refused"], "-")
@@ -95,6 +105,17 @@ def _others_cells(row: Row) -> Sequence[Any]:
         row["program"], row["invocation"], row["instructions"], _number(fast, ".4f"), _number(row["wasm3_seconds"], ".6f"),
         _number(row["wasmtime_seconds"], ".6f"), _number(interpreted, ".4f"), _number(row["fast_by_wasm3"], ".1f"),
         _number(interpreted / fast if interpreted is not None and fast else None, ".0f"),
+    )  # fmt: skip
+
+
+def _check_cells(row: Row) -> Sequence[Any]:
+    first = (row["program"], row["invocation"])
+    if "refused" in row:
+        return (*first, *("-",) * 7)
+    return (
+        *first, row["steps"], row["tokens"], _number(row["invoke_seconds"], ".4f"), _number(row["verify_seconds"], ".4f"),
+        _number(row["verify_by_invoke"], ".1f"), _number(row["bytes_per_step"], ".0f"),
+        _number(row["replayed_per_second"], ",.0f"),
     )  # fmt: skip
 
 
