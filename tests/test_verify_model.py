@@ -112,3 +112,21 @@ def test_every_field_of_a_model_is_compared(model: w2x.Model):
         setattr(other.transformer, name, changed[type(value)](value))
         # A transformer of the other form differs in its matrices before all.
         assert difference(other).startswith("transformer." + name * (name != "float32_reads")), name
+
+
+DEAD = [
+    "(return (i32.const 1)) (drop {})", "(block (br 0) (drop {})) (i32.const 1)",
+    "(if (i32.const 0) (then (drop {}))) (i32.const 1)", "(unreachable) (drop {})",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dead", DEAD)
+@pytest.mark.parametrize("never", ["(f64.convert_i32_s (i32.const 1))", "(i64.div_s (i64.const 1) (i64.const 2))"])
+@pytest.mark.parametrize("routines", [None, True, False])
+def test_what_is_reached_and_never_runs_is_no_difference(dead: str, never: str, routines: bool | None) -> None:
+    """Nothing in the program says any more how its floats and divisions were compiled."""
+    text = f'(module (func (export "f") (result i32) {dead.format(never)}))'
+    for level in (0, 1):
+        verifier = w2x.Verifier(text, opt_level=level, float_routines=routines, division_routines=routines)
+        report = verifier.invoke("f")
+        assert report.ok, report.divergence

@@ -386,8 +386,8 @@ def options_of(program: Program, options: CompileOptions) -> CompileOptions:
     pages = program.memory_maximum
     limit = pages if 1 <= pages <= MEMORY_PAGES and not program.memories else options.max_memory_pages
     level = program.opt_level if program.opt_level in (0, 1) else options.opt_level
-    # Where neither a step nor a routine adds floats, it makes no difference. A routine for divisions may be there without a step
-    # that calls it: for an instruction that is reached and never runs.
+    # A routine may be there without a step that calls it, for an instruction that is reached and never runs; and such an
+    # instruction may have had a step, which is not there any more.
     ops = {step.op for step in program.steps}
     routines = {function.name for function in program.functions.values()}
     return replace(
@@ -395,7 +395,7 @@ def options_of(program: Program, options: CompileOptions) -> CompileOptions:
         opt_level=level,
         exports=[*program.entries],
         max_memory_pages=limit,
-        float_routines=FLOAT_STEPS.isdisjoint(ops),
+        float_routines=FLOAT_STEPS.isdisjoint(ops) and not FLOAT_STEPS.isdisjoint(routines),
         division_routines=DIVISION_STEPS.isdisjoint(ops) and not DIVISION_STEPS.isdisjoint(routines),
     )
 
