@@ -202,8 +202,8 @@ def _others(request: Request, instructions: int) -> Row:
 
 
 def _checks(request: Request) -> Row:
-    """Processor seconds of the call alone and verified, medians of turns; memory that verifying takes; tokens that a replay
-    confirms."""
+    """Processor seconds of the call alone and verified, medians of turns, and before that of the check of all functions' steps;
+    memory that verifying takes; tokens that a replay confirms."""
     _measure("prepare", request)
     found = _measure("check", request)
     if "refused" in found:
@@ -211,7 +211,7 @@ def _checks(request: Request) -> Row:
     pairs = list(zip(found["invoke"], found["verify"], strict=True))
     long = found["bytes"] is not None and found["steps"] >= LONG
     return {
-        "steps": found["steps"], "tokens": found["tokens"],
+        "steps": found["steps"], "tokens": found["tokens"], "program_seconds": statistics.median(found["program"]),
         "invoke_seconds": statistics.median(found["invoke"]), "verify_seconds": statistics.median(found["verify"]),
         "verify_by_invoke": statistics.median(verified / alone for alone, verified in pairs),
         "bytes_per_step": found["bytes"] / found["steps"] if long else None,

@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from .measure import fresh, improved, peak_memory
 from .request import Request
 
@@ -31,17 +33,16 @@ def prepare(request: Request) -> dict[str, Any]:
 
 
 def check(request: Request) -> dict[str, Any]:
-    """-> {"invoke", "verify": processor seconds of each turn, "steps", "tokens", "bytes": of memory that the first verification
-    came to need, None where nobody knows, "replay": processor seconds of one pass over the trace, None for a long one}.
+    """-> {"invoke", "verify": processor seconds of each turn, "program": the same of the check of all functions' steps, which is
+    made once, "steps", "tokens", "bytes": of memory that the first verification came to need, None where nobody knows, "replay":
+    processor seconds of one pass over the decoded tokens, with the prompt read and what that needs made, None for a long one}.
 
     A turn is the call in a fresh instance, alone and then verified. Raises Unfinished.
     """
     from ...compiler.load import load
-    from ..check.replay import Reading
-    from ..check.verify import ReplayOptions
     from ..errors import Trap
 
-    found: dict[str, Any] = {"invoke": [], "verify": [], "bytes": None, "replay": None}
+    found: dict[str, Any] = {"invoke": [], "verify": [], "program": [], "bytes": None, "replay": None}
     for turn in range(request.repeat):
         vm = fresh(load(request.model), request)
         improved(vm)
@@ -51,6 +52,9 @@ def check(request: Request) -> dict[str, Any]:
         found["invoke"].append(time.process_time() - start)
         del vm
         verifier = _verifier(request)
+        start = time.process_time()
+        verifier._translation.first(np.arange(len(verifier.program.steps)))
+        found["program"].append(time.process_time() - start)
         before = None if turn else _forget_peak()
         start = time.process_time()
         report = verifier.invoke(request.export, request.args, max_tokens=request.limit)
@@ -61,12 +65,26 @@ def check(request: Request) -> dict[str, Any]:
             return {"refused": f"failed: {report.divergence or report.limit}"}
         found |= {"steps": report.steps, "tokens": report.tokens}
         if turn == request.repeat - 1 and report.tokens <= REPLAYED:
-            verifier._reading = Reading(verifier.model.transformer)
-            start = time.process_time()
-            verifier._replay(report, ReplayOptions(), None)
-            found["replay"] = time.process_time() - start
+            found["replay"] = _replayed(verifier, report.tokens)
         del verifier, report
     return found
+
+
+def _replayed(verifier: Verifier, count: int) -> float:
+    """Seconds, for the last `count` tokens. Raises ReplayError where they are not confirmed."""
+    from ..check.replay import Reading, replay
+    from ..errors import ReplayError
+
+    model, sequence = verifier.model.transformer, np.concatenate(verifier._sequence)
+    reading, first = Reading(model), len(sequence) - count - 1
+    for _ in reading.choices(sequence[: first + 1], first):
+        pass
+    start = time.process_time()
+    mismatch = replay(model, sequence, first, reading=reading)
+    seconds = time.process_time() - start
+    if mismatch is not None:
+        raise ReplayError(f"position {mismatch.position} is not confirmed")
+    return seconds
 
 
 def _verifier(request: Request) -> Verifier:

@@ -49,8 +49,8 @@ def print_tables(found: dict[str, Any], tokens_only: bool = False) -> None:
     if found["checks"]:
         print_table(
             console, "checking every step: processor seconds of the call, alone and verified, one after the other and again",
-            ("program", "invocation", "#steps", "#tokens", "#invoke s", "#verify s", "#verify/invoke", "#bytes/step",
-             "#replayed tokens/s"),
+            ("program", "invocation", "#steps", "#tokens", "#program s", "#invoke s", "#verify s", "#verify/invoke",
+             "#bytes/step", "#replayed tokens/s"),
             map(_check_cells, found["checks"]),
         )  # fmt: skip
         for row in found["checks"]:
@@ -111,9 +111,9 @@ def _others_cells(row: Row) -> Sequence[Any]:
 def _check_cells(row: Row) -> Sequence[Any]:
     first = (row["program"], row["invocation"])
     if "refused" in row:
-        return (*first, *("-",) * 7)
+        return (*first, *("-",) * 8)
     return (
-        *first, row["steps"], row["tokens"], _number(row["invoke_seconds"], ".4f"), _number(row["verify_seconds"], ".4f"),
+        *first, row["steps"], row["tokens"], _number(row["program_seconds"], ".3f"), _number(row["invoke_seconds"], ".4f"), _number(row["verify_seconds"], ".4f"),
         _number(row["verify_by_invoke"], ".1f"), _number(row["bytes_per_step"], ".0f"),
         _number(row["replayed_per_second"], ",.0f"),
     )  # fmt: skip
