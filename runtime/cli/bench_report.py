@@ -113,9 +113,9 @@ def _check_cells(row: Row) -> Sequence[Any]:
     if "refused" in row:
         return (*first, *("-",) * 8)
     return (
-        *first, row["steps"], row["tokens"], _number(row["program_seconds"], ".3f"), _number(row["invoke_seconds"], ".4f"), _number(row["verify_seconds"], ".4f"),
-        _number(row["verify_by_invoke"], ".1f"), _number(row["bytes_per_step"], ".0f"),
-        _number(row["replayed_per_second"], ",.0f"),
+        *first, row["steps"], row["tokens"], _number(row["program_seconds"], ".3f"),
+        *(_number(row[k], ".4f") for k in ("invoke_seconds", "verify_seconds")), _number(row["verify_by_invoke"], ".1f"),
+        _number(row["bytes_per_step"], ".0f"), _number(row["replayed_per_second"], ",.0f"),
     )  # fmt: skip
 
 
