@@ -17,7 +17,7 @@ from .folders import image
 from .world import World
 
 # So many exported functions are looked at before they are called: a short call takes half as long again when it does that itself.
-FEW = 64
+FEW_ENTRIES = 64
 
 
 class PlainEntry(NamedTuple):
@@ -40,7 +40,7 @@ class Prompts:
         self._zero = [self._ids[name] for name in (f"D{p}.0" for p in range(8)) if name in self._ids]  # behind each, 255 others
         self._inputs, self._registers = _inputs(model, world)
         self._plain: dict[str, PlainEntry | None] = {}
-        for name in islice(model.program.entries, FEW):
+        for name in islice(model.program.entries, FEW_ENTRIES):
             self._look(name)
         self._objects: set[int] = set()  # those that the host has been given
         # Where the folders go, until they have been told.

@@ -18,12 +18,12 @@ from .bit_patterns import decode, fits, integers_of, values_of
 from .errors import DecodingError
 from .later import Later
 from .missing import TAIL, missing_import
+from .prompts import FEW_ENTRIES
 from .sparse_values import SparseValues
 
 # As plain numbers: numpy takes microseconds to compare with others.
 DIGIT, TRAP, STDOUT, STDERR = (int(kind) for kind in (Kind.DIGIT, Kind.TRAP, Kind.STDOUT, Kind.STDERR))
 TRAILING = 8  # digits of a slot, at most
-FEW_ENTRIES = 64  # exported functions that are looked at before they are called
 FEW = 16  # tokens that Python looks at one by one, before numpy would have begun
 BLOCK = 1 << 15  # tokens of a finished trace looked at together: what is made of them stays in a cache of the processor
 Total = Callable[[np.ndarray, np.ndarray], int]

@@ -42,9 +42,6 @@ if TYPE_CHECKING:
     from .replay import Mismatch, Reading
     from .replay.margins import Margins
 
-# Tokens looked at together: what is made of them stays in a cache of the processor.
-BLOCK = 1 << 14
-
 
 @dataclass(frozen=True)
 class ReplayOptions:
@@ -217,7 +214,7 @@ class Verifier:
             finally:
                 self._answered(name, args, instance.asked)
             types = self.program.entries[name].params
-            bound = Bound(self._comparison.answered, partial(self._most_steps, run))
+            bound = Bound(self._comparison.answered, partial(getattr, run, "steps"))
             values = [bits_of(t, a) for t, a in zip(types, args)]
             agreement = self._agreement(run)
             report = self._compare(run, self._oracle.invoke(name, values, bound, agreement), agreement)
@@ -253,13 +250,6 @@ class Verifier:
                 model, sequence, len(sequence) - report.tokens - 1, progress,
                 attention=how.attention, device=how.device, margins=report.margins, reading=self._reading,
             )  # fmt: skip
-
-    def _most_steps(self, run: Run) -> int:
-        """That a run can have been: each of them ends with a token, or shares a row with one that does."""
-        ends = self._table.ends
-        blocks = (piece[i : i + BLOCK] for piece in run.pieces for i in range(0, len(piece), BLOCK))
-        last = sum(int(np.count_nonzero(ends.take(block))) for block in blocks)
-        return last if len(self.program.step_at) == len(self.program.steps) else 2 * last
 
     def _given_up(self, error: Unfinished, tokens: Sequence[np.ndarray]) -> Unfinished:
         """The same, behind the fault of the steps if the functions that ran have one: it may be why there was no end."""
