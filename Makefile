@@ -147,6 +147,7 @@ large: $(DEV)
 	$(BIN)/python -m tests.large
 
 wasi-files: $(DEV)
+	$(BIN)/python -m tests.wasi_edges
 	$(BIN)/python -m tests.wasi_files --count 200
 
 hf: $(DEV)

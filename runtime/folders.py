@@ -134,10 +134,13 @@ def changes(read: Callable[[int, int], bytes], base: int) -> int:
 
 
 def contents(read: Callable[[int, int], bytes], base: int, given: Folders) -> dict[str, dict[str, bytes | None]]:
-    """What is in the folders now. given: what `image` was given: of files that did not change, the contents."""
+    """What is in the folders now. given: what `image` was given: of files that did not change, the contents; all of it where
+    there is no image, because no call has needed it yet."""
     before = dict(enumerate(numbered(given), 1))
     found: dict[str, dict[str, bytes | None]] = {}
     root = _HEAD.unpack(read(base, _HEAD.size))[1]
+    if not root:
+        return {name: dict(tree) for name, tree in given.items()}
     for name in given:
         found[name] = {}
         stack = [(_NODE.unpack(read(root, _NODE.size))[3], "")]

@@ -112,9 +112,9 @@ class Prompts:
         prompt = [self._entries[entry.entry]]
         if not entry.registers:
             return np.array(self._with_digits(prompt, values), dtype=np.int32)
-        inputs, self._registers = self.told()
+        inputs, told = self.told(entry.inputs)
         areas = [self._area(area, data) for area, data in inputs.items()]
-        registers = [self._registers[r] for r in entry.registers]
+        registers = [told[r] for r in entry.registers]
         return np.concatenate([*areas, np.array(self._with_digits(prompt, [*registers, *values]), dtype=np.int32)])
 
     def _area(self, area: str, data: bytes) -> np.ndarray:
@@ -125,14 +125,14 @@ class Prompts:
         tokens[1:] += self._ids["B.0"]
         return tokens
 
-    def told(self) -> tuple[dict[str, bytes], dict[str, int]]:
-        """The bytes of each input area and the hidden registers, what the world leaves to chance decided now. Folders are
-        told once: what becomes of them stays from one invocation to the next."""
+    def told(self, areas: Iterable[str]) -> tuple[dict[str, bytes], dict[str, int]]:
+        """The bytes of these input areas, as far as the program has them, and the hidden registers, what the world leaves to
+        chance decided now. Folders are told once: what becomes of them stays from one invocation to the next."""
         world = self._world.fixed()
         assert world.random is not None and world.clock is not None
-        inputs = {area: world.random if area == "random" else data for area, data in self._inputs.items()}
+        inputs = {area: world.random if area == "random" else data for area, data in self._inputs.items() if area in areas}
         registers = self._registers | clock_registers(world.clock)
-        if self._folders is not None:
+        if self._folders is not None and "files" in areas:
             clock = registers["clock_seconds"] * 10**9 + registers["clock_nanoseconds"]
             inputs["files"] = image(self._world.folders, self._folders, clock)
             registers["files_bytes"] = self._registers["files_bytes"] = len(inputs["files"])

@@ -96,7 +96,8 @@ def _study(name: str) -> moe.Study:
 
 
 def ablation() -> bool:
-    """Where a program breaks first is a step of the expert that is off, and not before its first step."""
+    """Where a program breaks first is a token of the expert that is off, and not before its first one. (A branch that shares
+    a row with a step is of that step's expert.)"""
     fine = True
     for name in PROGRAMS:
         study = _study(name)
@@ -104,11 +105,9 @@ def ablation() -> bool:
             return False
         found = rows(moe.ablate(study))
         broken = [r for r in found if r["first wrong"] != "-"]
-        mixture = study.model.mixture
+        truth = study.prompts[0].truth
         for r in broken:
-            e = study.model.expert(r["off"])
-            right = r["operation"] in mixture.experts[e].operations and r["first wrong"] >= r["needed first"]
-            fine &= right
+            fine &= truth[r["first wrong"]] == study.model.expert(r["off"]) and r["first wrong"] >= r["needed first"]
         harmless = [r["off"] for r in found if r["first wrong"] == "-" and r["needed first"] != "-"]
         at_once = sum(r["first wrong"] == r["needed first"] for r in broken)
         print(f"ablation: {name}: {len(study)} tokens, {len(found)} experts: {len(broken)} break it, {at_once} of them at")

@@ -68,7 +68,7 @@ class LinkedInstance:
         values = {"stdin_length": len(stdin), "files_bytes": 0, "clock_seconds": 1_700_000_000, "clock_nanoseconds": 0}
         for name, items in strings.items():
             values |= {f"{name}_count": len(items), f"{name}_bytes": len(areas[name])}
-        return {name: values[name] for name in self.linked.input_registers}
+        return {name: values[name] for name in self.linked.input_registers(range(len(self.linked.module.functions)))}
 
     def invoke(self, name, *args):
         return self.call(f"f{self.linked.exports[name]}", *args)

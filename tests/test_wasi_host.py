@@ -77,6 +77,101 @@ def test_without_being_told_they_are_real():
     assert 1_700_000_000 * 10**9 < times[0] < times[1]
 
 
+# Each way on which a function comes to another: what it exports says which inputs it needs.
+WAYS = """
+(module
+  (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "args_sizes_get" (func $args (param i32 i32) (result i32)))
+  (type $draws (func (param i32) (result i64))) (type $asks (func (param i32 i32) (result i64)))
+  (memory (export "memory") 1) (table $t 4 funcref)
+  (elem (table $t) (i32.const 0) func $draw $seconds $twice) (elem declare func $drawn)
+  (global $g (ref $draws) (ref.func $drawn))
+  (func $draw (type $draws) (drop (call $random (local.get 0) (i32.const 8))) (i64.load (local.get 0)))
+  (func $drawn (type $draws) (i64.xor (i64.const 1) (call $draw (local.get 0))))
+  (func $twice (type $draws) (i64.extend_i32_u (i32.mul (local.get 0) (i32.const 2))))
+  (func $seconds (type $asks) (drop (call $time (i32.const 0) (i64.const 1) (local.get 0))) (i64.load (local.get 0)))
+  (func (export "direct") (type $draws) (call $draw (local.get 0)))
+  (func (export "tail") (type $draws) (return_call $drawn (local.get 0)))
+  (func (export "table") (type $draws) (call_indirect $t (type $draws) (local.get 0) (i32.const 0)))
+  (func (export "table tail") (type $draws) (return_call_indirect $t (type $draws) (local.get 0) (i32.const 0)))
+  (func (export "reference") (type $draws) (call_ref $draws (local.get 0) (global.get $g)))
+  (func (export "reference tail") (type $draws) (return_call_ref $draws (local.get 0) (global.get $g)))
+  (func (export "other") (type $draws) (call_indirect $t (type $draws) (local.get 0) (i32.const 2)))
+  (func (export "seconds") (param i32) (result i64)
+    (call_indirect $t (type $asks) (local.get 0) (i32.const 0) (i32.const 1)))
+  (func $both (export "both") (type $draws)
+    (if (i32.eqz (local.get 0)) (then (return (call $seconds (i32.const 8) (i32.const 0)))))
+    (i64.add (call $draw (i32.const 16)) (call $again (i32.sub (local.get 0) (i32.const 1)))))
+  (func $again (type $draws) (call $both (local.get 0)))
+  (func (export "args") (param i32) (result i64)
+    (drop (call $args (local.get 0) (i32.const 64))) (i64.load32_u (i32.const 64)))
+  (func (export "none") (param i32) (result i64)
+    (memory.fill (local.get 0) (i32.const 7) (i32.const 3)) (i64.load (local.get 0))))
+"""
+NEEDED = {
+    "direct": ("random",), "tail": ("random",), "table": ("random",), "table tail": ("random",), "reference": ("random",),
+    "reference tail": ("random",), "other": ("random",), "seconds": ("clock",), "both": ("random", "clock"), "args": ("args",),
+    "none": (),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_call_is_told_what_it_can_ask_for_and_nothing_else(level: int):
+    verifier = w2x.Verifier(WAYS, opt_level=level, random=BYTES, clock=1.5, argv=["one", "two"])
+    assert {name: entry.inputs for name, entry in verifier.model.program.entries.items()} == NEEDED
+    lengths = {}
+    for name in [*NEEDED, *reversed(NEEDED), *(n for other in NEEDED for n in ("none", other))]:
+        report = verifier.invoke(name, [4])
+        assert report.ok, (name, report.divergence)
+        lengths[name] = len(report.run.prompt)
+    assert lengths["none"] == 2 and lengths["seconds"] < 20 and lengths["args"] < 20 and lengths["direct"] > 256
+
+
+def test_what_is_exported_of_the_clock_is_told_every_call():
+    library = '(module (import "w2x" "clock_seconds" (global $s (mut i32))) (export "seconds" (global $s)))'
+    program = """(module (import "clock" "seconds" (global $s (mut i32)))
+      (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+      (memory (export "memory") 1) (export "seconds" (global $s))
+      (func (export "draw") (result i32) (call $random (i32.const 0) (i32.const 8)))
+      (func (export "none")) (func (export "set") (global.set $s (i32.const 7))))"""
+    model = w2x.compile(program, libraries={"clock": library})
+    needed = {"draw": ("random", "clock"), "none": ("clock",), "set": ("clock",)}
+    assert {name: entry.inputs for name, entry in model.program.entries.items()} == needed
+    vm = w2x.Instance(model, clock=5.0)
+    for name, seconds in (("none", 5), ("set", 7), ("draw", 5)):
+        vm.invoke(name)
+        assert vm.read_global("seconds") == seconds
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_folders_are_told_to_the_first_that_needs_them(level: int):
+    program = """(module
+      (import "wasi_snapshot_preview1" "path_open"
+        (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+      (memory (export "memory") 1) (data (i32.const 0) "name") (data (i32.const 8) "\\20\\00\\00\\00\\04\\00\\00\\00")
+      (func (export "none") (result i32) (i32.load (i32.const 32)))
+      (func (export "draw") (result i32) (drop (call $random (i32.const 64) (i32.const 4))) (i32.load (i32.const 64)))
+      (func (export "open") (result i32)
+        (call $open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 4) (i32.const 0) (i64.const 2) (i64.const 0)
+          (i32.const 0) (i32.const 16)))
+      (func (export "read") (result i32)
+        (drop (call $read (i32.load (i32.const 16)) (i32.const 8) (i32.const 1) (i32.const 24))) (i32.load (i32.const 32))))"""
+    verifier = w2x.Verifier(program, opt_level=level, random=BYTES, clock=1.5, folders={"/": {"name": b"abcdefgh"}})
+    entries = verifier.model.program.entries
+    assert "files" not in entries["none"].inputs + entries["draw"].inputs
+    assert all("files" in entries[name].inputs for name in ("open", "read"))
+    values = []
+    for name in ("none", "draw", "open", "none", "read", "draw", "read"):
+        report = verifier.invoke(name)
+        assert report.ok, (name, report.divergence)
+        values.append(report.run.values[0])
+    word = [int.from_bytes(text, "little") for text in (b"abcd", b"efgh")]
+    assert values[2:5] == [0, 0, word[0]] and values[6] == word[1]
+
+
 @pytest.mark.parametrize("level", [0, 1])
 def test_streams_have_no_offsets(level: int):
     program = """(module

@@ -204,7 +204,8 @@ class Entry:
     """An exported function as the runtime invokes it: at `entry`, `param` steps, a call, `result` steps, a halt.
 
     The first `param` steps fill the hidden registers named in `registers` (e.g. "stdin_length"), the others the
-    parameters. The prompt of an invocation is: the input bytes, the entry token `I.{k}`, then those digits.
+    parameters. The prompt of an invocation is: the bytes of the inputs that these describe, the entry token `I.{k}`, then those
+    digits.
     """
 
     name: str
@@ -212,6 +213,11 @@ class Entry:
     params: tuple[ValType, ...]
     results: tuple[ValType, ...]
     registers: tuple[str, ...] = ()
+
+    @cached_property
+    def inputs(self) -> tuple[str, ...]:
+        """The areas of input that the registers describe."""
+        return tuple(area for area, registers in INPUTS.items() if not set(registers).isdisjoint(self.registers))
 
 
 @dataclass(frozen=True)

@@ -186,20 +186,8 @@
       (local.set $flags (i32.or
         (i32.and (i32.shr_u (local.get $mode) (i32.const 2)) (i32.const 1))
         (i32.and (i32.shr_u (local.get $mode) (i32.const 1)) (i32.const 4)))))
-    (i32.store8 (local.get $stat) (local.get $type))
-    (if (i32.ge_u (local.get $stat) (i32.const -16))
-      (then (call $cut_off (local.get $stat) (local.get $flags) (local.get $rights))))
-    (i32.store16 (call $at (i32.add (local.get $stat) (i32.const 2)) (i32.const 2)) (local.get $flags))
-    (i64.store (call $at (i32.add (local.get $stat) (i32.const 8)) (i32.const 8)) (local.get $rights))
-    (i64.store (call $at (i32.add (local.get $stat) (i32.const 16)) (i32.const 8)) (local.get $below))
+    (call $put_rights (local.get $stat) (local.get $type) (local.get $flags) (local.get $rights) (local.get $below))
     (i32.const 0))
-  ;; What of it is behind 4 GiB is nowhere, not at address 0.
-  (func $cut_off (param $stat i32) (param $flags i32) (param $rights i64)
-    (if (i32.lt_u (local.get $stat) (i32.const -2))
-      (then (i32.store16 (call $at (i32.add (local.get $stat) (i32.const 2)) (i32.const 2)) (local.get $flags))))
-    (if (i32.lt_u (local.get $stat) (i32.const -8))
-      (then (i64.store (call $at (i32.add (local.get $stat) (i32.const 8)) (i32.const 8)) (local.get $rights))))
-    (call $trap_memory_out_of_bounds))
   (func (export "fd_fdstat_set_flags") (param $fd i32) (param $flags i32) (result i32)
     (local $mode i32)
     (if (i32.gt_u (local.get $flags) (i32.const 31)) (then (call $trap_host_error)))
@@ -227,15 +215,23 @@
   (global $name (mut i32) (i32.const 0)) ;; the name there, in linear memory
   (global $name_length (mut i32) (i32.const 0)) ;; 0 where the path ends with "." or ".."
   (global $slash (mut i32) (i32.const 0)) ;; the path ends with a slash
+  (global $last (mut i32) (i32.const 0)) ;; the errno is about the last name: 1 a zero in it, 2 it is too long
 
-  ;; Follows a path from a folder, which it does not leave. An errno, 0 also where the last name is not there.
-  (func $walk (param $fd i32) (param $p i32) (param $length i32) (result i32)
+  ;; Follows a path from a folder, which it does not leave. An errno, 0 also where the last name is not there. A zero in a path is
+  ;; told before all else (zeros 0), or, if it is in the last name alone, once that would be looked for. What the last name is
+  ;; where slashes are behind it: what is behind them (1), or what is before them (2).
+  (func $walk (param $fd i32) (param $p i32) (param $length i32) (param $zeros i32) (result i32)
     (local $end i32) (local $start i32) (local $at i32) (local $next i32) (local $n i32) (local $error i32)
     (local.set $start (call $node (local.get $fd)))
     (local.set $at (local.get $start))
     (local.set $end (i32.add (local.get $p) (local.get $length)))
+    (global.set $last (i32.const 0))
     (local.set $error (call $check_text (local.get $p) (local.get $length)))
-    (if (local.get $error) (then (return (local.get $error))))
+    (if (i32.eq (local.get $error) (i32.const 25)) (then (return (i32.const 25))))
+    (if (local.get $error)
+      (then
+        (if (i32.eqz (local.get $zeros)) (then (return (i32.const 28))))
+        (if (call $slash_behind (global.get $zero) (local.get $end) (local.get $zeros)) (then (return (i32.const 28))))))
     (if (i32.eqz (local.get $length)) (then (return (i32.const 44))))
     (if (i32.eq (i32.load8_u (local.get $p)) (i32.const 47)) (then (return (i32.const 63))))
     (loop $names
@@ -260,6 +256,12 @@
       (if (i32.ne (call $hidden_load32 (local.get $at)) (i32.const 3)) (then (return (i32.const 54))))
       (global.set $folder (local.get $at))
       (global.set $name_length (local.get $n))
+      (if (local.get $error)
+        (then
+          (if (i32.lt_u (global.get $zero) (local.get $next))
+            (then
+              (global.set $last (i32.const 1))
+              (return (i32.const 28))))))
       (block $stepped
         (if (i32.eq (i32.load8_u (global.get $name)) (i32.const 46))
           (then
@@ -275,7 +277,10 @@
                     (global.set $name_length (i32.const 0))
                     (local.set $at (call $hidden_load32 (i32.add (local.get $at) (i32.const 4))))
                     (br $stepped)))))))
-        (if (i32.gt_u (local.get $n) (i32.const 255)) (then (return (i32.const 37))))
+        (if (i32.gt_u (local.get $n) (i32.const 255))
+          (then
+            (global.set $last (i32.shl (i32.eq (local.get $p) (local.get $end)) (i32.const 1)))
+            (return (i32.const 37))))
         (local.set $at (call $find (local.get $at)))
         (if (i32.and (i32.eqz (local.get $at)) (i32.ne (local.get $p) (local.get $end)))
           (then (return (i32.const 44)))))
@@ -283,10 +288,26 @@
     (global.set $found (local.get $at))
     (i32.const 0))
 
+  ;; Whether a slash is between them, with `but` 2 one that is not among the last characters.
+  (func $slash_behind (param $p i32) (param $end i32) (param $but i32) (result i32)
+    (if (i32.eq (local.get $but) (i32.const 2))
+      (then
+        (loop $slashes
+          (if (i32.eq (i32.load8_u (i32.sub (local.get $end) (i32.const 1))) (i32.const 47))
+            (then
+              (local.set $end (i32.sub (local.get $end) (i32.const 1)))
+              (br $slashes))))))
+    (loop $bytes
+      (if (i32.eq (local.get $p) (local.get $end)) (then (return (i32.const 0))))
+      (if (i32.eq (i32.load8_u (local.get $p)) (i32.const 47)) (then (return (i32.const 1))))
+      (local.set $p (i32.add (local.get $p) (i32.const 1)))
+      (br $bytes))
+    (unreachable))
+
   ;; The same, and whatever is at its end has to be there; a slash at the end stands behind folders only.
-  (func $walk_to (param $fd i32) (param $p i32) (param $length i32) (result i32)
+  (func $walk_to (param $fd i32) (param $p i32) (param $length i32) (param $zeros i32) (result i32)
     (local $error i32)
-    (local.set $error (call $walk (local.get $fd) (local.get $p) (local.get $length)))
+    (local.set $error (call $walk (local.get $fd) (local.get $p) (local.get $length) (local.get $zeros)))
     (if (local.get $error) (then (return (local.get $error))))
     (if (i32.eqz (global.get $found)) (then (return (i32.const 44))))
     (call $wrong_slash))
@@ -294,7 +315,8 @@
     (if (i32.eqz (global.get $slash)) (then (return (i32.const 0))))
     (select (i32.const 0) (i32.const 54) (i32.eq (call $hidden_load32 (global.get $found)) (i32.const 3))))
 
-  ;; UTF-8 without zeros: an errno.
+  ;; UTF-8 without zeros: an errno; $zero is where the first one is.
+  (global $zero (mut i32) (i32.const 0))
   (func $check_text (param $p i32) (param $n i32) (result i32)
     (local $end i32) (local $c i32) (local $more i32) (local $least i32) (local $zero i32)
     (call $check_range (local.get $p) (local.get $n))
@@ -306,7 +328,10 @@
         (local.set $p (i32.add (local.get $p) (i32.const 1)))
         (if (i32.lt_u (local.get $c) (i32.const 128))
           (then
-            (if (i32.eqz (local.get $c)) (then (local.set $zero (i32.const 28))))
+            (if (i32.eqz (i32.or (local.get $c) (local.get $zero)))
+              (then
+                (local.set $zero (i32.const 28))
+                (global.set $zero (i32.sub (local.get $p) (i32.const 1)))))
             (br $characters)))
         (if (i32.or (i32.lt_u (local.get $c) (i32.const 0xc2)) (i32.gt_u (local.get $c) (i32.const 0xf4)))
           (then (return (i32.const 25))))
@@ -674,13 +699,6 @@
     (call $put64 (local.get $position) (local.get $from))
     (call $store64 (local.get $to) (local.get $from))
     (i32.const 0))
-  (func $store64 (param $p i32) (param $x i64)
-    (i64.store (call $at (local.get $p) (i32.const 8)) (local.get $x)))
-  ;; The pointer, at which n bytes have room and are aligned.
-  (func $at (param $p i32) (param $n i32) (result i32)
-    (call $check_range (local.get $p) (local.get $n))
-    (call $check_aligned (local.get $p) (i32.sub (local.get $n) (i32.const 1)))
-    (local.get $p))
   (func (export "fd_tell") (param $fd i32) (param $to i32) (result i32)
     (local $error i32)
     (local.set $error (call $not_seekable (local.get $fd)))
@@ -712,17 +730,6 @@
           (i64.const 0)))
       (else (call $tell_node (local.get $stat) (call $node (local.get $fd)))))
     (i32.const 0))
-  (func $stat
-    (param $to i32) (param $type i32) (param $device i64) (param $number i64) (param $links i64) (param $size i64)
-    (param $read i64) (param $written i64)
-    (call $store64 (local.get $to) (local.get $device))
-    (i64.store offset=8 (local.get $to) (local.get $number))
-    (i32.store8 offset=16 (local.get $to) (local.get $type))
-    (i64.store offset=24 (local.get $to) (local.get $links))
-    (i64.store offset=32 (local.get $to) (local.get $size))
-    (i64.store offset=40 (local.get $to) (local.get $read))
-    (i64.store offset=48 (local.get $to) (local.get $written))
-    (i64.store offset=56 (local.get $to) (local.get $written)))
   (func $tell_node (param $to i32) (param $node i32)
     (call $stat (local.get $to) (call $hidden_load32 (local.get $node)) (i64.const 1)
       (i64.extend_i32_u (call $hidden_load32 (i32.add (local.get $node) (i32.const 32))))
@@ -734,13 +741,13 @@
     (param $fd i32) (param $follow i32) (param $path i32) (param $length i32) (param $stat i32) (result i32)
     (local $error i32)
     (if (i32.gt_u (local.get $follow) (i32.const 1)) (then (call $trap_host_error)))
-    (local.set $error (call $path_to (local.get $fd) (local.get $path) (local.get $length)))
+    (local.set $error (call $path_to (local.get $fd) (local.get $path) (local.get $length) (i32.const 0)))
     (if (local.get $error) (then (return (local.get $error))))
     (call $tell_node (local.get $stat) (global.get $found))
     (i32.const 0))
-  (func $path_to (param $fd i32) (param $path i32) (param $length i32) (result i32)
+  (func $path_to (param $fd i32) (param $path i32) (param $length i32) (param $zeros i32) (result i32)
     (if (call $not_folder (local.get $fd)) (then (return (i32.const 8))))
-    (call $walk_to (local.get $fd) (local.get $path) (local.get $length)))
+    (call $walk_to (local.get $fd) (local.get $path) (local.get $length) (local.get $zeros)))
 
   (func (export "fd_filestat_set_times")
     (param $fd i32) (param $read i64) (param $written i64) (param $flags i32) (result i32)
@@ -754,7 +761,17 @@
     (local $error i32)
     (if (i32.gt_u (local.get $follow) (i32.const 1)) (then (call $trap_host_error)))
     (if (call $wrong_times (local.get $flags)) (then (return (i32.const 28))))
-    (local.set $error (call $path_to (local.get $fd) (local.get $path) (local.get $length)))
+    (if (call $not_folder (local.get $fd)) (then (return (i32.const 8))))
+    (local.set $error
+      (call $walk (local.get $fd) (local.get $path) (local.get $length) (i32.eqz (local.get $follow))))
+    ;; With nothing to set, whether the last name is there does not matter.
+    (if (i32.eqz (i32.or (i32.or (local.get $flags) (local.get $follow)) (global.get $slash)))
+      (then
+        (if (select (i32.eq (global.get $last) (i32.const 2)) (i32.eqz (global.get $found)) (local.get $error))
+          (then (return (i32.const 0))))))
+    (if (local.get $error) (then (return (local.get $error))))
+    (if (i32.eqz (global.get $found)) (then (return (i32.const 44))))
+    (local.set $error (call $wrong_slash))
     (if (local.get $error) (then (return (local.get $error))))
     (call $set_times (global.get $found) (local.get $read) (local.get $written) (local.get $flags))
     (i32.const 0))
@@ -810,7 +827,7 @@
     (param $length i32) (result i32)
     (local $word i32) (local $k i32) (local $end i32)
     (local.set $end (select (i32.const 24) (local.get $room) (i32.gt_u (local.get $room) (i32.const 24))))
-    (call $check_range (local.get $to) (local.get $end))
+    (if (local.get $end) (then (call $check_range (local.get $to) (local.get $end))))
     (local.set $room (i32.sub (local.get $room) (local.get $end)))
     (block $head
       (loop $bytes
@@ -865,9 +882,12 @@
     (if (i32.and (i32.ne (i32.and (local.get $open) (i32.const 2)) (i32.const 0))
                  (i32.ne (i32.and (local.get $open) (i32.const 13)) (i32.const 0)))
       (then (return (i32.const 28))))
-    (local.set $error (call $walk (local.get $fd) (local.get $path) (local.get $length)))
-    (if (local.get $error) (then (return (local.get $error))))
+    (local.set $error (call $walk (local.get $fd) (local.get $path) (local.get $length) (i32.const 0)))
     (local.set $create (i32.and (local.get $open) (i32.const 1)))
+    (if (local.get $error)
+      (then
+        (return (select (i32.const 31) (local.get $error) ;; the slash behind what is to be made comes before a name's length
+          (i32.and (i32.and (local.get $create) (global.get $slash)) (i32.eq (global.get $last) (i32.const 2)))))))
     (if (i32.eqz (i64.eqz (i64.and (local.get $rights) (i64.const 2)))) (then (local.set $mode (i32.const 1))))
     (if (i64.eqz (i64.and (local.get $rights) (i64.const 64)))
       (then (local.set $mode (i32.const 1)))
@@ -897,14 +917,14 @@
   (func (export "path_create_directory") (param $fd i32) (param $path i32) (param $length i32) (result i32)
     (local $error i32)
     (if (call $not_folder (local.get $fd)) (then (return (i32.const 8))))
-    (local.set $error (call $walk (local.get $fd) (local.get $path) (local.get $length)))
+    (local.set $error (call $walk (local.get $fd) (local.get $path) (local.get $length) (i32.const 2)))
     (if (local.get $error) (then (return (local.get $error))))
     (if (global.get $found) (then (return (i32.const 20))))
     (call $create (i32.const 3)))
 
   (func (export "path_remove_directory") (param $fd i32) (param $path i32) (param $length i32) (result i32)
     (local $error i32)
-    (local.set $error (call $path_to (local.get $fd) (local.get $path) (local.get $length)))
+    (local.set $error (call $path_to (local.get $fd) (local.get $path) (local.get $length) (i32.const 1)))
     (if (local.get $error) (then (return (local.get $error))))
     (if (i32.ne (call $hidden_load32 (global.get $found)) (i32.const 3)) (then (return (i32.const 54))))
     (if (i32.or (i32.eqz (global.get $name_length)) (global.get $slash)) (then (return (i32.const 28))))
@@ -914,7 +934,7 @@
 
   (func (export "path_unlink_file") (param $fd i32) (param $path i32) (param $length i32) (result i32)
     (local $error i32)
-    (local.set $error (call $path_to (local.get $fd) (local.get $path) (local.get $length)))
+    (local.set $error (call $path_to (local.get $fd) (local.get $path) (local.get $length) (i32.const 1)))
     (if (local.get $error) (then (return (local.get $error))))
     (if (i32.eq (call $hidden_load32 (global.get $found)) (i32.const 3)) (then (return (i32.const 31))))
     (call $leave (global.get $found))
@@ -923,23 +943,22 @@
   (func (export "path_rename")
     (param $fd i32) (param $path i32) (param $length i32) (param $to_fd i32) (param $to i32) (param $to_length i32)
     (result i32)
-    (local $node i32) (local $long i32) (local $dot i32) (local $slash i32) (local $error i32) (local $folder i32)
+    (local $node i32) (local $last i32) (local $dot i32) (local $slash i32) (local $error i32)
     (if (call $not_folder (local.get $fd)) (then (return (i32.const 8))))
     (if (call $not_folder (local.get $to_fd)) (then (return (i32.const 8))))
     (if (i32.eq (call $check_text (local.get $path) (local.get $length)) (i32.const 25)) (then (return (i32.const 25))))
     (if (i32.eq (call $check_text (local.get $to) (local.get $to_length)) (i32.const 25)) (then (return (i32.const 25))))
-    (local.set $error (call $walk (local.get $fd) (local.get $path) (local.get $length)))
-    (local.set $long (call $only_long (local.get $error)))
-    (if (i32.and (i32.ne (local.get $error) (i32.const 0)) (i32.eqz (local.get $long)))
-      (then (return (local.get $error))))
+    (local.set $error (call $walk (local.get $fd) (local.get $path) (local.get $length) (i32.const 2)))
+    (local.set $last (global.get $last))
+    (if (i32.and (i32.ne (local.get $error) (i32.const 0)) (i32.eqz (local.get $last))) (then (return (local.get $error))))
     (local.set $node (global.get $found))
     (local.set $dot (i32.eqz (global.get $name_length)))
     (local.set $slash (global.get $slash))
-    (local.set $error (call $walk (local.get $to_fd) (local.get $to) (local.get $to_length)))
-    (if (i32.and (i32.ne (local.get $error) (i32.const 0)) (i32.eqz (call $only_long (local.get $error))))
-      (then (return (local.get $error))))
+    (local.set $error (call $walk (local.get $to_fd) (local.get $to) (local.get $to_length) (i32.const 2)))
+    (if (i32.and (i32.ne (local.get $error) (i32.const 0)) (i32.eqz (global.get $last))) (then (return (local.get $error))))
+    (if (i32.and (i32.or (local.get $last) (global.get $last)) (i32.const 1)) (then (return (i32.const 28))))
     (if (i32.or (local.get $dot) (i32.eqz (global.get $name_length))) (then (return (i32.const 10))))
-    (if (local.get $long) (then (return (i32.const 37))))
+    (if (local.get $last) (then (return (i32.const 37))))
     (if (i32.eqz (local.get $node)) (then (return (i32.const 44))))
     (if (local.get $error) (then (return (i32.const 37))))
     (if (i32.ne (call $hidden_load32 (local.get $node)) (i32.const 3))
@@ -968,9 +987,6 @@
     (call $leave (local.get $node))
     (call $enter (local.get $node))
     (i32.const 0))
-  ;; Of an error, whether it is that the last name is too long.
-  (func $only_long (param $error i32) (result i32)
-    (i32.and (i32.eq (local.get $error) (i32.const 37)) (i32.gt_u (global.get $name_length) (i32.const 255))))
   ;; Whether a node is a folder or somewhere in it.
   (func $inside (param $node i32) (param $folder i32) (result i32)
     (loop $up
@@ -991,5 +1007,5 @@
   (func (export "path_readlink")
     (param $fd i32) (param $path i32) (param $length i32) (param i32 i32 i32) (result i32)
     (local $error i32)
-    (local.set $error (call $path_to (local.get $fd) (local.get $path) (local.get $length)))
+    (local.set $error (call $path_to (local.get $fd) (local.get $path) (local.get $length) (i32.const 1)))
     (select (local.get $error) (i32.const 28) (local.get $error))))

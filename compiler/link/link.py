@@ -31,10 +31,11 @@ from ..wasm.module import Module
 from ..wasm.split import split
 from .exceptions import CAPTURE, RESTORE, registers_of, throwing, widths_of
 from .indices import Indices, number
-from .layout import INPUTS, Instantiation, lay_out, register_name
+from .layout import Instantiation, lay_out, register_name
 from .libraries import libraries_of
 from .linked import Exceptions, LinkedModule, with_places
 from .merge import merge
+from .needed_inputs import needed_inputs
 from .reach import Reached, reach
 from .refuse import refuse
 from .routines import ROUTINES
@@ -86,7 +87,7 @@ def link(
         segments=tuple(state.segments),
         hidden_bytes=state.hidden_bytes,
         inputs=state.inputs,
-        input_registers=tuple(r for name in state.inputs for r in INPUTS[name][1]),
+        needed_inputs={functions[f]: areas for f, areas in needed_inputs(units, reached).items()},
         memories=tuple(state.memories.values()),
         memory_exported=_exported_memory(units, indices),
         exports={name: functions[f] for name, f in reached.exports.items()},

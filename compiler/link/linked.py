@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from ..format.isa import HIGH_RECORDS, LinearMemory, Segment, Site
+from ..format.isa import HIGH_RECORDS, INPUTS, LinearMemory, Segment, Site
 from ..format.types import FuncType
 from ..wasm.module import Instr, Module, ValType
 from ..wasm.split import SplitModule
@@ -78,7 +78,7 @@ class LinkedModule:
     segments: tuple[Segment, ...] = ()
     hidden_bytes: int = 0
     inputs: dict[str, tuple[int, int]] = field(default_factory=dict)  # "stdin" -> (hidden offset, capacity)
-    input_registers: tuple[str, ...] = ()  # filled by the first param steps of every entry
+    needed_inputs: Mapping[int, frozenset[str]] = field(default_factory=dict)  # function -> areas, if any
     memories: tuple[LinearMemory, ...] = ()  # by index in the linked module
     memory_exported: int | None = None  # index of the memory that the host may read and write
     exports: dict[str, int] = field(default_factory=dict)  # invocable functions: export name -> function index
@@ -101,6 +101,11 @@ class LinkedModule:
         if place.part == INNER:
             return None
         return Site(origin, place.instruction, HIGH_RECORDS.get(record, record) if place.part == HIGH else record)
+
+    def input_registers(self, callees: Iterable[int]) -> tuple[str, ...]:
+        """Those that the first param steps of an entry fill which calls these functions."""
+        areas = frozenset[str]().union(*(self.needed_inputs.get(callee, ()) for callee in callees))
+        return tuple(register for area in self.inputs if area in areas for register in INPUTS[area])
 
     @property
     def memory_pages(self) -> int:

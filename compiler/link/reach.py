@@ -20,11 +20,12 @@ from .units import PROGRAM, Definition, Intrinsic, Layout, Target, Units, Unreso
 
 # Immediates that name an entity of an index space, by the kinds of `opcodes`.
 INDEX_KINDS = ("func", "table", "global", "memory", "tag", "data", "elem")
-_INDIRECT = frozenset({"call_indirect", "return_call_indirect", "call_ref", "return_call_ref"})
+# Calls through references.
+INDIRECT = frozenset({"call_indirect", "return_call_indirect", "call_ref", "return_call_ref"})
 # Instructions that name nothing, most of all: nothing follows from them.
 _ALONE = frozenset(
     name for name, opcode in BY_NAME.items() if not {*INDEX_KINDS, "memarg"}.intersection(opcode.immediates)
-) - frozenset(ROUTINES) - _INDIRECT - {"try_table", "throw_ref", *CAST_BRANCHES}
+) - frozenset(ROUTINES) - INDIRECT - {"try_table", "throw_ref", *CAST_BRANCHES}
 
 
 @dataclass
@@ -182,7 +183,7 @@ class _Reach:
 
     def _instruction(self, unit: int, instruction: Instr) -> None:
         name = instruction.name
-        if name in _INDIRECT:
+        if name in INDIRECT:
             self._call_type(self.units.all[unit].module.function_type(instruction.args[0]))
         uses = list(operands(instruction))
         if name == "ref.func":

@@ -37,13 +37,47 @@
     (if (i32.gt_u (local.get $pointer) (i32.sub (global.get $memory_bytes) (local.get $n)))
       (then (call $beyond (local.get $pointer) (local.get $n)))))
 
+  ;; The pointer, at which n bytes have room and are aligned.
+  (func $at (param $p i32) (param $n i32) (result i32)
+    (call $check_range (local.get $p) (local.get $n))
+    (call $check_aligned (local.get $p) (i32.sub (local.get $n) (i32.const 1)))
+    (local.get $p))
+  (func $store64 (param $p i32) (param $x i64)
+    (i64.store (call $at (local.get $p) (i32.const 8)) (local.get $x)))
+  ;; What fd_fdstat_get and fd_filestat_get tell, field by field: the first that has no room or is not aligned ends it.
+  (func $put_rights (param $stat i32) (param $type i32) (param $flags i32) (param $rights i64) (param $below i64)
+    (i32.store8 (local.get $stat) (local.get $type))
+    (if (i32.ge_u (local.get $stat) (i32.const -16))
+      (then (call $cut_off (local.get $stat) (local.get $flags) (local.get $rights))))
+    (i32.store16 (call $at (i32.add (local.get $stat) (i32.const 2)) (i32.const 2)) (local.get $flags))
+    (i64.store (call $at (i32.add (local.get $stat) (i32.const 8)) (i32.const 8)) (local.get $rights))
+    (i64.store (call $at (i32.add (local.get $stat) (i32.const 16)) (i32.const 8)) (local.get $below)))
+  ;; What of it is behind 4 GiB is nowhere, not at address 0.
+  (func $cut_off (param $stat i32) (param $flags i32) (param $rights i64)
+    (if (i32.lt_u (local.get $stat) (i32.const -2))
+      (then (i32.store16 (call $at (i32.add (local.get $stat) (i32.const 2)) (i32.const 2)) (local.get $flags))))
+    (if (i32.lt_u (local.get $stat) (i32.const -8))
+      (then (i64.store (call $at (i32.add (local.get $stat) (i32.const 8)) (i32.const 8)) (local.get $rights))))
+    (call $trap_memory_out_of_bounds))
+  (func $stat
+    (param $to i32) (param $type i32) (param $device i64) (param $number i64) (param $links i64) (param $size i64)
+    (param $read i64) (param $written i64)
+    (call $store64 (local.get $to) (local.get $device))
+    (i64.store offset=8 (local.get $to) (local.get $number))
+    (i32.store8 offset=16 (local.get $to) (local.get $type))
+    (i64.store offset=24 (local.get $to) (local.get $links))
+    (i64.store offset=32 (local.get $to) (local.get $size))
+    (i64.store offset=40 (local.get $to) (local.get $read))
+    (i64.store offset=48 (local.get $to) (local.get $written))
+    (i64.store offset=56 (local.get $to) (local.get $written)))
+
   ;; Reads and writes use only the first buffer that is not empty: its address and length. Their list does not go on behind
   ;; 4 GiB at address 0: a load there is out of bounds.
   (func $first_buffer (param $vectors i32) (param $count i32) (result i32 i32)
     (local $n i32)
     (block $none
       (br_if $none (i32.eqz (local.get $count)))
-      (call $check_aligned (local.get $vectors) (i32.const 3))
+      (drop (call $at (local.get $vectors) (i32.const 4)))
       (local.set $n (i32.load offset=4 (local.get $vectors)))
       (if (local.get $n) (then (return (i32.load (local.get $vectors)) (local.get $n))))
       (loop $next
@@ -93,21 +127,28 @@
       (br_if $bytes (i32.ne (local.get $p) (local.get $n)))))
 
   (func $sizes (param $count_pointer i32) (param $bytes_pointer i32) (param $count i32) (param $bytes i32) (result i32)
-    (call $check_aligned (local.get $count_pointer) (i32.const 3))
-    (i32.store (local.get $count_pointer) (local.get $count))
-    (call $check_aligned (local.get $bytes_pointer) (i32.const 3))
-    (i32.store (local.get $bytes_pointer) (local.get $bytes))
+    (i32.store (call $at (local.get $bytes_pointer) (i32.const 4)) (local.get $bytes)) ;; this one first
+    (i32.store (call $at (local.get $count_pointer) (i32.const 4)) (local.get $count))
     (i32.const 0))
 
-  ;; Copies `count` strings with their final zeros to `to` and their addresses to the array at `pointers`. Neither may end at
-  ;; 4 GiB; the caller has checked that for the strings.
-  (func $strings (param $pointers i32) (param $to i32) (param $from i32) (param $count i32) (result i32)
+  ;; Copies `count` strings with their final zeros, `bytes` in all, to `to`, and their addresses to the array at `pointers`. Each
+  ;; address is written before its string. Neither may end at 4 GiB.
+  (func $strings (param $pointers i32) (param $to i32) (param $from i32) (param $count i32) (param $bytes i32)
+    (param $separator i32) (result i32)
     (local $byte i32)
+    (local.set $bytes (i32.add (local.get $to) (local.get $bytes)))
+    (if (i32.or
+          (i32.lt_u (local.get $bytes) (local.get $to))
+          (i32.and
+            (i32.gt_u (local.get $bytes) (global.get $memory_bytes))
+            (i32.ne (global.get $memory_bytes) (i32.const 1)))) ;; 4 GiB
+      (then
+        (call $cut_strings
+          (local.get $pointers) (local.get $to) (local.get $from) (local.get $count) (local.get $separator))))
     (block $done
       (loop $next
         (br_if $done (i32.eqz (local.get $count)))
-        (call $check_aligned (local.get $pointers) (i32.const 3))
-        (i32.store (local.get $pointers) (local.get $to))
+        (i32.store (call $at (local.get $pointers) (i32.const 4)) (local.get $to))
         (local.set $pointers (i32.add (local.get $pointers) (i32.const 4)))
         (local.set $count (i32.sub (local.get $count) (i32.const 1)))
         (loop $bytes
@@ -119,20 +160,47 @@
         (br_if $next (local.get $pointers)))
       (call $trap_memory_out_of_bounds))
     (i32.const 0))
-  (func $too_far (param $pointers i32)
-    (call $check_aligned (local.get $pointers) (i32.const 3))
+  ;; The same where they do not all have room: a string is there as a whole or not at all, and then its zero. One with a
+  ;; separator (61: the first = of a variable) is two such strings, the first with the separator behind it.
+  (func $cut_strings (param $pointers i32) (param $to i32) (param $from i32) (param $count i32) (param $separator i32)
+    (local $n i32) (local $byte i32) (local $other i32)
+    (loop $next
+      (if (i32.eqz (local.get $count)) (then (return)))
+      (i32.store (call $at (local.get $pointers) (i32.const 4)) (local.get $to))
+      (local.set $pointers (i32.add (local.get $pointers) (i32.const 4)))
+      (local.set $count (i32.sub (local.get $count) (i32.const 1)))
+      (local.set $other (local.get $separator))
+      (loop $part
+        (local.set $n (i32.const 0))
+        (loop $length
+          (local.set $byte (call $hidden_load8 (i32.add (local.get $from) (local.get $n))))
+          (if (i32.and (i32.ne (local.get $byte) (i32.const 0)) (i32.ne (local.get $byte) (local.get $other)))
+            (then (local.set $n (i32.add (local.get $n) (i32.const 1))) (br $length))))
+        (if (local.get $n)
+          (then
+            (call $check_range (local.get $to) (local.get $n))
+            (call $copy_hidden (local.get $to) (local.get $from) (local.get $n))
+            (local.set $to (i32.add (local.get $to) (local.get $n)))
+            (if (i32.eqz (local.get $to)) (then (call $trap_memory_out_of_bounds)))))
+        (i32.store8 (local.get $to) (local.get $byte))
+        (local.set $to (i32.add (local.get $to) (i32.const 1)))
+        (local.set $from (i32.add (i32.add (local.get $from) (local.get $n)) (i32.const 1)))
+        (if (i32.eqz (local.get $to)) (then (call $trap_memory_out_of_bounds)))
+        (local.set $other (i32.const 0))
+        (br_if $part (local.get $byte)))
+      (br_if $next (local.get $pointers)))
     (call $trap_memory_out_of_bounds))
 
   (func (export "args_sizes_get") (param i32 i32) (result i32)
     (call $sizes (local.get 0) (local.get 1) (global.get $args_count) (global.get $args_bytes)))
   (func (export "args_get") (param i32 i32) (result i32)
-    (if (i32.lt_u (i32.add (local.get 1) (global.get $args_bytes)) (local.get 1)) (then (call $too_far (local.get 0))))
-    (call $strings (local.get 0) (local.get 1) (global.get $args) (global.get $args_count)))
+    (call $strings (local.get 0) (local.get 1) (global.get $args) (global.get $args_count) (global.get $args_bytes)
+      (i32.const 0)))
   (func (export "environ_sizes_get") (param i32 i32) (result i32)
     (call $sizes (local.get 0) (local.get 1) (global.get $environ_count) (global.get $environ_bytes)))
   (func (export "environ_get") (param i32 i32) (result i32)
-    (if (i32.lt_u (i32.add (local.get 1) (global.get $environ_bytes)) (local.get 1)) (then (call $too_far (local.get 0))))
-    (call $strings (local.get 0) (local.get 1) (global.get $environ) (global.get $environ_count)))
+    (call $strings (local.get 0) (local.get 1) (global.get $environ) (global.get $environ_count) (global.get $environ_bytes)
+      (i32.const 61)))
 
   (func (export "proc_exit") (param $status i32)
     (if (i32.ge_u (local.get $status) (i32.const 126)) (then (call $trap_host_error)))
@@ -211,6 +279,7 @@
     (if (i32.gt_u (local.get $type) (i32.const 2)) (then (return (i64.const 0) (i32.const 28))))
     (local.set $fd (i32.load offset=16 (local.get $p)))
     (if (local.get $type) (then (return (i64.const 0) (call $ready (local.get $type) (local.get $fd)))))
+    (if (i32.gt_u (local.get $fd) (i32.const 3)) (then (return (i64.const 0) (i32.const 28)))) ;; before the rest is read
     (local.set $time (i64.load offset=24 (local.get $p)))
     (local.set $type (i32.load16_u offset=40 (local.get $p)))
     (if (i32.or (i32.gt_u (local.get $fd) (i32.const 1)) (i32.gt_u (local.get $type) (i32.const 1)))
@@ -239,7 +308,11 @@
     (local $p i32) (local $end i32) (local $n i32) (local $error i32) (local $least i64) (local $wait i64)
     (if (i32.eqz (local.get $count)) (then (return (i32.const 28))))
     (if (i32.ge_u (local.get $count) (i32.const 89478486)) (then (return (i32.const 48))))
-    (call $check_aligned (local.get $in) (i32.const 7))
+    (if (i32.and
+          (i32.gt_u (local.get $out) (local.get $in))
+          (i32.lt_u (i32.sub (local.get $out) (local.get $in)) (i32.mul (local.get $count) (i32.const 48))))
+      (then (return (i32.const 58)))) ;; events over subscriptions that are still to be read: not supported
+    (drop (call $at (local.get $in) (i32.const 8)))
     (local.set $least (i64.const -1))
     (local.set $p (local.get $in))
     (local.set $end (i32.add (local.get $in) (i32.mul (local.get $count) (i32.const 48))))
@@ -260,7 +333,7 @@
       (drop)
       (if (i64.eq (local.get $least))
         (then
-          (call $check_aligned (local.get $out) (i32.const 7))
+          (drop (call $at (local.get $out) (i32.const 8)))
           (if (i32.lt_u (local.get $out) (i32.shl (local.get $n) (i32.const 5)))
             (then (call $trap_memory_out_of_bounds))) ;; behind 4 GiB
           (local.set $error (i32.load8_u offset=8 (local.get $p)))
@@ -274,8 +347,7 @@
       (local.set $p (i32.add (local.get $p) (i32.const 48)))
       (br_if $ready (i32.ne (local.get $p) (local.get $end))))
     (if (i64.ne (local.get $least) (i64.const 0)) (then (call $pass (i64.sub (local.get $least) (i64.const 1)))))
-    (call $check_aligned (local.get $events) (i32.const 3))
-    (i32.store (local.get $events) (local.get $n))
+    (i32.store (call $at (local.get $events) (i32.const 4)) (local.get $n))
     (i32.const 0))
 
   (func (export "sched_yield") (result i32) (i32.const 0))

@@ -75,8 +75,9 @@ def program_of(linked: LinkedModule, lowered: Sequence[LoweredFunction], opt_lev
 def _entry(linked: LinkedModule, steps: list[Step], name: str, callees: tuple[int, ...], type_: FuncType) -> Entry:
     """Append the steps that call these functions (one, unless they take and return nothing)."""
     params, results = joined_halves(map(passed, type_.params)), joined_halves(map(general, type_.results))
-    entry = Entry(name, len(steps), params, results, linked.input_registers)
-    steps += [Step("param", dest=Slot("hidden", register)) for register in linked.input_registers]
+    registers = linked.input_registers(callees)
+    entry = Entry(name, len(steps), params, results, registers)
+    steps += [Step("param", dest=Slot("hidden", register)) for register in registers]
     # A callee's frame may begin at slot 1 at the earliest, so this is where its parameters stand.
     for i, param in enumerate(type_.params):
         steps.append(Step("param", dest=Slot("frame", 1 + i), wide=is_wide(param)))

@@ -142,6 +142,7 @@ def _program(model: Model) -> dict[str, Any]:
             {
                 "number": number, "kind": kind, "name": printable(name), "first": entry.entry,
                 "params": list(halved(entry.params)), "results": list(halved(entry.results)), "registers": list(entry.registers),
+                "inputs": list(entry.inputs),
             }
         )  # fmt: skip
     return {

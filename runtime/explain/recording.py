@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ...compiler.format.checkpoint import Model
+from ...compiler.format.isa import INPUTS
 from .. import host
 from ..errors import Trap
 from ..instance import Instance
@@ -57,7 +58,7 @@ def _ended(vm: Instance, name: str, values: Sequence[Any], max_tokens: int | Non
 
 def world_data(model: Model, world: World) -> dict[str, Any]:
     """Input areas and hidden registers, so that the page can write the prompt of another call itself."""
-    areas, registers = Prompts(model, world).told()
+    areas, registers = Prompts(model, world).told(INPUTS)
     return {
         "areas": {name: base64.b64encode(data).decode() for name, data in areas.items()},
         "registers": {name: str(value) for name, value in registers.items()},

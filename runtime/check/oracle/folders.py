@@ -333,4 +333,5 @@ def _write_memory(caller: wasmtime.Caller, pointer: int, data: bytes, aligned: i
         raise wasmtime.Trap(TRAPS["memory_out_of_bounds"])
     if pointer % aligned:
         raise wasmtime.Trap(TRAPS["host_error"])
-    memory.write(caller, data, pointer)
+    if data:  # of nothing the binding says that its place is not there, at the end of a memory
+        memory.write(caller, data, pointer)

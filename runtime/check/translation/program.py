@@ -82,7 +82,7 @@ def _check_entry(
     program: Program, entry: Entry, callees: Sequence[int], type_: FuncType, linked: LinkedModule
 ) -> None:
     """Registers and parameters come from the prompt, then the calls, then the results."""
-    registers = linked.input_registers
+    registers = linked.input_registers(callees)
     wanted = [Step("param", dest=Slot("hidden", r)) for r in registers]
     wanted += [Step("param", dest=Slot("frame", 1 + i), wide=_wide(t)) for i, t in enumerate(type_.params)]
     for callee in callees:

@@ -61,12 +61,11 @@ export function digitsOf(value, ids) {
 export function promptOf(data, ids, entry, bits, stdin = null) {
   const prompt = [];
   const registers = { ...data.world.registers };
-  if (entry.registers.length) {
-    for (const [area, text] of Object.entries(data.world.areas)) {
-      const bytes = area === "stdin" && stdin ? stdin : Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-      if (area === "stdin") registers.stdin_length = String(bytes.length);
-      prompt.push(ids.get(`G.${data.program.inputs[area]}`), ...Array.from(bytes, (b) => ids.get(`B.${b}`)));
-    }
+  for (const [area, text] of Object.entries(data.world.areas)) {
+    if (!entry.inputs.includes(area)) continue;
+    const bytes = area === "stdin" && stdin ? stdin : Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+    if (area === "stdin") registers.stdin_length = String(bytes.length);
+    prompt.push(ids.get(`G.${data.program.inputs[area]}`), ...Array.from(bytes, (b) => ids.get(`B.${b}`)));
   }
   prompt.push(ids.get(`I.${entry.number}`));
   for (const value of [...entry.registers.map((r) => BigInt(registers[r] ?? "0")), ...bits]) prompt.push(...digitsOf(value, ids));
