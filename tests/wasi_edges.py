@@ -100,7 +100,8 @@ def differences(files: bool, level: int, pointers: Sequence[int], together: int)
 
 PATHS = (
     b"\0", b"a\0", b"a\0/", b"b/\0", b"b/\0/", b"b/\0//", b"b/\0/x", b"nope/\0", b"nope/\0/", b"nope/\0//", b"a/\0", b"/\0",
-    b"../\0", b"b/../..\0", b"b/../../\0", b"..\0", b"./\0", b"b/..\0", b"b/d/../\0", b"\0/..", b"b/c/\0", b"b/" + b"n" * 256 + b"/\0",
+    b"../\0", b"b/../..\0",
+    b"b/../../\0", b"..\0", b"./\0", b"b/..\0", b"b/d/../\0", b"\0/..", b"b/c/\0", b"b/" + b"n" * 256 + b"/\0",
     b"\0" * 256, b"b\0/" + b"n" * 256, b"n" * 256 + b"/\0", b"b/d/\0/.", b"b/\0/..", b"/\0/x", b"n" * 255 + b"\0", b"n" * 256,
     b"n" * 256 + b"/", b"n" * 256 + b"/x",
 )  # fmt: skip

@@ -557,7 +557,8 @@
           (local.get $p) (local.get $n))
         (call $put64 (local.get $position)
           (i64.add (call $get64 (local.get $position)) (i64.extend_i32_u (local.get $n))))))
-    (i32.store (call $at (local.get $read) (i32.const 4)) (local.get $n))
+    (call $check_aligned (local.get $read) (i32.const 3))
+    (i32.store (local.get $read) (local.get $n))
     (i32.const 0))
 
   ;; How many of n bytes there are at a position.
@@ -607,7 +608,8 @@
     (if (i32.gt_u (local.get $n) (i32.const 0x10000)) (then (local.set $n (i32.const 0x10000))))
     (local.set $n (call $part (call $node (local.get $fd)) (local.get $at) (local.get $n)))
     (call $read_part (call $node (local.get $fd)) (i32.wrap_i64 (local.get $at)) (local.get $p) (local.get $n))
-    (i32.store (call $at (local.get $read) (i32.const 4)) (local.get $n))
+    (call $check_aligned (local.get $read) (i32.const 3))
+    (i32.store (local.get $read) (local.get $n))
     (i32.const 0))
 
   (func (export "fd_write") (param $fd i32) (param $vectors i32) (param $count i32) (param $written i32) (result i32)
@@ -636,7 +638,8 @@
             (i64.extend_i32_u (call $hidden_load32 (i32.add (call $node (local.get $fd)) (i32.const 16))))
             (i64.add (local.get $at) (i64.extend_i32_u (local.get $n)))
             (i32.and (call $mode (local.get $fd)) (i32.const 4))))))
-    (i32.store (call $at (local.get $written) (i32.const 4)) (local.get $n))
+    (call $check_aligned (local.get $written) (i32.const 3))
+    (i32.store (local.get $written) (local.get $n))
     (i32.const 0))
 
   (func (export "fd_pwrite")
@@ -652,7 +655,8 @@
           (i32.eq (i32.and (call $kind (local.get $fd)) (i32.const 6)) (i32.const 2))))))
     (local.set $error (call $write_file (local.get $fd) (local.get $at) (local.get $p) (local.get $n)))
     (if (local.get $error) (then (return (local.get $error))))
-    (i32.store (call $at (local.get $written) (i32.const 4)) (local.get $n))
+    (call $check_aligned (local.get $written) (i32.const 3))
+    (i32.store (local.get $written) (local.get $n))
     (i32.const 0))
 
   ;; At a position, or at the file's end where the descriptor appends. An errno.

@@ -30,7 +30,8 @@
         (if (i32.eq (local.get $fd) (i32.const 1))
           (then (call $write_stdout (local.get $p) (local.get $n)))
           (else (call $write_stderr (local.get $p) (local.get $n))))))
-    (i32.store (call $at (local.get $written) (i32.const 4)) (local.get $n))
+    (call $check_aligned (local.get $written) (i32.const 3))
+    (i32.store (local.get $written) (local.get $n))
     (i32.const 0))
 
   ;; A read ends at a multiple of 64 KiB of the input at the latest; reading nothing where there is something to read
@@ -56,7 +57,8 @@
         (call $check_range (local.get $p) (local.get $n))
         (call $copy_hidden (local.get $p) (local.get $rest) (local.get $n)))
       (else (local.set $n (i32.const 0))))
-    (i32.store (call $at (local.get $read) (i32.const 4)) (local.get $n))
+    (call $check_aligned (local.get $read) (i32.const 3))
+    (i32.store (local.get $read) (local.get $n))
     (i32.const 0))
 
   (func (export "fd_close") (param $fd i32) (result i32)

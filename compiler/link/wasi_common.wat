@@ -29,17 +29,20 @@
   (import "w2x.layout" "environ" (global $environ i32))
   (import "w2x.layout" "random" (global $random i32))
 
+  ;; Before an access of mask + 1 bytes: out of bounds comes before not aligned, and the access itself sees the rest of it.
   (func $check_aligned (param $pointer i32) (param $mask i32)
-    (if (i32.and (local.get $pointer) (local.get $mask)) (then (call $trap_host_error))))
+    (if (i32.and (local.get $pointer) (local.get $mask))
+      (then
+        (call $check_range (local.get $pointer) (i32.add (local.get $mask) (i32.const 1)))
+        (call $trap_host_error))))
 
   (func $check_range (param $pointer i32) (param $n i32)
     (if (i32.gt_u (local.get $n) (global.get $memory_bytes)) (then (call $beyond (local.get $pointer) (local.get $n))))
     (if (i32.gt_u (local.get $pointer) (i32.sub (global.get $memory_bytes) (local.get $n)))
       (then (call $beyond (local.get $pointer) (local.get $n)))))
 
-  ;; The pointer, at which n bytes have room and are aligned.
+  ;; The pointer, where n bytes are accessed.
   (func $at (param $p i32) (param $n i32) (result i32)
-    (call $check_range (local.get $p) (local.get $n))
     (call $check_aligned (local.get $p) (i32.sub (local.get $n) (i32.const 1)))
     (local.get $p))
   (func $store64 (param $p i32) (param $x i64)
@@ -77,7 +80,7 @@
     (local $n i32)
     (block $none
       (br_if $none (i32.eqz (local.get $count)))
-      (drop (call $at (local.get $vectors) (i32.const 4)))
+      (call $check_aligned (local.get $vectors) (i32.const 3))
       (local.set $n (i32.load offset=4 (local.get $vectors)))
       (if (local.get $n) (then (return (i32.load (local.get $vectors)) (local.get $n))))
       (loop $next
@@ -127,8 +130,10 @@
       (br_if $bytes (i32.ne (local.get $p) (local.get $n)))))
 
   (func $sizes (param $count_pointer i32) (param $bytes_pointer i32) (param $count i32) (param $bytes i32) (result i32)
-    (i32.store (call $at (local.get $bytes_pointer) (i32.const 4)) (local.get $bytes)) ;; this one first
-    (i32.store (call $at (local.get $count_pointer) (i32.const 4)) (local.get $count))
+    (call $check_aligned (local.get $bytes_pointer) (i32.const 3)) ;; this one first
+    (i32.store (local.get $bytes_pointer) (local.get $bytes))
+    (call $check_aligned (local.get $count_pointer) (i32.const 3))
+    (i32.store (local.get $count_pointer) (local.get $count))
     (i32.const 0))
 
   ;; Copies `count` strings with their final zeros, `bytes` in all, to `to`, and their addresses to the array at `pointers`. Each
@@ -148,7 +153,8 @@
     (block $done
       (loop $next
         (br_if $done (i32.eqz (local.get $count)))
-        (i32.store (call $at (local.get $pointers) (i32.const 4)) (local.get $to))
+        (call $check_aligned (local.get $pointers) (i32.const 3))
+        (i32.store (local.get $pointers) (local.get $to))
         (local.set $pointers (i32.add (local.get $pointers) (i32.const 4)))
         (local.set $count (i32.sub (local.get $count) (i32.const 1)))
         (loop $bytes
@@ -251,14 +257,12 @@
     (i32.gt_u (local.get $id) (i32.const 1)))
   (func (export "clock_time_get") (param $id i32) (param i64) (param $time i32) (result i32)
     (if (call $no_clock (local.get $id)) (then (return (i32.const 8))))
-    (call $check_range (local.get $time) (i32.const 8))
     (call $check_aligned (local.get $time) (i32.const 7))
     (i64.store (local.get $time) (call $time))
     (call $pass (i64.const 1000000))
     (i32.const 0))
   (func (export "clock_res_get") (param $id i32) (param $resolution i32) (result i32)
     (if (call $no_clock (local.get $id)) (then (return (i32.const 8))))
-    (call $check_range (local.get $resolution) (i32.const 8))
     (call $check_aligned (local.get $resolution) (i32.const 7))
     (i64.store (local.get $resolution) (i64.const 1))
     (i32.const 0))
@@ -312,7 +316,7 @@
           (i32.gt_u (local.get $out) (local.get $in))
           (i32.lt_u (i32.sub (local.get $out) (local.get $in)) (i32.mul (local.get $count) (i32.const 48))))
       (then (return (i32.const 58)))) ;; events over subscriptions that are still to be read: not supported
-    (drop (call $at (local.get $in) (i32.const 8)))
+    (call $check_aligned (local.get $in) (i32.const 7))
     (local.set $least (i64.const -1))
     (local.set $p (local.get $in))
     (local.set $end (i32.add (local.get $in) (i32.mul (local.get $count) (i32.const 48))))
@@ -333,7 +337,7 @@
       (drop)
       (if (i64.eq (local.get $least))
         (then
-          (drop (call $at (local.get $out) (i32.const 8)))
+          (call $check_aligned (local.get $out) (i32.const 7))
           (if (i32.lt_u (local.get $out) (i32.shl (local.get $n) (i32.const 5)))
             (then (call $trap_memory_out_of_bounds))) ;; behind 4 GiB
           (local.set $error (i32.load8_u offset=8 (local.get $p)))
@@ -347,7 +351,8 @@
       (local.set $p (i32.add (local.get $p) (i32.const 48)))
       (br_if $ready (i32.ne (local.get $p) (local.get $end))))
     (if (i64.ne (local.get $least) (i64.const 0)) (then (call $pass (i64.sub (local.get $least) (i64.const 1)))))
-    (i32.store (call $at (local.get $events) (i32.const 4)) (local.get $n))
+    (call $check_aligned (local.get $events) (i32.const 3))
+    (i32.store (local.get $events) (local.get $n))
     (i32.const 0))
 
   (func (export "sched_yield") (result i32) (i32.const 0))
