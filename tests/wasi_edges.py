@@ -24,9 +24,9 @@ from . import wasi_files
 POINTERS = (8, 3, 65512, 65528, 65529, 65530, 65533, 65535, 65536, 65537, -8, -1)
 FEW = (8, 3, 65529, 65533, 65536, -1)
 FOLDER, FILES = 3, {"/": {"name": b"abcdefgh"}}
-# By function: its parameters, and the arguments of a call without mistakes. "fd": each of several; those from 64 on are pointers,
-# 2 to 8 and 100 are lengths.
-FD = -2
+FD = -2  # stands for each of several descriptors
+# By function: its parameters (i32, i64), and the arguments of a call without mistakes. Those from 64 on are pointers, but 100
+# is a length, as 2 and 4 are where they are i32.
 CALLS: dict[str, tuple[str, tuple[int, ...]]] = {
     "args_sizes_get": ("ii", (2048, 3072)), "args_get": ("ii", (2048, 3072)), "environ_sizes_get": ("ii", (2048, 3072)),
     "environ_get": ("ii", (2048, 3072)), "clock_time_get": ("iji", (0, 0, 64)), "clock_res_get": ("ii", (0, 64)),
@@ -43,19 +43,13 @@ CALLS: dict[str, tuple[str, tuple[int, ...]]] = {
 }  # fmt: skip
 DATA = {256: struct.pack("<4I", 512, 5, 768, 9), 400: b"name", 1032: b"\x01"}
 WORLD = {"stdin": b"abcdefghijkl", "argv": ["one", "two"], "env": {"A": "b", "LONG": "value"}, "random": bytes(256), "clock": 1.5}
-_TYPES = {"i": "i32", "j": "i64"}
 
 
 def program(files: bool) -> str:
     """Exports them all; only with path_open there are files."""
     calls = {name: signature for name, (signature, _) in CALLS.items() if files or name != "path_open"}
-    imports, functions = [], []
-    for name, signature in calls.items():
-        params = " ".join(_TYPES[c] for c in signature)
-        given = " ".join(f"(local.get {k})" for k in range(len(signature)))
-        imports.append(f'(import "wasi_snapshot_preview1" "{name}" (func ${name} (param {params}) (result i32)))')
-        functions.append(f'(func (export "{name}") (param {params}) (result i32) (call ${name} {given}))')
-    return f'(module {" ".join(imports)} (memory (export "memory") 1) {_data(DATA)} {" ".join(functions)})'
+    imports, functions = wasi_files.forwarding(calls)
+    return f'(module {imports} (memory (export "memory") 1) {_data(DATA)} {functions})'
 
 
 def _data(parts: dict[int, bytes]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+from collections.abc import Mapping
 
 import wasm2xformer as w2x
 
@@ -32,13 +33,7 @@ TEXT, VECTORS, RESULT, BUFFER = 4096, 64, 256, 16384
 
 def program() -> tuple[str, list[int]]:
     """A module that exports all of them, and where its paths stand."""
-    names = {"i": "i32", "j": "i64"}
-    imports, functions = [], []
-    for name, signature in SIGNATURES.items():
-        params = " ".join(names[c] for c in signature)
-        given = " ".join(f"(local.get {k})" for k in range(len(signature)))
-        imports.append(f'(import "wasi_snapshot_preview1" "{name}" (func ${name} (param {params}) (result i32)))')
-        functions.append(f'(func (export "{name}") (param {params}) (result i32) (call ${name} {given}))')
+    imports, functions = forwarding(SIGNATURES)
     at, places, data = TEXT, [], []
     for path in PATHS:
         places.append(at)
@@ -49,7 +44,19 @@ def program() -> tuple[str, list[int]]:
         words = b"".join(n.to_bytes(4, "little") for n in (pointer, length))
         data.append(f'(data (i32.const {VECTORS + 8 * k}) "{"".join(f"{chr(92)}{b:02x}" for b in words)}")')
     data.append(f'(data (i32.const {BUFFER}) "The quick brown fox jumps over the lazy dog. 0123456789")')
-    return f'(module {" ".join(imports)} (memory (export "memory") 1) {" ".join([*data, *functions])})', places
+    return f'(module {imports} (memory (export "memory") 1) {" ".join(data)} {functions})', places
+
+
+def forwarding(signatures: Mapping[str, str]) -> tuple[str, str]:
+    """WAT: imports of these functions of WASI, and for each an exported function that calls it."""
+    names = {"i": "i32", "j": "i64"}
+    imports, functions = [], []
+    for name, signature in signatures.items():
+        params = " ".join(names[c] for c in signature)
+        given = " ".join(f"(local.get {k})" for k in range(len(signature)))
+        imports.append(f'(import "wasi_snapshot_preview1" "{name}" (func ${name} (param {params}) (result i32)))')
+        functions.append(f'(func (export "{name}") (param {params}) (result i32) (call ${name} {given}))')
+    return " ".join(imports), " ".join(functions)
 
 
 class Calls:

@@ -39,6 +39,8 @@ from .units import BYTES, PROGRAM, Definition, Intrinsic, Layout, Units
 
 # Zeros in a row that are worth a new segment.
 ZERO_RUN = 8
+# The layout value that says where the bytes of the files end, and descriptors begin.
+FILES_END = "files_end"
 # Bytes of each area of hidden memory that an invocation's prompt fills, and the registers that describe the contents.
 _SIZES = {
     "stdin": STDIN_BYTES, "args": ARGUMENT_BYTES, "environ": ENVIRONMENT_BYTES, "random": RANDOM_BYTES, "clock": 0,
@@ -244,7 +246,7 @@ class _LayOut:
                 self.out.constants[Layout(None, name)] = offset = self._reserve(size)
                 self.out.inputs[name] = (offset, min(size, SEGMENT_LIMIT))
                 if name == "files":
-                    self.out.constants[Layout(None, "files_end")] = offset + size - DESCRIPTORS_BYTES
+                    self.out.constants[Layout(None, FILES_END)] = offset + size - DESCRIPTORS_BYTES
 
     # Linear memory
 

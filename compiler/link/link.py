@@ -10,6 +10,7 @@ What is left to import are the intrinsics of module "w2x" (see `linked`), which 
     indices    numbers for functions, tables, globals and references
     layout     instantiation: initial values, segments, tables and passive segments in hidden memory
     merge      bodies with the new indices
+    needed_inputs   which input each function can come to look at: what a call is told
 
 Routines are linked and replaced one for one. An instruction that is no step of its own, such as `f64.div` or
 `memory.copy`, becomes a `call` of a function with the same operands and results; the body keeps its length, so that an

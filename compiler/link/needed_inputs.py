@@ -12,11 +12,11 @@ from collections.abc import Iterator, Mapping
 
 from ..format.isa import INPUTS
 from ..format.types import FuncType
+from .layout import FILES_END
 from .reach import INDIRECT, Reached
 from .units import Definition, Intrinsic, Layout, Target, Units, Unresolved
 
-# Layout values that say where an area is, besides that of its own name.
-FILES_END = "files_end"
+# By the name of a layout value that says where an area is: the area.
 _PLACES = {FILES_END: "files", **{area: area for area in INPUTS}}
 _REGISTERS = {register: area for area, registers in INPUTS.items() for register in registers}
 _NOTHING: frozenset[str] = frozenset()
